@@ -1,0 +1,1 @@
+"""Leukaemia cells in, probabilities and gradients out, every step a pure function of a plain params tree."""

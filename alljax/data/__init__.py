@@ -1,0 +1,1 @@
+"""From files to cells on the device: reading, checking, splitting, augmenting."""

@@ -1,0 +1,47 @@
+"""The one form in which every room hands cells to another."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where cells come from, as results.json and the report print it."""
+
+    name: str  # 'all_idb2', 'folder' or 'synthetic'
+    fingerprint: str  # SHA-256 over every file's name, label, group and pixels
+    synthetic: bool  # drawn, not photographed
+    root: str  # the folder that was read
+    notes: tuple[str, ...] = ()  # what was converted or assumed while reading
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells of one data set: pixels, what they are, and which of them must never be separated by a split."""
+
+    images: UInt8[np.ndarray, 'cells height width 3']
+    labels: Int32[np.ndarray, 'cells']
+    groups: Int32[np.ndarray, 'cells']
+    names: tuple[str, ...]  # file names, relative to the root
+    classes: tuple[str, ...]  # class name of each label
+    group_names: tuple[str, ...]
+    origin: Origin
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, index: Int32[np.ndarray, 'some'] | np.ndarray) -> 'Cells':
+        """The cells at `index`, in its order."""
+        return replace(
+            self,
+            images=self.images[index],
+            labels=self.labels[index],
+            groups=self.groups[index],
+            names=tuple(self.names[i] for i in index),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Cells per class, by class name."""
+        return {name: int((self.labels == label).sum()) for label, name in enumerate(self.classes)}

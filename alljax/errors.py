@@ -1,0 +1,40 @@
+"""What the user has to mend, said in sentences instead of tracebacks."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+
+class UserError(Exception):
+    """One or more problems that only the user can mend; each is a sentence that names the remedy."""
+
+    def __init__(self, *problems: str):
+        super().__init__(*problems)
+        self.problems = problems
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return self.problems[0]
+        return f'{len(self.problems)} problems:\n' + '\n'.join(f'  - {problem}' for problem in self.problems)
+
+
+@contextlib.contextmanager
+def told_to_the_user() -> Iterator[None]:
+    """Turns a UserError into its sentences on stderr and exit code 2, and Ctrl-C into 130; the shell of every command."""
+    try:
+        yield
+    except UserError as error:
+        sys.exit(_print(str(error), 2))
+    except KeyboardInterrupt:
+        sys.exit(_print('stopped by Ctrl-C', 130))
+
+
+def _print(message: str, code: int) -> int:
+    print(f'alljax: {message}', file=sys.stderr)
+    return code
+
+
+def some(items: list[str], most: int = 8) -> str:
+    """Joins items for a message and counts what it leaves out: 'a, b and 3 more'."""
+    rest = len(items) - most
+    return ', '.join(items[:most]) + (f' and {rest} more' if rest > 0 else '')
