@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Int32, Integer, UInt8
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Cells:
     """Cells of one data set: pixels, what they are, and which of them must never be separated by a split."""
 
     images: UInt8[np.ndarray, 'cells height width 3']
-    labels: Int32[np.ndarray, 'cells']
-    groups: Int32[np.ndarray, 'cells']
+    labels: Int32[np.ndarray, ' cells']
+    groups: Int32[np.ndarray, ' cells']
     names: tuple[str, ...]  # file names, relative to the root
     classes: tuple[str, ...]  # class name of each label
     group_names: tuple[str, ...]
@@ -32,7 +32,7 @@ class Cells:
     def __len__(self) -> int:
         return len(self.names)
 
-    def take(self, index: Int32[np.ndarray, 'some'] | np.ndarray) -> 'Cells':
+    def take(self, index: Integer[np.ndarray, ' chosen']) -> 'Cells':
         """The cells at `index`, in its order."""
         return replace(
             self,

@@ -1,0 +1,85 @@
+"""From kept crops to network input on the device: turn, mirror, resize and normalize in one pass over the pixels."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, UInt8
+
+
+def draw(
+    key: Key[Array, ''], count: int, *, degrees: float, mirror: bool
+) -> tuple[Float[Array, ' {count}'], Float[Array, ' {count}']]:
+    """A random turn for each of `count` cells, uniform in ± `degrees`, as radians; and its mirror sign, 1 or -1."""
+    turn, flip = jax.random.split(key)
+    angle = jax.random.uniform(turn, (count,), minval=-1.0, maxval=1.0) * jnp.deg2rad(degrees)
+    sign = jnp.where(jax.random.bernoulli(flip, 0.5, (count,)) & mirror, -1.0, 1.0)
+    return angle, sign
+
+
+def warp(
+    images: UInt8[Array, 'cells height width 3'],
+    angle: Float[Array, ' cells'],
+    sign: Float[Array, ' cells'],
+    size: int,
+) -> Float[Array, 'cells {size} {size} 3']:
+    """The cells turned by `angle` radians, mirrored where `sign` is -1, at `size` pixels a side, values 0 to 255.
+
+    Bilinear; what a turn brings in from outside the crop is its reflection, so no black corner tells that it was turned.
+    """
+    height, width = images.shape[1:3]
+    rows, columns = (jnp.arange(size) + 0.5) / size - 0.5, (jnp.arange(size) + 0.5) / size - 0.5
+
+    def one(image: Array, angle: Array, sign: Array) -> Array:
+        y, x = rows[:, None], columns[None, :] * sign
+        cos, sin = jnp.cos(angle), jnp.sin(angle)
+        row = _reflect((cos * y + sin * x + 0.5) * height - 0.5, height)
+        column = _reflect((cos * x - sin * y + 0.5) * width - 0.5, width)
+        return _bilinear(image, row, column)
+
+    return jax.vmap(one)(images, angle, sign)
+
+
+def resize(images: UInt8[Array, 'cells height width 3'], size: int) -> Float[Array, 'cells {size} {size} 3']:
+    """The cells as they are, at `size` pixels a side: what validation, test and prediction see."""
+    count = images.shape[0]
+    return warp(images, jnp.zeros(count), jnp.ones(count), size)
+
+
+def normalize(
+    image: Float[Array, 'cells height width 3'], mean: tuple[float, ...], deviation: tuple[float, ...]
+) -> Float[Array, 'cells height width 3']:
+    """Values 0 to 255 as 0 to 1, less the mean, over the deviation, both per channel."""
+    scale = 1 / (255 * jnp.array(deviation))
+    return image * scale - jnp.array(mean) / jnp.array(deviation)
+
+
+def _reflect(position: Float[Array, 'rows columns'], length: int) -> Float[Array, 'rows columns']:
+    """Coordinates folded back into the picture, as a mirror at the outer edge of the border pixels would."""
+    folded = jnp.mod(position + 0.5, 2 * length)
+    return jnp.clip(jnp.minimum(folded, 2 * length - folded) - 0.5, 0, length - 1)
+
+
+def _bilinear(
+    image: UInt8[Array, 'height width 3'], row: Float[Array, 'rows columns'], column: Float[Array, 'rows columns']
+) -> Float[Array, 'rows columns 3']:
+    height, width = image.shape[:2]
+    top, left = jnp.floor(row).astype(jnp.int32), jnp.floor(column).astype(jnp.int32)
+    bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
+    down, across = (row - top)[..., None], (column - left)[..., None]
+    packed = _pack(image)
+
+    def at(y: Array, x: Array) -> Array:
+        return _unpack(packed.at[y * width + x].get(mode='promise_in_bounds'))
+
+    upper = at(top, left) * (1 - across) + at(top, right) * across
+    lower = at(bottom, left) * (1 - across) + at(bottom, right) * across
+    return upper * (1 - down) + lower * down
+
+
+def _pack(image: UInt8[Array, 'height width 3']) -> Array:
+    """One 32-bit word a pixel, so that a gather moves a pixel and not three bytes."""
+    wide = image.astype(jnp.uint32)
+    return (wide[..., 0] | wide[..., 1] << 8 | wide[..., 2] << 16).reshape(-1)
+
+
+def _unpack(words: Array) -> Array:
+    return jnp.stack([words & 255, words >> 8 & 255, words >> 16], -1).astype(jnp.float32)

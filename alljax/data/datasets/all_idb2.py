@@ -1,0 +1,178 @@
+"""ALL-IDB2 as its users have it on disk (Labati et al. 2011): single cells, `_1` a blast, `_0` normal.
+
+The data set is given on request by the University of Milan and may not be passed on: nothing here downloads it.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from alljax.data import image
+from alljax.data.datasets import listing as disk
+from alljax.data.datasets.builder import CellsBuilder
+from alljax.data.datasets.listing import Listing, Record
+from alljax.errors import UserError, some
+
+CLASSES = {'detection': ('blast', 'normal'), 'subtype': ('L1', 'L2', 'L3', 'normal')}
+BLASTS, CELLS = 130, 260  # numbers 001–130 are blasts, 131–260 normal
+NAME = re.compile(r'Im(\d{3,})_([01])\.(?i:tiff?)')
+TABLES = ('subtypes.csv', 'groups.csv', 'synthetic.json')
+# Pairs reported as the same cell in shifted crops, 223 and 257 as equal ones. There is no published list of patients.
+REPEATS = ((25, 28, 31), (134, 245), (135, 244), (138, 146), (171, 211), (222, 256), (223, 257), (225, 259))
+
+
+class AllIdb2(CellsBuilder):
+    """Builds ALL-IDB2 from the folder that the user names: its root, ALL_IDB2/ or img/."""
+
+    VERSION = '1.0.0'
+
+    @staticmethod
+    def list_cells(root: Path, task: str) -> Listing:
+        """The cells under `root` for 'detection' or 'subtype'; problems are collected, a missing folder is raised."""
+        return list_cells(root, task)
+
+
+def list_cells(root: Path, task: str) -> Listing:
+    """As `AllIdb2.list_cells`; drawn cells of the same layout are told by their synthetic.json."""
+    home, img = _places(disk.folder(root))
+    marker = _find('synthetic.json', home, img)
+    facts = json.loads(marker.read_text()) if marker else {'blasts': BLASTS, 'cells': CELLS}
+    listing = Listing('synthetic' if marker else 'all_idb2', home, CLASSES[task], synthetic=marker is not None)
+    numbers = _images(listing, img, facts['blasts'], facts['cells'])
+    _extra(listing, numbers)
+    _subtypes(listing, _find('subtypes.csv', home, img), task)
+    _groups(listing, _find('groups.csv', home, img), numbers)
+    return listing
+
+
+def is_drawn(root: Path) -> bool:
+    """Whether a folder holds what `python -m alljax.data.synthetic` wrote."""
+    return any((p / 'synthetic.json').is_file() for p in (root, root.parent, root / 'ALL_IDB2'))
+
+
+def _places(root: Path) -> tuple[Path, Path]:
+    """The folder of the tables and that of the images, whichever of the three the user named."""
+    for home in (root, *(p for p in root.iterdir() if p.is_dir() and p.name.lower() in ('all_idb2', 'all-idb2'))):
+        for img in home.iterdir():
+            if img.is_dir() and img.name.lower() == 'img':
+                return home, img
+    if root.name.lower() == 'img':
+        return root.parent, root
+    if any(NAME.fullmatch(p.name) for p in root.iterdir()):
+        return root, root
+    found = some([p.name for p in disk.visible(root)], 4) or 'nothing'
+    raise UserError(f'{root}: holds {found}, expected ALL_IDB2/img/ with Im001_1.tif … ; mend --config.data.root')
+
+
+def _find(name: str, home: Path, img: Path) -> Path | None:
+    places = [p for p in dict.fromkeys((img / name, home / name, home.parent / name)) if p.is_file()]
+    return places[0] if places else None
+
+
+def _images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[str, int]:
+    """Lists img/ under its strict names; returns file → number."""
+    numbers: dict[str, int] = {}
+    first: dict[int, str] = {}
+    for path in disk.visible(img):
+        if path.name in TABLES or (img == listing.root and path.name == 'extra'):
+            continue
+        match = NAME.fullmatch(path.name)
+        if not match:
+            listing.problems.append(
+                f'{path.name}: is not named as in ALL-IDB2 (Im001_1.tif); rename it or move it away'
+            )
+            continue
+        number, kind = int(match[1]), match[2]
+        if number in first:
+            listing.problems.append(f'{first[number]} and {path.name}: are the same number twice; delete one')
+            continue
+        first[number] = path.name
+        if not 1 <= number <= cells:
+            listing.problems.append(f'{path.name}: expected numbers 001 to {cells}; put further blasts under extra/')
+        elif (kind == '1') != (number <= blasts):
+            there, says = ('blasts', 'normal') if number <= blasts else ('normal cells', 'blast')
+            span = f'001–{blasts:03}' if number <= blasts else f'{blasts + 1:03}–{cells:03}'
+            listing.problems.append(f'{path.name}: the name says {says}, but {span} are {there}; restore its name')
+        file = path.relative_to(listing.root).as_posix()
+        numbers[file] = number
+        listing.records.append(Record(file, 'blast' if kind == '1' else 'normal', path.stem))
+    missing = [f'Im{n:03}_{int(n <= blasts)}.tif' for n in range(1, cells + 1) if n not in first]
+    if missing:
+        listing.problems.append(f'{img}: {len(missing)} of {cells} files are missing ({some(missing, 4)}); add them')
+    return numbers
+
+
+def _extra(listing: Listing, numbers: dict[str, int]) -> None:
+    """Further blasts, sorted by subtype into extra/L1, extra/L2, extra/L3, under any names."""
+    extra = listing.root / 'extra'
+    if not extra.is_dir():
+        return
+    for folder in disk.visible(extra):
+        if folder.name not in CLASSES['subtype'][:3] or not folder.is_dir():
+            listing.problems.append(f'extra/{folder.name}: expected the folders L1, L2 and L3 in extra/; move it there')
+            continue
+        for path in disk.visible(folder):
+            file = path.relative_to(listing.root).as_posix()
+            if path.suffix.lower() not in image.SUFFIXES:
+                listing.problems.append(f'{file}: is no image; move it away')
+                continue
+            listing.records.append(Record(file, folder.name, f'{folder.name}/{path.stem}'))
+
+
+def _subtypes(listing: Listing, path: Path | None, task: str) -> None:
+    """Replaces 'blast' by its subtype, or every subtype by 'blast', as the task asks."""
+    if task == 'detection':
+        listing.records = [r._replace(label=r.label if r.label == 'normal' else 'blast') for r in listing.records]
+        return
+    if path is None:
+        listing.problems.append(
+            f'{listing.root}/subtypes.csv: is missing; write one line "file,subtype" for each blast (L1, L2 or L3; no list '
+            'was published), or train --config=configs/detection.py, which needs none'
+        )
+        return
+    rows = disk.table(path, ('subtype',), listing.problems)
+    names = {Path(record.file).name: record for record in listing.records if not record.file.startswith('extra/')}
+    known = {name.lower(): name for name in CLASSES['subtype']}
+    problems, labels = [], {}
+    for file, row in rows.items():
+        record, said = names.get(Path(file).name), row['subtype']
+        label = known.get(said.lower())
+        if record is None:
+            problems.append(f'{path.name}: {file} is not among the images; correct the name or delete the line')
+        elif label is None:
+            problems.append(f'{path.name}: {file} has the subtype {said!r}, expected L1, L2, L3 or normal')
+        elif (label == 'normal') != (record.label == 'normal'):
+            problems.append(f'{path.name}: {file} is labelled {label}, but its name says {record.label}; mend the line')
+        else:
+            labels[record.file] = label
+    said_of = {Path(file).name for file in rows}
+    without = [name for name, record in names.items() if record.label == 'blast' and name not in said_of]
+    if without and rows:
+        problems.append(f'{path.name}: {len(without)} blasts have no subtype ({some(without, 4)}); add their lines')
+    listing.problems += problems
+    listing.records = [r._replace(label=labels.get(r.file, r.label)) for r in listing.records]
+
+
+def _groups(listing: Listing, path: Path | None, numbers: dict[str, int]) -> None:
+    """Groups from groups.csv, else the reported repeats; a cell of which nothing is known stands alone."""
+    if path is not None:
+        rows = disk.table(path, ('group',), listing.problems)
+        listing.records, unknown = with_groups(listing.records, rows)
+        listing.problems += [f'{path.name}: {file} is not among the images; delete the line' for file in unknown]
+        return
+    repeats = {number: f'repeat of {same[0]:03}' for same in REPEATS for number in same}
+    listing.records = [
+        r._replace(group=repeats.get(numbers[r.file], r.group)) if r.file in numbers else r for r in listing.records
+    ]
+    listing.notes.append(
+        'no groups.csv: only the published repeats are kept together; other cells of one patient may be on both sides'
+    )
+
+
+def with_groups(records: list[Record], rows: dict[str, dict[str, str]]) -> tuple[list[Record], list[str]]:
+    """Records with the groups of a table that names files by path or by name; and the rows that name none."""
+    by_name = {Path(r.file).name: r.file for r in records}
+    files = {r.file for r in records}
+    found = {file if file in files else by_name.get(file, ''): row['group'] for file, row in rows.items()}
+    unknown = [file for file in rows if file not in files and file not in by_name]
+    return [r._replace(group=found.get(r.file) or r.group) for r in records], unknown

@@ -1,0 +1,109 @@
+"""From a checked listing to ArrayRecord files and back, through TensorFlow Datasets without TensorFlow."""
+
+import hashlib
+import io
+import logging
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from alljax.data.cells import Cells, Origin
+from alljax.data.datasets.listing import Listing
+from alljax.data.datasets.verify import verify
+from alljax.data.image import read, to_png, to_square
+
+
+class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A TFDS builder of cells; a data set says how its folder is listed.
+
+    Its config is named after the state of the folder, so that a changed folder is built anew beside the old one.
+    """
+
+    listing: Listing
+
+    def __init__(self, *, root: str | Path, task: str, data_dir: str | Path):
+        self.listing = self.list_cells(Path(root), task)
+        config = tfds.core.BuilderConfig(name=f'{task}-{self.listing.key()}')
+        with _quiet():
+            super().__init__(data_dir=str(data_dir), config=config, file_format='array_record')
+
+    @cached_property
+    def notes(self) -> list[str]:
+        """What was converted or assumed; UserError with every problem of the folder."""
+        return verify(self.listing)
+
+    @staticmethod
+    @abstractmethod
+    def list_cells(root: Path, task: str) -> Listing:
+        """What the folder holds."""
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            'image': tfds.features.Image(shape=(None, None, 3), encoding_format='png'),
+            'label': tfds.features.ClassLabel(names=self.listing.classes),
+            'file': tfds.features.Text(),
+            'group': tfds.features.Text(),
+        }
+        notes = tfds.core.MetadataDict(notes=[])
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features), metadata=notes)
+
+    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
+        self.info.metadata['notes'] = self.notes
+        return {'cells': self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        for record in self.listing.records:
+            pixels = read(self.listing.root / record.file).pixels
+            image = io.BytesIO(to_png(pixels))  # an array would need TensorFlow to be encoded
+            yield record.file, {'image': image, 'label': record.label, 'file': record.file, 'group': record.group}
+
+
+def cells(builder: CellsBuilder, size: int) -> Cells:
+    """All cells of a builder at `size` pixels a side, in the order of their names; builds the files if absent.
+
+    Raises UserError with every problem of the folder, before anything is written.
+    """
+    if not builder.data_path.exists():
+        builder.notes  # noqa: B018  # the check runs outside TFDS, whose messages would stand around ours
+        offline = tfds.download.DownloadConfig(try_download_gcs=False)
+        with _quiet():
+            builder.download_and_prepare(download_config=offline)
+    listing = builder.listing
+    with _quiet():
+        examples = sorted(builder.as_data_source('cells'), key=lambda example: example['file'])
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr((example['file'], int(example['label']), example['group'], example['image'].shape)).encode())
+        digest.update(example['image'].tobytes())
+    group_names = tuple(sorted({example['group'] for example in examples}))
+    number = {name: index for index, name in enumerate(group_names)}
+    notes = tuple(builder.info.metadata['notes'])
+    return Cells(
+        images=np.stack([to_square(example['image'], size) for example in examples]),
+        labels=np.array([example['label'] for example in examples], np.int32),
+        groups=np.array([number[example['group']] for example in examples], np.int32),
+        names=tuple(example['file'] for example in examples),
+        classes=listing.classes,
+        group_names=group_names,
+        origin=Origin(listing.name, digest.hexdigest(), listing.synthetic, str(listing.root), notes),
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps TFDS's own progress and advice about downloads off the terminal; its errors are exceptions."""
+    tfds.disable_progress_bar()
+    logger = logging.getLogger('absl')
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,90 @@
+"""What a data set's folder holds, before a pixel is read; and what its tables say."""
+
+import csv
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from alljax.errors import UserError, some
+
+
+class Record(NamedTuple):
+    """One cell's file and what is known of it."""
+
+    file: str  # relative to the listing's root, '/' between folders
+    label: str
+    group: str
+
+
+@dataclass
+class Listing:
+    """All cells of a folder, with every problem that was found on the way."""
+
+    name: str
+    root: Path
+    classes: tuple[str, ...]
+    synthetic: bool = False
+    greyscale: bool = False  # a folder without any color is accepted
+    records: list[Record] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # stop the run
+    notes: list[str] = field(default_factory=list)  # are printed and kept in results.json
+
+    def key(self) -> str:
+        """A short name for this state of the folder: changes with any file's name, size, time, label or group."""
+        digest = hashlib.sha256(repr((self.classes, self.greyscale)).encode())
+        for record in self.records:
+            stat = (self.root / record.file).stat()
+            digest.update(repr((*record, stat.st_size, stat.st_mtime_ns)).encode())
+        return digest.hexdigest()[:16]
+
+
+def folder(path: Path, flag: str = '--config.data.root') -> Path:
+    """`path` if it is a folder; else a UserError that tells a missing one from a file."""
+    if not path.exists():
+        raise UserError(f'{path}: there is no such folder; mend {flag}')
+    if not path.is_dir():
+        raise UserError(f'{path}: is a file, expected the folder of the data set; mend {flag}')
+    return path.resolve()
+
+
+def table(path: Path, columns: tuple[str, ...], problems: list[str]) -> dict[str, dict[str, str]]:
+    """Rows of a CSV file by their `file` column; needs 'file', takes the other `columns` that are there.
+
+    Unreadable files, missing columns and files named twice are added to `problems`.
+    """
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(f'{path}: cannot be read ({error}); save it as UTF-8 text')
+        return {}
+    lines = text.splitlines()
+    dialect = csv.excel()
+    dialect.delimiter = max(',;\t', key=(lines[0] if lines else '').count)  # spreadsheets write any of the three
+    reader = csv.DictReader(lines, dialect=dialect)
+    names = [(name or '').strip().lower() for name in reader.fieldnames or []]
+    if 'file' not in names or not set(columns) & set(names):
+        problems.append(
+            f'{path}: its first line is {",".join(names)!r}, expected the header {",".join(("file", *columns))!r}'
+        )
+        return {}
+    reader.fieldnames = names
+    rows: dict[str, dict[str, str]] = {}
+    twice = []
+    for row in reader:
+        values = {name: (row[name] or '').strip() for name in names if name}
+        file = values.pop('file').replace('\\', '/').removeprefix('./')
+        if not file:
+            continue
+        if file in rows:
+            twice.append(file)
+        rows[file] = values
+    if twice:
+        problems.append(f'{path}: {some(twice)} named in more than one line; keep one')
+    return rows
+
+
+def visible(path: Path) -> list[Path]:
+    """What a folder holds, sorted, without hidden files and the marks that file managers leave."""
+    skipped = {'thumbs.db', 'desktop.ini', '__macosx'}
+    return sorted(p for p in path.iterdir() if not p.name.startswith('.') and p.name.lower() not in skipped)

@@ -1,0 +1,84 @@
+"""Numbers and facts as people read them: as many digits as the sample size carries, and units spelled out."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+MISSING = '—'
+LABELS = {
+    'init': 'initial weights',
+    'fingerprint': 'fingerprint (SHA-256)',
+    'root': 'folder',
+    'train': 'training',
+    'train_n': 'training cells',
+    'validation_n': 'validation cells',
+    'test_n': 'test cells',
+    'images_per_second': 'speed (images/s)',
+    'seconds': 'duration',
+    'chosen': 'model kept',
+    'input': 'input (height, width, channels)',
+    'jax': 'JAX',
+    'flax': 'Flax',
+    'python': 'Python',
+}
+
+
+def percent(fraction: float | None, n: int = 0) -> str:
+    """Format a fraction of 1 in percent, with the digits that tell one error among n cells from none."""
+    if fraction is None:
+        return MISSING
+    return f'{100 * fraction:.{max(1, len(str(n)) - 2)}f}%'
+
+
+def interval(bounds: Sequence[float], n: int = 0) -> str:
+    """Format [low, high], fractions of 1, in percent."""
+    return f'{percent(bounds[0], n)} to {percent(bounds[1], n)}'
+
+
+def sure(probability: float) -> str:
+    """Format a probability in percent without ever claiming certainty."""
+    return 'over 99.9%' if probability >= 0.9995 else percent(probability)
+
+
+def label(key: str) -> str:
+    """Turn a key of results.json into the words that head a row."""
+    words = LABELS.get(key, key.replace('_', ' '))
+    return words[:1].upper() + words[1:]
+
+
+def value(item: Any, key: str = '') -> str:
+    """Format any value of results.json, in the unit its key implies."""
+    if key == 'seconds':
+        return _duration(item)
+    if item is None or (isinstance(item, str | Mapping | Sequence) and not len(item)):
+        return MISSING
+    if isinstance(item, bool):
+        return 'yes' if item else 'no'
+    if isinstance(item, int) and key != 'seed':
+        return f'{item:,}'
+    if isinstance(item, float):
+        return f'{item:.4g}' if abs(item) < 1000 else f'{item:,.0f}'
+    if isinstance(item, Mapping):
+        return ', '.join(f'{name} {value(inner)}' for name, inner in item.items())
+    if isinstance(item, list | tuple):
+        return (' × ' if key == 'input' else '\n').join(value(inner) for inner in item)  # noqa: RUF001
+    return str(item)
+
+
+def moment(timestamp: str) -> str:
+    """Format an ISO 8601 timestamp to the minute, in UTC where it names its zone."""
+    try:
+        when = datetime.fromisoformat(timestamp)
+    except ValueError:
+        return timestamp
+    return f'{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC' if when.tzinfo else f'{when:%Y-%m-%d %H:%M}'
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return MISSING
+    if round(seconds, 1) < 60:
+        return f'{seconds:.1f} s'
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f'{hours} h {minutes} min' if hours else f'{minutes} min {rest} s'

@@ -1,0 +1,109 @@
+"""One self-contained page about one run: what was measured, on what, how far to trust it, and how to repeat it."""
+
+import base64
+import io
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from jaxtyping import UInt8
+from markupsafe import Markup
+from PIL import Image
+
+from alljax.evaluation import readable
+from alljax.evaluation.intervals import wilson
+from alljax.evaluation.mistakes import Mistake
+
+# printed elsewhere on the page: as banner, in the table of classes, or at the end
+ELSEWHERE = {
+    'data': ('synthetic', 'counts'),
+    'split': ('leaky', 'train_counts', 'validation_counts', 'test_counts'),
+}
+
+
+def write(
+    path: str | os.PathLike,
+    results: Mapping[str, Any],
+    *,
+    mistakes: Sequence[Mistake] = (),
+    figures: Mapping[str, str | os.PathLike] | None = None,
+    facts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Write report.html: one file without scripts or outside addresses, every picture inside it.
+
+    `results` is the content of results.json, `figures` maps headings to PNG files in the order to show them, and
+    `facts` adds tables (heading -> row -> value), such as published results to stand beside. Fractions of 1 are printed
+    in percent. Everything from outside is escaped. Raises KeyError where a part of `results` the page needs is missing.
+    """
+    page = (
+        _environment()
+        .from_string(_resource('report.html.jinja'))
+        .render(
+            results=results,
+            test=results['test'],
+            correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),
+            recall_ci=_recall_intervals(results['test']['confusion']),
+            undefined=any(None in row.values() for row in results['test']['per_class'].values()),
+            counts=_counts(results),
+            tables=_tables(results, facts or {}),
+            figures=[(title, _data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
+            mistakes=[(mistake, _data_uri(_png(mistake.image))) for mistake in mistakes],
+            css=Markup(_resource('report.css')),
+        )
+    )
+    # a file name that is not UTF-8 reaches us with surrogates, which no page can hold
+    Path(path).write_text(page, encoding='utf-8', errors='backslashreplace')
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {
+        'percent': readable.percent,
+        'interval': readable.interval,
+        'sure': readable.sure,
+        'label': readable.label,
+        'value': readable.value,
+        'moment': readable.moment,
+    }
+    return environment
+
+
+def _resource(name: str) -> str:
+    return resources.files('alljax.evaluation').joinpath(name).read_text(encoding='utf-8')
+
+
+def _recall_intervals(confusion: Mapping[str, Any]) -> dict[str, list[float] | None]:
+    rows = zip(confusion['labels'], confusion['matrix'], strict=True)
+    return {name: wilson(row[i], sum(row)) if sum(row) else None for i, (name, row) in enumerate(rows)}
+
+
+def _counts(results: Mapping[str, Any]) -> dict[str, Mapping[str, int]]:
+    split = results['split']
+    sides = {side: split.get(f'{side}_counts') for side in ('train', 'validation', 'test')}
+    return {'all cells': results['data']['counts']} | {side: counts for side, counts in sides.items() if counts}
+
+
+def _tables(results: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    named = {'data': 'Data', 'split': 'Split', 'model': 'Model', 'train': 'Training', 'environment': 'Environment'}
+    tables = {
+        title: {key: value for key, value in results[part].items() if key not in ELSEWHERE.get(part, ())}
+        for part, title in named.items()
+    }
+    tables['Training']['seed'] = results['seed']
+    return tables | {title: dict(rows) for title, rows in facts.items()}
+
+
+def _png(image: UInt8[np.ndarray, 'height width 3']) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format='PNG')
+    return file.getvalue()
+
+
+def _data_uri(png: bytes) -> str:
+    return 'data:image/png;base64,' + base64.b64encode(png).decode('ascii')

@@ -1,0 +1,246 @@
+"""One run, start to finish: load, split, create, fit, evaluate, report."""
+
+import logging
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array
+from ml_collections import ConfigDict
+
+import alljax
+from alljax import cache, config as fields, models, results, store, trained, workdir as folders
+from alljax.data import augment, datasets
+from alljax.data.cells import Cells
+from alljax.data.split import Split, class_weights, equalize, split
+from alljax.errors import UserError
+from alljax.models import Model, Variables
+from alljax.training import infer, loop, optimizer, parameters, records
+from alljax.training.step import Prepare, init, make_step
+
+log = logging.getLogger(__name__)
+
+
+class Setting(NamedTuple):
+    """A config with what follows from it before any cell is read."""
+
+    config: ConfigDict
+    demo: bool
+    start: str  # how the variables come about, for results.json
+
+
+def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workdir: Path | None = None) -> Path:
+    """Trains and evaluates what the config says, or goes on with it, and returns the run folder.
+
+    `given` names the fields that the user set: they win over the config's `when` table.
+    """
+    setting = settle(config, given)
+    config, demo = setting.config, setting.demo
+    cache.keep_compiled_programs()
+    workdir = workdir or folders.default(config_file, datasets.choose(config.data), demo)
+    if demo:
+        log.warning('DEMO on synthetic cells: the numbers of this run say nothing about leukaemia. '
+                    'Name your ALL-IDB2 with --config.data.root=DIR or $ALLJAX_DATA.')  # fmt: skip
+    with folders.opened(workdir, fields.flat(config)):
+        cells = datasets.load(config.data, config.seed)
+        for note in cells.origin.notes:
+            log.warning(note)
+        parts = split(cells, config.split, config.seed)
+        log.info('%d cells of %d groups: %d train, %d validate, %d test; in %s', len(cells), len(cells.group_names),
+                 len(parts.train), len(parts.validation), len(parts.test), workdir)  # fmt: skip
+        if (workdir / 'results.json').is_file():
+            log.info('this run is finished: evaluating it again')
+            found, variables = finished(workdir, cells), trained.load(workdir).variables
+        else:
+            found, variables = train(setting, cells, parts, workdir)
+        evaluate(setting, cells, parts, workdir, found, variables)
+    return workdir
+
+
+def settle(config: ConfigDict, given: Collection[str]) -> Setting:
+    """Applies the `when` table; UserError for values that no run could use, or a start that cannot be had."""
+    config, when = config.copy_and_resolve_references(), config.get('when', {})
+    demo = datasets.is_drawn(config.data)
+    start = config.model.init
+    if demo and start == 'imagenet':
+        start, config.model.init = 'random, since ImageNet weights cannot be had yet', 'random'
+    for situation, active in (('random', config.model.init == 'random'), ('demo', demo)):
+        for key, value in fields.flat(when.get(situation, {})).items() if active else ():
+            if key not in given:
+                fields.set_field(config, key, value)
+    fields.check(config)
+    if config.model.init == 'imagenet':
+        raise UserError(
+            'config.model.init is imagenet, and this release cannot convert ImageNet weights yet; '
+            'start from random weights with --config.model.init=random'
+        )
+    return Setting(config, demo, start)
+
+
+def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[results.Results, Variables]:
+    """Fits the network, from the last checkpoint if there is one; returns facts for results.json and the variables."""
+    config = setting.config
+    model = create(config, cells)
+    variables, start = first_variables(setting, model, cells)
+    flat = parameters.flatten(variables['params'])
+    factors = parameters.factors(list(flat), config.optimizer.factors, config.model.freeze)
+    trained_factors = {name: factor for name, factor in factors.items() if factor}
+    plan = make_plan(config, cells, parts)
+    update = optimizer.make(config.optimizer, trained_factors, plan.epochs * plan.batches, plan.batches)
+    step = make_step(model, update, preparation(config, model), trained_factors, loss_weights(config, cells, parts),
+                     config.seed)  # fmt: skip
+    state = init(variables, update, trained_factors)
+    need_space(state, workdir)
+    checkpoints = store.Checkpoints(workdir / 'checkpoints')
+    course, resumed = loop.Course(state, None, 0.0), checkpoints.latest()
+    facts = {'fingerprint': cells.origin.fingerprint, 'seed': config.seed}
+    if resumed:
+        tree, position = resumed
+        same_data(position['fingerprint'], cells, workdir)
+        course = loop.restore(tree, position, state)
+        log.info('going on after step %d', position['step'])
+    rows = records.Records(workdir, int(course.state.step))
+    images, labels = jnp.asarray(cells.images), jnp.asarray(cells.labels)
+    try:
+        validate = validation(config, model, cells, parts)
+        course = loop.fit(step, course, images, labels, plan, validate, rows, checkpoints, facts)
+    finally:
+        rows.close()
+        checkpoints.close()
+    steps, best = int(course.state.step), course.best
+    chosen = best.variables if best else course.state.variables
+    options = dict(head=config.model.head, dropout=config.model.dropout)
+    found = {
+        'train': {
+            'epochs': steps / plan.batches,
+            'steps': steps,
+            'seconds': round(course.seconds, 1),
+            'images_per_second': round(steps / plan.batches * len(plan.train) / course.seconds, 1),
+            'cells_an_epoch': len(plan.train),
+            'chosen': f'epoch {best.epoch}, of the lowest validation loss' if best else 'the last epoch',
+            'best_epoch': best.epoch if best else None,
+        },
+        'model': {
+            'name': model.name,
+            'init': start,
+            'parameters': sum(leaf.size for leaf in flat.values()),
+            'trained_parameters': sum(flat[name].size for name in trained_factors),
+            'input': [model.input.size, model.input.size, 3],
+        },
+    }
+    about = trained.describe(model.name, options, cells.classes, model.input)
+    store.write(workdir / 'model', chosen, {**about, **facts, 'synthetic': cells.origin.synthetic, **found})
+    return found, chosen
+
+
+def evaluate(
+    setting: Setting, cells: Cells, parts: Split, workdir: Path, found: results.Results, variables: Variables
+) -> None:
+    """Scores the test side and writes all that the run folder shows."""
+    config = setting.config
+    logits = infer.run(
+        infer.make_logits(create(config, cells)), variables, jnp.asarray(cells.images), parts.test, config.batch_size
+    )
+    test = cells.take(parts.test)
+    scores = results.score(test, logits)
+    whole = {
+        'alljax': alljax.__version__,
+        'command': results.command(),
+        'demo': setting.demo,
+        'data': results.about_data(cells),
+        'split': results.about_split(cells, parts),
+        'test': scores,
+        **found,
+        'seed': config.seed,
+        'environment': results.environment(),
+    }
+    results.write(workdir, whole, test, logits, records.read(workdir / 'metrics.jsonl'), found['train']['best_epoch'])
+    low, high = scores['accuracy_ci95']['wilson']
+    marks = ', '.join(['synthetic cells'] * cells.origin.synthetic + ['leaky split'] * parts.leaky)
+    log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,
+             100 * high, len(test), f' [{marks}]' if marks else '')  # fmt: skip
+    log.info('see %s', workdir / 'report.html')
+
+
+def finished(workdir: Path, cells: Cells) -> results.Results:
+    """What a finished run has to say about its training."""
+    facts = store.read_facts(workdir / 'model')
+    same_data(facts['fingerprint'], cells, workdir)
+    return {'train': facts['train'], 'model': facts['model']}
+
+
+def create(config: ConfigDict, cells: Cells) -> Model:
+    """The config's network for the classes of the cells."""
+    return models.create(config.model.name, len(cells.classes), head=config.model.head, dropout=config.model.dropout)
+
+
+def first_variables(setting: Setting, model: Model, cells: Cells) -> tuple[Variables, str]:
+    """The variables to start from, and how they came about."""
+    key = jax.random.fold_in(jax.random.key(setting.config.seed), 2**31)  # no step's key
+    if setting.config.model.init == 'random':
+        return model.init(key), setting.start
+    return trained.start_from(Path(setting.config.model.init), model, cells.classes, key)
+
+
+def make_plan(config: ConfigDict, cells: Cells, parts: Split) -> loop.Plan:
+    """What to train on and for how long."""
+    index = equalize(cells.labels, parts.train, config.data.equalize, config.seed)
+    return loop.Plan(
+        index, config.batch_size, config.epochs, config.stop.patience, config.seed, config.checkpoint.seconds
+    )
+
+
+def loss_weights(config: ConfigDict, cells: Cells, parts: Split) -> Array:
+    """The weight of each class in the loss."""
+    return jnp.asarray(class_weights(cells.labels, parts.train, config.data.equalize, len(cells.classes)))
+
+
+def preparation(config: ConfigDict, model: Model) -> Prepare:
+    """Augmentation and normalization of training cells, for the step."""
+    form = model.input
+
+    def prepare(images: Array, key: Array) -> Array:
+        angle, sign = augment.draw(key, images.shape[0], degrees=config.augment.rotate, mirror=config.augment.mirror)
+        return augment.normalize(augment.warp(images, angle, sign, form.size), form.mean, form.deviation)
+
+    return prepare
+
+
+def validation(config: ConfigDict, model: Model, cells: Cells, parts: Split) -> loop.Validate | None:
+    """Mean loss and accuracy on the validation fold, if there is one."""
+    if not len(parts.validation):
+        return None
+    logits_of, images = infer.make_logits(model), jnp.asarray(cells.images)
+    labels = cells.labels[parts.validation]
+
+    def validate(variables: Variables) -> tuple[float, float]:
+        logits = infer.run(logits_of, variables, images, parts.validation, config.batch_size)
+        losses = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), jnp.asarray(labels))
+        return float(losses.mean()), float(np.mean(logits.argmax(1) == labels))
+
+    return validate
+
+
+def same_data(fingerprint: str, cells: Cells, workdir: Path) -> None:
+    """UserError if a run was on other cells than these."""
+    if fingerprint != cells.origin.fingerprint:
+        raise UserError(
+            f'--workdir={workdir}: was trained on other cells than those now in {cells.origin.root} (a file, label or '
+            'group has changed); restore them, or start a new --workdir'
+        )
+
+
+def need_space(state: Any, workdir: Path) -> None:
+    """UserError if the disk cannot hold what the run will save: two checkpoints, each with the best, and the model."""
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    need, free = 3 * size + size // 2, shutil.disk_usage(workdir).free
+    if free < need:
+        raise UserError(
+            f'--workdir={workdir}: has {free / 1e9:.1f} GB free, the checkpoints need {need / 1e9:.1f} GB; free some, or '
+            'choose a --workdir on another disk'
+        )

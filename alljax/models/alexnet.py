@@ -1,0 +1,50 @@
+"""AlexNet in torchvision's single-stream form (Krizhevsky 2014, arXiv:1404.5997)."""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+from jax import lax
+from jaxtyping import Array, Float
+
+from alljax.models.layers import max_pool
+
+#           name, channels, kernel, stride, padding, pooled after
+CONVOLUTIONS = (
+    ('conv1', 64, 11, 4, 2, True),
+    ('conv2', 192, 5, 1, 2, True),
+    ('conv3', 384, 3, 1, 1, False),
+    ('conv4', 256, 3, 1, 1, False),
+    ('conv5', 256, 3, 1, 1, True),
+)
+
+
+class AlexNet(nn.Module):
+    """Five convolutions, fc6 and fc7 with dropout before each, then `head`; 6×6×256 features at 224 to 254 pixels."""
+
+    head: Callable[[Array], Array]
+    width: float = 1.0  # factor on every layer's channels, for small tests
+    dropout: float = 0.5  # probability of a zero, before fc6 and fc7
+    convolution: Callable[..., Array] = lax.conv_general_dilated
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, 'batch height width 3'], *, train: bool = False
+    ) -> Float[Array, 'batch classes']:
+        """Maps normalized RGB to logits; `train` switches dropout on, which then needs rngs={'dropout': key}."""
+        for name, channels, kernel, stride, padding, pooled in CONVOLUTIONS:
+            channels = round(channels * self.width)
+            convolve = nn.Conv(
+                channels,
+                (kernel, kernel),
+                (stride, stride),
+                padding,
+                conv_general_dilated=self.convolution,
+                name=name,
+            )
+            x = nn.relu(convolve(x))
+            x = max_pool(x) if pooled else x
+        x = x.reshape(x.shape[0], -1)
+        for name in ('fc6', 'fc7'):
+            x = nn.Dropout(self.dropout, deterministic=not train)(x)
+            x = nn.relu(nn.Dense(round(4096 * self.width), name=name)(x))
+        return self.head(x)

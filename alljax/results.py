@@ -1,0 +1,117 @@
+"""What a run found, in the files that people and programs read."""
+
+import csv
+import os
+import platform
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float, Float32
+from scipy.special import softmax
+
+from alljax.data.cells import Cells
+from alljax.data.split import Split
+from alljax.evaluation import intervals, metrics, mistakes, plots, report
+from alljax.workdir import write_json
+
+Results = dict[str, Any]
+
+
+def score(cells: Cells, logits: Float32[np.ndarray, 'cells classes']) -> Results:
+    """The `test` part of results.json for cells and their logits."""
+    predicted = logits.argmax(1)
+    correct = predicted == cells.labels
+    scores = metrics.scores(metrics.confusion(cells.labels, predicted, len(cells.classes)), cells.classes)
+    accuracy = scores.pop('accuracy')
+    interval = {
+        'wilson': intervals.wilson(int(correct.sum()), len(cells)),
+        'bootstrap_groups': intervals.bootstrap(correct, cells.groups),
+    }
+    return {'n': len(cells), 'accuracy': accuracy, 'accuracy_ci95': interval, **scores}
+
+
+def about_data(cells: Cells) -> Results:
+    """The `data` part of results.json."""
+    origin = cells.origin
+    return {
+        'name': origin.name,
+        'synthetic': origin.synthetic,
+        'fingerprint': origin.fingerprint,
+        'counts': cells.counts(),
+        'groups': len(set(cells.groups)),
+        'root': origin.root,
+        'notes': list(origin.notes),
+    }
+
+
+def about_split(cells: Cells, split: Split) -> Results:
+    """The `split` part of results.json."""
+    sides = {'train': split.train, 'validation': split.validation, 'test': split.test}
+    return {
+        'protocol': split.protocol,
+        'leaky': split.leaky,
+        **{f'{side}_n': len(index) for side, index in sides.items()},
+        'groups': {side: len(set(cells.groups[index])) for side, index in sides.items()},
+        **{f'{side}_counts': cells.take(index).counts() for side, index in sides.items()},
+    }
+
+
+def environment() -> dict[str, str]:
+    """What the numbers may depend on besides the seed."""
+    names = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+    devices = jax.devices()
+    return {
+        'python': platform.python_version(),
+        **{name: version(name) for name in names},
+        'devices': f'{len(devices)} × {devices[0].device_kind}',
+        'cores': str(os.cpu_count()),
+        'platform': platform.platform(),
+    }
+
+
+def write(
+    workdir: Path,
+    results: Results,
+    cells: Cells,
+    logits: Float32[np.ndarray, 'cells classes'],
+    history: list[dict[str, Any]],
+    best_epoch: int | None,
+) -> None:
+    """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    _predictions(workdir / 'predictions.csv', cells, probabilities)
+    title = _banner(results)
+    plots.curves(history, workdir / 'curves.png', best_epoch=best_epoch, title=title)
+    matrix = np.array(results['test']['confusion']['matrix'])
+    plots.confusion(matrix, cells.classes, workdir / 'confusion.png', title=title)
+    groups = [cells.group_names[group] for group in cells.groups]
+    worst = mistakes.most_confident(probabilities, cells.labels, cells.images, cells.names, groups, cells.classes)
+    figures = {'Confusion matrix': workdir / 'confusion.png', 'Training': workdir / 'curves.png'}
+    results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
+    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures)
+    write_json(workdir / 'results.json', results)
+
+
+def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes)])
+        for index, row in enumerate(probabilities):
+            known = cells.names[index], cells.group_names[cells.groups[index]], cells.classes[cells.labels[index]]
+            writer.writerow([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row)])
+
+
+def _banner(results: Results) -> str:
+    parts = ['synthetic cells'] if results['data']['synthetic'] else []
+    parts += [f'{results["split"]["protocol"]} split: leaky'] if results['split']['leaky'] else []
+    return ', '.join(parts)
+
+
+def command() -> str:
+    """The command line of this process, as a shell would take it."""
+    return 'python ' + ' '.join(sys.argv)

@@ -1,0 +1,1 @@
+"""From a model, cells on the device and indices to trained variables."""

@@ -1,0 +1,49 @@
+"""What a run writes down while it trains: metrics.jsonl and TensorBoard's event files."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+Row = dict[str, Any]
+
+
+class Records:
+    """Appends rows to metrics.jsonl, as they come, and their numbers to TensorBoard; rows after `step` are dropped.
+
+    A run that was killed has written rows for steps that it will do again.
+    """
+
+    def __init__(self, folder: Path, step: int):
+        self.path = folder / 'metrics.jsonl'
+        kept = [row for row in read(self.path) if row['step'] <= step]
+        part = self.path.with_suffix('.part')
+        part.write_text(''.join(json.dumps(row) + '\n' for row in kept))
+        part.replace(self.path)
+        self._file = self.path.open('a', buffering=1)
+        self._board = SummaryWriter(str(folder / 'tensorboard'), purge_step=step + 1 if step else None)
+
+    def write(self, row: Row) -> None:
+        """One row; it needs 'step'."""
+        self._file.write(json.dumps(row) + '\n')
+        for name, value in row.items():
+            if name not in ('step', 'epoch') and math.isfinite(value):
+                self._board.add_scalar(name, value, row['step'])
+
+    def close(self) -> None:
+        """Writes what is still held back."""
+        self._file.close()
+        self._board.close()
+
+
+def read(path: Path) -> list[Row]:
+    """The rows of a metrics.jsonl; a last line that a kill cut short is left out."""
+    rows = []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows

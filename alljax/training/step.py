@@ -1,0 +1,94 @@
+"""One training step: a pure function of the state, the cells on the device, and which of them to use."""
+
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int, UInt8
+
+from alljax.models import Model, Variables
+from alljax.training.parameters import flatten, unflatten
+
+
+class Batch(NamedTuple):
+    """Cells on the device; `index` is padded with -1 to the batch size, so that one program serves every batch."""
+
+    images: UInt8[Array, 'all height width 3']
+    labels: Int[Array, ' all']
+    index: Int[Array, ' batch']
+
+
+class State(NamedTuple):
+    """All that a step changes."""
+
+    variables: Variables
+    optimizer: optax.OptState
+    step: Int[Array, '']
+
+
+class Metrics(NamedTuple):
+    """Of one step, before its update: mean cross-entropy in nats, cells that were right, cells that were there."""
+
+    loss: Float[Array, '']
+    correct: Int[Array, '']
+    count: Int[Array, '']
+
+
+Prepare = Callable[[UInt8[Array, 'batch height width 3'], Array], Float[Array, 'batch size size 3']]
+Step = Callable[[State, Batch], tuple[State, Metrics]]
+
+
+def init(variables: Variables, optimizer: optax.GradientTransformation, trained: Collection[str]) -> State:
+    """The state before the first step."""
+    return State(variables, optimizer.init(_only(variables, trained)), jnp.zeros((), jnp.int32))
+
+
+def make_step(
+    model: Model,
+    optimizer: optax.GradientTransformation,
+    prepare: Prepare,
+    trained: Collection[str],
+    weights: Float[Array, ' classes'],
+    seed: int,
+) -> Step:
+    """The jitted step. Its key depends on (seed, step) only, so a resumed run draws what an uninterrupted one would.
+
+    `prepare(images, key)` augments and normalizes; only the `trained` parameters are differentiated, so that frozen
+    layers cost a forward pass and nothing else; `weights` multiply each class's loss.
+    """
+
+    def loss(
+        trained: dict[str, Array], variables: Variables, image: Array, label: Array, present: Array, key: Array
+    ) -> tuple[Array, tuple[Variables, Array]]:
+        params = unflatten(flatten(variables['params']) | trained)
+        rest = {name: tree for name, tree in variables.items() if name != 'params'}
+        logits, rest = model.apply(
+            {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
+        )
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weights[label]
+        return jnp.sum(losses * present) / present.sum(), (rest, logits)
+
+    @partial(jax.jit, donate_argnums=0)
+    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+        dropout, augment = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+        present, index = batch.index >= 0, jnp.maximum(batch.index, 0)
+        image, label = prepare(batch.images[index], augment), batch.labels[index]
+        old = _only(state.variables, trained)
+        (value, (rest, logits)), gradient = jax.value_and_grad(loss, has_aux=True)(
+            old, state.variables, image, label, present, dropout
+        )
+        updates, optimizer_state = optimizer.update(gradient, state.optimizer, old)
+        params = unflatten(flatten(state.variables['params']) | optax.apply_updates(old, updates))
+        correct = jnp.sum((logits.argmax(-1) == label) & present)
+        return State({'params': params, **rest}, optimizer_state, state.step + 1), Metrics(
+            value, correct, present.sum()
+        )
+
+    return step
+
+
+def _only(variables: Variables, names: Collection[str]) -> dict[str, Array]:
+    return {name: leaf for name, leaf in flatten(variables['params']).items() if name in names}

@@ -1,0 +1,87 @@
+"""The folder of one run: whose it is, and what is in it already."""
+
+import fcntl
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from alljax.errors import UserError
+
+Fields = dict[str, Any]
+
+
+def default(config_file: str, data: str, demo: bool) -> Path:
+    """runs/<config>-<data>-<time>, with 'demo' in the name of a demo."""
+    parts = [Path(config_file).stem, *(['demo'] if demo else []), data, f'{datetime.now():%Y%m%d-%H%M%S}']
+    return Path('runs') / '-'.join(parts)
+
+
+@contextmanager
+def opened(workdir: Path, fields: Fields) -> Iterator[None]:
+    """Claims the folder for a run with these config fields; UserError if it is another's or in use by one running now."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = (workdir / '.lock').open('w')
+    except OSError as error:
+        raise UserError(f'--workdir={workdir}: cannot be written ({error.strerror}); choose another folder') from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f'--workdir={workdir}: another process is running in it; wait for it, or choose another'
+            ) from None
+        _claim(workdir, fields)
+        with _logged(workdir / 'run.log'):
+            yield
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON whole or not at all."""
+    part = path.with_name(f'.{path.name}.part')
+    part.write_text(json.dumps(value, indent=2) + '\n', encoding='utf-8')
+    part.replace(path)
+
+
+def _claim(workdir: Path, fields: Fields) -> None:
+    path = workdir / 'config.json'
+    fields = json.loads(json.dumps(fields))
+    if not path.is_file():
+        others = sorted(p.name for p in workdir.iterdir() if p.name != '.lock')
+        if others:
+            raise UserError(
+                f'--workdir={workdir}: holds {", ".join(others[:4])} but no run; choose a new or empty folder'
+            )
+        write_json(path, fields)
+        return
+    old = json.loads(path.read_text())
+    differences = [
+        f'{key}: {old.get(key)!r} there, {fields.get(key)!r} now'
+        for key in sorted({*old, *fields})
+        if old.get(key) != fields.get(key)
+    ]
+    if differences:
+        raise UserError(
+            f'--workdir={workdir}: holds a run of another config ({"; ".join(differences)}); choose another'
+        )
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Copies the package's log to a file for the time of a run."""
+    logger = logging.getLogger('alljax')
+    handler = logging.FileHandler(path, encoding='utf-8')
+    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
+    logger.addHandler(handler)
+    try:
+        yield
+    except BaseException as error:
+        logger.debug('stopped: %s', error, exc_info=not isinstance(error, UserError | KeyboardInterrupt))
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,83 @@
+"""Every field of a run: what it means, its unit, what it may be, and where its value comes from.
+
+A task file calls `get_config()` and changes a few. On the command line `--config.a.b=value` changes one, and wins over
+everything here. [paper] is Shafique & Tehsin 2018; [MATLAB] is a default of MATLAB's trainingOptions or of its AlexNet
+transfer example, which stands in where the paper is silent.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The paper's settings, without a task."""
+    config = ConfigDict()
+
+    config.seed = 0  # any whole number; draws the split, the initial weights, the order of cells, their augmentation
+    config.epochs = 100  # at most this many passes over the training cells [paper]
+    config.batch_size = 28  # cells a step [paper]; the last, smaller batch of an epoch counts too
+
+    config.data = ConfigDict()
+    config.data.name = 'auto'  # 'all_idb2', 'folder', 'synthetic'; 'auto' is all_idb2 where it is found, else a demo
+    config.data.root = ''  # the folder of the cells; '' means $ALLJAX_DATA
+    config.data.task = (
+        'subtype'  # 'detection' (blast, normal) or 'subtype' (L1, L2, L3, normal); folders name their own
+    )
+    config.data.size = 257  # pixels a side at which cells are kept; ALL-IDB2's own crop size
+    config.data.cells = 260  # synthetic only: how many to draw, at least 40; ALL-IDB2 has 260
+    config.data.equalize = 'undersample'  # classes of the training side: 'undersample' to the smallest [paper],
+    #                                       'oversample' to the largest, 'weights' in the loss, 'none'
+
+    config.split = ConfigDict()
+    config.split.protocol = 'grouped'  # 'grouped' never separates cells of one group; 'random' by file leaks
+    config.split.test = 0.4  # fraction of the cells that is scored once, at the end [paper]
+    config.split.validation = 0.0  # fraction of the training side, whole groups, that chooses the best epoch;
+    #                                0 means that the last epoch counts [paper]
+
+    config.augment = ConfigDict()
+    config.augment.rotate = (
+        180.0  # degrees; each training cell is turned by a uniform angle in ± this [paper: rotation]
+    )
+    config.augment.mirror = True  # flips half of the training cells, left to right [paper: mirroring]
+
+    config.model = ConfigDict()
+    config.model.name = 'alexnet'  # a key of alljax.models.MODELS
+    config.model.init = 'imagenet'  # 'imagenet' [paper], 'random', or the path of a run folder or its model/
+    config.model.head = 1024  # units of the new hidden layer [paper, Table 4]
+    config.model.dropout = 0.5  # probability, before fc6 and fc7 [MATLAB's AlexNet]
+    config.model.freeze = ''  # regular expression over parameter names that stay as they start, e.g. 'conv.*'
+
+    config.optimizer = ConfigDict()
+    config.optimizer.name = 'sgd'  # 'sgd' with momentum [MATLAB] or 'adamw'
+    config.optimizer.rate = 1e-4  # learning rate a step, before the factors [MATLAB's AlexNet example]
+    config.optimizer.factors = (  # (regular expression over parameter names, factor on the rate), first match wins;
+        ('head/.*', 20.0),  #     the new layers learn faster [paper; 20 from MATLAB's AlexNet example]
+        ('.*', 1.0),  #           every parameter has to match one of them
+    )
+    config.optimizer.momentum = 0.9  # of sgd [MATLAB]; of adamw, the decay of the first moment
+    config.optimizer.l2 = 1e-4  # on kernels, not biases [MATLAB]; adamw's is decoupled from the gradient
+    config.optimizer.schedule = 'constant'  # 'constant' [MATLAB] or 'cosine' to zero over all epochs
+    config.optimizer.warmup = 0.0  # epochs over which the rate rises linearly from zero
+    config.optimizer.clip = 0.0  # largest global norm of the gradient; 0 means no limit
+
+    config.stop = ConfigDict()
+    config.stop.patience = 0  # epochs without a better validation loss after which training ends; 0 means never
+
+    config.checkpoint = ConfigDict()
+    config.checkpoint.seconds = 120.0  # between two saves of the whole state, besides the one at the end
+
+    # What replaces the above in two situations, unless you set the field yourself. A random start has no old layers to
+    # protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.
+    config.when = ConfigDict()
+    config.when.random = {
+        'model': {'dropout': 0.2},
+        'optimizer': {
+            'name': 'adamw',
+            'rate': 2e-4,
+            'factors': (('.*', 1.0),),
+            'schedule': 'cosine',
+            'warmup': 2.0,
+            'clip': 1.0,
+        },
+    }
+    config.when.demo = {'epochs': 30, 'data': {'cells': 520, 'equalize': 'oversample'}}
+    return config
