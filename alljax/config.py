@@ -32,6 +32,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     'split.validation': (0, 0.5),
     'augment.rotate': (0, 180),
     'model.head': (1, 10**5),
+    'model.width': (0.02, 4),
     'model.dropout': (0, 0.99),
     'optimizer.rate': (0, 100),
     'optimizer.momentum': (0, 0.9999),

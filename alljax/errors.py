@@ -20,7 +20,7 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def told_to_the_user() -> Iterator[None]:
-    """Turns a UserError into its sentences on stderr and exit code 2, and Ctrl-C into 130; the shell of every command."""
+    """Turns a UserError into its sentences on stderr and exit code 2, and Ctrl-C into exit code 130."""
     try:
         yield
     except UserError as error:

@@ -14,7 +14,9 @@ from jaxtyping import Array
 from ml_collections import ConfigDict
 
 import alljax
-from alljax import cache, config as fields, models, results, store, trained, workdir as folders
+from alljax import cache, models, results, store, trained
+from alljax import config as fields
+from alljax import workdir as folders
 from alljax.data import augment, datasets
 from alljax.data.cells import Cells
 from alljax.data.split import Split, class_weights, equalize, split
@@ -114,7 +116,6 @@ def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[
         checkpoints.close()
     steps, best = int(course.state.step), course.best
     chosen = best.variables if best else course.state.variables
-    options = dict(head=config.model.head, dropout=config.model.dropout)
     found = {
         'train': {
             'epochs': steps / plan.batches,
@@ -133,8 +134,12 @@ def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[
             'input': [model.input.size, model.input.size, 3],
         },
     }
-    about = trained.describe(model.name, options, cells.classes, model.input)
-    store.write(workdir / 'model', chosen, {**about, **facts, 'synthetic': cells.origin.synthetic, **found})
+    about = trained.describe(model.name, network_options(config), cells.classes, model.input)
+    store.write(
+        workdir / 'model',
+        chosen,
+        {**about, **facts, 'data_size': config.data.size, 'synthetic': cells.origin.synthetic, **found},
+    )
     return found, chosen
 
 
@@ -176,7 +181,12 @@ def finished(workdir: Path, cells: Cells) -> results.Results:
 
 def create(config: ConfigDict, cells: Cells) -> Model:
     """The config's network for the classes of the cells."""
-    return models.create(config.model.name, len(cells.classes), head=config.model.head, dropout=config.model.dropout)
+    return models.create(config.model.name, len(cells.classes), **network_options(config))
+
+
+def network_options(config: ConfigDict) -> dict[str, Any]:
+    """What the config says about the form of its network."""
+    return {name: config.model[name] for name in ('head', 'width', 'dropout')}
 
 
 def first_variables(setting: Setting, model: Model, cells: Cells) -> tuple[Variables, str]:
@@ -241,6 +251,6 @@ def need_space(state: Any, workdir: Path) -> None:
     need, free = 3 * size + size // 2, shutil.disk_usage(workdir).free
     if free < need:
         raise UserError(
-            f'--workdir={workdir}: has {free / 1e9:.1f} GB free, the checkpoints need {need / 1e9:.1f} GB; free some, or '
+            f'--workdir={workdir}: has {free / 1e9:.1f} GB free, checkpoints need {need / 1e9:.1f} GB; free some, or '
             'choose a --workdir on another disk'
         )

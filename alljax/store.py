@@ -1,4 +1,4 @@
-"""Trees on disk: the only file that knows Orbax. Its format is FORMAT; a folder of another format is refused by name."""
+"""Trees on disk: the only file that knows Orbax. A folder of another format than FORMAT is refused by name."""
 
 import json
 import logging
@@ -127,7 +127,7 @@ def _told(folder: Path) -> Iterator[None]:
                 'the disk is full' if 'space' in text or 'RESOURCE_EXHAUSTED' in text else text.splitlines()[0][:200]
             )
             raise UserError(
-                f'{folder}: cannot be written or read ({cause}); free space or mend its permissions, then give the same '
+                f'{folder}: cannot be written or read ({cause}); free space or mend its permissions and give the same '
                 'command again: it goes on from the last good checkpoint'
             ) from error
         raise

@@ -62,7 +62,7 @@ def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Arra
     source = load(path)
     if source.model.name != model.name:
         raise UserError(
-            f'config.model.init={path}: holds {source.model.name}, config.model.name is {model.name}; make them the same'
+            f'config.model.init={path}: holds {source.model.name}, config.model.name is {model.name}; mend one'
         )
     fresh = model.init(key)
     same = source.classes == classes

@@ -22,7 +22,7 @@ def default(config_file: str, data: str, demo: bool) -> Path:
 
 @contextmanager
 def opened(workdir: Path, fields: Fields) -> Iterator[None]:
-    """Claims the folder for a run with these config fields; UserError if it is another's or in use by one running now."""
+    """Claims the folder for a run with these config fields; UserError if it is another's or in use."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         lock = (workdir / '.lock').open('w')

@@ -43,6 +43,9 @@ def get_config() -> ConfigDict:
     config.model.name = 'alexnet'  # a key of alljax.models.MODELS
     config.model.init = 'imagenet'  # 'imagenet' [paper], 'random', or the path of a run folder or its model/
     config.model.head = 1024  # units of the new hidden layer [paper, Table 4]
+    config.model.width = (
+        1.0  # factor on the channels of every old layer; below 1 for quick looks, then never 'imagenet'
+    )
     config.model.dropout = 0.5  # probability, before fc6 and fc7 [MATLAB's AlexNet]
     config.model.freeze = ''  # regular expression over parameter names that stay as they start, e.g. 'conv.*'
 

@@ -23,7 +23,7 @@ def warp(
 ) -> Float[Array, 'cells {size} {size} 3']:
     """The cells turned by `angle` radians, mirrored where `sign` is -1, at `size` pixels a side, values 0 to 255.
 
-    Bilinear; what a turn brings in from outside the crop is its reflection, so no black corner tells that it was turned.
+    Bilinear; what a turn brings in from outside the crop is its reflection, so no black corner tells of the turn.
     """
     height, width = images.shape[1:3]
     rows, columns = (jnp.arange(size) + 0.5) / size - 0.5, (jnp.arange(size) + 0.5) / size - 0.5

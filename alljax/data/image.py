@@ -85,8 +85,8 @@ def _rgb(image: Image.Image, bits: int) -> Picture:
     if image.mode == 'CMYK':
         image, note = _from_cmyk(image), 'CMYK was converted to RGB, so its colors may be slightly off'
     elif image.mode in ('P', 'PA', 'RGBA', 'RGBa', 'RGBX'):
-        clear = image.convert('RGBA').getchannel('A').getextrema()[0] < 255
-        if clear:
+        alpha = np.asarray(image.convert('RGBA').getchannel('A'))
+        if alpha.min() < 255:
             raise ImageError('has transparent pixels, whose color is unknown; save it without transparency')
         kind = 'palette' if image.mode in ('P', 'PA') else 'opaque RGBA'
         note = f'{kind} was converted to RGB'

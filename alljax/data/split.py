@@ -114,6 +114,6 @@ def _too_few_groups(cells: Cells, among: Index) -> str:
     }
     few = ', '.join(f'{name} in {count}' for name, count in sorted(counts.items(), key=lambda item: item[1])[:4])
     return (
-        f'the groups cannot be split so that every class is on both sides (groups that hold a class: {few}); add groups '
+        f'the groups cannot be split so that every class is on both sides (groups with a class: {few}); add groups '
         'for the rarest class, lower config.split.validation, or use --config.split.protocol=random, which leaks'
     )

@@ -61,7 +61,7 @@ def value(item: Any, key: str = '') -> str:
     if isinstance(item, Mapping):
         return ', '.join(f'{name} {value(inner)}' for name, inner in item.items())
     if isinstance(item, list | tuple):
-        return (' × ' if key == 'input' else '\n').join(value(inner) for inner in item)  # noqa: RUF001
+        return (' × ' if key == 'input' else '\n').join(value(inner) for inner in item)
     return str(item)
 
 

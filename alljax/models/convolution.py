@@ -83,7 +83,7 @@ def transforms(
 ) -> tuple[
     Float64[np.ndarray, 'outputs points'], Float64[np.ndarray, 'points size'], Float64[np.ndarray, 'points points']
 ]:
-    """The matrices A, G and B of y = A [(G kernel) * (B image)], by Cook and Toom's evaluation at POINTS and infinity."""
+    """The matrices A, G and B of y = A [(G kernel) * (B image)], by Cook and Toom, at POINTS and infinity."""
     count = OUTPUTS + size - 1
     points = [float(point) for point in POINTS[: count - 1]]
 

@@ -20,7 +20,7 @@ def schedule(config: ConfigDict, steps: int, epoch: int) -> optax.Schedule:
 
 
 def make(config: ConfigDict, factors: Mapping[str, float], steps: int, epoch: int) -> optax.GradientTransformation:
-    """The optimizer over the flat dictionary of trained parameters, `factors` giving each one's multiple of the rate."""
+    """The optimizer over the flat dictionary of trained parameters, with each one's factor on the rate."""
     rate = schedule(config, steps, epoch)
     parts = {str(factor): _one(config, rate, factor) for factor in factors.values()}
     labels = {name: str(factor) for name, factor in factors.items()}

@@ -14,11 +14,11 @@ from alljax.training.parameters import flatten, unflatten
 
 
 class Batch(NamedTuple):
-    """Cells on the device; `index` is padded with -1 to the batch size, so that one program serves every batch."""
+    """Cells on the device; `chosen` is padded with -1 to the batch size, so that one program serves every batch."""
 
     images: UInt8[Array, 'all height width 3']
     labels: Int[Array, ' all']
-    index: Int[Array, ' batch']
+    chosen: Int[Array, ' batch']
 
 
 class State(NamedTuple):
@@ -34,7 +34,7 @@ class Metrics(NamedTuple):
 
     loss: Float[Array, '']
     correct: Int[Array, '']
-    count: Int[Array, '']
+    cells: Int[Array, '']
 
 
 Prepare = Callable[[UInt8[Array, 'batch height width 3'], Array], Float[Array, 'batch size size 3']]
@@ -74,7 +74,7 @@ def make_step(
     @partial(jax.jit, donate_argnums=0)
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
         dropout, augment = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        present, index = batch.index >= 0, jnp.maximum(batch.index, 0)
+        present, index = batch.chosen >= 0, jnp.maximum(batch.chosen, 0)
         image, label = prepare(batch.images[index], augment), batch.labels[index]
         old = _only(state.variables, trained)
         (value, (rest, logits)), gradient = jax.value_and_grad(loss, has_aux=True)(

@@ -19,7 +19,7 @@ from alljax.data.datasets.verify import verify
 from alljax.data.image import read, to_png, to_square
 
 
-class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """A TFDS builder of cells; a data set says how its folder is listed.
 
     Its config is named after the state of the folder, so that a changed folder is built anew beside the old one.
