@@ -12,8 +12,8 @@ from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 from alljax.data.cells import Cells
 from alljax.errors import UserError
 
-Index = Integer[np.ndarray, ' chosen']
-DRAWS = 20  # shuffles of the groups, of which the one closest to the asked fraction in every class is taken
+Index = Integer[np.ndarray, ' _']  # of any length
+DRAWS = 10  # shuffles of the groups, of which the one closest to the asked fraction in every class is taken
 
 
 class Split(NamedTuple):
@@ -58,6 +58,8 @@ def by_group(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[In
     draw leaves every class on both sides.
     """
     labels, groups = cells.labels[among], cells.groups[among]
+    if len(set(groups)) == len(among):
+        return by_file(cells, among, fraction, seed)  # nothing to keep together
     part = Fraction(fraction).limit_denominator(min(20, len(set(groups))))
     if part.denominator == 1:
         raise UserError(

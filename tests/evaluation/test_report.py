@@ -49,7 +49,7 @@ def make_results(matrix=MATRIX, *, synthetic=False, leaky=False):
         'train': {'epochs': 24, 'steps': 200, 'seconds': 180.1, 'images_per_second': 33.2123456, 'chosen': 'epoch 20'},
         'model': {'name': 'alexnet', 'init': 'random', 'parameters': 61100000, 'input': [227, 227, 3]},
         'seed': 1234,
-        'environment': {'python': '3.11.7', 'jax': '0.10.2', 'devices': '1 × cpu'},  # noqa: RUF001
+        'environment': {'python': '3.11.7', 'jax': '0.10.2', 'devices': '1 × cpu'},
     }
 
 
@@ -152,7 +152,7 @@ def test_numbers_have_sensible_digits(render):
         'Parameters 61,100,000',
         'Duration 3 min 0 s',
         'Speed (images/s) 33.21',
-        '227 × 227 × 3',  # noqa: RUF001
+        '227 × 227 × 3',
         'Seed 1234',
         'train 12, validation 2, test 8',
         'finished 2026-11-25 15:00 UTC',

@@ -126,7 +126,7 @@ def _subtypes(listing: Listing, path: Path | None, task: str) -> None:
         return
     if path is None:
         listing.problems.append(
-            f'{listing.root}/subtypes.csv: is missing; write a line "file,subtype" for each blast (L1, L2 or L3; no list '
+            f'{listing.root}/subtypes.csv: is missing; write a line "file,subtype" for each blast (L1, L2, L3; no list '
             'was published), or train --config=configs/detection.py, which needs none'
         )
         return

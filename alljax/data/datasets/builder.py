@@ -77,18 +77,19 @@ def cells(builder: CellsBuilder, size: int) -> Cells:
     listing = builder.listing
     with _quiet():
         examples = sorted(builder.as_data_source('cells'), key=lambda example: example['file'])
+    files, groups = ([example[key].decode() for example in examples] for key in ('file', 'group'))
     digest = hashlib.sha256()
-    for example in examples:
-        digest.update(repr((example['file'], int(example['label']), example['group'], example['image'].shape)).encode())
+    for file, group, example in zip(files, groups, examples, strict=True):
+        digest.update(repr((file, int(example['label']), group, example['image'].shape)).encode())
         digest.update(example['image'].tobytes())
-    group_names = tuple(sorted({example['group'] for example in examples}))
+    group_names = tuple(sorted(set(groups)))
     number = {name: index for index, name in enumerate(group_names)}
     notes = tuple(builder.info.metadata['notes'])
     return Cells(
         images=np.stack([to_square(example['image'], size) for example in examples]),
         labels=np.array([example['label'] for example in examples], np.int32),
-        groups=np.array([number[example['group']] for example in examples], np.int32),
-        names=tuple(example['file'] for example in examples),
+        groups=np.array([number[group] for group in groups], np.int32),
+        names=tuple(files),
         classes=listing.classes,
         group_names=group_names,
         origin=Origin(listing.name, digest.hexdigest(), listing.synthetic, str(listing.root), notes),

@@ -1,0 +1,38 @@
+"""Fixtures of all tests; annotations of array shapes are checked at run time in every one of them."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook('alljax', 'beartype.beartype')
+
+WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
+
+
+@pytest.fixture(scope='session', autouse=True)
+def cache(tmp_path_factory):
+    """A cache folder of the tests' own, also for the processes they start."""
+    folder = tmp_path_factory.mktemp('cache')
+    os.environ['ALLJAX_CACHE'] = str(folder)
+    os.environ.pop('ALLJAX_DATA', None)
+    return folder
+
+
+@pytest.fixture(scope='session')
+def drawn(tmp_path_factory):
+    """An ALL-IDB2-shaped folder of 80 drawn cells on 4 slides. Copy it before changing it."""
+    from alljax.data import synthetic
+
+    root = tmp_path_factory.mktemp('drawn') / 'set'
+    synthetic.write(root, 80, 0)
+    return root
+
+
+@pytest.fixture(scope='session')
+def wbc():
+    """511 real white blood cells with their slides (WBC_Dataset, MIT)."""
+    if not WBC.is_dir():
+        pytest.skip('the 511 cells of WBC_Dataset are not beside this checkout')
+    return WBC

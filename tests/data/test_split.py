@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+from helpers import make_cells
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ml_collections import ConfigDict
+
+from alljax.data.split import class_weights, equalize, split
+from alljax.errors import UserError
+
+
+def config(protocol='grouped', test=0.4, validation=0.0):
+    return ConfigDict({'protocol': protocol, 'test': test, 'validation': validation})
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    groups=st.integers(6, 20),
+    classes=st.integers(2, 4),
+    validation=st.sampled_from([0.0, 0.2, 0.5]),
+    protocol=st.sampled_from(['grouped', 'random']),
+)
+def test_sides_are_a_partition_and_no_group_straddles(seed, groups, classes, validation, protocol):
+    rng = np.random.default_rng(seed)
+    labels = np.tile(np.arange(classes), groups * 4)
+    cells = make_cells(labels, np.repeat(np.arange(groups), classes * 4), size=8)
+    parts = split(cells, config(protocol, validation=validation), int(rng.integers(1000)))
+    sides = (parts.train, parts.validation, parts.test)
+    assert sorted(np.concatenate(sides)) == list(range(len(cells)))
+    assert parts.leaky == (protocol == 'random')
+    for side in (parts.train, parts.test):
+        assert set(cells.labels[side]) == set(range(classes))
+    if protocol == 'grouped':
+        sets = [set(cells.groups[side]) for side in sides]
+        assert len(set.union(*sets)) == sum(map(len, sets))
+
+
+def test_fraction_is_kept_in_every_class():
+    cells = make_cells([0] * 100 + [1] * 50 + [2] * 150, size=8)
+    parts = split(cells, config(), 3)
+    for label, size in enumerate((100, 50, 150)):
+        assert abs((cells.labels[parts.test] == label).sum() - 0.4 * size) <= 2
+
+
+def test_the_same_seed_gives_the_same_split_and_another_another():
+    cells = make_cells([0, 1] * 50, size=8)
+    first, again, other = (split(cells, config(), seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.test, again.test)
+    assert set(first.test) != set(other.test)
+
+
+def test_groups_that_cannot_be_split_are_told():
+    with pytest.raises(UserError, match='groups with a class: class1 in 1'):
+        split(make_cells([0] * 20 + [1] * 5, [*range(20), *[20] * 5], size=8), config(), 0)
+    with pytest.raises(UserError, match='1 groups are too few'):
+        split(make_cells([0, 1] * 9, [0] * 18, size=8), config(), 0)
+    with pytest.raises(UserError, match='cannot be split'):
+        split(make_cells([0] * 9 + [1], size=8), config('random'), 0)
+
+
+def test_equalize_makes_counts_equal_and_keeps_to_the_training_side():
+    labels = np.array([0] * 10 + [1] * 4 + [2] * 7, np.int32)
+    index = np.arange(1, 21)
+    under, over = (equalize(labels, index, how, 0) for how in ('undersample', 'oversample'))
+    assert np.bincount(labels[under]).tolist() == [4, 4, 4]
+    assert len(set(under)) == 12
+    assert np.bincount(labels[over]).tolist() == [9, 9, 9]
+    assert set(over) == set(index)
+    assert np.bincount(over)[10:14].max() <= 3
+    np.testing.assert_array_equal(equalize(labels, index, 'none', 0), index)
+
+
+def test_class_weights_give_every_class_the_same_say():
+    labels = np.array([0] * 10 + [1] * 5, np.int32)
+    weights = class_weights(labels, np.arange(15), 'weights', 2)
+    assert weights[0] * 10 == pytest.approx(weights[1] * 5)
+    assert weights[labels].mean() == pytest.approx(1)
+    assert class_weights(labels, np.arange(15), 'none', 2).tolist() == [1, 1]
