@@ -31,6 +31,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     'split.test': (0.05, 0.95),
     'split.validation': (0, 0.5),
     'augment.rotate': (0, 180),
+    'augment.light': (0, 1),
     'model.head': (1, 10**5),
     'model.width': (0.02, 4),
     'model.dropout': (0, 0.99),

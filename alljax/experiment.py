@@ -215,8 +215,12 @@ def preparation(config: ConfigDict, model: Model) -> Prepare:
     form = model.input
 
     def prepare(images: Array, key: Array) -> Array:
-        angle, sign = augment.draw(key, images.shape[0], degrees=config.augment.rotate, mirror=config.augment.mirror)
-        return augment.normalize(augment.warp(images, angle, sign, form.size), form.mean, form.deviation)
+        place, light = jax.random.split(key)
+        angle, sign = augment.draw(place, images.shape[0], degrees=config.augment.rotate, mirror=config.augment.mirror)
+        image = augment.warp(images, angle, sign, form.size)
+        if config.augment.light:
+            image = augment.relight(image, light, config.augment.light)
+        return augment.normalize(image, form.mean, form.deviation)
 
     return prepare
 

@@ -34,10 +34,9 @@ def get_config() -> ConfigDict:
     #                                0 means that the last epoch counts [paper]
 
     config.augment = ConfigDict()
-    config.augment.rotate = (
-        180.0  # degrees; each training cell is turned by a uniform angle in ± this [paper: rotation]
-    )
-    config.augment.mirror = True  # flips half of the training cells, left to right [paper: mirroring]
+    config.augment.rotate = 180.0  # degrees; each training cell is turned by up to this, either way [paper]
+    config.augment.light = 0.0  # standard deviation of each channel's log gain: other lamps, other stains; 0 [paper]
+    config.augment.mirror = True  # flips half of the training cells, left to right [paper]
 
     config.model = ConfigDict()
     config.model.name = 'alexnet'  # a key of alljax.models.MODELS
@@ -72,6 +71,7 @@ def get_config() -> ConfigDict:
     # protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.
     config.when = ConfigDict()
     config.when.random = {
+        'augment': {'light': 0.15},
         'model': {'dropout': 0.2},
         'optimizer': {
             'name': 'adamw',
@@ -82,5 +82,5 @@ def get_config() -> ConfigDict:
             'clip': 1.0,
         },
     }
-    config.when.demo = {'epochs': 30, 'data': {'cells': 520, 'equalize': 'oversample'}}
+    config.when.demo = {'epochs': 8, 'data': {'cells': 720, 'equalize': 'oversample'}}
     return config

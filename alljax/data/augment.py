@@ -38,6 +38,19 @@ def warp(
     return jax.vmap(one)(images, angle, sign)
 
 
+def relight(
+    images: Float[Array, 'cells height width 3'], key: Key[Array, ''], strength: float
+) -> Float[Array, 'cells height width 3']:
+    """The cells under another lamp and stain: each channel of each cell times its own log-normal gain.
+
+    `strength` is the standard deviation of the gain's logarithm, half of its variance shared by the three channels.
+    """
+    count = images.shape[0]
+    normal = jax.random.normal(key, (count, 4))
+    gain = jnp.exp(strength * (normal[:, :3] + normal[:, 3:]) / jnp.sqrt(2.0))
+    return images * gain[:, None, None, :]
+
+
 def resize(images: UInt8[Array, 'cells height width 3'], size: int) -> Float[Array, 'cells {size} {size} 3']:
     """The cells as they are, at `size` pixels a side: what validation, test and prediction see."""
     count = images.shape[0]

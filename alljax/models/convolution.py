@@ -18,18 +18,19 @@ from jaxtyping import Array, Float, Float64
 
 Image = Float[Array, 'batch height width channels']
 Kernel = Float[Array, 'rows columns channels features']
+Output = Float[Array, 'batch above across features']
 
 OUTPUTS = 4  # outputs of one tile
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2))
 NHWC = ('NHWC', 'HWIO', 'NHWC')
 
 
-def direct(image: Image, kernel: Kernel, strides: Sequence[int], padding: Any) -> Image:
+def direct(image: Image, kernel: Kernel, strides: Sequence[int], padding: Any) -> Output:
     """The convolution as XLA has it."""
     return lax.conv_general_dilated(image, kernel, strides, padding, dimension_numbers=NHWC)
 
 
-def for_processors(image: Image, kernel: Kernel, strides: Sequence[int], padding: Any, **_: Any) -> Image:
+def for_processors(image: Image, kernel: Kernel, strides: Sequence[int], padding: Any, **_: Any) -> Output:
     """`direct`, or its equal by Winograd where that is faster; a `conv_general_dilated` for `flax.linen.Conv`.
 
     Equal within 1e-5 of the largest value in float32.
@@ -42,7 +43,7 @@ def for_processors(image: Image, kernel: Kernel, strides: Sequence[int], padding
 
 
 @jax.custom_jvp
-def winograd(image: Image, kernel: Kernel) -> Image:
+def winograd(image: Image, kernel: Kernel) -> Output:
     """A square odd kernel at stride 1, padded to the image's own size.
 
     Differentiable to any order: the gradient to the image is this filtering transposed, that to the kernel is XLA's
@@ -52,13 +53,13 @@ def winograd(image: Image, kernel: Kernel) -> Image:
 
 
 @winograd.defjvp
-def _winograd_jvp(primals: tuple[Image, Kernel], tangents: tuple[Image, Kernel]) -> tuple[Image, Image]:
+def _winograd_jvp(primals: tuple[Image, Kernel], tangents: tuple[Image, Kernel]) -> tuple[Output, Output]:
     (image, kernel), (image_dot, kernel_dot) = primals, tangents
     pad = kernel.shape[0] // 2
     return winograd(image, kernel), _filter(image_dot, kernel) + direct(image, kernel_dot, (1, 1), [(pad, pad)] * 2)
 
 
-def _filter(image: Image, kernel: Kernel) -> Image:
+def _filter(image: Image, kernel: Kernel) -> Output:
     height, width = image.shape[1:3]
     size = kernel.shape[0]
     pad, tiles = size // 2, -(-width // OUTPUTS)

@@ -131,7 +131,7 @@ def test_every_mistake_of_one_folder_is_told_in_one_go(root):
     Image.fromarray(np.zeros((24, 24), np.uint8)).save(img / 'Im003_1.tif')
     Image.fromarray(np.zeros((24, 24), np.uint16)).save(img / 'Im004_1.tif')
     (img / 'Im005_1.tif').rename(img / 'Im005_0.tif')
-    shutil.copy(img / 'Im006_1.tif', img / 'Im007_1.tif')
+    shutil.copy(img / 'Im006_1.tif', img / 'Im015_1.tif')
     shutil.copy(img / 'Im008_1.tif', img / 'Im200_0.tif')
     shutil.copy(img / 'Im009_1.tif', img / 'Im009_1.tiff')
     (img / 'Im010_1.tif').unlink()
@@ -148,7 +148,7 @@ def test_every_mistake_of_one_folder_is_told_in_one_go(root):
         'Im003_1.tif: is greyscale',
         'Im004_1.tif: is greyscale with 16 bits',
         'Im005_0.tif: the name says normal, but 001–130 are blasts',
-        'img/Im006_1.tif, img/Im007_1.tif: hold the same pixels; delete all but one',
+        'img/Im006_1.tif, img/Im015_1.tif: hold the same pixels; delete all but one',
         'hold the same pixels under different labels',
         'Im009_1.tif and Im009_1.tiff: are the same number twice',
         '1 of 260 files are missing (Im010_1.tif)',

@@ -44,7 +44,7 @@ def test_any_angle_equals_scipy(images):
 def test_resize_equals_pillow_enlarging(images):
     ours = np.asarray(augment.resize(jnp.asarray(images), 82))
     theirs = np.stack([Image.fromarray(image).resize((82, 82), Image.Resampling.BILINEAR) for image in images])
-    assert np.abs(ours - theirs).max() <= 0.51
+    assert np.abs(ours - theirs).max() <= 1.01  # Pillow rounds after each of its two passes
 
 
 def test_draws_depend_on_the_key_only_and_cover_their_range():

@@ -65,7 +65,7 @@ def test_a_grey_folder_is_accepted_but_grey_among_color_is_not(tmp_path, root):
     for label in 'ab':
         (grey / label).mkdir(parents=True)
         for n in range(2):
-            noise = np.random.default_rng(ord(label) + n).integers(0, 256, (30, 30), np.uint8)
+            noise = np.random.default_rng(ord(label) * 10 + n).integers(0, 256, (30, 30), np.uint8)
             Image.fromarray(noise).save(grey / label / f'{n}.png')
     assert len(load(grey)) == 4
     Image.fromarray(np.zeros((30, 30), np.uint8)).save(root / 'apple' / '0.png')

@@ -1,0 +1,80 @@
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from alljax import models
+from alljax.models.convolution import direct, transforms, winograd
+from alljax.models.layers import max_pool
+
+
+def relative(ours, theirs):
+    return float(jnp.abs(ours - theirs).max() / jnp.abs(theirs).max())
+
+
+def test_the_paper_s_network_has_the_size_it_should():
+    model = models.create('alexnet', 4)
+    shapes = jax.eval_shape(lambda: model.init(jax.random.key(0)))['params']
+    size = lambda tree: sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(tree))  # noqa: E731
+    old = {name: tree for name, tree in shapes.items() if name != 'head'}
+    assert size(old) == 61_100_840 - (4096 + 1) * 1000  # torchvision's, without its last layer
+    assert shapes['head']['hidden']['kernel'].shape == (4096, 1024)
+    assert shapes['head']['logits']['kernel'].shape == (1024, 4)
+    assert model.input.size == 227
+
+
+def test_apply_is_a_pure_function_of_variables_and_image():
+    model = models.create('alexnet', 3, width=0.05, head=8)
+    variables = model.init(jax.random.key(0))
+    image = jax.random.normal(jax.random.key(1), (2, 227, 227, 3))
+    logits = model.apply(variables, image)
+    assert logits.shape == (2, 3)
+    np.testing.assert_array_equal(logits, model.apply(variables, image))
+    dropped = [model.apply(variables, image, train=True, rngs={'dropout': jax.random.key(key)}) for key in (0, 0, 1)]
+    np.testing.assert_array_equal(dropped[0], dropped[1])
+    assert not np.array_equal(dropped[0], dropped[2])
+
+
+@pytest.mark.parametrize('shape', [(2, 56, 56, 5), (1, 27, 27, 3), (1, 13, 14, 2), (1, 3, 3, 1)])
+def test_max_pool_is_the_library_s(shape):
+    x = jax.random.normal(jax.random.key(0), shape)
+    np.testing.assert_array_equal(max_pool(x), nn.max_pool(x, (3, 3), (2, 2)))
+    ours, theirs = (
+        jax.grad(lambda x, pool=pool: (pool(x) ** 2).sum())(x)
+        for pool in (max_pool, lambda x: nn.max_pool(x, (3, 3), (2, 2)))
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+@pytest.mark.parametrize(('size', 'height', 'width'), [(3, 13, 13), (5, 27, 27), (3, 4, 9), (5, 6, 5)])
+@pytest.mark.parametrize(('dtype', 'tolerance'), [(jnp.float32, 1e-5), (jnp.float64, 1e-12)])
+def test_winograd_is_the_convolution_with_its_derivatives(size, height, width, dtype, tolerance):
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(0), 4)
+        x, dx = (jax.random.normal(key, (2, height, width, 6), dtype) for key in keys[:2])
+        w, dw = (jax.random.normal(key, (size, size, 6, 7), dtype) for key in keys[2:])
+        plain = lambda x, w: direct(x, w, (1, 1), [(size // 2, size // 2)] * 2)  # noqa: E731
+        assert relative(winograd(x, w), plain(x, w)) < tolerance
+        ours, theirs = (
+            jax.jvp(jax.grad(lambda x, w, f=f: (f(x, w) ** 3).sum(), (0, 1)), (x, w), (dx, dw))
+            for f in (winograd, plain)
+        )
+        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            assert relative(a, b) < 10 * tolerance
+
+
+def test_winograd_transforms_filter_one_row_exactly():
+    for size in (3, 5):
+        outputs, kernel, image = transforms(size)
+        rng = np.random.default_rng(size)
+        taps, data = rng.normal(size=size), rng.normal(size=image.shape[0])
+        expected = [data[start : start + size] @ taps for start in range(outputs.shape[0])]
+        np.testing.assert_allclose(outputs @ ((kernel @ taps) * (image @ data)), expected, atol=1e-12)
+
+
+def test_both_convolutions_give_one_network():
+    fast, plain = (models.create('alexnet', 4, width=0.1, platform=platform) for platform in ('cpu', 'gpu'))
+    variables = fast.init(jax.random.key(0))
+    image = jax.random.normal(jax.random.key(1), (2, 227, 227, 3))
+    assert relative(fast.apply(variables, image), plain.apply(variables, image)) < 1e-5

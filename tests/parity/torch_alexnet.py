@@ -1,0 +1,38 @@
+"""torchvision's AlexNet with the paper's head, and our parameters in it."""
+
+import jax
+import numpy as np
+import torch
+import torchvision
+
+LAYERS = {
+    'conv1': 'features.0', 'conv2': 'features.3', 'conv3': 'features.6', 'conv4': 'features.8', 'conv5': 'features.10',
+    'fc6': 'classifier.1', 'fc7': 'classifier.4', 'hidden': 'classifier.6.0', 'logits': 'classifier.6.2',
+}  # fmt: skip
+
+
+def create(classes, dropout=0.5):
+    """The module, with random weights."""
+    net = torchvision.models.alexnet(dropout=dropout)
+    net.classifier[6] = torch.nn.Sequential(
+        torch.nn.Linear(4096, 1024), torch.nn.ReLU(), torch.nn.Linear(1024, classes)
+    )
+    return net
+
+
+def to_torch(params):
+    """Our params tree, or its gradient, under torchvision's names."""
+    params = jax.tree.map(np.asarray, {**{k: v for k, v in params.items() if k != 'head'}, **params['head']})
+    state = {}
+    for ours, theirs in LAYERS.items():
+        kernel = params[ours]['kernel']
+        if ours == 'fc6':  # their features come channel by channel
+            kernel = kernel.reshape(6, 6, 256, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
+        state[f'{theirs}.weight'] = torch.tensor(kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T.copy())
+        state[f'{theirs}.bias'] = torch.tensor(params[ours]['bias'])
+    return state
+
+
+def to_nchw(image):
+    """NHWC to a tensor of NCHW."""
+    return torch.tensor(np.asarray(image)).permute(0, 3, 1, 2).contiguous()

@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+
+from alljax import config as fields
+from alljax import experiment
+from alljax.errors import UserError
+from configs import common, detection, folder, subtype
+
+
+def settled(given, config=None):
+    config = config or common.get_config()
+    fields.override(config, given)
+    return experiment.settle(config, given)
+
+
+def test_the_task_configs_hold_the_paper_s_settings():
+    for module, task in ((detection, 'detection'), (subtype, 'subtype')):
+        values = fields.flat(module.get_config())
+        expected = {
+            'data.task': task,
+            'epochs': 100,
+            'batch_size': 28,
+            'model.name': 'alexnet',
+            'model.init': 'imagenet',
+            'model.head': 1024,
+            'optimizer.name': 'sgd',
+            'optimizer.momentum': 0.9,
+            'optimizer.l2': 1e-4,
+            'optimizer.rate': 1e-4,
+            'optimizer.factors': (('head/.*', 20.0), ('.*', 1.0)),
+            'split.protocol': 'grouped',
+            'split.test': 0.4,
+            'split.validation': 0.0,
+            'data.equalize': 'undersample',
+        }
+        assert {key: values[key] for key in expected} == expected
+    assert folder.get_config().data.name == 'folder'
+
+
+def test_every_unknown_key_and_wrong_value_is_told_with_the_nearest_name():
+    with pytest.raises(UserError) as caught:
+        fields.override(
+            common.get_config(), {'epoch': '3', 'data.rot': 'x', 'batch_size': 'many', 'augment.mirror': '3'}
+        )
+    said = caught.value.problems
+    assert 'did you mean --config.epochs?' in said[0]
+    assert 'did you mean --config.data.root?' in said[1]
+    assert 'expected a whole number' in said[2]
+    assert 'expected true or false' in said[3]
+
+
+def test_values_keep_the_type_of_their_field():
+    config = common.get_config()
+    fields.override(config, {'split.test': '1', 'augment.mirror': 'false', 'data.root': '2024', 'epochs': '3',
+                             'optimizer.factors': "(('.*', 2.0),)"})  # fmt: skip
+    assert (config.split.test, config.augment.mirror, config.data.root, config.epochs) == (1.0, False, '2024', 3)
+    assert config.optimizer.factors == (('.*', 2.0),)
+
+
+def test_values_that_no_run_could_use_are_told_together():
+    with pytest.raises(UserError) as caught:
+        settled({'split.protocol': 'groupd', 'split.test': '1.5', 'model.name': 'alexnt', 'stop.patience': '3',
+                 'model.init': 'random'})  # fmt: skip
+    said = str(caught.value)
+    assert "config.split.protocol is 'groupd'; it may be 'grouped', 'random'" in said
+    assert "config.model.name is 'alexnt'; it may be 'alexnet'" in said
+    assert 'config.split.test is 1.5; it has to lie between 0.05 and 0.95' in said
+    assert 'config.stop.patience needs a validation fold' in said
+
+
+def test_real_data_never_starts_from_random_weights_in_silence(tmp_path):
+    with pytest.raises(UserError, match=r'cannot convert ImageNet weights yet.*--config.model.init=random'):
+        settled({'data.root': str(tmp_path)})
+
+
+def test_a_random_start_has_its_own_optimizer_unless_the_user_says_otherwise(tmp_path):
+    setting = settled({'data.root': str(tmp_path), 'model.init': 'random', 'optimizer.rate': '0.5'})
+    assert not setting.demo
+    assert setting.config.optimizer.name == 'adamw'
+    assert setting.config.optimizer.rate == 0.5
+    assert setting.config.epochs == 100
+
+
+def test_without_data_it_is_a_demo_that_says_how_it_started():
+    setting = settled({'epochs': '2'})
+    assert setting.demo
+    assert setting.start.startswith('random, since ImageNet')
+    assert setting.config.model.init == 'random'
+    assert setting.config.epochs == 2
+    assert setting.config.data.cells == common.get_config().when.demo.data.cells
+
+
+def test_drawn_cells_named_as_a_folder_are_a_demo_too(drawn):
+    assert settled({'data.root': str(drawn)}).demo
+
+
+def test_missing_and_empty_config_files_are_told(tmp_path):
+    with pytest.raises(UserError, match='there is no such file; configs here are'):
+        fields.load(tmp_path / 'absent.py')
+    (tmp_path / 'empty.py').write_text('x = 1\n')
+    with pytest.raises(UserError, match=r'has to define get_config\(\)'):
+        fields.load(tmp_path / 'empty.py')
+
+
+def test_every_field_is_documented_and_used():
+    source = Path(common.__file__).read_text()
+    code = ''.join(
+        path.read_text() for path in Path(experiment.__file__).parent.rglob('*.py') if path.name != 'config.py'
+    )
+    for key in fields.flat(common.get_config()):
+        line = next(line for line in source.splitlines() if line.strip().startswith(f'config.{key} ='))
+        assert '  # ' in line, key
+        name = key.rpartition('.')[2]
+        assert f'.{name}' in code or f"'{name}'" in code, key

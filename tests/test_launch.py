@@ -1,0 +1,197 @@
+"""The commands as a user gives them, on a network of a twentieth of the width."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SMALL = ('--config.model.width=0.05', '--config.model.head=8', '--config.epochs=2', '--config.data.cells=80')
+
+
+def command(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+def launch(*arguments, config='subtype', **environment):
+    return command('launch.py', f'--config=configs/{config}.py', *arguments, **environment)
+
+
+def told(result, code=2):
+    assert result.returncode == code, result.stderr
+    assert 'Traceback' not in result.stderr
+    return result.stderr
+
+
+@pytest.fixture(scope='module')
+def demo(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp('runs') / 'demo'
+    result = launch(*SMALL, f'--workdir={workdir}', '--config.split.validation=0.3')
+    assert result.returncode == 0, result.stderr
+    return workdir, result.stderr
+
+
+def test_a_demo_says_so_first_and_everywhere(demo):
+    workdir, said = demo
+    assert said.splitlines()[0].startswith('DEMO on synthetic cells')
+    assert json.loads((workdir / 'results.json').read_text())['data']['synthetic'] is True
+    assert 'synthetic cells' in (workdir / 'report.html').read_text()
+    assert 'DEMO' in (workdir / 'run.log').read_text()
+
+
+def test_the_default_folder_of_a_demo_says_so(tmp_path, monkeypatch):
+    from alljax import workdir
+
+    assert workdir.default('configs/subtype.py', 'synthetic', True).name.startswith('subtype-demo-synthetic-20')
+    assert workdir.default('configs/folder.py', 'folder', False).name.startswith('folder-folder-20')
+
+
+def test_the_run_folder_holds_what_it_should(demo):
+    workdir, _ = demo
+    names = {path.name for path in workdir.iterdir()}
+    assert names >= {'config.json', 'metrics.jsonl', 'results.json', 'predictions.csv', 'curves.png', 'confusion.png',
+                     'report.html', 'run.log', 'checkpoints', 'model', 'tensorboard'}  # fmt: skip
+    results = json.loads((workdir / 'results.json').read_text())
+    assert results['data'].keys() >= {'name', 'synthetic', 'fingerprint', 'counts'}
+    assert results['split'].keys() >= {'protocol', 'leaky', 'train_n', 'test_n', 'groups'}
+    assert results['test'].keys() >= {'n', 'accuracy', 'accuracy_ci95', 'macro_precision', 'macro_recall',
+                                      'macro_specificity', 'per_class', 'confusion'}  # fmt: skip
+    assert results['train'].keys() >= {'epochs', 'steps', 'seconds', 'images_per_second'}
+    assert results.keys() >= {'model', 'seed', 'environment', 'command'}
+    assert results['test']['confusion']['rows'] == 'true'
+    assert np.sum(results['test']['confusion']['matrix']) == results['test']['n'] == results['split']['test_n']
+    rows = list(csv.DictReader((workdir / 'predictions.csv').open()))
+    assert len(rows) == results['test']['n']
+    right = sum(row['label'] == row['prediction'] for row in rows)
+    assert right / len(rows) == pytest.approx(results['test']['accuracy'])
+    assert sum(float(value) for key, value in rows[0].items() if key.startswith('probability_')) == pytest.approx(
+        1, abs=1e-5
+    )
+
+
+def test_a_finished_run_is_only_evaluated_again(demo):
+    workdir, _ = demo
+    before = json.loads((workdir / 'results.json').read_text())
+    result = launch(*SMALL, f'--workdir={workdir}', '--config.split.validation=0.3')
+    assert result.returncode == 0, result.stderr
+    assert 'this run is finished: evaluating it again' in result.stderr
+    assert 'epoch 1 of' not in result.stderr
+    after = json.loads((workdir / 'results.json').read_text())
+    assert before['test'] == after['test']
+    assert before['train'] == after['train']
+
+
+def test_the_same_seed_gives_the_same_numbers(demo, tmp_path):
+    workdir, _ = demo
+    assert launch(*SMALL, f'--workdir={tmp_path / "again"}', '--config.split.validation=0.3').returncode == 0
+    first, second = (json.loads((folder / 'results.json').read_text()) for folder in (workdir, tmp_path / 'again'))
+    assert first['test'] == second['test']
+    assert (workdir / 'predictions.csv').read_text() == (tmp_path / 'again' / 'predictions.csv').read_text()
+
+
+def test_a_folder_of_another_config_is_refused_with_the_difference(demo):
+    workdir, _ = demo
+    said = told(launch(*SMALL, f'--workdir={workdir}', '--config.split.validation=0.3', '--config.seed=5'))
+    assert 'holds a run of another config (seed: 0 there, 5 now)' in said
+
+
+def test_a_folder_that_holds_no_run_is_refused(tmp_path):
+    (tmp_path / 'thesis.txt').write_text('mine')
+    assert 'holds thesis.txt but no run' in told(launch(*SMALL, f'--workdir={tmp_path}'))
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        (['--config.epoch=3'], 'did you mean --config.epochs?'),
+        (['--config.split.protocol=rndom'], "it may be 'grouped', 'random'"),
+        (['--wrkdir=x'], 'Did you mean: workdir'),
+        (['--config.epochs', '3'], 'expected --config.epochs=value'),
+        (['--config.data.root=/absent'], '/absent: there is no such folder'),
+    ],
+)
+def test_mistakes_on_the_command_line_are_sentences(arguments, expected):
+    assert expected in told(launch('--config.model.init=random', *arguments))
+
+
+def test_imagenet_on_real_data_says_what_to_do(tmp_path):
+    said = told(launch(f'--config.data.root={tmp_path}'))
+    assert '--config.model.init=random' in said
+
+
+def test_alljax_data_names_the_folder(tmp_path):
+    said = told(launch('--config.model.init=random', ALLJAX_DATA=str(tmp_path)))
+    assert f'{tmp_path}: holds nothing, expected ALL_IDB2/img/' in said
+
+
+def test_predict_reads_images_and_folders_and_tells_errors_by_row(demo, drawn, tmp_path):
+    workdir, _ = demo
+    images = tmp_path / 'images'
+    images.mkdir()
+    for name in ('Im001_1.tif', 'Im080_0.tif'):
+        shutil.copy(drawn / 'ALL_IDB2' / 'img' / name, images / name)
+    (images / 'broken.png').write_bytes(b'no image')
+    Image.fromarray(np.full((90, 40, 3), 200, np.uint8)).save(tmp_path / 'tall.jpg')
+    moved = tmp_path / 'elsewhere'
+    shutil.copytree(workdir / 'model', moved / 'model')  # a machine with no data set
+    table = tmp_path / 'out.csv'
+    result = command('-m', 'alljax.predict', moved, images, tmp_path / 'tall.jpg', '--csv', table, '--top', '2')
+    assert result.returncode == 1, result.stderr
+    assert 'synthetic cells' in result.stderr
+    lines = result.stdout.splitlines()
+    assert len(lines) == 4
+    assert 'Im001_1.tif: ' in lines[0]
+    assert lines[0].count('%') == 2
+    assert 'broken.png: error: is no image' in lines[2]
+    rows = list(csv.DictReader(table.open()))
+    assert [bool(row['error']) for row in rows] == [False, False, True, False]
+    clean = command('-m', 'alljax.predict', moved / 'model', tmp_path / 'tall.jpg')
+    assert clean.returncode == 0
+    assert clean.stdout.count('%') == 1
+
+
+def test_predict_agrees_with_the_run(demo, tmp_path):
+    workdir, _ = demo
+    rows = list(csv.DictReader((workdir / 'predictions.csv').open()))[:5]
+    root = Path(json.loads((workdir / 'results.json').read_text())['data']['root'])
+    table = tmp_path / 'out.csv'
+    assert (
+        command('-m', 'alljax.predict', workdir, *(root / row['file'] for row in rows), '--csv', table).returncode == 0
+    )
+    for row, again in zip(rows, csv.DictReader(table.open()), strict=True):
+        for key in (key for key in row if key.startswith('probability_')):
+            assert float(row[key]) == pytest.approx(float(again[key]), abs=2e-5)
+
+
+def test_predict_tells_a_folder_that_is_no_run(tmp_path):
+    assert 'holds no model' in told(command('-m', 'alljax.predict', tmp_path, tmp_path))
+    assert 'there is no such folder' in told(command('-m', 'alljax.predict', tmp_path / 'absent', tmp_path))
+
+
+def test_a_run_starts_from_another(demo, tmp_path):
+    workdir, _ = demo
+    result = launch(*SMALL, f'--workdir={tmp_path / "next"}', f'--config.model.init={workdir}', config='detection')
+    assert result.returncode == 0, result.stderr
+    start = json.loads((tmp_path / 'next' / 'results.json').read_text())['model']['init']
+    assert start == f'{workdir}, without its head for L1, L2, L3, normal'
+
+
+def test_a_random_split_is_marked_leaky(tmp_path):
+    result = launch(*SMALL, f'--workdir={tmp_path / "run"}', '--config.split.protocol=random')
+    assert result.returncode == 0, result.stderr
+    assert json.loads((tmp_path / 'run' / 'results.json').read_text())['split']['leaky'] is True
+    assert 'leaky split' in result.stderr
+    assert 'leaky' in (tmp_path / 'run' / 'report.html').read_text().lower()

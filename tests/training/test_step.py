@@ -1,0 +1,115 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from alljax import models
+from alljax.data import augment
+from alljax.training import infer
+from alljax.training.parameters import flatten
+from alljax.training.step import Batch, init, make_step
+
+
+def prepare(images, key):
+    angle, sign = augment.draw(key, images.shape[0], degrees=180.0, mirror=True)
+    return augment.warp(images, angle, sign, 227) / 255
+
+
+def plain(images, key):
+    return augment.resize(images, 227) / 255
+
+
+def setting(prepare=prepare, frozen=(), seed=0, dropout=0.5, platform=None):
+    model = models.create('alexnet', 3, width=0.05, head=8, dropout=dropout, platform=platform)
+    variables = model.init(jax.random.key(0))
+    names = [name for name in flatten(variables['params']) if not name.startswith(tuple(frozen))]
+    optimizer = optax.sgd(0.01, momentum=0.9)
+    return make_step(model, optimizer, prepare, names, jnp.ones(3), seed), init(variables, optimizer, names)
+
+
+@pytest.fixture(scope='module')
+def cells():
+    images = np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3), np.uint8)
+    return jnp.asarray(images), jnp.arange(12, dtype=jnp.int32) % 3
+
+
+def same(first, second):
+    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
+
+
+def test_a_step_is_a_function_of_seed_and_step(cells):
+    batch = Batch(*cells, jnp.arange(4))
+    runs = []
+    for seed in (0, 0, 1):
+        step, state = setting(seed=seed)
+        for _ in range(2):
+            state, _ = step(state, batch)
+        runs.append(state)
+    assert same(runs[0], runs[1])
+    assert not same(runs[0].variables, runs[2].variables)
+    assert int(runs[0].step) == 2
+
+
+def test_padding_adds_nothing(cells):
+    step, state = setting(plain, dropout=0.0)
+    _, whole = step(jax.tree.map(jnp.copy, state), Batch(*cells, jnp.array([3, 4, 5])))
+    after, padded = step(jax.tree.map(jnp.copy, state), Batch(*cells, jnp.array([3, 4, 5, -1, -1])))
+    expected, _ = step(state, Batch(*cells, jnp.array([3, 4, 5])))
+    assert int(padded.cells) == 3
+    np.testing.assert_allclose(padded.loss, whole.loss, rtol=1e-5)
+    for a, b in zip(jax.tree.leaves(after.variables), jax.tree.leaves(expected.variables), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_class_weights_scale_the_loss(cells):
+    model = models.create('alexnet', 3, width=0.05, head=8, dropout=0.0)
+    variables, optimizer = model.init(jax.random.key(0)), optax.sgd(0.01)
+    names = list(flatten(variables['params']))
+    losses = []
+    for weights in ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0]):
+        step = make_step(model, optimizer, plain, names, jnp.array(weights), 0)
+        losses.append(
+            float(step(init(jax.tree.map(jnp.copy, variables), optimizer, names), Batch(*cells, jnp.arange(6)))[1].loss)
+        )
+    assert losses[1] == pytest.approx(2 * losses[0], rel=1e-5)
+
+
+def test_frozen_layers_stay_and_get_no_gradient_work(cells):
+    batch = Batch(*cells, jnp.arange(4))
+    frozen = ('conv', 'fc')
+    step, state = setting(frozen=frozen)
+    before = jax.tree.map(np.array, state.variables)
+    cost = step.lower(state, batch).compile().cost_analysis()['flops']
+    after, _ = step(state, batch)
+    for name, leaf in flatten(after.variables['params']).items():
+        assert np.array_equal(leaf, flatten(before['params'])[name]) == name.startswith(frozen), name
+    assert sum(leaf.size for leaf in jax.tree.leaves(after.optimizer)) < 20_000  # no momentum for frozen layers
+    full_step, full_state = setting()
+    full = full_step.lower(full_state, batch).compile().cost_analysis()['flops']
+    assert cost < 0.5 * full
+
+
+def test_the_step_and_the_forward_pass_lower_for_cuda(cells):
+    step, state = setting(platform='gpu')
+    lowered = step.trace(state, Batch(*cells, jnp.arange(4))).lower(lowering_platforms=('cuda',))
+    assert 'stablehlo.convolution' in lowered.as_text()
+    model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
+    infer.make_logits(model).trace(state.variables, cells[0]).lower(lowering_platforms=('cuda',))
+
+
+def test_the_state_is_donated(cells):
+    step, state = setting()
+    step(state, Batch(*cells, jnp.arange(4)))
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.variables))
+
+
+def test_inference_counts_the_last_partial_batch(cells):
+    model = models.create('alexnet', 3, width=0.05, head=8)
+    variables = model.init(jax.random.key(0))
+    logits = infer.make_logits(model)
+    index = np.array([7, 1, 5, 0, 11])
+    whole = infer.run(logits, variables, cells[0], index, 5)
+    parts = infer.run(logits, variables, cells[0], index, 2)
+    assert parts.shape == (5, 3)
+    np.testing.assert_allclose(whole, parts, atol=1e-6)
