@@ -99,9 +99,11 @@ def flat(config: ConfigDict | Mapping[str, Any], prefix: str = '') -> dict[str, 
     """Dotted name → value, without the `when` table."""
     fields = {}
     for key, value in config.items():
+        if key == 'when':
+            continue
         if isinstance(value, ConfigDict):
             fields.update(flat(value, f'{prefix}{key}.'))
-        elif key != 'when':
+        else:
             fields[prefix + key] = value
     return fields
 

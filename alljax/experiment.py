@@ -45,10 +45,10 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
     config, demo = setting.config, setting.demo
     cache.keep_compiled_programs()
     workdir = workdir or folders.default(config_file, datasets.choose(config.data), demo)
-    if demo:
-        log.warning('DEMO on synthetic cells: the numbers of this run say nothing about leukaemia. '
-                    'Name your ALL-IDB2 with --config.data.root=DIR or $ALLJAX_DATA.')  # fmt: skip
     with folders.opened(workdir, fields.flat(config)):
+        if demo:
+            log.warning('DEMO on synthetic cells: the numbers of this run say nothing about leukaemia. '
+                        'Name your ALL-IDB2 with --config.data.root=DIR or $ALLJAX_DATA.')  # fmt: skip
         cells = datasets.load(config.data, config.seed)
         for note in cells.origin.notes:
             log.warning(note)

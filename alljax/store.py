@@ -41,10 +41,12 @@ class Checkpoints:
         return restored['tree'], restored['facts']
 
     def save(self, step: int, tree: Tree, facts: dict[str, Any]) -> None:
-        """Starts saving; raises what went wrong with the save before.
+        """Starts saving, unless this step is saved already; raises what went wrong with the save before.
 
         The tree is copied to host memory first, because the next step overwrites the buffers that were donated to it.
         """
+        if step in self._manager.all_steps():
+            return
         host = jax.tree.map(lambda leaf: np.array(leaf), tree)
         args = ocp.args.Composite(
             tree=ocp.args.StandardSave(host), facts=ocp.args.JsonSave({**facts, 'format': FORMAT})

@@ -19,9 +19,7 @@ def get_config() -> ConfigDict:
     config.data = ConfigDict()
     config.data.name = 'auto'  # 'all_idb2', 'folder', 'synthetic'; 'auto' is all_idb2 where it is found, else a demo
     config.data.root = ''  # the folder of the cells; '' means $ALLJAX_DATA
-    config.data.task = (
-        'subtype'  # 'detection' (blast, normal) or 'subtype' (L1, L2, L3, normal); folders name their own
-    )
+    config.data.task = 'subtype'  # 'detection' (blast, normal), 'subtype' (L1, L2, L3, normal), 'classes' (of folders)
     config.data.size = 257  # pixels a side at which cells are kept; ALL-IDB2's own crop size
     config.data.cells = 260  # synthetic only: how many to draw, at least 40; ALL-IDB2 has 260
     config.data.equalize = 'undersample'  # classes of the training side: 'undersample' to the smallest [paper],
@@ -42,9 +40,7 @@ def get_config() -> ConfigDict:
     config.model.name = 'alexnet'  # a key of alljax.models.MODELS
     config.model.init = 'imagenet'  # 'imagenet' [paper], 'random', or the path of a run folder or its model/
     config.model.head = 1024  # units of the new hidden layer [paper, Table 4]
-    config.model.width = (
-        1.0  # factor on the channels of every old layer; below 1 for quick looks, then never 'imagenet'
-    )
+    config.model.width = 1.0  # factor on the channels of every old layer; below 1 only for quick looks
     config.model.dropout = 0.5  # probability, before fc6 and fc7 [MATLAB's AlexNet]
     config.model.freeze = ''  # regular expression over parameter names that stay as they start, e.g. 'conv.*'
 
@@ -71,6 +67,7 @@ def get_config() -> ConfigDict:
     # protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.
     config.when = ConfigDict()
     config.when.random = {
+        'epochs': 30,
         'augment': {'light': 0.15},
         'model': {'dropout': 0.2},
         'optimizer': {

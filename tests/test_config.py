@@ -79,7 +79,7 @@ def test_a_random_start_has_its_own_optimizer_unless_the_user_says_otherwise(tmp
     assert not setting.demo
     assert setting.config.optimizer.name == 'adamw'
     assert setting.config.optimizer.rate == 0.5
-    assert setting.config.epochs == 100
+    assert setting.config.epochs == common.get_config().when.random.epochs
 
 
 def test_without_data_it_is_a_demo_that_says_how_it_started():

@@ -190,7 +190,7 @@ class _Pulse:
         self._bar.set_description_str(f'epoch {math.ceil(epoch)} of {self._plan.epochs}', refresh=False)
         self._bar.update()
 
-    def note(self, row: dict[str, float]) -> None:
+    def note(self, row: dict[str, Any]) -> None:
         self._records.write(row)
         self._validation = f', validation {row["validation_accuracy"]:.1%}'
         self._last = time.monotonic()

@@ -1,11 +1,10 @@
 """Gradient to update, at a rate of its own for each named part of the network."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import optax
 from ml_collections import ConfigDict
-
-Schedule = Callable[[int], float]
 
 
 def schedule(config: ConfigDict, steps: int, epoch: int) -> optax.Schedule:
@@ -29,7 +28,7 @@ def make(config: ConfigDict, factors: Mapping[str, float], steps: int, epoch: in
 
 
 def _one(config: ConfigDict, rate: optax.Schedule, factor: float) -> optax.GradientTransformation:
-    def scaled(step: int) -> float:
+    def scaled(step: Any) -> Any:
         return factor * rate(step)
 
     if config.name == 'adamw':

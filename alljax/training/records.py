@@ -1,11 +1,11 @@
 """What a run writes down while it trains: metrics.jsonl and TensorBoard's event files."""
 
+import importlib
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
-
-from tensorboardX import SummaryWriter
 
 Row = dict[str, Any]
 
@@ -23,7 +23,7 @@ class Records:
         part.write_text(''.join(json.dumps(row) + '\n' for row in kept))
         part.replace(self.path)
         self._file = self.path.open('a', buffering=1)
-        self._board = SummaryWriter(str(folder / 'tensorboard'), purge_step=step + 1 if step else None)
+        self._board = _event_files(folder / 'tensorboard', step)
 
     def write(self, row: Row) -> None:
         """One row; it needs 'step'."""
@@ -36,6 +36,19 @@ class Records:
         """Writes what is still held back."""
         self._file.close()
         self._board.close()
+
+
+def _event_files(folder: Path, step: int) -> Any:
+    """TensorBoard's writer; it would load torch, if that is installed, for features that we do not use."""
+    absent = 'torch' not in sys.modules
+    if absent:
+        sys.modules['torch'] = None  # type: ignore[assignment]  # makes an import of it fail
+    try:
+        board = importlib.import_module('tensorboardX')
+    finally:
+        if absent:
+            del sys.modules['torch']
+    return board.SummaryWriter(str(folder), purge_step=step + 1 if step else None)
 
 
 def read(path: Path) -> list[Row]:

@@ -25,7 +25,7 @@ def test_the_paper_s_network_has_the_size_it_should():
 
 
 def test_apply_is_a_pure_function_of_variables_and_image():
-    model = models.create('alexnet', 3, width=0.05, head=8)
+    model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
     variables = model.init(jax.random.key(0))
     image = jax.random.normal(jax.random.key(1), (2, 227, 227, 3))
     logits = model.apply(variables, image)

@@ -22,7 +22,7 @@ LABELS = jnp.arange(11, dtype=jnp.int32) % 2
 
 @pytest.fixture(scope='module')
 def setting():
-    model = models.create('alexnet', 2, width=0.03, head=4)
+    model = models.create('alexnet', 2, width=0.03, head=4, platform='gpu')
     variables = jax.tree.map(np.array, model.init(jax.random.key(0)))
     names = list(flatten(variables['params']))
     optimizer = optax.sgd(0.01, momentum=0.9)
