@@ -1,3 +1,5 @@
+import copy
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,20 +38,23 @@ def test_logits_are_torchvision_s(pair):
 
 
 def test_gradients_to_parameters_and_input_are_torchvision_s(pair):
+    """In float64, because in float32 a rounding error that turns one rectifier's sign shows in single pixels."""
     model, params, theirs, image, label = pair
+    with jax.enable_x64(True):
+        params, image = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), (params, image[:2]))
 
-    def loss(params, image):
-        logits = model.apply({'params': params}, image)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, label).mean()
+        def loss(params, image):
+            logits = model.apply({'params': params}, image)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, label[:2]).mean()
 
-    ours, ours_input = jax.jit(jax.grad(loss, (0, 1)))(params, image)
+        ours, ours_input = jax.jit(jax.grad(loss, (0, 1)))(params, image)
+    theirs = copy.deepcopy(theirs).double()
     x = torch_alexnet.to_nchw(image).requires_grad_()
-    theirs.zero_grad()
-    torch.nn.functional.cross_entropy(theirs(x), torch.tensor(np.asarray(label)).long()).backward()
-    assert relative(jnp.transpose(ours_input, (0, 3, 1, 2)), x.grad) < 1e-3
+    torch.nn.functional.cross_entropy(theirs(x), torch.tensor(np.asarray(label[:2])).long()).backward()
+    assert relative(np.transpose(ours_input, (0, 3, 1, 2)), x.grad) < 1e-8
     named = dict(theirs.named_parameters())
     for name, gradient in torch_alexnet.to_torch(ours).items():
-        assert relative(gradient, named[name].grad) < 1e-3, name
+        assert relative(gradient, named[name].grad) < 1e-8, name
 
 
 def test_parameter_count_is_torchvision_s(pair):
