@@ -1,8 +1,12 @@
 """What the user has to mend, said in sentences instead of tracebacks."""
 
 import contextlib
+import errno
 import sys
 from collections.abc import Iterator
+
+# What a disk can do to us at any write.
+OUTSIDE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class UserError(Exception):
@@ -25,8 +29,13 @@ def told_to_the_user() -> Iterator[None]:
         yield
     except UserError as error:
         sys.exit(_print(str(error), 2))
+    except OSError as error:
+        if error.errno not in OUTSIDE:
+            raise
+        where = error.filename or 'the run folder'
+        sys.exit(_print(f'{where}: {error.strerror}; free space or mend its permissions, then try again', 2))
     except KeyboardInterrupt:
-        sys.exit(_print('stopped by Ctrl-C', 130))
+        sys.exit(_print('stopped by Ctrl-C; the same command with the same --workdir goes on from the last save', 130))
 
 
 def _print(message: str, code: int) -> int:

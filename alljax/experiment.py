@@ -114,9 +114,30 @@ def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[
     finally:
         rows.close()
         checkpoints.close()
+    found = about_training(
+        model, start, {name: leaf.size for name, leaf in flat.items()}, trained_factors, plan, course
+    )
+    chosen = course.best.variables if course.best else course.state.variables
+    about = trained.describe(model.name, network_options(config), cells.classes, model.input)
+    store.write(
+        workdir / 'model',
+        chosen,
+        {**about, **facts, 'data_size': config.data.size, 'synthetic': cells.origin.synthetic, **found},
+    )
+    return found, chosen
+
+
+def about_training(
+    model: Model,
+    start: str,
+    sizes: dict[str, int],
+    trained_names: Collection[str],
+    plan: loop.Plan,
+    course: loop.Course,
+) -> results.Results:
+    """The `train` and `model` parts of results.json."""
     steps, best = int(course.state.step), course.best
-    chosen = best.variables if best else course.state.variables
-    found = {
+    return {
         'train': {
             'epochs': steps / plan.batches,
             'steps': steps,
@@ -129,18 +150,11 @@ def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[
         'model': {
             'name': model.name,
             'init': start,
-            'parameters': sum(leaf.size for leaf in flat.values()),
-            'trained_parameters': sum(flat[name].size for name in trained_factors),
+            'parameters': sum(sizes.values()),
+            'trained_parameters': sum(sizes[name] for name in trained_names),
             'input': [model.input.size, model.input.size, 3],
         },
     }
-    about = trained.describe(model.name, network_options(config), cells.classes, model.input)
-    store.write(
-        workdir / 'model',
-        chosen,
-        {**about, **facts, 'data_size': config.data.size, 'synthetic': cells.origin.synthetic, **found},
-    )
-    return found, chosen
 
 
 def evaluate(
