@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Integer, UInt8
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from alljax.errors import UserError
 from alljax.models import Variables
@@ -88,22 +89,23 @@ def fit(
         return Course(state, best, before + time.monotonic() - start)
 
     try:
-        while not finished(done := int(state.step), best, plan):
-            epoch, skipped = divmod(done, plan.batches)
-            for number, index in enumerate(order(plan, epoch)[skipped:], skipped + 1):
-                state, metrics = step(state, Batch(images, labels, jnp.asarray(index)))
-                pulse.beat(metrics)
-                if number == plan.batches and validate:
-                    pulse.catch_up()
-                    best = _judge(validate, state, best, epoch + 1, pulse)
-                if time.monotonic() - saved >= plan.save_seconds:
-                    pulse.catch_up()
-                    save(checkpoints, now(), facts)
-                    saved = time.monotonic()
-            pulse.tell(epoch + 1)
-        pulse.catch_up()
-        save(checkpoints, now(), facts)
-        checkpoints.wait()
+        with logging_redirect_tqdm():  # a line of the log goes above the bar
+            while not finished(done := int(state.step), best, plan):
+                epoch, skipped = divmod(done, plan.batches)
+                for number, index in enumerate(order(plan, epoch)[skipped:], skipped + 1):
+                    state, metrics = step(state, Batch(images, labels, jnp.asarray(index)))
+                    pulse.beat(metrics)
+                    if number == plan.batches and validate:
+                        pulse.catch_up()
+                        best = _judge(validate, state, best, epoch + 1, pulse)
+                    if time.monotonic() - saved >= plan.save_seconds:
+                        pulse.catch_up()
+                        save(checkpoints, now(), facts)
+                        saved = time.monotonic()
+                pulse.tell(epoch + 1)
+            pulse.catch_up()
+            save(checkpoints, now(), facts)
+            checkpoints.wait()
     finally:
         pulse.close()
     return now()
@@ -159,8 +161,14 @@ class _Pulse:
         self._epoch: list[tuple[float, int, int]] = []  # loss, correct, count
         self._validation = ''
         total = plan.epochs * plan.batches
+        form = '{desc} {percentage:.0f} %|{bar:20}| {n_fmt} of {total_fmt} steps, {remaining} left{postfix}'
         self._bar = tqdm(
-            total=total, initial=done, unit='step', dynamic_ncols=True, disable=not sys.stderr.isatty(), smoothing=0.1
+            total=total,
+            initial=done,
+            bar_format=form,
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+            smoothing=0.1,
         )
 
     def beat(self, metrics: Metrics) -> None:
@@ -185,7 +193,7 @@ class _Pulse:
         self._epoch.append((loss, correct, count))
         _, accuracy = self._means()
         self._bar.set_postfix_str(
-            f'loss {loss:.3f}, accuracy {accuracy:.1%}{self._validation}, {speed:.0f} images/s', refresh=False
+            f'loss {loss:.3f}, accuracy {accuracy:.1%}, {speed:.0f} images/s{self._validation}', refresh=False
         )
         self._bar.set_description_str(f'epoch {math.ceil(epoch)} of {self._plan.epochs}', refresh=False)
         self._bar.update()
