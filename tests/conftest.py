@@ -17,6 +17,9 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp('cache')
     os.environ['ALLJAX_CACHE'] = str(folder)
     os.environ.pop('ALLJAX_DATA', None)
+    from alljax.cache import keep_compiled_programs
+
+    keep_compiled_programs()
     return folder
 
 

@@ -11,6 +11,8 @@ def wilson(successes: int | np.integer, n: int | np.integer, level: float = 0.95
     It takes every cell as independent, so it is too narrow where cells of one slide resemble each other. Raises
     ValueError for n = 0. Source: Wilson 1927, J. Am. Stat. Assoc. 22:209.
     """
+    if n < 1:
+        raise ValueError(f'n is {n}: an interval needs at least one cell')
     interval = stats.binomtest(successes, n).proportion_ci(confidence_level=level, method='wilson')
     return [float(interval.low), float(interval.high)]
 
