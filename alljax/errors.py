@@ -1,9 +1,10 @@
 """What the user has to mend, said in sentences instead of tracebacks."""
 
 import contextlib
+import difflib
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 # What a disk can do to us at any write.
 OUTSIDE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
@@ -47,3 +48,9 @@ def some(items: list[str], most: int = 8) -> str:
     """Joins items for a message and counts what it leaves out: 'a, b and 3 more'."""
     rest = len(items) - most
     return ', '.join(items[:most]) + (f' and {rest} more' if rest > 0 else '')
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """', did you mean …?' for a mistyped name; '' if nothing known is like it."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f', did you mean {near[0]!r}?' if near else ''

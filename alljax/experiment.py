@@ -22,6 +22,7 @@ from alljax.data.cells import Cells
 from alljax.data.split import Split, class_weights, equalize, split
 from alljax.errors import UserError
 from alljax.models import Model, Variables
+from alljax.models.trees import flatten
 from alljax.training import infer, loop, optimizer, parameters, records
 from alljax.training.step import Prepare, init, make_step
 
@@ -89,7 +90,7 @@ def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[
     config = setting.config
     model = create(config, cells)
     variables, start = first_variables(setting, model, cells)
-    flat = parameters.flatten(variables['params'])
+    flat = flatten(variables['params'])
     factors = parameters.factors(list(flat), config.optimizer.factors, config.model.freeze)
     trained_factors = {name: factor for name, factor in factors.items() if factor}
     plan = make_plan(config, cells, parts)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Key
 from alljax import models, store
 from alljax.errors import UserError
 from alljax.models import Input, Model, Variables
-from alljax.training.parameters import flatten, unflatten
+from alljax.models.trees import flatten, unflatten
 
 
 class Trained(NamedTuple):

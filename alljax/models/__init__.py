@@ -1,5 +1,6 @@
 """Networks as two pure functions: `init(key) -> variables` and `apply(variables, image) -> logits`."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -8,19 +9,18 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from alljax.models.alexnet import AlexNet
+from alljax.errors import UserError, nearest
+from alljax.models import alexnet, resnet, vgg
 from alljax.models.convolution import for_processors
-from alljax.models.head import Head
+from alljax.models.head import Features, Head
+from alljax.models.network import Input, Network
+
+__all__ = ['MODELS', 'Input', 'Model', 'Network', 'Variables', 'create']
 
 Variables = dict[str, Any]  # {'params': tree, 'batch_stats': tree, …}
 
-
-class Input(NamedTuple):
-    """What a network expects of an image: it travels with the weights."""
-
-    size: int  # pixels a side
-    mean: tuple[float, float, float]  # of RGB in 0 to 1
-    deviation: tuple[float, float, float]
+# Name → network; a network of your own joins by `MODELS['mine'] = Network(Mine, Input(64))`.
+MODELS: dict[str, Network] = {**alexnet.NETWORKS, **vgg.NETWORKS, **resnet.NETWORKS}
 
 
 class Model(NamedTuple):
@@ -36,28 +36,41 @@ class Model(NamedTuple):
     input: Input
 
 
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))  # mean and deviation of torchvision's weights
+def create(
+    name: str, classes: int, *, head: int = 1024, size: int = 0, platform: str | None = None, **options: Any
+) -> Model:
+    """A network of MODELS for `classes`.
 
-
-def alexnet(head: nn.Module, platform: str, **options: Any) -> tuple[nn.Module, Input]:
-    """The paper's network at the paper's 227 pixels."""
-    if platform == 'cpu':
-        options['convolution'] = for_processors
-    return AlexNet(head=head, **options), Input(227, *IMAGENET)
-
-
-MODELS: dict[str, Callable[..., tuple[nn.Module, Input]]] = {'alexnet': alexnet}
-
-
-def create(name: str, classes: int, *, head: int = 1024, platform: str | None = None, **options: Any) -> Model:
-    """A network of MODELS with the paper's new layers on top; `options` go to its constructor (`width`, `dropout`).
-
-    `platform` is the device's ('cpu', 'gpu'), by default JAX's.
+    `head` is the width of the paper's new hidden layer; 0 asks for the network's own last layers. With 0 classes,
+    `apply` gives the features before them. `size` is the side of the input in pixels, by default the network's own.
+    `platform` is the device's ('cpu', 'gpu'), by default JAX's. Of the `options` (`width`, `dropout`, `act`), None
+    stands for the network's own. UserError for a name or an option that there is not.
     """
-    module, form = MODELS[name](Head(classes, head, parent=None), platform or jax.default_backend(), **options)
+    if name not in MODELS:
+        raise UserError(
+            f'there is no network {name!r}{nearest(name, MODELS)}; if it is your own, import its module first'
+        )
+    network = MODELS[name]
+    known = inspect.signature(network.module).parameters
+    options = {option: value for option, value in options.items() if value is not None}
+    unknown = sorted(set(options) - set(known))
+    if unknown:
+        raise UserError(f'{name} has no {" and no ".join(unknown)}; leave the option out')
+    if (platform or jax.default_backend()) == 'cpu' and 'convolution' in known:
+        options['convolution'] = for_processors
+    form = network.input._replace(size=size) if size else network.input
+    module = network.module(head=_last(network, classes, head, options), **options)
     image = jax.ShapeDtypeStruct((1, form.size, form.size, 3), jnp.float32)
 
     def init(key: Key[Array, '']) -> Variables:
         return jax.jit(lambda key: module.init(key, jnp.zeros(image.shape, image.dtype)))(key)
 
     return Model(name, init, module.apply, form)
+
+
+def _last(network: Network, classes: int, head: int, options: dict[str, Any]) -> nn.Module:
+    """The layers from features to logits; they belong to no other module yet."""
+    if not classes:
+        return Features(parent=None)
+    act = {'act': options['act']} if 'act' in options else {}
+    return Head(classes, head, **act, parent=None) if head else network.head(classes)

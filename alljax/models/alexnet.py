@@ -1,12 +1,11 @@
 """AlexNet in torchvision's single-stream form (Krizhevsky 2014, arXiv:1404.5997)."""
 
-from collections.abc import Callable
-
 import flax.linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.layers import max_pool
+from alljax.models.layers import Act, Convolution, Layer, adaptive_avg_pool, max_pool, scaled
+from alljax.models.network import Input, Network
 
 #           name, channels, kernel, stride, padding, pooled after
 CONVOLUTIONS = (
@@ -19,12 +18,13 @@ CONVOLUTIONS = (
 
 
 class AlexNet(nn.Module):
-    """Five convolutions, fc6 and fc7 with dropout before each, then `head`; 6×6×256 features at 224 to 254 pixels."""
+    """Five convolutions, fc6 and fc7 with dropout before each, then `head`; 6×6×256 features."""
 
-    head: Callable[[Array], Array]
+    head: Layer
     width: float = 1.0  # factor on every layer's channels, for small tests
     dropout: float = 0.5  # probability of a zero, before fc6 and fc7
-    convolution: Callable[..., Array] = lax.conv_general_dilated
+    act: Act = nn.relu
+    convolution: Convolution = lax.conv_general_dilated
 
     @nn.compact
     def __call__(
@@ -32,19 +32,23 @@ class AlexNet(nn.Module):
     ) -> Float[Array, 'batch classes']:
         """Maps normalized RGB to logits; `train` switches dropout on, which then needs rngs={'dropout': key}."""
         for name, channels, kernel, stride, padding, pooled in CONVOLUTIONS:
-            channels = round(channels * self.width)
             convolve = nn.Conv(
-                channels,
+                scaled(channels, self.width),
                 (kernel, kernel),
                 (stride, stride),
                 padding,
                 conv_general_dilated=self.convolution,
                 name=name,
             )
-            x = nn.relu(convolve(x))
+            x = self.act(convolve(x))
             x = max_pool(x) if pooled else x
+        x = adaptive_avg_pool(x, 6)
         x = x.reshape(x.shape[0], -1)
         for name in ('fc6', 'fc7'):
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
-            x = nn.relu(nn.Dense(round(4096 * self.width), name=name)(x))
+            x = self.act(nn.Dense(scaled(4096, self.width), name=name)(x))
         return self.head(x)
+
+
+# The paper's 227 pixels; torchvision's weights were trained at 224, which gives the same 6×6 features.
+NETWORKS = {'alexnet': Network(AlexNet, Input(227))}

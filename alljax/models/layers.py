@@ -1,21 +1,113 @@
 """Layers that several families share."""
 
-from functools import reduce
+from collections.abc import Callable
+from functools import partial, reduce
+from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+Image = Float[Array, 'batch height width channels']  # what goes into a layer
+Map = Float[Array, 'batch rows columns features']  # and what comes out of it
+Act = Callable[[Array], Array]
+Convolution = Callable[..., Array]  # as lax.conv_general_dilated
+Layer = Callable[[Array], Array]
 
-def max_pool(
-    x: Float[Array, 'batch height width channels'], window: int = 3, stride: int = 2
-) -> Float[Array, 'batch rows columns channels']:
-    """Max pooling without padding, the last incomplete window dropped (torch's `ceil_mode=False`).
+he_normal = nn.initializers.he_normal()
+
+
+def scaled(channels: int, width: float, multiple: int = 1) -> int:
+    """`channels` times `width` as a number of `multiple`s, at least one; `channels` itself at width 1."""
+    return channels if width == 1 else max(1, round(channels * width / multiple)) * multiple
+
+
+def conv(
+    convolution: Convolution, channels: int, kernel: int | tuple[int, int], name: str, *, stride: int = 1,
+    padding: int | tuple[int, int] | None = None, groups: int = 1, bias: bool = False,
+) -> nn.Conv:  # fmt: skip
+    """A convolution padded as torchvision writes it: by `padding` on all sides, half the kernel unless told."""
+    rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
+    above, left = (padding, padding) if isinstance(padding, int) else padding or (rows // 2, columns // 2)
+    return nn.Conv(
+        channels,
+        (rows, columns),
+        (stride, stride),
+        [(above, above), (left, left)],
+        feature_group_count=groups,
+        use_bias=bias,
+        kernel_init=he_normal,
+        conv_general_dilated=convolution,
+        name=name,
+    )
+
+
+def batch_norm(train: bool, epsilon: float = 1e-5, momentum: float = 0.9) -> Callable[[str], Layer]:
+    """A maker of batch normalizations by name: batch statistics in training, running ones otherwise.
+
+    `momentum` is the share of the old running statistics that stays (torch counts the other share). The mode is an
+    argument of the call and not a field of the layer, so that `models.still` can hold single layers at their running
+    statistics.
+    """
+
+    def named(name: str, **options: Any) -> Layer:
+        layer = nn.BatchNorm(momentum=momentum, epsilon=epsilon, name=name, **options)
+        return partial(layer, use_running_average=not train)
+
+    return named
+
+
+def max_pool(x: Image, window: int = 3, stride: int = 2, padding: int = 0, *, ceil: bool = False) -> Map:
+    """Max pooling; the last incomplete window is dropped, or kept with `ceil` (torch's `ceil_mode`).
 
     A maximum over strided slices, rows first, because the gradient of `lax.reduce_window` takes five to nine times as
     long on XLA:CPU and no less on a GPU.
     """
+    return _pool(jnp.maximum, x, window, stride, padding, -jnp.inf, ceil)
+
+
+def avg_pool(x: Image, window: int, stride: int, padding: int = 0) -> Map:
+    """Average pooling, padded zeros counted as values; a sum over slices, for the reason of `max_pool`."""
+    return _pool(jnp.add, x, window, stride, padding, 0.0, False) / window**2
+
+
+def adaptive_avg_pool(x: Image, size: int) -> Map:
+    """Means over `size`×`size` windows that cover the image, of equal size or overlapping (torch's adaptive one)."""
+    height, width = x.shape[1:3]
+    if (height, width) == (size, size):
+        return x
+    rows, columns = (jnp.asarray(_windows(length, size), x.dtype) for length in (height, width))
+    return jnp.einsum('bhwc,ih,jw->bijc', x, rows, columns)
+
+
+def drop_path(rate: float, train: bool) -> Layer:
+    """Stochastic depth: a residual branch is left out for single images (Huang et al. 2016, arXiv:1603.09382)."""
+    return nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=not train)
+
+
+def _pool(
+    join: Callable[..., Array], x: Image, window: int, stride: int, padding: int, border: float, ceil: bool
+) -> Map:
     for axis in (1, 2):
-        last = (x.shape[axis] - window) // stride * stride + 1
-        x = reduce(jnp.maximum, [lax.slice_in_dim(x, i, i + last, stride, axis) for i in range(window)])
+        length = x.shape[axis] + 2 * padding
+        count = (length - window) // stride + 1
+        if ceil and count * stride < length - padding and (length - window) % stride:
+            count += 1  # a last window has to start on the image or its left border
+        need = (count - 1) * stride + window
+        after = padding + max(0, need - length)
+        if padding or after:
+            x = jnp.pad(x, [(padding, after) if a == axis else (0, 0) for a in range(4)], constant_values=border)
+        last = (count - 1) * stride + 1
+        x = reduce(join, [lax.slice_in_dim(x, i, i + last, stride, axis) for i in range(window)])
     return x
+
+
+def _windows(length: int, size: int) -> np.ndarray:
+    """[size, length]: row i holds the weights of output i."""
+    matrix = np.zeros((size, length))
+    for i in range(size):
+        start, stop = i * length // size, -(-(i + 1) * length // size)
+        matrix[i, start:stop] = 1 / (stop - start)
+    return matrix

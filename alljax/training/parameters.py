@@ -2,24 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any
-
-from flax.traverse_util import flatten_dict, unflatten_dict
 
 from alljax.errors import UserError, some
-
-Params = dict[str, Any]
-Flat = dict[str, Any]  # 'conv1/kernel' → leaf
-
-
-def flatten(params: Params) -> Flat:
-    """A params tree as names and leaves."""
-    return flatten_dict(params, sep='/')
-
-
-def unflatten(flat: Flat) -> Params:
-    """The inverse of `flatten`."""
-    return unflatten_dict(flat, sep='/')
 
 
 def factors(names: Sequence[str], patterns: Sequence[tuple[str, float]], freeze: str) -> dict[str, float]:

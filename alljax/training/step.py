@@ -10,7 +10,8 @@ import optax
 from jaxtyping import Array, Float, Int, UInt8
 
 from alljax.models import Model, Variables
-from alljax.training.parameters import flatten, unflatten
+from alljax.models.inside import still
+from alljax.models.trees import flatten, unflatten
 
 
 class Batch(NamedTuple):
@@ -57,24 +58,29 @@ def make_step(
     """The jitted step. Its key depends on (seed, step) only, so a resumed run draws what an uninterrupted one would.
 
     `prepare(images, key)` augments and normalizes; only the `trained` parameters are differentiated, so that frozen
-    layers cost a forward pass and nothing else; `weights` multiply each class's loss.
+    layers cost a forward pass and nothing else; `weights` multiply each class's loss. A batch normalization of which
+    nothing is trained keeps its running statistics, and uses them. What fills a last, smaller batch are its own cells
+    again, so that batch statistics are of real cells; they count neither in the loss nor in the metrics.
     """
+    moving = {_layer(name) for name in trained}
 
     def loss(
         trained: dict[str, Array], variables: Variables, image: Array, label: Array, present: Array, key: Array
     ) -> tuple[Array, tuple[Variables, Array]]:
         params = unflatten(flatten(variables['params']) | trained)
         rest = {name: tree for name, tree in variables.items() if name != 'params'}
-        logits, rest = model.apply(
-            {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
-        )
+        with still({_layer(name) for name in flatten(params)} - moving):
+            logits, rest = model.apply(
+                {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
+            )
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weights[label]
         return jnp.sum(losses * present) / present.sum(), (rest, logits)
 
     @partial(jax.jit, donate_argnums=0)
     def step(state: State, batch: Batch) -> tuple[State, Metrics]:
         dropout, augment = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        present, index = batch.chosen >= 0, jnp.maximum(batch.chosen, 0)
+        present = batch.chosen >= 0
+        index = batch.chosen[jnp.arange(len(present)) % present.sum()]
         image, label = prepare(batch.images[index], augment), batch.labels[index]
         old = _only(state.variables, trained)
         (value, (rest, logits)), gradient = jax.value_and_grad(loss, has_aux=True)(
@@ -88,6 +94,11 @@ def make_step(
         )
 
     return step
+
+
+def _layer(name: str) -> str:
+    """The module of a parameter: 'layer1_0/bn1' of 'layer1_0/bn1/scale'."""
+    return name.rpartition('/')[0]
 
 
 def _only(variables: Variables, names: Collection[str]) -> dict[str, Array]:

@@ -25,6 +25,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'parity')]
 import torch_alexnet
 
 from alljax import cache, experiment, models
+from alljax.models.trees import flatten
 from alljax.training import optimizer, parameters
 from alljax.training.step import Batch, init, make_step
 from configs import subtype
@@ -37,7 +38,7 @@ def ours(augmented: bool) -> Callable[[], None]:
     config = subtype.get_config()
     model = models.create('alexnet', CLASSES)
     variables = model.init(jax.random.key(0))
-    factors = parameters.factors(list(parameters.flatten(variables['params'])), config.optimizer.factors, '')
+    factors = parameters.factors(list(flatten(variables['params'])), config.optimizer.factors, '')
     update = optimizer.make(config.optimizer, factors, 1000, 10)
     prepare = experiment.preparation(config, model) if augmented else lambda images, key: images / jnp.float32(255)
     step = make_step(model, update, prepare, factors, jnp.ones(CLASSES), 0)

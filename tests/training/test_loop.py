@@ -11,9 +11,9 @@ import pytest
 from alljax import models, store
 from alljax.data import augment
 from alljax.errors import UserError
+from alljax.models.trees import flatten
 from alljax.training import loop, records
 from alljax.training.loop import Best, Course, Plan
-from alljax.training.parameters import flatten
 from alljax.training.step import init, make_step
 
 IMAGES = jnp.asarray(np.random.default_rng(0).integers(0, 256, (11, 64, 64, 3), np.uint8))

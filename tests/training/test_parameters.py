@@ -1,7 +1,8 @@
 import pytest
 
 from alljax.errors import UserError
-from alljax.training.parameters import factors, flatten, unflatten
+from alljax.models.trees import flatten, unflatten
+from alljax.training.parameters import factors
 
 NAMES = ['conv1/kernel', 'conv1/bias', 'fc6/kernel', 'head/logits/kernel']
 

@@ -6,8 +6,8 @@ import pytest
 
 from alljax import models
 from alljax.data import augment
+from alljax.models.trees import flatten
 from alljax.training import infer
-from alljax.training.parameters import flatten
 from alljax.training.step import Batch, init, make_step
 
 

@@ -1,0 +1,35 @@
+"""Tensors of a published file as the variables of a network."""
+
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from alljax import models
+from alljax.models import Variables
+from alljax.models.trees import flatten, unflatten
+from alljax.weights.rules import table
+from alljax.weights.rules.rule import fill, routes, without_head
+
+LOGITS = 'params/head/logits/bias'
+
+
+def convert(name: str, source: Mapping[str, np.ndarray], *, head: bool = True) -> tuple[Variables, int]:
+    """The variables of network `name` with its published last layers, and the number of its classes.
+
+    Without `head` the last layers are dropped, and the network is the one of 0 classes. UserError with all problems
+    of the file together.
+    """
+    rules = table(name)
+    rules = list(rules) if head else without_head(rules)
+    found = {place: tensor for tensor, place, _ in routes(source, rules, [])}
+    classes = len(source[found[LOGITS]]) if LOGITS in found else 1000 if head else 0
+    leaves = fill(source, rules, shapes(name, classes))
+    return unflatten(leaves), classes
+
+
+def shapes(name: str, classes: int) -> dict[str, tuple[int, ...]]:
+    """Leaf → shape of a network with its published last layers, or of its features if there are no classes."""
+    model = models.create(name, classes, head=0)
+    tree = jax.eval_shape(model.init, jax.random.key(0))
+    return {place: leaf.shape for place, leaf in flatten(tree).items()}

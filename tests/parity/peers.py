@@ -1,0 +1,67 @@
+"""torchvision's networks as peers: seeded random weights, biases and batch statistics, and what they compute."""
+
+import warnings
+
+import numpy as np
+import torch
+import torchvision
+
+OPTIONS = {
+    'googlenet': {'aux_logits': False, 'init_weights': False},
+    'inception_v3': {'aux_logits': False, 'init_weights': False},
+}
+
+
+def build(name):
+    """torchvision's network of that name with random weights, in evaluation mode."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        return torchvision.models.get_model(name, weights=None, **OPTIONS.get(name, {})).eval()
+
+
+def shake(net, seed=0):
+    """Gives every bias, scale and running statistic a value of its own, so that none can be mistaken for another."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(leaf, spread):
+        return spread * torch.randn(leaf.shape, generator=generator)
+
+    with torch.no_grad():
+        for name, leaf in net.state_dict().items():
+            if name.endswith('running_var'):
+                leaf.copy_(draw(leaf, 0.3).exp())
+            elif name.endswith('running_mean'):
+                leaf.copy_(draw(leaf, 0.1))
+            elif leaf.is_floating_point():
+                # Kernels keep the size of what goes through them; scales stay near one, biases near zero.
+                fan = leaf[0].numel() if leaf.ndim > 1 else 1
+                scale = leaf.ndim == 1 and name.endswith('weight')
+                leaf.copy_(1 + draw(leaf, 0.1) if scale else draw(leaf, (2 / fan) ** 0.5 if leaf.ndim > 1 else 0.1))
+    return net
+
+
+def outputs(net, image, layers):
+    """The logits and what the named inner modules give, channels last."""
+    seen = {}
+    modules = dict(net.named_modules())
+    hooks = [
+        modules[layer].register_forward_hook(
+            lambda _, __, value, layer=layer: seen.__setitem__(layer, value.detach().clone())
+        )
+        for layer in layers
+    ]
+    with torch.no_grad():
+        logits = net(to_nchw(image))
+    for hook in hooks:
+        hook.remove()
+    return logits.numpy(), {layer: to_nhwc(seen[layer]) for layer in layers}
+
+
+def to_nchw(image):
+    """NHWC to a tensor of NCHW."""
+    return torch.tensor(np.asarray(image)).permute(0, 3, 1, 2).contiguous()
+
+
+def to_nhwc(value):
+    """A tensor of NCHW, or of no map at all, to NHWC."""
+    return value.movedim(1, -1).numpy() if value.ndim == 4 else value.numpy()

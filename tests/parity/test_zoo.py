@@ -1,0 +1,140 @@
+"""Every network against torchvision's: sizes, conversion, logits, inner layers and gradients."""
+
+import jax
+import numpy as np
+import pytest
+
+pytest.importorskip('torchvision', reason="torchvision is not installed: pip install -e '.[parity]'")
+import peers
+import torch
+import torchvision
+
+from alljax import models
+from alljax.errors import UserError
+from alljax.models.inside import features
+from alljax.models.trees import flatten
+from alljax.weights import convert as conversion
+from alljax.weights import files
+from alljax.weights.rules import table
+from alljax.weights.rules.rule import routes
+
+TORCHVISION = sorted(set(models.MODELS) & set(torchvision.models.list_models(module=torchvision.models)))
+
+# The smallest network of each family at its full size, and three layers inside of it: ours, torchvision's.
+SMALLEST = {
+    'alexnet': {'conv1': 'features.0', 'conv4': 'features.8', 'fc7': 'classifier.4'},
+    'vgg11': {'conv1_1': 'features.0', 'conv4_2': 'features.13', 'fc6': 'classifier.0'},
+    'vgg11_bn': {'norm1_1': 'features.1', 'norm4_2': 'features.19', 'fc6': 'classifier.0'},
+    'resnet18': {'bn1': 'bn1', 'layer2_0': 'layer2.0', 'layer4_1': 'layer4.1'},
+    'resnext50_32x4d': {'layer1_2': 'layer1.2', 'layer3_0/conv2': 'layer3.0.conv2', 'layer4_2': 'layer4.2'},
+}
+
+
+def relative(ours, theirs):
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert ours.shape == theirs.shape
+    return np.abs(ours - theirs).max() / np.abs(theirs).max()
+
+
+def test_every_torchvision_network_of_these_families_is_here():
+    families = ('alexnet', 'vgg', 'resnet', 'resnext', 'wide_resnet')
+    assert [
+        name for name in torchvision.models.list_models(module=torchvision.models) if name.startswith(families)
+    ] == TORCHVISION
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', TORCHVISION)
+def test_sizes_and_rules_fit_torchvision_s_network(name):
+    with torch.device('meta'):
+        theirs = {key: tuple(leaf.shape) for key, leaf in peers.build(name).state_dict().items()}
+        count = sum(leaf.numel() for leaf in peers.build(name).parameters())
+    ours = conversion.shapes(name, 1000)
+    assert sum(int(np.prod(shape)) for place, shape in ours.items() if place.startswith('params/')) == count
+    problems = []
+    found = routes(theirs, table(name), problems)
+    assert not problems
+    assert sorted(place for _, place, _ in found) == sorted(ours)
+    counts = [key for key in theirs if key.endswith('num_batches_tracked')]
+    assert sorted([key for key, _, _ in found] + counts) == sorted(theirs)
+    for key, place, transform in found:  # shapes through the transform, without the memory of the values
+        stand_in = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), theirs[key], (0,) * len(theirs[key]))
+        assert transform(stand_in).shape == ours[place], place
+
+
+@pytest.fixture(scope='module', params=SMALLEST)
+def pair(request, tmp_path_factory):
+    """A network of ours with the weights of torchvision's, converted from its file, and torchvision's."""
+    name = request.param
+    torch.manual_seed(0)
+    theirs = peers.shake(peers.build(name))
+    path = tmp_path_factory.mktemp('files') / f'{name}.pth'
+    torch.save(theirs.state_dict(), path)
+    variables, classes = conversion.convert(name, files.read(path))
+    path.unlink()
+    assert classes == 1000
+    size = models.MODELS[name].input.size
+    image = np.random.default_rng(0).normal(size=(2, size, size, 3))
+    return name, variables, theirs, image
+
+
+@pytest.mark.slow
+def test_logits_and_inner_layers_are_torchvision_s(pair):
+    name, variables, theirs, image = pair
+    layers = SMALLEST[name]
+    for dtype, tolerance, platforms in ((np.float32, 1e-4, ('cpu', 'gpu')), (np.float64, 1e-9, ('gpu',))):
+        expected, inside = peers.outputs(
+            theirs.to(getattr(torch, np.dtype(dtype).name)), image.astype(dtype), SMALLEST[name].values()
+        )
+        for platform in platforms:
+            with jax.enable_x64(dtype == np.float64):
+                model = models.create(name, 1000, head=0, platform=platform)
+                tree = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), variables)
+
+                @jax.jit
+                def run(tree, image, model=model):
+                    return model.apply(tree, image), {
+                        layer: features(model, tree, image, layer) for layer in SMALLEST[name]
+                    }
+
+                logits, ours = run(tree, image.astype(dtype))
+            assert relative(logits, expected) < tolerance
+            for layer, value in ours.items():
+                assert relative(value, inside[layers[layer]]) < tolerance, layer
+
+
+@pytest.mark.slow
+def test_gradients_are_torchvision_s(pair):
+    """In float64: in float32 a rounding error turns the sign of single rectifiers."""
+    name, variables, theirs, image = pair
+    label = np.arange(len(image)) * 7
+    with jax.enable_x64(True):
+        model = models.create(name, 1000, head=0)
+        tree = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
+        rest = {key: value for key, value in tree.items() if key != 'params'}
+
+        def loss(params, image):
+            logits = model.apply({'params': params, **rest}, image)
+            return -jax.nn.log_softmax(logits)[np.arange(len(label)), label].mean()
+
+        params, to_image = jax.jit(jax.grad(loss, (0, 1)))(tree['params'], image)
+    theirs = theirs.double()
+    theirs.zero_grad()
+    x = peers.to_nchw(image).requires_grad_()
+    torch.nn.functional.cross_entropy(theirs(x), torch.tensor(label)).backward()
+    assert relative(to_image, peers.to_nhwc(x.grad)) < 1e-6
+    gradients = {key: leaf.grad.numpy() for key, leaf in theirs.named_parameters()}
+    ours = flatten({'params': params})
+    for key, place, transform in routes(gradients, table(name), []):
+        assert relative(ours[place], transform(gradients[key])) < 1e-6, place
+
+
+def test_a_file_of_another_network_is_told_in_whole():
+    with torch.device('meta'):
+        shapes = {key: tuple(leaf.shape) for key, leaf in peers.build('resnet34').state_dict().items()}
+    source = {key: np.zeros((1,) * len(shape), np.float32) for key, shape in shapes.items()} | {'stranger': np.zeros(1)}
+    with pytest.raises(UserError) as caught:
+        conversion.convert('resnet18', source)
+    said = str(caught.value)
+    for text in ('no rule takes stranger', 'has no place for layer1.2', 'conv1.weight has shape'):
+        assert text in said, said
