@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from alljax.errors import UserError
+from alljax.errors import UserError, nearest, some
 from alljax.models import MODELS
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -17,10 +17,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
     'data.task': ('detection', 'subtype', 'classes'),
     'data.equalize': ('undersample', 'oversample', 'weights', 'none'),
     'split.protocol': ('grouped', 'random'),
-    'model.name': tuple(MODELS),
     'optimizer.name': ('sgd', 'adamw'),
     'optimizer.schedule': ('constant', 'cosine'),
 }
+# Fields that may be None, with a value of the type that they have otherwise.
+OPTIONAL: dict[str, Any] = {'model.dropout': 0.5}
 #        field: (smallest, largest), both allowed
 BOUNDS: dict[str, tuple[float, float]] = {
     'seed': (0, 2**31 - 1),
@@ -32,8 +33,9 @@ BOUNDS: dict[str, tuple[float, float]] = {
     'split.validation': (0, 0.5),
     'augment.rotate': (0, 180),
     'augment.light': (0, 1),
-    'model.head': (1, 10**5),
+    'model.head': (0, 10**5),
     'model.width': (0.02, 4),
+    'model.size': (0, 2048),
     'model.dropout': (0, 0.99),
     'optimizer.rate': (0, 100),
     'optimizer.momentum': (0, 0.9999),
@@ -67,7 +69,10 @@ def override(config: ConfigDict, values: Mapping[str, str]) -> None:
             problems.append(f'--config.{key}: there is no such field; did you mean --config.{near[0]}?')
             continue
         try:
-            set_field(config, key, _parse(text, fields[key]))
+            if key in OPTIONAL and text.lower() == 'none':
+                set_field(config, key, None)
+            else:
+                set_field(config, key, _parse(text, OPTIONAL.get(key, fields[key])))
         except ValueError as error:
             problems.append(f'--config.{key}={text}: {error}')
     if problems:
@@ -77,15 +82,16 @@ def override(config: ConfigDict, values: Mapping[str, str]) -> None:
 def check(config: ConfigDict) -> None:
     """One UserError for all values that no run could use."""
     fields = flat(config)
+    choices = {**CHOICES, 'model.name': tuple(MODELS)}  # MODELS may have got a network of the user's own
     problems = [
-        f'config.{key} is {fields[key]!r}; it may be {", ".join(map(repr, allowed))}'
-        for key, allowed in CHOICES.items()
+        f'config.{key} is {fields[key]!r}{nearest(fields[key], allowed)}; it may be {some([*map(repr, allowed)], 20)}'
+        for key, allowed in choices.items()
         if fields[key] not in allowed
     ]
     problems += [
         f'config.{key} is {fields[key]}; it has to lie between {low:g} and {high:g}'
         for key, (low, high) in BOUNDS.items()
-        if not low <= fields[key] <= high
+        if fields[key] is not None and not low <= fields[key] <= high
     ]
     if fields['stop.patience'] and not fields['split.validation']:
         problems.append(

@@ -25,6 +25,7 @@ from alljax.models import Model, Variables
 from alljax.models.trees import flatten
 from alljax.training import infer, loop, optimizer, parameters, records
 from alljax.training.step import Prepare, init, make_step
+from alljax.weights import shelf
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class Setting(NamedTuple):
 
     config: ConfigDict
     demo: bool
+    source: Path | None  # the model folder to start from, None for random variables
     start: str  # how the variables come about, for results.json
 
 
@@ -66,23 +68,39 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
 
 
 def settle(config: ConfigDict, given: Collection[str]) -> Setting:
-    """Applies the `when` table; UserError for values that no run could use, or a start that cannot be had."""
+    """Finds the start and applies the `when` table; UserError for values that no run could use.
+
+    The same for a start that cannot be had: only a demo then begins with random variables, and says why.
+    """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
+    fields.check(config)
     demo = datasets.is_drawn(config.data)
-    start = config.model.init
-    if demo and start == 'imagenet':
-        start, config.model.init = 'random, since ImageNet weights cannot be had yet', 'random'
-    for situation, active in (('random', config.model.init == 'random'), ('demo', demo)):
+    source, start = find_start(config.model, demo)
+    if not source:
+        config.model.init = 'random'
+    for situation, active in (('random', not source), ('demo', demo)):
         for key, value in fields.flat(when.get(situation, {})).items() if active else ():
             if key not in given:
                 fields.set_field(config, key, value)
+    if 'dropout' not in models.options(config.model.name) and 'model.dropout' not in given:
+        config.model.dropout = None  # the `when` table does not know the network
     fields.check(config)
-    if config.model.init == 'imagenet':
-        raise UserError(
-            'config.model.init is imagenet, and this release cannot convert ImageNet weights yet; '
-            'start from random weights with --config.model.init=random'
-        )
-    return Setting(config, demo, start)
+    return Setting(config, demo, source, start)
+
+
+def find_start(config: ConfigDict, demo: bool) -> tuple[Path | None, str]:
+    """The model folder to start from, fetched if need be, and None with the reason if the start is random."""
+    if config.init == 'random':
+        return None, 'random'
+    kind, _, weights = config.init.partition(':')
+    if kind != 'imagenet':
+        return Path(config.init), config.init
+    try:
+        return shelf.obtain(config.name, weights), 'imagenet'
+    except UserError as error:
+        if demo:
+            return None, f'random, since ImageNet weights could not be had: {error}'
+        raise UserError(*error.problems, 'or start from random weights with --config.model.init=random') from None
 
 
 def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[results.Results, Variables]:
@@ -201,15 +219,19 @@ def create(config: ConfigDict, cells: Cells) -> Model:
 
 def network_options(config: ConfigDict) -> dict[str, Any]:
     """What the config says about the form of its network."""
-    return {name: config.model[name] for name in ('head', 'width', 'dropout')}
+    chosen = {name: config.model[name] for name in ('head', 'size', 'width', 'dropout')}
+    if 'width' not in models.options(config.model.name) and chosen['width'] == 1:
+        del chosen['width']  # a network of the user's own need not have it
+    return chosen
 
 
 def first_variables(setting: Setting, model: Model, cells: Cells) -> tuple[Variables, str]:
     """The variables to start from, and how they came about."""
     key = jax.random.fold_in(jax.random.key(setting.config.seed), 2**31)  # no step's key
-    if setting.config.model.init == 'random':
+    if not setting.source:
         return model.init(key), setting.start
-    return trained.start_from(Path(setting.config.model.init), model, cells.classes, key)
+    variables, start = trained.start_from(setting.source, model, cells.classes, key)
+    return variables, f'imagenet: {start}' if setting.start == 'imagenet' else start
 
 
 def make_plan(config: ConfigDict, cells: Cells, parts: Split) -> loop.Plan:

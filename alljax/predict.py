@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from scipy.special import softmax
 
-from alljax import cache, trained
+from alljax import cache, config, trained
 from alljax.data import image
 from alljax.errors import UserError, told_to_the_user
 from alljax.training import infer
@@ -37,8 +37,7 @@ def predict(run: trained.Trained, paths: Iterable[Path], batch_size: int = BATCH
     files = [file for path in paths for file in _files(path)]
     for start in range(0, len(files), batch_size):
         pictures = [_read(file) for file in files[start : start + batch_size]]
-        size = run.facts['data_size']
-        good = [image.to_square(p.pixels, size) for p in pictures if isinstance(p, image.Picture)]
+        good = [_fit(p.pixels, run) for p in pictures if isinstance(p, image.Picture)]
         rows = np.zeros((0, len(run.classes)))
         if good:
             logits = infer.run(logits_of, run.variables, np.stack(good), np.arange(len(good)), batch_size)
@@ -57,10 +56,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument('run', type=Path, metavar='RUN', help='a run folder, or the model/ folder of one')
     parser.add_argument('paths', type=Path, nargs='+', metavar='PATH', help='images, or folders of them')
     parser.add_argument('--csv', type=Path, metavar='FILE', help='writes all probabilities to this file')
+    parser.add_argument('--config', metavar='FILE', help='the config file that adds a network of your own')
     parser.add_argument('--top', type=int, default=1, metavar='K', help='how many classes to print (default 1)')
     options = parser.parse_args(arguments)
     if options.top < 1:
         raise UserError(f'--top {options.top}: expected 1 or more')
+    if options.config:
+        config.load(options.config)
     run = trained.load(options.run)
     if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
         raise UserError(f'--csv {options.csv}: is a folder or lies in none that exists; name a file')
@@ -74,6 +76,14 @@ def main(arguments: list[str] | None = None) -> int:
     if options.csv:
         _write(options.csv, rows, run.classes)
     return int(any(row.error for row in rows))
+
+
+def _fit(pixels: UInt8[np.ndarray, 'height width 3'], run: trained.Trained) -> UInt8[np.ndarray, 'size size 3']:
+    """A cell as cells were trained on; for published weights a photograph as those were trained on."""
+    if run.facts.get('photograph'):
+        form = run.model.input
+        return image.photograph(pixels, form.size, form.resize, form.interpolation)
+    return image.to_square(pixels, run.facts['data_size'])
 
 
 def _files(path: Path) -> list[Path]:

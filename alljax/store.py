@@ -61,12 +61,12 @@ class Checkpoints:
 
     def close(self) -> None:
         """Ends the background work, whatever became of it: `wait` tells."""
-        with suppress_all():
+        with _suppress_all():
             self._manager.close()
 
 
 @contextmanager
-def suppress_all() -> Iterator[None]:
+def _suppress_all() -> Iterator[None]:
     """For clean-up after an error that has been told already."""
     try:
         yield
@@ -80,7 +80,7 @@ def write(folder: Path, tree: Tree, facts: dict[str, Any]) -> None:
     shutil.rmtree(part, ignore_errors=True)
     with _told(folder), ocp.StandardCheckpointer() as checkpointer:
         part.mkdir(parents=True)
-        checkpointer.save(part.resolve() / 'tree', jax.tree.map(lambda leaf: np.array(leaf), tree))
+        checkpointer.save(part.resolve() / 'tree', jax.tree.map(np.asarray, tree))
         checkpointer.wait_until_finished()
         (part / 'facts.json').write_text(json.dumps({**facts, 'format': FORMAT}, indent=2) + '\n')
         shutil.rmtree(folder, ignore_errors=True)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from alljax import models, store
-from alljax.errors import UserError
+from alljax.errors import UserError, some
 from alljax.models import Input, Model, Variables
 from alljax.models.trees import flatten, unflatten
 
@@ -27,19 +27,20 @@ def describe(name: str, options: dict[str, Any], classes: tuple[str, ...], form:
     return {
         'network': {'name': name, 'options': options},
         'classes': list(classes),
-        'input': {'size': form.size, 'mean': list(form.mean), 'deviation': list(form.deviation)},
+        'input': form._asdict(),
         'color': 'RGB',
     }
 
 
 def load(path: Path) -> Trained:
-    """The model in a run folder or its model/ folder; UserError if there is none."""
+    """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
     folder = place(path)
     facts = store.read_facts(folder)
     network = facts['network']
     classes = tuple(facts['classes'])
     model = models.create(network['name'], len(classes), **network['options'])
-    form = Input(facts['input']['size'], tuple(facts['input']['mean']), tuple(facts['input']['deviation']))
+    form = facts['input']
+    form = Input(**(form | {name: tuple(form[name]) for name in ('mean', 'deviation')}))
     return Trained(model._replace(input=form), jax.tree.map(jnp.asarray, store.read(folder)), classes, facts)
 
 
@@ -64,15 +65,22 @@ def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Arra
         raise UserError(
             f'config.model.init={path}: holds {source.model.name}, config.model.name is {model.name}; mend one'
         )
-    fresh = model.init(key)
     same = source.classes == classes
-    old, new = flatten(source.variables['params']), flatten(fresh['params'])
+    old, new = flatten(source.variables['params']), flatten(jax.eval_shape(model.init, key)['params'])
     taken = {name: leaf for name, leaf in old.items() if same or not name.startswith('head/')}
     wrong = [name for name, leaf in taken.items() if name not in new or new[name].shape != leaf.shape]
+    wrong += [name for name in new if name not in taken and not name.startswith('head/')]
     if wrong:
         raise UserError(
-            f'config.model.init={path}: {", ".join(wrong[:4])} have other shapes there than config.model asks for '
-            '(is config.model.head the same?)'
+            f'config.model.init={path}: {some(wrong, 4)} have other shapes there than config.model asks for '
+            '(are config.model.head, size and width the same?)'
         )
-    how = f'{path}' if same else f'{path}, without its head for {", ".join(source.classes)}'
-    return {**source.variables, 'params': unflatten(new | taken)}, how
+    how = source.facts['weights']['file'] if 'weights' in source.facts else f'{path}'
+    if not same:
+        how += f', without its head for {some(list(source.classes), 4)}' if source.classes else ', which has no head'
+
+    @jax.jit
+    def fresh(key: Key[Array, '']) -> dict[str, Array]:  # of all that `init` draws, only this is compiled
+        return {name: leaf for name, leaf in flatten(model.init(key)['params']).items() if name not in taken}
+
+    return {**source.variables, 'params': unflatten(fresh(key) | taken)}, how

@@ -37,11 +37,14 @@ def get_config() -> ConfigDict:
     config.augment.mirror = True  # flips half of the training cells, left to right [paper]
 
     config.model = ConfigDict()
-    config.model.name = 'alexnet'  # a key of alljax.models.MODELS
-    config.model.init = 'imagenet'  # 'imagenet' [paper], 'random', or the path of a run folder or its model/
-    config.model.head = 1024  # units of the new hidden layer [paper, Table 4]
+    config.model.name = 'alexnet'  # a network of `python -m alljax.weights --list`, or your own in alljax.models.MODELS
+    config.model.init = 'imagenet'  # 'imagenet' [paper], 'imagenet:IMAGENET1K_V1' for others than the recommended
+    #                                 weights, 'random', or the path of a run folder or of converted weights
+    config.model.head = 1024  # units of the new hidden layer [paper, Table 4]; 0 for the network's own last layers
+    config.model.size = 0  # pixels a side that the network sees; 0 for its own, which is 227 for AlexNet [paper]
     config.model.width = 1.0  # factor on the channels of every old layer; below 1 only for quick looks
-    config.model.dropout = 0.5  # probability, before fc6 and fc7 [MATLAB's AlexNet]
+    config.model.dropout = None  # probability of a zero before the last layers (in AlexNet before fc6 and fc7), or
+    #                              None for the published one, which is 0.5 for AlexNet [MATLAB's AlexNet]
     config.model.freeze = ''  # regular expression over parameter names that stay as they start, e.g. 'conv.*'
 
     config.optimizer = ConfigDict()

@@ -63,15 +63,39 @@ def test_values_that_no_run_could_use_are_told_together():
         settled({'split.protocol': 'groupd', 'split.test': '1.5', 'model.name': 'alexnt', 'stop.patience': '3',
                  'model.init': 'random'})  # fmt: skip
     said = str(caught.value)
-    assert "config.split.protocol is 'groupd'; it may be 'grouped', 'random'" in said
-    assert "config.model.name is 'alexnt'; it may be 'alexnet'" in said
+    assert "config.split.protocol is 'groupd', did you mean 'grouped'?; it may be 'grouped', 'random'" in said
+    assert "config.model.name is 'alexnt', did you mean 'alexnet'?; it may be 'alexnet', " in said
     assert 'config.split.test is 1.5; it has to lie between 0.05 and 0.95' in said
     assert 'config.stop.patience needs a validation fold' in said
 
 
 def test_real_data_never_starts_from_random_weights_in_silence(tmp_path):
-    with pytest.raises(UserError, match=r'cannot convert ImageNet weights yet.*--config.model.init=random'):
+    with pytest.raises(UserError) as caught:
         settled({'data.root': str(tmp_path)})
+    said = str(caught.value)
+    assert 'alexnet-owt-7be5be79.pth by hand and continue with: python -m alljax.weights alexnet --file' in said
+    assert 'or start from random weights with --config.model.init=random' in said
+
+
+def test_the_start_is_the_given_folder_else_imagenet_else_random(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment.shelf, 'obtain', lambda name, weights: Path(f'/cache/{name}-{weights}'))
+    for given, source in (
+        ({'model.init': str(tmp_path)}, tmp_path),
+        ({}, Path('/cache/alexnet-')),
+        ({'model.init': 'imagenet:IMAGENET1K_V1', 'model.name': 'resnet50'}, Path('/cache/resnet50-IMAGENET1K_V1')),
+        ({'model.init': 'random'}, None),
+    ):
+        for data in ({}, {'data.root': str(tmp_path)}):
+            setting = settled(given | data)
+            assert setting.source == source
+            assert (setting.config.optimizer.name == 'adamw') == (source is None)
+
+
+def test_a_network_without_dropout_gets_none_from_the_random_start(tmp_path):
+    setting = settled({'data.root': str(tmp_path), 'model.init': 'random', 'model.name': 'resnet18'})
+    assert setting.config.model.dropout is None
+    assert settled({'model.init': 'random'}).config.model.dropout == 0.2
+    assert settled({'model.init': 'random', 'model.dropout': 'none'}).config.model.dropout is None
 
 
 def test_a_random_start_has_its_own_optimizer_unless_the_user_says_otherwise(tmp_path):

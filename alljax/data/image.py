@@ -67,6 +67,21 @@ def to_square(pixels: UInt8[np.ndarray, 'height width 3'], size: int) -> UInt8[n
     return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC))
 
 
+def photograph(
+    pixels: UInt8[np.ndarray, 'height width 3'], size: int, resize: int, interpolation: str
+) -> UInt8[np.ndarray, '{size} {size} 3']:
+    """The center `size` pixels of a picture whose shorter side was brought to `resize` pixels: ImageNet's custom.
+
+    The same as torchvision's transform of a Pillow image, to the pixel. `interpolation` is 'bilinear' or 'bicubic'.
+    """
+    height, width = pixels.shape[:2]
+    short = min(height, width)
+    target = (int(resize * width / short), int(resize * height / short))
+    resized = Image.fromarray(pixels).resize(target, Image.Resampling[interpolation.upper()])
+    left, top = (round((side - size) / 2) for side in target)
+    return np.asarray(resized.crop((left, top, left + size, top + size)))
+
+
 def to_png(pixels: UInt8[np.ndarray, 'height width 3']) -> bytes:
     """The pixels as a PNG file's bytes."""
     stream = io.BytesIO()

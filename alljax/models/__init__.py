@@ -10,17 +10,46 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from alljax.errors import UserError, nearest
-from alljax.models import alexnet, resnet, vgg
+from alljax.models import (
+    alexnet,
+    alexnet_bvlc,
+    convnext,
+    densenet,
+    efficientnet,
+    efficientnet_lite,
+    googlenet,
+    inception,
+    mobilenet,
+    resnet,
+    squeezenet,
+    vgg,
+    vit,
+)
 from alljax.models.convolution import for_processors
+from alljax.models.from_nnx import from_nnx
 from alljax.models.head import Features, Head
 from alljax.models.network import Input, Network
 
-__all__ = ['MODELS', 'Input', 'Model', 'Network', 'Variables', 'create']
+__all__ = ['MODELS', 'Input', 'Model', 'Network', 'Variables', 'create', 'from_nnx', 'options']
 
 Variables = dict[str, Any]  # {'params': tree, 'batch_stats': tree, …}
 
 # Name → network; a network of your own joins by `MODELS['mine'] = Network(Mine, Input(64))`.
-MODELS: dict[str, Network] = {**alexnet.NETWORKS, **vgg.NETWORKS, **resnet.NETWORKS}
+MODELS: dict[str, Network] = {
+    **alexnet.NETWORKS,
+    **alexnet_bvlc.NETWORKS,
+    **vgg.NETWORKS,
+    **resnet.NETWORKS,
+    **densenet.NETWORKS,
+    **googlenet.NETWORKS,
+    **inception.NETWORKS,
+    **squeezenet.NETWORKS,
+    **mobilenet.NETWORKS,
+    **efficientnet.NETWORKS,
+    **efficientnet_lite.NETWORKS,
+    **convnext.NETWORKS,
+    **vit.NETWORKS,
+}
 
 
 class Model(NamedTuple):
@@ -46,11 +75,7 @@ def create(
     `platform` is the device's ('cpu', 'gpu'), by default JAX's. Of the `options` (`width`, `dropout`, `act`), None
     stands for the network's own. UserError for a name or an option that there is not.
     """
-    if name not in MODELS:
-        raise UserError(
-            f'there is no network {name!r}{nearest(name, MODELS)}; if it is your own, import its module first'
-        )
-    network = MODELS[name]
+    network = _network(name)
     known = inspect.signature(network.module).parameters
     options = {option: value for option, value in options.items() if value is not None}
     unknown = sorted(set(options) - set(known))
@@ -58,7 +83,9 @@ def create(
         raise UserError(f'{name} has no {" and no ".join(unknown)}; leave the option out')
     if (platform or jax.default_backend()) == 'cpu' and 'convolution' in known:
         options['convolution'] = for_processors
-    form = network.input._replace(size=size) if size else network.input
+    form = network.input
+    if size:
+        form = form._replace(size=size, resize=round(form.resize * size / form.size))
     module = network.module(head=_last(network, classes, head, options), **options)
     image = jax.ShapeDtypeStruct((1, form.size, form.size, 3), jnp.float32)
 
@@ -68,9 +95,22 @@ def create(
     return Model(name, init, module.apply, form)
 
 
+def options(name: str) -> frozenset[str]:
+    """The options of a network that `create` can set: of `width`, `dropout`, `act` and what else it has."""
+    return frozenset(inspect.signature(_network(name).module).parameters) - {'head', 'convolution', 'parent', 'name'}
+
+
+def _network(name: str) -> Network:
+    if name not in MODELS:
+        raise UserError(
+            f'there is no network {name!r}{nearest(name, MODELS)}; if it is your own, import its module first'
+        )
+    return MODELS[name]
+
+
 def _last(network: Network, classes: int, head: int, options: dict[str, Any]) -> nn.Module:
     """The layers from features to logits; they belong to no other module yet."""
     if not classes:
         return Features(parent=None)
-    act = {'act': options['act']} if 'act' in options else {}
-    return Head(classes, head, **act, parent=None) if head else network.head(classes)
+    last = Head(classes, head, parent=None) if head else network.head(classes)
+    return last.clone(act=options['act']) if 'act' in options and hasattr(last, 'act') else last

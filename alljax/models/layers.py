@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -26,16 +26,19 @@ def scaled(channels: int, width: float, multiple: int = 1) -> int:
 
 def conv(
     convolution: Convolution, channels: int, kernel: int | tuple[int, int], name: str, *, stride: int = 1,
-    padding: int | tuple[int, int] | None = None, groups: int = 1, bias: bool = False,
+    padding: int | tuple[int, int] | Literal['SAME'] | None = None, groups: int = 1, bias: bool = False,
 ) -> nn.Conv:  # fmt: skip
-    """A convolution padded as torchvision writes it: by `padding` on all sides, half the kernel unless told."""
+    """A convolution padded as torchvision writes it: by `padding` on all sides, half the kernel unless told.
+
+    'SAME' is TensorFlow's padding, whose sides may differ by one at stride 2.
+    """
     rows, columns = (kernel, kernel) if isinstance(kernel, int) else kernel
-    above, left = (padding, padding) if isinstance(padding, int) else padding or (rows // 2, columns // 2)
+    sides = (padding, padding) if isinstance(padding, int) else padding or (rows // 2, columns // 2)
     return nn.Conv(
         channels,
         (rows, columns),
         (stride, stride),
-        [(above, above), (left, left)],
+        sides if sides == 'SAME' else [(side, side) for side in sides],
         feature_group_count=groups,
         use_bias=bias,
         kernel_init=he_normal,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 from jax import lax
@@ -75,7 +76,7 @@ class ResNet(nn.Module):
 
     def _block(self, stage: int, stride: int, name: str) -> nn.Module:
         channels = scaled(64 * 2**stage, self.width)
-        shared = {'stride': stride, 'act': self.act, 'convolution': self.convolution, 'name': name}
+        shared: dict[str, Any] = {'stride': stride, 'act': self.act, 'convolution': self.convolution, 'name': name}
         if not self.bottleneck:
             return Basic(channels, **shared)
         inner = scaled(self.group_width * 2**stage, self.width) * self.groups
@@ -89,13 +90,13 @@ def _shortcut(x: Image, y: Map, stride: int, make: Callable[..., Layer], norm: C
     return norm('downsample_bn')(make(y.shape[-1], 1, 'downsample', stride=stride)(x))
 
 
-def _network(stages: tuple[int, ...], **options: int) -> Network:
-    return Network(partial(ResNet, stages=stages, **options), Input(224))
+def _network(stages: tuple[int, ...], *, resize: int = 232, **options: Any) -> Network:
+    return Network(partial(ResNet, stages=stages, **options), Input(224, resize=resize))
 
 
 NETWORKS = {
-    'resnet18': _network((2, 2, 2, 2), bottleneck=False),
-    'resnet34': _network((3, 4, 6, 3), bottleneck=False),
+    'resnet18': _network((2, 2, 2, 2), bottleneck=False, resize=256),
+    'resnet34': _network((3, 4, 6, 3), bottleneck=False, resize=256),
     'resnet50': _network((3, 4, 6, 3)),
     'resnet101': _network((3, 4, 23, 3)),
     'resnet152': _network((3, 8, 36, 3)),

@@ -20,8 +20,7 @@ def convert(name: str, source: Mapping[str, np.ndarray], *, head: bool = True) -
     Without `head` the last layers are dropped, and the network is the one of 0 classes. UserError with all problems
     of the file together.
     """
-    rules = table(name)
-    rules = list(rules) if head else without_head(rules)
+    rules = table(name) if head else without_head(table(name))
     found = {place: tensor for tensor, place, _ in routes(source, rules, [])}
     classes = len(source[found[LOGITS]]) if LOGITS in found else 1000 if head else 0
     leaves = fill(source, rules, shapes(name, classes))
@@ -30,6 +29,6 @@ def convert(name: str, source: Mapping[str, np.ndarray], *, head: bool = True) -
 
 def shapes(name: str, classes: int) -> dict[str, tuple[int, ...]]:
     """Leaf → shape of a network with its published last layers, or of its features if there are no classes."""
-    model = models.create(name, classes, head=0)
+    model = models.create(name, classes, head=0, platform='gpu')  # the same shapes, soonest traced
     tree = jax.eval_shape(model.init, jax.random.key(0))
     return {place: leaf.shape for place, leaf in flatten(tree).items()}

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from alljax import models
-from alljax.models.convolution import direct, transforms, winograd
 from alljax.models.layers import max_pool
 
 
@@ -45,32 +44,6 @@ def test_max_pool_is_the_library_s(shape):
         for pool in (max_pool, lambda x: nn.max_pool(x, (3, 3), (2, 2)))
     )
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
-
-
-@pytest.mark.parametrize(('size', 'height', 'width'), [(3, 13, 13), (5, 27, 27), (3, 4, 9), (5, 6, 5)])
-@pytest.mark.parametrize(('dtype', 'tolerance'), [(jnp.float32, 1e-5), (jnp.float64, 1e-12)])
-def test_winograd_is_the_convolution_with_its_derivatives(size, height, width, dtype, tolerance):
-    with jax.enable_x64(True):
-        keys = jax.random.split(jax.random.key(0), 4)
-        x, dx = (jax.random.normal(key, (2, height, width, 6), dtype) for key in keys[:2])
-        w, dw = (jax.random.normal(key, (size, size, 6, 7), dtype) for key in keys[2:])
-        plain = lambda x, w: direct(x, w, (1, 1), [(size // 2, size // 2)] * 2)  # noqa: E731
-        assert relative(winograd(x, w), plain(x, w)) < tolerance
-        ours, theirs = (
-            jax.jvp(jax.grad(lambda x, w, f=f: (f(x, w) ** 3).sum(), (0, 1)), (x, w), (dx, dw))
-            for f in (winograd, plain)
-        )
-        for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-            assert relative(a, b) < 10 * tolerance
-
-
-def test_winograd_transforms_filter_one_row_exactly():
-    for size in (3, 5):
-        outputs, kernel, image = transforms(size)
-        rng = np.random.default_rng(size)
-        taps, data = rng.normal(size=size), rng.normal(size=image.shape[0])
-        expected = [data[start : start + size] @ taps for start in range(outputs.shape[0])]
-        np.testing.assert_allclose(outputs @ ((kernel @ taps) * (image @ data)), expected, atol=1e-12)
 
 
 def test_both_convolutions_give_one_network():

@@ -7,6 +7,7 @@ import torch
 import torchvision
 
 OPTIONS = {
+    'vit_h_14': {'image_size': 518},  # of its only weights
     'googlenet': {'aux_logits': False, 'init_weights': False},
     'inception_v3': {'aux_logits': False, 'init_weights': False},
 }

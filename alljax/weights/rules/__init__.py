@@ -2,9 +2,30 @@
 
 from alljax.errors import UserError
 from alljax.models import MODELS
+from alljax.models import convnext as convnexts
+from alljax.models import densenet as densenets
+from alljax.models import efficientnet as efficientnets
+from alljax.models import efficientnet_lite as efficientnet_lites
+from alljax.models import mobilenet as mobilenets
 from alljax.models import resnet as resnets
+from alljax.models import squeezenet as squeezenets
 from alljax.models import vgg as vggs
-from alljax.weights.rules import alexnet, resnet, vgg
+from alljax.models import vit as vits
+from alljax.weights.rules import (
+    alexnet,
+    alexnet_bvlc,
+    convnext,
+    densenet,
+    efficientnet,
+    efficientnet_lite,
+    googlenet,
+    inception,
+    mobilenet,
+    resnet,
+    squeezenet,
+    vgg,
+    vit,
+)
 from alljax.weights.rules.rule import Rule
 
 __all__ = ['TABLES', 'Rule', 'table']
@@ -13,8 +34,18 @@ Table = tuple[Rule, ...]
 
 TABLES: dict[str, Table] = {
     'alexnet': alexnet.RULES,
+    'alexnet_bvlc': alexnet_bvlc.RULES,
     **{name: vgg.rules(name) for name in vggs.NETWORKS},
     **dict.fromkeys(resnets.NETWORKS, resnet.RULES),
+    **{name: squeezenet.rules(name) for name in squeezenets.NETWORKS},
+    **dict.fromkeys(densenets.NETWORKS, densenet.RULES),
+    **{name: mobilenet.rules(name) for name in mobilenets.NETWORKS},
+    **{name: efficientnet.rules(name) for name in efficientnets.NETWORKS},
+    **{name: efficientnet_lite.rules(name) for name in efficientnet_lites.NETWORKS},
+    'googlenet': googlenet.RULES,
+    'inception_v3': inception.RULES,
+    **dict.fromkeys(convnexts.NETWORKS, convnext.RULES),
+    **dict.fromkeys(vits.NETWORKS, vit.RULES),
 }
 
 

@@ -79,7 +79,14 @@ def fill(source: Mapping[str, np.ndarray], table: Sequence[Rule], target: Shapes
             strangers.append(f'{name} (for {place})')
             continue
         origins[place].append(name)
-        leaf = transform(source[name])
+        try:
+            leaf = transform(source[name])
+        except ValueError:  # it has more or fewer axes than the transform moves
+            problems.append(
+                f'{name} has shape {source[name].shape}, which cannot become {target[place]} at {place}; the file is '
+                'of another network'
+            )
+            continue
         if leaf.shape != target[place]:
             problems.append(
                 f'{name} has shape {source[name].shape}, which becomes {leaf.shape} at {place}, expected '
@@ -119,9 +126,9 @@ def routes(
     return found
 
 
-def without_head(table: Sequence[Rule]) -> list[Rule]:
+def without_head(table: Sequence[Rule]) -> tuple[Rule, ...]:
     """The table with the published last layers dropped by rule, for a network that gets new ones."""
-    return [rule._replace(target='') if rule.target.startswith('params/head/') else rule for rule in table]
+    return tuple(rule._replace(target='') if rule.target.startswith('params/head/') else rule for rule in table)
 
 
 def _weights(source: str, target: str, transform: Transform) -> tuple[Rule, ...]:

@@ -1,45 +1,23 @@
-"""Convolution for processors: Winograd's minimal filtering along the rows (Lavin & Gray 2016, arXiv:1509.09308).
+"""Winograd's minimal filtering along the rows (Lavin & Gray 2016, arXiv:1509.09308).
 
 XLA:CPU computes a convolution by its definition, at the speed of its matrix product. Filtering four outputs at a time
-takes 6 instead of 12 products for a kernel of 3, and 8 instead of 20 for one of 5. GPUs have libraries that do such
-things by themselves, so a model uses `direct` there.
+takes 6 instead of 12 products for a kernel of 3, and 8 instead of 20 for one of 5.
 """
 
 from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache, reduce
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Float64
+from jaxtyping import Array, Float64
 
-Image = Float[Array, 'batch height width channels']
-Kernel = Float[Array, 'rows columns channels features']
-Output = Float[Array, 'batch above across features']
+from alljax.models.convolution.xla import Image, Kernel, Output, direct
 
 OUTPUTS = 4  # outputs of one tile
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2))
-NHWC = ('NHWC', 'HWIO', 'NHWC')
-
-
-def direct(image: Image, kernel: Kernel, strides: Sequence[int], padding: Any) -> Output:
-    """The convolution as XLA has it."""
-    return lax.conv_general_dilated(image, kernel, strides, padding, dimension_numbers=NHWC)
-
-
-def for_processors(image: Image, kernel: Kernel, strides: Sequence[int], padding: Any, **_: Any) -> Output:
-    """`direct`, or its equal by Winograd where that is faster; a `conv_general_dilated` for `flax.linen.Conv`.
-
-    Equal within 1e-5 of the largest value in float32.
-    """
-    rows, columns = kernel.shape[:2]
-    same = tuple(map(tuple, padding)) == ((rows // 2, rows // 2), (columns // 2, columns // 2))
-    if rows == columns and rows in (3, 5) and tuple(strides) == (1, 1) and same:
-        return winograd(image, kernel)
-    return direct(image, kernel, strides, padding)
 
 
 @jax.custom_jvp

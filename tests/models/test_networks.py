@@ -1,0 +1,177 @@
+"""One network of each family at a tiny width: what all have in common. Their values are checked in tests/parity."""
+
+import re
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from alljax import models
+from alljax.errors import UserError
+from alljax.models.inside import features, layers, still
+from alljax.models.layers import batch_norm
+from alljax.models.trees import flatten
+from alljax.training.step import Batch, init, make_step
+
+QUICK = ('alexnet_bvlc', 'resnet18', 'squeezenet1_1', 'mobilenet_v3_small', 'vit_b_32')
+OTHERS = (
+    'alexnet', 'vgg11', 'vgg11_bn', 'resnext50_32x4d', 'densenet121', 'googlenet', 'inception_v3', 'mobilenet_v2',
+    'efficientnet_b0', 'efficientnet_v2_s', 'efficientnet_lite0', 'convnext_tiny',
+)  # fmt: skip
+RECTIFIERS = re.compile(r'name=_?(relu|relu6|silu|gelu|hard_silu|hard_swish)\b')
+
+
+def small(name, classes=3, **options):
+    size = models.MODELS[name].input.size if name.startswith('alexnet') else 96
+    return models.create(name, classes, **{'width': 0.1, 'head': 8, 'size': size, 'platform': 'gpu'} | options)
+
+
+def shapes(model):
+    return jax.eval_shape(model.init, jax.random.key(0))
+
+
+def image_of(model, count=2):
+    return jax.ShapeDtypeStruct((count, model.input.size, model.input.size, 3), jnp.float32)
+
+
+@pytest.fixture(scope='module', params=[*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
+def name(request):
+    return request.param
+
+
+def test_it_gives_logits_and_keeps_batch_statistics(name):
+    model = small(name)
+    variables = shapes(model)
+    assert jax.eval_shape(model.apply, variables, image_of(model)).shape == (2, 3)
+    rest = {key: tree for key, tree in variables.items() if key != 'params'}
+    key = jax.eval_shape(lambda: jax.random.key(0))
+
+    def train(variables, image, key):
+        return model.apply(variables, image, train=True, mutable=list(rest), rngs={'dropout': key})
+
+    logits, after = jax.eval_shape(train, variables, image_of(model), key)
+    assert logits.shape == (2, 3)
+    assert jax.tree.structure(after) == jax.tree.structure(rest)
+
+
+def test_it_takes_the_paper_s_head_its_own_or_none(name):
+    place = 'head/logits'
+    paper, own = (flatten(shapes(small(name, 3, head=head))['params']) for head in (8, 0))
+    assert paper['head/hidden/kernel'].shape[1] == 8
+    assert paper['head/logits/kernel'].shape == (8, 3)
+    assert own[f'{place}/kernel'].shape[-1] == own[f'{place}/bias'].shape[0] == 3
+    assert 'head/hidden/kernel' not in own
+    trunk = small(name, 0)
+    assert not [leaf for leaf in flatten(shapes(trunk)['params']) if leaf.startswith('head/')]
+    assert jax.eval_shape(trunk.apply, shapes(trunk), image_of(trunk)).ndim == 2
+
+
+def test_its_rectifier_can_be_replaced(name):
+    def program(**options):
+        model = small(name, **options)
+        return str(jax.make_jaxpr(model.apply)(shapes(model), image_of(model)))
+
+    assert RECTIFIERS.search(program())
+    left = set(RECTIFIERS.findall(program(act=jax.nn.softplus)))
+    assert left <= (
+        {'relu6'} if name.startswith('mobilenet_v3') else set()
+    )  # jax.nn.hard_sigmoid, a gate, is made of it
+
+
+def test_every_layer_has_features(name):
+    model = small(name)
+    variables = shapes(model)
+    known = layers(model, variables)
+    assert known[-1] == 'head/logits' or 'head' in known
+    for layer in (known[0], known[len(known) // 2], known[-1]):
+        assert (
+            jax.eval_shape(lambda v, x, layer=layer: features(model, v, x, layer), variables, image_of(model)).shape[0]
+            == 2
+        )
+
+
+def test_its_training_step_lowers_for_cuda(name):
+    model = small(name)
+    names = list(flatten(shapes(model)['params']))
+    optimizer = optax.sgd(0.1)
+    step = make_step(model, optimizer, lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
+    state = jax.eval_shape(lambda key: init(model.init(key), optimizer, names), jax.random.key(0))
+    cells = jax.ShapeDtypeStruct((4, model.input.size, model.input.size, 3), jnp.uint8)
+    index = jax.ShapeDtypeStruct((4,), jnp.int32)
+    step.trace(state, Batch(cells, index, index)).lower(lowering_platforms=('cuda',))
+
+
+class Normalized(nn.Module):
+    """Two convolutions with batch normalizations."""
+
+    @nn.compact
+    def __call__(self, x, train=False):
+        for name in ('early', 'late'):
+            x = nn.Conv(4, (3, 3), 2, name=f'{name}_conv')(x)
+            x = nn.relu(batch_norm(train)(f'{name}_bn')(x))
+        return nn.Dense(3, name='head')(x.mean((1, 2)))
+
+
+def normalized():
+    """That network, its variables, and six cells."""
+    module = Normalized()
+    model = models.Model(
+        'normalized', lambda key: module.init(key, jnp.zeros((1, 16, 16, 3))), module.apply, models.Input(16)
+    )
+    cells = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
+    return model, model.init(jax.random.key(0)), jnp.asarray(cells)
+
+
+def one_step(model, variables, cells, names, chosen):
+    step = make_step(model, optax.sgd(0.1), lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
+    state = init(jax.tree.map(jnp.copy, variables), optax.sgd(0.1), names)
+    return step(state, Batch(cells, jnp.arange(6) % 3, jnp.asarray(chosen)))
+
+
+def test_frozen_batch_normalizations_keep_and_use_their_statistics():
+    model, variables, cells = normalized()
+    variables = jax.tree.map(lambda leaf: leaf + 0.5, variables)
+    names = [name for name in flatten(variables['params']) if name.startswith(('late', 'head'))]
+    state, metrics = one_step(model, variables, cells, names, [0, 1, 2, 3])
+    old, new = flatten(variables['batch_stats']), flatten(state.variables['batch_stats'])
+    for place, leaf in old.items():
+        assert np.array_equal(leaf, new[place]) == place.startswith('early'), place
+    with still({'early_bn'}):
+        logits, _ = model.apply(variables, cells[:4] / jnp.float32(255), train=True, mutable=['batch_stats'])
+    used = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(4) % 3).mean()
+    assert float(metrics.loss) == pytest.approx(float(used), rel=1e-5)
+    moving, _ = model.apply(variables, cells[:4] / jnp.float32(255), train=True, mutable=['batch_stats'])
+    assert not np.allclose(logits, moving)
+
+
+def test_a_smaller_batch_is_filled_with_its_own_cells():
+    """So that batch statistics never are of a cell that is not in the batch, or of one cell many times."""
+    model, variables, cells = normalized()
+    names = list(flatten(variables['params']))
+    whole, first = one_step(model, variables, cells, names, [2, 5])
+    filled, second = one_step(model, variables, cells, names, [2, 5, -1, -1])
+    assert float(first.loss) == pytest.approx(float(second.loss), rel=1e-5)
+    for a, b in zip(jax.tree.leaves(whole.variables), jax.tree.leaves(filled.variables), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_features_of_an_unknown_layer_name_the_known_ones():
+    model = small('resnet18', size=64)
+    with pytest.raises(UserError, match=r"no layer 'layer4_2', did you mean 'layer4_\d'\?; its layers are conv1, bn1"):
+        features(model, model.init(jax.random.key(0)), jnp.zeros((1, 64, 64, 3)), 'layer4_2')
+
+
+def test_unknown_names_and_options_are_told():
+    with pytest.raises(UserError, match="there is no network 'resnet51', did you mean 'resnet50'"):
+        models.create('resnet51', 2)
+    with pytest.raises(UserError, match='resnet18 has no dropout'):
+        models.create('resnet18', 2, dropout=0.5)
+    assert models.options('resnet18') >= {'width', 'act'}
+    assert 'dropout' in models.options('alexnet')
+
+
+def test_another_size_scales_what_a_photograph_is_resized_to():
+    assert models.create('resnet18', 2, size=112).input.resize == 128
