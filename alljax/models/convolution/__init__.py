@@ -64,7 +64,7 @@ def _worth_filtering(image: Array, kernel: Array, pads: tuple[tuple[int, int], t
 
 
 def _usual(image: Array, kernel: Array, groups: int, options: dict[str, Any]) -> bool:
-    """Whether this is the plain convolution of images in one real type that the other forms know, of shapes that fit."""
+    """Whether this is the plain convolution of images in one real type the other forms know, of shapes that fit."""
     if not (image.ndim == kernel.ndim == 4 and image.size and kernel.size and options.get('batch_group_count', 1) == 1):
         return False
     plain = all(set(options.get(name) or (1,)) == {1} for name in ('lhs_dilation', 'rhs_dilation'))
