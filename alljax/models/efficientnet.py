@@ -9,8 +9,8 @@ import flax.linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.inverted import ConvNorm, Inverted, Squeeze, divisible
-from alljax.models.layers import Act, Convolution, Image, Layer, Map, drop_path
+from alljax.models.inverted import Inverted, Squeeze, divisible
+from alljax.models.layers import Act, ConvNorm, Convolution, Image, Layer, Map, Padding, drop_path
 from alljax.models.network import Input, Network
 
 
@@ -95,7 +95,7 @@ class EfficientNet(nn.Module):
     stem: int  # channels of the first convolution
     last: int  # and of the last
     squeezes: bool = True
-    same: bool = False  # TensorFlow's padding
+    padding: Padding = None  # half the kernel unless told, or 'SAME'
     epsilon: float = 1e-5
     momentum: float = 0.9
     width: float = 1.0  # factor on channels, as multiples of 8
@@ -110,7 +110,7 @@ class EfficientNet(nn.Module):
     ) -> Float[Array, 'batch classes']:
         """Maps normalized RGB to logits; `train` uses batch statistics, dropout and stochastic depth."""
         make = partial(
-            ConvNorm, convolution=self.convolution, same=self.same, epsilon=self.epsilon, momentum=self.momentum
+            ConvNorm, convolution=self.convolution, padding=self.padding, epsilon=self.epsilon, momentum=self.momentum
         )
         x = make(divisible(self.stem * self.width), 3, self.act, stride=2, name='stem')(x, train)
         places = [(stage, index) for stage in range(len(self.stages)) for index in range(self.stages[stage].blocks)]

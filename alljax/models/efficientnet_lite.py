@@ -31,7 +31,7 @@ def _network(name: str) -> Network:
         stem=32,  # in all sizes, as are the last channels
         last=1280,
         squeezes=False,
-        same=True,
+        padding='SAME',
         epsilon=0.001,
         momentum=0.99,
         dropout=dropout,

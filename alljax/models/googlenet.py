@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.layers import Act, Convolution, Image, Layer, Map, batch_norm, conv, max_pool, scaled
+from alljax.models.layers import Act, ConvNorm, Convolution, Image, Layer, Map, max_pool, scaled
 from alljax.models.network import Input, Network
 
 # Channels of each block's branches: 1×1; 3×3 and the 1×1 before it; second 3×3 and the 1×1 before it; after the pool.
@@ -24,25 +24,6 @@ BLOCKS = {
     '5b': (384, 192, 384, 48, 128, 128),
 }
 POOLS = {'3b': 3, '4e': 2}  # the blocks after which a pool follows, and its window
-
-
-class ConvNorm(nn.Module):
-    """A convolution, its batch norm and the rectifier."""
-
-    channels: int
-    kernel: int | tuple[int, int]
-    act: Act
-    convolution: Convolution
-    stride: int = 1
-    padding: int | None = None  # half the kernel unless told
-
-    @nn.compact
-    def __call__(self, x: Image, train: bool) -> Map:
-        """Maps [batch, height, width, channels in] to [batch, height / stride, width / stride, channels]."""
-        make = conv(
-            self.convolution, self.channels, self.kernel, 'conv', stride=self.stride, padding=self.padding
-        )  # fmt: skip
-        return self.act(batch_norm(train, 0.001)('bn')(make(x)))
 
 
 class Inception(nn.Module):
@@ -84,7 +65,7 @@ class GoogLeNet(nn.Module):
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
     ) -> Float[Array, 'batch classes']:
         """Maps normalized RGB to logits; `train` uses batch statistics and dropout."""
-        make = partial(ConvNorm, act=self.act, convolution=self.convolution)
+        make = partial(ConvNorm, act=self.act, convolution=self.convolution, epsilon=0.001)
         x = make(scaled(64, self.width), 7, stride=2, name='conv1')(x, train)
         x = make(scaled(64, self.width), 1, name='conv2')(max_pool(x, ceil=True), train)
         x = make(scaled(192, self.width), 3, name='conv3')(x, train)

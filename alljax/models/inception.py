@@ -9,8 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.googlenet import ConvNorm
-from alljax.models.layers import Act, Convolution, Image, Layer, Map, avg_pool, max_pool, scaled
+from alljax.models.layers import Act, ConvNorm, Convolution, Image, Layer, Map, avg_pool, max_pool, scaled
 from alljax.models.network import Input, Network
 
 Branch = Callable[..., Array]
@@ -62,7 +61,7 @@ class InceptionV3(nn.Module):
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
     ) -> Float[Array, 'batch classes']:
         """Maps normalized RGB to logits; `train` uses batch statistics and dropout."""
-        make = partial(ConvNorm, act=self.act, convolution=self.convolution)
+        make = partial(ConvNorm, act=self.act, convolution=self.convolution, epsilon=0.001)
         for name, channels, kernel, stride, padding, pooled in STEM:
             x = make(scaled(channels, self.width), kernel, stride=stride, padding=padding, name=name)(x, train)
             x = max_pool(x) if pooled else x

@@ -4,37 +4,13 @@ from collections.abc import Callable
 
 import flax.linen as nn
 
-from alljax.models.layers import Act, Convolution, Image, Map, batch_norm, conv, drop_path
+from alljax.models.layers import Act, Image, Map, drop_path
 
 
 def divisible(channels: int | float) -> int:
     """The nearest multiple of 8, or the next if that is less than nine tenths: the papers' counts of channels."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * channels else nearest
-
-
-class ConvNorm(nn.Module):
-    """A convolution, its batch norm and the rectifier, if there is one."""
-
-    channels: int
-    kernel: int
-    act: Act | None
-    convolution: Convolution
-    stride: int = 1
-    groups: int = 1
-    same: bool = False  # TensorFlow's padding, at stride 2 and an even size one pixel less above and on the left
-    epsilon: float = 1e-5
-    momentum: float = 0.9
-
-    @nn.compact
-    def __call__(self, x: Image, train: bool) -> Map:
-        """Maps [batch, height, width, channels in] to [batch, height / stride, width / stride, channels]."""
-        convolve = conv(
-            self.convolution, self.channels, self.kernel, 'conv', stride=self.stride, groups=self.groups,
-            padding='SAME' if self.same else None,
-        )  # fmt: skip
-        x = batch_norm(train, self.epsilon, self.momentum)('bn')(convolve(x))
-        return self.act(x) if self.act else x
 
 
 class Squeeze(nn.Module):

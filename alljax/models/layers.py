@@ -15,6 +15,7 @@ Map = Float[Array, 'batch rows columns features']  # and what comes out of it
 Act = Callable[[Array], Array]
 Convolution = Callable[..., Array]  # as lax.conv_general_dilated
 Layer = Callable[[Array], Array]
+Padding = int | tuple[int, int] | Literal['SAME'] | None
 
 he_normal = nn.initializers.he_normal()
 
@@ -26,7 +27,7 @@ def scaled(channels: int, width: float, multiple: int = 1) -> int:
 
 def conv(
     convolution: Convolution, channels: int, kernel: int | tuple[int, int], name: str, *, stride: int = 1,
-    padding: int | tuple[int, int] | Literal['SAME'] | None = None, groups: int = 1, bias: bool = False,
+    padding: Padding = None, groups: int = 1, bias: bool = False,
 ) -> nn.Conv:  # fmt: skip
     """A convolution padded as torchvision writes it: by `padding` on all sides, half the kernel unless told.
 
@@ -51,7 +52,7 @@ def batch_norm(train: bool, epsilon: float = 1e-5, momentum: float = 0.9) -> Cal
     """A maker of batch normalizations by name: batch statistics in training, running ones otherwise.
 
     `momentum` is the share of the old running statistics that stays (torch counts the other share). The mode is an
-    argument of the call and not a field of the layer, so that `models.still` can hold single layers at their running
+    argument of the call and not a field of the layer, so that `inside.still` can hold single layers at their running
     statistics.
     """
 
@@ -60,6 +61,30 @@ def batch_norm(train: bool, epsilon: float = 1e-5, momentum: float = 0.9) -> Cal
         return partial(layer, use_running_average=not train)
 
     return named
+
+
+class ConvNorm(nn.Module):
+    """A convolution, its batch norm and the rectifier, if there is one."""
+
+    channels: int
+    kernel: int | tuple[int, int]
+    act: Act | None
+    convolution: Convolution
+    stride: int = 1
+    groups: int = 1
+    padding: Padding = None
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+
+    @nn.compact
+    def __call__(self, x: Image, train: bool) -> Map:
+        """Maps [batch, height, width, channels in] to [batch, height / stride, width / stride, channels]."""
+        convolve = conv(
+            self.convolution, self.channels, self.kernel, 'conv', stride=self.stride, groups=self.groups,
+            padding=self.padding,
+        )  # fmt: skip
+        x = batch_norm(train, self.epsilon, self.momentum)('bn')(convolve(x))
+        return self.act(x) if self.act else x
 
 
 def max_pool(x: Image, window: int = 3, stride: int = 2, padding: int = 0, *, ceil: bool = False) -> Map:

