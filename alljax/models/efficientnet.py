@@ -97,7 +97,6 @@ class EfficientNet(nn.Module):
     squeezes: bool = True
     padding: Padding = None  # half the kernel unless told, or 'SAME'
     epsilon: float = 1e-5
-    momentum: float = 0.9
     width: float = 1.0  # factor on channels, as multiples of 8
     dropout: float = 0.2  # probability of a zero, before `head`
     drop_path: float = 0.2  # probability of a left out branch, rising to it from the first block on
@@ -109,9 +108,7 @@ class EfficientNet(nn.Module):
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
     ) -> Float[Array, 'batch classes']:
         """Maps normalized RGB to logits; `train` uses batch statistics, dropout and stochastic depth."""
-        make = partial(
-            ConvNorm, convolution=self.convolution, padding=self.padding, epsilon=self.epsilon, momentum=self.momentum
-        )
+        make = partial(ConvNorm, convolution=self.convolution, padding=self.padding, epsilon=self.epsilon)
         x = make(divisible(self.stem * self.width), 3, self.act, stride=2, name='stem')(x, train)
         places = [(stage, index) for stage in range(len(self.stages)) for index in range(self.stages[stage].blocks)]
         for place, (stage, index) in enumerate(places):
@@ -160,17 +157,15 @@ def _second(size: str, form: Input, dropout: float) -> Network:
 
 
 HALF = (0.5, 0.5, 0.5)
-GOOGLE_S: dict[str, Any] = {'epsilon': 0.001, 'momentum': 0.99}  # torchvision has them in sizes with Google's weights
-
 NETWORKS = {
     'efficientnet_b0': _first(1.0, 1.0, 224, 256),
     'efficientnet_b1': _first(1.0, 1.1, 240, 255, 'bilinear'),
     'efficientnet_b2': _first(1.1, 1.2, 288, 288, dropout=0.3),
     'efficientnet_b3': _first(1.2, 1.4, 300, 320, dropout=0.3),
     'efficientnet_b4': _first(1.4, 1.8, 380, 384, dropout=0.4),
-    'efficientnet_b5': _first(1.6, 2.2, 456, 456, dropout=0.4, **GOOGLE_S),
-    'efficientnet_b6': _first(1.8, 2.6, 528, 528, dropout=0.5, **GOOGLE_S),
-    'efficientnet_b7': _first(2.0, 3.1, 600, 600, dropout=0.5, **GOOGLE_S),
+    'efficientnet_b5': _first(1.6, 2.2, 456, 456, dropout=0.4, epsilon=0.001),
+    'efficientnet_b6': _first(1.8, 2.6, 528, 528, dropout=0.5, epsilon=0.001),
+    'efficientnet_b7': _first(2.0, 3.1, 600, 600, dropout=0.5, epsilon=0.001),
     'efficientnet_v2_s': _second('s', Input(384, resize=384), 0.2),
     'efficientnet_v2_m': _second('m', Input(480, resize=480), 0.3),
     'efficientnet_v2_l': _second('l', Input(480, HALF, HALF, 480, 'bicubic'), 0.4),

@@ -33,7 +33,6 @@ def _network(name: str) -> Network:
         squeezes=False,
         padding='SAME',
         epsilon=0.001,
-        momentum=0.99,
         dropout=dropout,
         act=nn.relu6,
     )

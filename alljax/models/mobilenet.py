@@ -102,7 +102,7 @@ class MobileNetV3(nn.Module):
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
     ) -> Float[Array, 'batch classes']:
         """Maps normalized RGB to logits; `train` uses batch statistics and dropout."""
-        make = partial(ConvNorm, convolution=self.convolution, epsilon=0.001, momentum=0.99)
+        make = partial(ConvNorm, convolution=self.convolution, epsilon=0.001)
         act = self.act or nn.hard_swish
         x = make(divisible(16 * self.width), 3, act, stride=2, name='stem')(x, train)
         for place, block in enumerate(self.blocks, 1):

@@ -65,7 +65,8 @@ def test_logits_and_inner_layers_are_the_package_s(pair):
 
 @pytest.mark.slow
 def test_gradients_are_the_package_s(pair):
-    checks.gradients(LITE0, *pair)
+    variables, theirs, image = pair
+    checks.gradients(LITE0, variables, theirs, image[:1])
 
 
 @pytest.mark.slow

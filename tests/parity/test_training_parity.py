@@ -1,4 +1,7 @@
-"""Twenty training steps of the paper's network in torch and here, from the same weights on the same batches."""
+"""Twenty training steps of the paper's network in torch and here, from the same weights on the same batches.
+
+In float64. In float32 each side's rounding turns other rectifiers, and after ten steps their losses are 2e-4 apart.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +24,8 @@ STEPS, BATCH, SIZE, CLASSES = 20, 4, 227, 4
 @pytest.mark.slow
 def test_losses_and_parameters_stay_those_of_torch():
     settings = common.get_config().optimizer
-    settings.rate, settings.l2 = 3e-5, 1e-2  # no faster, or rounding decides; an L2 that shows in twenty steps
-    model = models.create('alexnet', CLASSES, dropout=0.0, platform='gpu')
+    settings.l2 = 1e-2  # large enough to show in twenty steps
+    model = models.create('alexnet', CLASSES, dropout=0.0)
     variables = model.init(jax.random.key(0))
     # Kernels by He's rule: from smaller ones the logits are equal but for rounding, and learning amplifies that.
     keys = iter(jax.random.split(jax.random.key(1), 99))
@@ -34,19 +37,22 @@ def test_losses_and_parameters_stay_those_of_torch():
     )
     theirs = torch_alexnet.create(CLASSES, dropout=0.0).train()
     theirs.load_state_dict(torch_alexnet.to_torch(variables['params']))
+    theirs = theirs.double()
     labels = np.arange(STEPS * BATCH) % CLASSES
     noise = np.random.default_rng(0).integers(0, 128, (STEPS * BATCH, SIZE, SIZE, 3))
     colors = np.array([[127, 0, 0], [0, 127, 0], [0, 0, 127], [60, 60, 60]])
     images = (noise + colors[labels][:, None, None]).astype(np.uint8)
     before = flatten(jax.tree.map(np.asarray, variables['params']))
-    ours, params = train(model, variables, settings, images, labels)
+    with jax.enable_x64(True):
+        variables = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
+        ours, params = train(model, variables, settings, images, labels)
     expected = train_torch(theirs, settings, images, labels)
-    np.testing.assert_allclose(ours, expected, rtol=1e-4)
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
     assert np.ptp(ours) > 0.1  # the losses do move
     after = dict(theirs.named_parameters())
     for name, leaf in torch_alexnet.to_torch(params).items():
         there = after[name].detach().numpy()
-        assert np.abs(leaf.numpy() - there).max() < 1e-3 * np.abs(there).max(), name
+        assert np.abs(leaf.numpy() - there).max() < 1e-6 * np.abs(there).max(), name
     moved = {name: np.abs(leaf - before[name]).max() for name, leaf in flatten(params).items()}
     assert min(moved.values()) > 0, moved
 
@@ -55,7 +61,7 @@ def train(model, variables, settings, images, labels):
     """Our step's losses and the final parameters."""
     factors = parameters.factors(list(flatten(variables['params'])), settings.factors, '')
     update = optimizer.make(settings, factors, STEPS, STEPS)
-    step = make_step(model, update, lambda image, key: image / jnp.float32(255), factors, jnp.ones(CLASSES), 0)
+    step = make_step(model, update, lambda image, key: image / jnp.float64(255), factors, jnp.ones(CLASSES), 0)
     state, losses = init(variables, update, factors), []
     for start in range(0, STEPS * BATCH, BATCH):
         state, metrics = step(state, Batch(jnp.asarray(images), jnp.asarray(labels), jnp.arange(start, start + BATCH)))
@@ -79,7 +85,7 @@ def train_torch(net, settings, images, labels):
     for start in range(0, STEPS * BATCH, BATCH):
         chosen = slice(start, start + BATCH)
         sgd.zero_grad()
-        logits = net(torch_alexnet.to_nchw(np.float32(images[chosen]) / np.float32(255)))
+        logits = net(torch_alexnet.to_nchw(images[chosen] / 255))
         loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[chosen]))
         loss.backward()
         sgd.step()
