@@ -41,7 +41,7 @@ def main(overrides: dict[str, str]) -> None:
     """Loads the config, applies the overrides and runs."""
     logging.basicConfig(format='%(message)s', level=logging.WARNING, force=True)
     logging.getLogger('alljax').setLevel(logging.INFO)
-    with told_to_the_user():
+    with told_to_the_user('the same command with the same --workdir goes on from the last save'):
         values = config.load(CONFIG.value)
         config.override(values, overrides)
         experiment.run(values, CONFIG.value, overrides, Path(WORKDIR.value) if WORKDIR.value else None)

@@ -24,8 +24,11 @@ class UserError(Exception):
 
 
 @contextlib.contextmanager
-def told_to_the_user() -> Iterator[None]:
-    """Turns a UserError into its sentences on stderr and exit code 2, and Ctrl-C into exit code 130."""
+def told_to_the_user(after: str = 'the same command starts again') -> Iterator[None]:
+    """Turns a UserError into its sentences on stderr and exit code 2, and Ctrl-C into exit code 130.
+
+    `after` says how to go on then.
+    """
     try:
         yield
     except UserError as error:
@@ -36,7 +39,7 @@ def told_to_the_user() -> Iterator[None]:
         where = error.filename or 'the run folder'
         sys.exit(_print(f'{where}: {error.strerror}; free space or mend its permissions, then try again', 2))
     except KeyboardInterrupt:
-        sys.exit(_print('stopped by Ctrl-C; the same command with the same --workdir goes on from the last save', 130))
+        sys.exit(_print(f'stopped by Ctrl-C; {after}', 130))
 
 
 def _print(message: str, code: int) -> int:

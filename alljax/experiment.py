@@ -2,8 +2,9 @@
 
 import logging
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -44,7 +45,7 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
 
     `given` names the fields that the user set: they win over the config's `when` table.
     """
-    setting = settle(config, given)
+    setting = settle(config, given, folders.earlier(workdir))
     config, demo = setting.config, setting.demo
     cache.keep_compiled_programs()
     workdir = workdir or folders.default(config_file, datasets.choose(config.data), demo)
@@ -52,6 +53,7 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
         if demo:
             log.warning('DEMO on synthetic cells: the numbers of this run say nothing about leukaemia. '
                         'Name your ALL-IDB2 with --config.data.root=DIR or $ALLJAX_DATA.')  # fmt: skip
+        log.info('start: %s', setting.start)
         cells = datasets.load(config.data, config.seed)
         for note in cells.origin.notes:
             log.warning(note)
@@ -67,15 +69,19 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
     return workdir
 
 
-def settle(config: ConfigDict, given: Collection[str]) -> Setting:
+def settle(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any] = MappingProxyType({})) -> Setting:
     """Finds the start and applies the `when` table; UserError for values that no run could use.
 
-    The same for a start that cannot be had: only a demo then begins with random variables, and says why.
+    The same for a start that cannot be had: only a demo then begins with random variables, and says why. One that did
+    goes on so; `earlier` holds the fields of the run that is in the folder already.
     """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
     demo = datasets.is_drawn(config.data)
-    source, start = find_start(config.model, demo)
+    if demo and earlier.get('model.init') == 'random' != config.model.init:
+        source, start = None, 'random, since ImageNet weights could not be had when the run began'
+    else:
+        source, start = find_start(config.model, demo)
     if not source:
         config.model.init = 'random'
     for situation, active in (('random', not source), ('demo', demo)):
@@ -136,6 +142,7 @@ def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[
     found = about_training(
         model, start, {name: leaf.size for name, leaf in flat.items()}, trained_factors, plan, course
     )
+    found['train']['resumed_after_step'] = resumed[1]['step'] if resumed else None
     chosen = course.best.variables if course.best else course.state.variables
     about = trained.describe(model.name, network_options(config), cells.classes, model.input)
     store.write(

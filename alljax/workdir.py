@@ -20,6 +20,12 @@ def default(config_file: str, data: str, demo: bool) -> Path:
     return Path('runs') / '-'.join(parts)
 
 
+def earlier(workdir: Path | None) -> Fields:
+    """The config fields of the run that is in the folder; none if there is no run, or no folder yet."""
+    path = workdir / 'config.json' if workdir else None
+    return json.loads(path.read_text()) if path and path.is_file() else {}
+
+
 @contextmanager
 def opened(workdir: Path, fields: Fields) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use."""

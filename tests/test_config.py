@@ -91,6 +91,14 @@ def test_the_start_is_the_given_folder_else_imagenet_else_random(tmp_path, monke
             assert (setting.config.optimizer.name == 'adamw') == (source is None)
 
 
+def test_a_demo_that_began_without_weights_goes_on_so(monkeypatch):
+    monkeypatch.setattr(experiment.shelf, 'obtain', lambda name, weights: Path('/cache/alexnet'))
+    setting = experiment.settle(common.get_config(), (), {'model.init': 'random'})
+    assert setting.source is None
+    assert setting.start == 'random, since ImageNet weights could not be had when the run began'
+    assert experiment.settle(common.get_config(), (), {'model.init': 'imagenet'}).source
+
+
 def test_a_network_without_dropout_gets_none_from_the_random_start(tmp_path):
     setting = settled({'data.root': str(tmp_path), 'model.init': 'random', 'model.name': 'resnet18'})
     assert setting.config.model.dropout is None

@@ -17,6 +17,9 @@ def test_problems_become_sentences_and_exit_codes(capsys):
     assert exit_of(UserError('one', 'two')) == 2
     assert capsys.readouterr().err == 'alljax: 2 problems:\n  - one\n  - two\n'
     assert exit_of(KeyboardInterrupt()) == 130
+    with pytest.raises(SystemExit), told_to_the_user('go on so'):
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err.endswith('alljax: stopped by Ctrl-C; go on so\n')
 
 
 def test_a_full_disk_is_a_sentence_but_a_bug_is_not(capsys):
