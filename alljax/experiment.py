@@ -2,10 +2,9 @@
 
 import logging
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,20 +23,11 @@ from alljax.data.split import Split, class_weights, equalize, split
 from alljax.errors import UserError
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
+from alljax.setting import Setting, settle
 from alljax.training import infer, loop, optimizer, parameters, records
 from alljax.training.step import Prepare, init, make_step
-from alljax.weights import shelf
 
 log = logging.getLogger(__name__)
-
-
-class Setting(NamedTuple):
-    """A config with what follows from it before any cell is read."""
-
-    config: ConfigDict
-    demo: bool
-    source: Path | None  # the model folder to start from, None for random variables
-    start: str  # how the variables come about, for results.json
 
 
 def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workdir: Path | None = None) -> Path:
@@ -67,46 +57,6 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
             found, variables = train(setting, cells, parts, workdir)
         evaluate(setting, cells, parts, workdir, found, variables)
     return workdir
-
-
-def settle(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any] = MappingProxyType({})) -> Setting:
-    """Finds the start and applies the `when` table; UserError for values that no run could use.
-
-    The same for a start that cannot be had: only a demo then begins with random variables, and says why. One that did
-    goes on so; `earlier` holds the fields of the run that is in the folder already.
-    """
-    config, when = config.copy_and_resolve_references(), config.get('when', {})
-    fields.check(config)
-    demo = datasets.is_drawn(config.data)
-    if demo and earlier.get('model.init') == 'random' != config.model.init:
-        source, start = None, 'random, since ImageNet weights could not be had when the run began'
-    else:
-        source, start = find_start(config.model, demo)
-    if not source:
-        config.model.init = 'random'
-    for situation, active in (('random', not source), ('demo', demo)):
-        for key, value in fields.flat(when.get(situation, {})).items() if active else ():
-            if key not in given:
-                fields.set_field(config, key, value)
-    if 'dropout' not in models.options(config.model.name) and 'model.dropout' not in given:
-        config.model.dropout = None  # the `when` table does not know the network
-    fields.check(config)
-    return Setting(config, demo, source, start)
-
-
-def find_start(config: ConfigDict, demo: bool) -> tuple[Path | None, str]:
-    """The model folder to start from, fetched if need be, and None with the reason if the start is random."""
-    if config.init == 'random':
-        return None, 'random'
-    kind, _, weights = config.init.partition(':')
-    if kind != 'imagenet':
-        return Path(config.init), config.init
-    try:
-        return shelf.obtain(config.name, weights), 'imagenet'
-    except UserError as error:
-        if demo:
-            return None, f'random, since ImageNet weights could not be had: {error}'
-        raise UserError(*error.problems, 'or start from random weights with --config.model.init=random') from None
 
 
 def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[results.Results, Variables]:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from alljax import config as fields
-from alljax import experiment
+from alljax import experiment, setting
 from alljax.errors import UserError
 from configs import common, detection, folder, subtype
 
@@ -11,7 +11,7 @@ from configs import common, detection, folder, subtype
 def settled(given, config=None):
     config = config or common.get_config()
     fields.override(config, given)
-    return experiment.settle(config, given)
+    return setting.settle(config, given)
 
 
 def test_the_task_configs_hold_the_paper_s_settings():
@@ -78,7 +78,7 @@ def test_real_data_never_starts_from_random_weights_in_silence(tmp_path):
 
 
 def test_the_start_is_the_given_folder_else_imagenet_else_random(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment.shelf, 'obtain', lambda name, weights: Path(f'/cache/{name}-{weights}'))
+    monkeypatch.setattr(setting.shelf, 'obtain', lambda name, weights: Path(f'/cache/{name}-{weights}'))
     for given, source in (
         ({'model.init': str(tmp_path)}, tmp_path),
         ({}, Path('/cache/alexnet-')),
@@ -86,41 +86,41 @@ def test_the_start_is_the_given_folder_else_imagenet_else_random(tmp_path, monke
         ({'model.init': 'random'}, None),
     ):
         for data in ({}, {'data.root': str(tmp_path)}):
-            setting = settled(given | data)
-            assert setting.source == source
-            assert (setting.config.optimizer.name == 'adamw') == (source is None)
+            found = settled(given | data)
+            assert found.source == source
+            assert (found.config.optimizer.name == 'adamw') == (source is None)
 
 
 def test_a_demo_that_began_without_weights_goes_on_so(monkeypatch):
-    monkeypatch.setattr(experiment.shelf, 'obtain', lambda name, weights: Path('/cache/alexnet'))
-    setting = experiment.settle(common.get_config(), (), {'model.init': 'random'})
-    assert setting.source is None
-    assert setting.start == 'random, since ImageNet weights could not be had when the run began'
-    assert experiment.settle(common.get_config(), (), {'model.init': 'imagenet'}).source
+    monkeypatch.setattr(setting.shelf, 'obtain', lambda name, weights: Path('/cache/alexnet'))
+    found = setting.settle(common.get_config(), (), {'model.init': 'random'})
+    assert found.source is None
+    assert found.start == 'random, since ImageNet weights could not be had when the run began'
+    assert setting.settle(common.get_config(), (), {'model.init': 'imagenet'}).source
 
 
 def test_a_network_without_dropout_gets_none_from_the_random_start(tmp_path):
-    setting = settled({'data.root': str(tmp_path), 'model.init': 'random', 'model.name': 'resnet18'})
-    assert setting.config.model.dropout is None
+    found = settled({'data.root': str(tmp_path), 'model.init': 'random', 'model.name': 'resnet18'})
+    assert found.config.model.dropout is None
     assert settled({'model.init': 'random'}).config.model.dropout == 0.2
     assert settled({'model.init': 'random', 'model.dropout': 'none'}).config.model.dropout is None
 
 
 def test_a_random_start_has_its_own_optimizer_unless_the_user_says_otherwise(tmp_path):
-    setting = settled({'data.root': str(tmp_path), 'model.init': 'random', 'optimizer.rate': '0.5'})
-    assert not setting.demo
-    assert setting.config.optimizer.name == 'adamw'
-    assert setting.config.optimizer.rate == 0.5
-    assert setting.config.epochs == common.get_config().when.random.epochs
+    found = settled({'data.root': str(tmp_path), 'model.init': 'random', 'optimizer.rate': '0.5'})
+    assert not found.demo
+    assert found.config.optimizer.name == 'adamw'
+    assert found.config.optimizer.rate == 0.5
+    assert found.config.epochs == common.get_config().when.random.epochs
 
 
 def test_without_data_it_is_a_demo_that_says_how_it_started():
-    setting = settled({'epochs': '2'})
-    assert setting.demo
-    assert setting.start.startswith('random, since ImageNet')
-    assert setting.config.model.init == 'random'
-    assert setting.config.epochs == 2
-    assert setting.config.data.cells == common.get_config().when.demo.data.cells
+    found = settled({'epochs': '2'})
+    assert found.demo
+    assert found.start.startswith('random, since ImageNet')
+    assert found.config.model.init == 'random'
+    assert found.config.epochs == 2
+    assert found.config.data.cells == common.get_config().when.demo.data.cells
 
 
 def test_drawn_cells_named_as_a_folder_are_a_demo_too(drawn):
