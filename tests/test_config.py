@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from alljax import config as fields
-from alljax import experiment, setting
+from alljax import setting
 from alljax.errors import UserError
 from configs import common, detection, folder, subtype
 
@@ -133,15 +133,3 @@ def test_missing_and_empty_config_files_are_told(tmp_path):
     (tmp_path / 'empty.py').write_text('x = 1\n')
     with pytest.raises(UserError, match=r'has to define get_config\(\)'):
         fields.load(tmp_path / 'empty.py')
-
-
-def test_every_field_is_documented_and_used():
-    source = Path(common.__file__).read_text()
-    code = ''.join(
-        path.read_text() for path in Path(experiment.__file__).parent.rglob('*.py') if path.name != 'config.py'
-    )
-    for key in fields.flat(common.get_config()):
-        line = next(line for line in source.splitlines() if line.strip().startswith(f'config.{key} ='))
-        assert '  # ' in line, key
-        name = key.rpartition('.')[2]
-        assert f'.{name}' in code or f"'{name}'" in code, key
