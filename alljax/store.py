@@ -78,10 +78,10 @@ def write(folder: Path, tree: Tree, facts: dict[str, Any]) -> None:
     """Writes a tree and facts.json to `folder`, replacing an earlier one only when the new one is whole."""
     part = folder.with_name(f'.{folder.name}.part')
     shutil.rmtree(part, ignore_errors=True)
-    with _told(folder), ocp.StandardCheckpointer() as checkpointer:
+    slowly = ocp.StandardCheckpointHandler(save_concurrent_gb=1)  # of gigabytes it would hold a second copy otherwise
+    with _told(folder), ocp.Checkpointer(slowly) as checkpointer:
         part.mkdir(parents=True)
-        checkpointer.save(part.resolve() / 'tree', jax.tree.map(np.asarray, tree))
-        checkpointer.wait_until_finished()
+        checkpointer.save(part.resolve() / 'tree', args=ocp.args.StandardSave(jax.tree.map(np.asarray, tree)))
         (part / 'facts.json').write_text(json.dumps({**facts, 'format': FORMAT}, indent=2) + '\n')
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)

@@ -62,9 +62,9 @@ def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = No
 
 def _convert(name: str, path: Path, folder: Path, row: Published | None, *, head: bool = True) -> Path:
     log.info('converting %s', path)
-    source = caffe_file.read(path) if path.suffix == '.caffemodel' else files.read(path)
+    read = caffe_file.read if path.suffix == '.caffemodel' else files.read
     try:
-        variables, count = convert(name, source, head=head)
+        variables, count = convert(name, read(path), head=head)  # the file is let go of here
     except UserError as error:
         raise UserError(*(f'{path}: {problem}' for problem in error.problems)) from None
     names = imagenet_classes()

@@ -1,5 +1,6 @@
 """Every network against torchvision's: sizes, conversion, logits, inner layers and gradients."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -137,7 +138,8 @@ def pair(request, tmp_path_factory):
     variables, classes = conversion.convert(name, files.read(path))
     path.unlink()
     assert classes == 1000
-    return name, variables, theirs, image
+    yield name, variables, theirs, image
+    jax.clear_caches()  # the programs of all networks together take ten gigabytes
 
 
 @pytest.mark.slow

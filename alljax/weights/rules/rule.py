@@ -103,7 +103,8 @@ def fill(source: Mapping[str, np.ndarray], table: Sequence[Rule], target: Shapes
         problems.append(f'the network has no place for {some(strangers)}; the file is of another network')
     if problems:
         raise UserError(*problems)
-    return {place: np.ascontiguousarray(leaf, np.float32) for place, leaf in leaves.items()}
+    # Copies, so that the file's pages can go before the leaves are written.
+    return {place: np.array(leaf, np.float32, order='C') for place, leaf in leaves.items()}
 
 
 def routes(
