@@ -17,7 +17,7 @@ from tqdm import tqdm
 from alljax.errors import UserError
 from alljax.weights.published import Published
 
-CONNECT = 8.0  # seconds until the first byte; name servers can take longer than any socket's own limit
+CONNECT = 5.0  # seconds until the first byte; name servers can take longer than any socket's own limit
 STALL = 30.0  # seconds without a byte in the middle of a download
 CHUNK = 1 << 20
 
