@@ -35,8 +35,8 @@ NAMES = (
     'vit_b_32',
 )  # fmt: skip
 # efficientnet_v2_s is the only one whose step takes more than twice torch's time (0.44): the gradients of its fused
-# convolutions, of few channels on large maps, are XLA's (24 to 24 channels at 192 pixels, forward and backward, batch 8:
-# 468 ms against 155; 48 to 192 at 96 pixels: 760 against 268), and no other form of them that was tried is faster.
+# convolutions, of few channels on large maps, are XLA's. Forward and backward, batch 8: 24 to 24 channels at 192 pixels
+# 468 ms against 155, 48 to 192 at 96 pixels 760 against 268.
 Runs = dict[str, Callable[[], object]]
 
 
