@@ -84,7 +84,8 @@ def check(config: ConfigDict) -> None:
     fields = flat(config)
     choices = {**CHOICES, 'model.name': tuple(MODELS)}  # MODELS may have got a network of the user's own
     problems = [
-        f'config.{key} is {fields[key]!r}{nearest(fields[key], allowed)}; it may be {some([*map(repr, allowed)], 20)}'
+        f'config.{key} is {fields[key]!r}{nearest(str(fields[key]), allowed)}; '
+        f'it may be {some([*map(repr, allowed)], 20)}'
         for key, allowed in choices.items()
         if fields[key] not in allowed
     ]

@@ -69,6 +69,13 @@ def test_values_that_no_run_could_use_are_told_together():
     assert 'config.stop.patience needs a validation fold' in said
 
 
+def test_a_value_of_another_type_in_a_config_file_is_a_sentence():
+    config = common.get_config()
+    fields.set_field(config, 'model.name', 3)
+    with pytest.raises(UserError, match=r'config\.model\.name is 3; it may be'):
+        fields.check(config)
+
+
 def test_real_data_never_starts_from_random_weights_in_silence(tmp_path):
     with pytest.raises(UserError) as caught:
         settled({'data.root': str(tmp_path)})
