@@ -87,10 +87,9 @@ def create(
     if size:
         form = form._replace(size=size, resize=round(form.resize * size / form.size))
     module = network.module(head=_last(network, classes, head, options), **options)
-    image = jax.ShapeDtypeStruct((1, form.size, form.size, 3), jnp.float32)
 
     def init(key: Key[Array, '']) -> Variables:
-        return jax.jit(lambda key: module.init(key, jnp.zeros(image.shape, image.dtype)))(key)
+        return jax.jit(lambda key: module.init(key, jnp.zeros((1, form.size, form.size, 3), jnp.float32)))(key)
 
     return Model(name, init, module.apply, form)
 

@@ -45,9 +45,10 @@ def _published(row: dict[str, str]) -> Published:
 
 def find(name: str, weights: str = '') -> Published:
     """The recommended weights of a network, or those of that name; UserError if there are none."""
-    rows = [row for row in everything() if row.network == name]
+    published = everything()
+    rows = [row for row in published if row.network == name]
     if not rows:
-        known = dict.fromkeys(row.network for row in everything())
+        known = dict.fromkeys(row.network for row in published)
         raise UserError(
             f'{name}: no published weights are known{nearest(name, known)}; python -m alljax.weights --list shows '
             'those that are, and --file converts a file of your own'

@@ -41,7 +41,7 @@ def obtain(name: str, weights: str = '') -> Path:
         if folder:
             return folder
         with fetched(row, cache.folder('downloads')) as path:
-            return _convert(row.network, path, _place(row.name), row)
+            return _convert(row.network, path, _place(row.name), row, digest(path, 'sha256'))
 
 
 def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = None) -> Path:
@@ -52,15 +52,18 @@ def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = No
     table(name)
     if not path.is_file():
         raise UserError(f'--file {path}: there is no such file')
-    row = _recognized(name, path) if head and not out else None
+    sha256 = digest(path, 'sha256')
+    row = _recognized(name, path, sha256) if head and not out else None
     if out and out.exists():
         raise UserError(f'--out {out}: exists already, and is left as it is; name a new folder')
-    label = row.name if row else f'{name}-file-{digest(path, "sha256")[:8]}{"" if head else "-features"}'
+    label = row.name if row else f'{name}-file-{sha256[:8]}{"" if head else "-features"}'
     with _alone(label):
-        return _convert(name, path, out or _place(label), row, head=head)
+        return _convert(name, path, out or _place(label), row, sha256, head=head)
 
 
-def _convert(name: str, path: Path, folder: Path, row: Published | None, *, head: bool = True) -> Path:
+def _convert(
+    name: str, path: Path, folder: Path, row: Published | None, sha256: str, *, head: bool = True
+) -> Path:  # fmt: skip
     log.info('converting %s', path)
     read = caffe_file.read if path.suffix == '.caffemodel' else files.read
     try:
@@ -73,32 +76,34 @@ def _convert(name: str, path: Path, folder: Path, row: Published | None, *, head
     if row:
         form = form._replace(size=row.size, resize=row.resize, interpolation=row.interpolation)
     about = trained.describe(name, {'head': 0}, classes, form)
-    store.write(folder, variables, {**about, 'photograph': True, 'synthetic': False, 'weights': _origin(path, row)})
+    store.write(
+        folder, variables, {**about, 'photograph': True, 'synthetic': False, 'weights': _origin(path, row, sha256)}
+    )
     return folder
 
 
-def _origin(path: Path, row: Published | None) -> dict[str, Any]:
+def _origin(path: Path, row: Published | None, sha256: str) -> dict[str, Any]:
     known = {'weights': row.weights, 'address': row.address, 'license': row.license} if row else {}
     return {
         **known,
         'file': row.file if row else path.name,
         'bytes': path.stat().st_size,
-        'sha256': digest(path, 'sha256'),
+        'sha256': sha256,
         'converted_by': f'alljax {alljax.__version__}',
     }
 
 
-def _recognized(name: str, path: Path) -> Published | None:
+def _recognized(name: str, path: Path, sha256: str) -> Published | None:
     """The published weights that this file holds: by its hash, whatever it is called."""
     for row in everything():
-        if row.network == name:
-            try:
-                check(path, row)
-            except UserError:
-                if path.name == row.file:
-                    raise  # it says that it is the published file
-            else:
-                return row
+        if row.network != name:
+            continue
+        algorithm, _, expected = row.hash.partition(':')
+        found = sha256 if algorithm == 'sha256' else digest(path, algorithm)
+        if found.startswith(expected):
+            return row
+        if path.name == row.file:
+            check(path, row)  # it says that it is the published file, so this says what is wrong
     return None
 
 
