@@ -10,6 +10,7 @@ from typing import Any
 import alljax
 from alljax import cache, models, store, trained
 from alljax.errors import UserError
+from alljax.models import Variables
 from alljax.weights import caffe_file, files
 from alljax.weights.convert import convert
 from alljax.weights.fetch import check, digest, fetched
@@ -51,7 +52,9 @@ def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = No
     """
     table(name)
     if not path.is_file():
-        raise UserError(f'--file {path}: there is no such file')
+        raise UserError(
+            f'--file {path}: {"is a folder; name a file in it" if path.is_dir() else "there is no such file"}'
+        )
     sha256 = digest(path, 'sha256')
     row = _recognized(name, path, sha256) if head and not out else None
     if out and out.exists():
@@ -65,11 +68,7 @@ def _convert(
     name: str, path: Path, folder: Path, row: Published | None, sha256: str, *, head: bool = True
 ) -> Path:  # fmt: skip
     log.info('converting %s', path)
-    read = caffe_file.read if path.suffix == '.caffemodel' else files.read
-    try:
-        variables, count = convert(name, read(path), head=head)  # the file is let go of here
-    except UserError as error:
-        raise UserError(*(f'{path}: {problem}' for problem in error.problems)) from None
+    variables, count = _read(name, path, head=head)
     names = imagenet_classes()
     classes = names if count == len(names) else tuple(f'class {index}' for index in range(count))
     form = models.MODELS[name].input
@@ -80,6 +79,15 @@ def _convert(
         folder, variables, {**about, 'photograph': True, 'synthetic': False, 'weights': _origin(path, row, sha256)}
     )
     return folder
+
+
+def _read(name: str, path: Path, *, head: bool) -> tuple[Variables, int]:
+    """`convert` of a file, which is let go of on return: only then there is room to write."""
+    source = caffe_file.read(path) if path.suffix == '.caffemodel' else files.read(path)
+    try:
+        return convert(name, source, head=head)
+    except UserError as error:
+        raise UserError(*(f'{path}: {problem}' for problem in error.problems)) from None
 
 
 def _origin(path: Path, row: Published | None, sha256: str) -> dict[str, Any]:

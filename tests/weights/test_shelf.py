@@ -107,6 +107,16 @@ def test_a_file_of_another_network_leaves_no_entry(squeezenet, own_cache):
     assert not list((own_cache / 'weights').glob('[!.]*'))
 
 
+def test_a_damaged_file_is_named_once(own_cache, tmp_path):
+    path = tmp_path / 'cut.pth'
+    path.write_bytes(b'PK')
+    with pytest.raises(UserError) as caught:
+        main(['squeezenet1_1', '--file', str(path)])
+    assert str(caught.value).count(str(path)) == 1
+    with pytest.raises(UserError, match='is a folder; name a file in it'):
+        main(['squeezenet1_1', '--file', str(tmp_path)])
+
+
 def test_photographs_are_classified_by_name(squeezenet, own_cache, tmp_path, capsys):
     from PIL import Image
 
