@@ -9,14 +9,18 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from alljax.data import color, denoise
 from alljax.errors import UserError, nearest, some
 from alljax.models import MODELS
 
 CHOICES: dict[str, tuple[str, ...]] = {
     'data.name': ('auto', 'all_idb2', 'folder', 'synthetic'),
     'data.task': ('detection', 'subtype', 'classes'),
+    'data.denoise': denoise.NAMES,
+    'data.color': color.MODELS,
     'data.equalize': ('undersample', 'oversample', 'weights', 'none'),
-    'split.protocol': ('grouped', 'random'),
+    'split.protocol': ('grouped', 'random', 'paper'),
+    'augment.copies': ('fresh', 'published'),
     'optimizer.name': ('sgd', 'adamw'),
     'optimizer.schedule': ('constant', 'cosine'),
 }
@@ -31,6 +35,10 @@ BOUNDS: dict[str, tuple[float, float]] = {
     'data.cells': (40, 10**6),
     'split.test': (0.05, 0.95),
     'split.validation': (0, 0.5),
+    'split.folds': (1, 1000),
+    'split.fold': (-1, 999),
+    'split.repeats': (1, 1000),
+    'split.repeat': (-1, 999),
     'augment.rotate': (0, 180),
     'augment.light': (0, 1),
     'model.head': (0, 10**5),
@@ -98,6 +106,11 @@ def check(config: ConfigDict) -> None:
         problems.append(
             'config.stop.patience needs a validation fold; set config.split.validation, for example to 0.15'
         )
+    problems += [
+        f'config.split.{one} is {fields[f"split.{one}"]}, but there are {fields[f"split.{all_}"]} {all_}, from 0'
+        for one, all_ in (('fold', 'folds'), ('repeat', 'repeats'))
+        if fields[f'split.{one}'] >= fields[f'split.{all_}']
+    ]
     if problems:
         raise UserError(*problems)
 

@@ -17,17 +17,23 @@ import alljax
 from alljax import cache, models, results, store, trained
 from alljax import config as fields
 from alljax import workdir as folders
-from alljax.data import augment, datasets
+from alljax.data import datasets
 from alljax.data.cells import Cells
-from alljax.data.split import Split, class_weights, equalize, split
+from alljax.data.protocol import divide
+from alljax.data.split import Split, class_weights, equalize
 from alljax.errors import UserError
+from alljax.feed import Feed, feed, network_options, whole
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
 from alljax.setting import Setting, settle
 from alljax.training import infer, loop, optimizer, parameters, records
-from alljax.training.step import Prepare, init, make_step
+from alljax.training.step import init, make_step
 
 log = logging.getLogger(__name__)
+DEMO = (
+    'DEMO on synthetic cells: the numbers of this run say nothing about leukaemia. '
+    'Name your ALL-IDB2 with --config.data.root=DIR or $ALLJAX_DATA.'
+)
 
 
 def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workdir: Path | None = None) -> Path:
@@ -41,114 +47,134 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
     workdir = workdir or folders.default(config_file, datasets.choose(config.data), demo)
     with folders.opened(workdir, fields.flat(config)):
         if demo:
-            log.warning('DEMO on synthetic cells: the numbers of this run say nothing about leukaemia. '
-                        'Name your ALL-IDB2 with --config.data.root=DIR or $ALLJAX_DATA.')  # fmt: skip
+            log.warning(DEMO)
         log.info('start: %s', setting.start)
-        cells = datasets.load(config.data, config.seed)
-        for note in cells.origin.notes:
+        sources = datasets.load(config.data, config.seed)
+        for note in sources.origin.notes:
             log.warning(note)
-        parts = split(cells, config.split, config.seed)
-        log.info('%d cells of %d groups: %d train, %d validate, %d test; in %s', len(cells), len(cells.group_names),
-                 len(parts.train), len(parts.validation), len(parts.test), workdir)  # fmt: skip
+        cells, parts = divide(sources, config, config.seed)
+        log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
+                 len(cells.group_names), len(cells) - len(sources), len(parts.train), len(parts.validation),
+                 len(parts.test), workdir)  # fmt: skip
+        model = create(config, cells)
         if (workdir / 'results.json').is_file():
             log.info('this run is finished: evaluating it again')
             found, variables = finished(workdir, cells), trained.load(workdir).variables
+            fed = feed(config, model, cells, variables, factors(config, variables))
         else:
-            found, variables = train(setting, cells, parts, workdir)
-        evaluate(setting, cells, parts, workdir, found, variables)
+            variables, start = first_variables(setting, model, cells)
+            rates = factors(config, variables)
+            fed = feed(config, model, cells, variables, rates)
+            found = {'model': about_model(model, start, variables, rates)}
+            found['train'], changed = train(config, fed, rates, cells, parts, workdir)
+            variables = whole(variables, changed)
+            keep(config, model, cells, workdir, found, variables)
+        evaluate(setting, sources, cells, parts, workdir, found, fed, variables)
     return workdir
 
 
-def train(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> tuple[results.Results, Variables]:
-    """Fits the network, from the last checkpoint if there is one; returns facts for results.json and the variables."""
-    config = setting.config
-    model = create(config, cells)
-    variables, start = first_variables(setting, model, cells)
-    flat = flatten(variables['params'])
-    factors = parameters.factors(list(flat), config.optimizer.factors, config.model.freeze)
-    trained_factors = {name: factor for name, factor in factors.items() if factor}
+def train(
+    config: ConfigDict, fed: Feed, rates: dict[str, float], cells: Cells, parts: Split, workdir: Path
+) -> tuple[results.Results, Variables]:
+    """Fits the parameters that have rates, from the last checkpoint if there is one.
+
+    Returns the `train` part of results.json and the chosen variables.
+    """
     plan = make_plan(config, cells, parts)
-    update = optimizer.make(config.optimizer, trained_factors, plan.epochs * plan.batches, plan.batches)
-    step = make_step(model, update, preparation(config, model), trained_factors, loss_weights(config, cells, parts),
-                     config.seed)  # fmt: skip
-    state = init(variables, update, trained_factors)
+    update = optimizer.make(config.optimizer, rates, plan.epochs * plan.batches, plan.batches)
+    weights = loss_weights(config, cells, parts)
+    step = make_step(fed.model, update, fed.prepare, rates, weights, config.seed)
+    state = init(fed.variables, update, rates)
     need_space(state, workdir)
     checkpoints = store.Checkpoints(workdir / 'checkpoints')
     course, resumed = loop.Course(state, None, 0.0), checkpoints.latest()
-    facts = {'fingerprint': cells.origin.fingerprint, 'seed': config.seed}
     if resumed:
         tree, position = resumed
         same_data(position['fingerprint'], cells, workdir)
         course = loop.restore(tree, position, state)
         log.info('going on after step %d', position['step'])
     rows = records.Records(workdir, int(course.state.step))
-    images, labels = jnp.asarray(cells.images), jnp.asarray(cells.labels)
     try:
-        validate = validation(config, model, cells, parts)
-        course = loop.fit(step, course, images, labels, plan, validate, rows, checkpoints, facts)
+        validate = validation(config, fed, cells, parts)
+        labels = jnp.asarray(cells.labels)
+        course = loop.fit(step, course, fed.images, labels, plan, validate, rows, checkpoints, facts(config, cells))
     finally:
         rows.close()
         checkpoints.close()
-    found = about_training(
-        model, start, {name: leaf.size for name, leaf in flat.items()}, trained_factors, plan, course
-    )
-    found['train']['resumed_after_step'] = resumed[1]['step'] if resumed else None
-    chosen = course.best.variables if course.best else course.state.variables
+    found = about_training(plan, course)
+    found['resumed_after_step'] = resumed[1]['step'] if resumed else None
+    return found, course.best.variables if course.best else course.state.variables
+
+
+def keep(
+    config: ConfigDict, model: Model, cells: Cells, workdir: Path, found: results.Results, variables: Variables
+) -> None:
+    """Writes the model folder, which is all that prediction needs."""
     about = trained.describe(model.name, network_options(config), cells.classes, model.input)
-    store.write(
-        workdir / 'model',
-        chosen,
-        {**about, **facts, 'data_size': config.data.size, 'synthetic': cells.origin.synthetic, **found},
-    )
-    return found, chosen
+    data = {'data_size': config.data.size, 'denoise': config.data.denoise, 'synthetic': cells.origin.synthetic}
+    store.write(workdir / 'model', variables, {**about, **facts(config, cells), **data, **found})
 
 
-def about_training(
-    model: Model,
-    start: str,
-    sizes: dict[str, int],
-    trained_names: Collection[str],
-    plan: loop.Plan,
-    course: loop.Course,
-) -> results.Results:
-    """The `train` and `model` parts of results.json."""
+def facts(config: ConfigDict, cells: Cells) -> dict[str, Any]:
+    """What a checkpoint and a model say of their run."""
+    return {'fingerprint': cells.origin.fingerprint, 'seed': config.seed}
+
+
+def factors(config: ConfigDict, variables: Variables) -> dict[str, float]:
+    """The factor on the learning rate of each trained parameter."""
+    names = list(flatten(variables['params']))
+    found = parameters.factors(names, config.optimizer.factors, config.model.freeze)
+    return {name: factor for name, factor in found.items() if factor}
+
+
+def about_training(plan: loop.Plan, course: loop.Course) -> results.Results:
+    """The `train` part of results.json."""
     steps, best = int(course.state.step), course.best
     return {
-        'train': {
-            'epochs': steps / plan.batches,
-            'steps': steps,
-            'seconds': round(course.seconds, 1),
-            'images_per_second': round(steps / plan.batches * len(plan.train) / course.seconds, 1),
-            'cells_an_epoch': len(plan.train),
-            'chosen': f'epoch {best.epoch}, of the lowest validation loss' if best else 'the last epoch',
-            'best_epoch': best.epoch if best else None,
-        },
-        'model': {
-            'name': model.name,
-            'init': start,
-            'parameters': sum(sizes.values()),
-            'trained_parameters': sum(sizes[name] for name in trained_names),
-            'input': [model.input.size, model.input.size, 3],
-        },
+        'epochs': steps / plan.batches,
+        'steps': steps,
+        'seconds': round(course.seconds, 1),
+        'images_per_second': round(steps / plan.batches * len(plan.train) / course.seconds, 1),
+        'cells_an_epoch': len(plan.train),
+        'chosen': f'epoch {best.epoch}, of the lowest validation loss' if best else 'the last epoch',
+        'best_epoch': best.epoch if best else None,
+    }
+
+
+def about_model(model: Model, start: str, variables: Variables, trained_names: Collection[str]) -> results.Results:
+    """The `model` part of results.json."""
+    sizes = {name: leaf.size for name, leaf in flatten(variables['params']).items()}
+    return {
+        'name': model.name,
+        'init': start,
+        'parameters': sum(sizes.values()),
+        'trained_parameters': sum(sizes[name] for name in trained_names),
+        'input': [model.input.size, model.input.size, 3],
+        'color': model.input.color,
     }
 
 
 def evaluate(
-    setting: Setting, cells: Cells, parts: Split, workdir: Path, found: results.Results, variables: Variables
+    setting: Setting,
+    sources: Cells,
+    cells: Cells,
+    parts: Split,
+    workdir: Path,
+    found: results.Results,
+    fed: Feed,
+    variables: Variables,
 ) -> None:
     """Scores the test side and writes all that the run folder shows."""
     config = setting.config
-    logits = infer.run(
-        infer.make_logits(create(config, cells)), variables, jnp.asarray(cells.images), parts.test, config.batch_size
-    )
+    logits = infer.run(fed.logits, variables, fed.images, parts.test, config.batch_size)
     test = cells.take(parts.test)
     scores = results.score(test, logits)
     whole = {
         'alljax': alljax.__version__,
         'command': results.command(),
         'demo': setting.demo,
-        'data': results.about_data(cells),
-        'split': results.about_split(cells, parts),
+        'data': results.about_data(sources),
+        'split': {**results.about_split(cells, parts), 'copies': len(cells) - len(sources)},
         'test': scores,
         **found,
         'seed': config.seed,
@@ -174,14 +200,6 @@ def create(config: ConfigDict, cells: Cells) -> Model:
     return models.create(config.model.name, len(cells.classes), **network_options(config))
 
 
-def network_options(config: ConfigDict) -> dict[str, Any]:
-    """What the config says about the form of its network."""
-    chosen = {name: config.model[name] for name in ('head', 'size', 'width', 'dropout')}
-    if 'width' not in models.options(config.model.name) and chosen['width'] == 1:
-        del chosen['width']  # a network of the user's own need not have it
-    return chosen
-
-
 def first_variables(setting: Setting, model: Model, cells: Cells) -> tuple[Variables, str]:
     """The variables to start from, and how they came about."""
     key = jax.random.fold_in(jax.random.key(setting.config.seed), 2**31)  # no step's key
@@ -204,30 +222,14 @@ def loss_weights(config: ConfigDict, cells: Cells, parts: Split) -> Array:
     return jnp.asarray(class_weights(cells.labels, parts.train, config.data.equalize, len(cells.classes)))
 
 
-def preparation(config: ConfigDict, model: Model) -> Prepare:
-    """Augmentation and normalization of training cells, for the step."""
-    form = model.input
-
-    def prepare(images: Array, key: Array) -> Array:
-        place, light = jax.random.split(key)
-        angle, sign = augment.draw(place, images.shape[0], degrees=config.augment.rotate, mirror=config.augment.mirror)
-        image = augment.warp(images, angle, sign, form.size)
-        if config.augment.light:
-            image = augment.relight(image, light, config.augment.light)
-        return augment.normalize(image, form.mean, form.deviation)
-
-    return prepare
-
-
-def validation(config: ConfigDict, model: Model, cells: Cells, parts: Split) -> loop.Validate | None:
+def validation(config: ConfigDict, fed: Feed, cells: Cells, parts: Split) -> loop.Validate | None:
     """Mean loss and accuracy on the validation fold, if there is one."""
     if not len(parts.validation):
         return None
-    logits_of, images = infer.make_logits(model), jnp.asarray(cells.images)
     labels = cells.labels[parts.validation]
 
     def validate(variables: Variables) -> tuple[float, float]:
-        logits = infer.run(logits_of, variables, images, parts.validation, config.batch_size)
+        logits = infer.run(fed.logits, variables, fed.images, parts.validation, config.batch_size)
         losses = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), jnp.asarray(labels))
         return float(losses.mean()), float(np.mean(logits.argmax(1) == labels))
 

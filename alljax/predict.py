@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from scipy.special import softmax
 
 from alljax import cache, config, trained
-from alljax.data import image
+from alljax.data import denoise, image
 from alljax.errors import UserError, told_to_the_user
 from alljax.training import infer
 
@@ -83,7 +83,8 @@ def _fit(pixels: UInt8[np.ndarray, 'height width 3'], run: trained.Trained) -> U
     if run.facts.get('photograph'):
         form = run.model.input
         return image.photograph(pixels, form.size, form.resize, form.interpolation)
-    return image.to_square(pixels, run.facts['data_size'])
+    square = image.to_square(pixels, run.facts['data_size'])
+    return denoise.filtered(square[None], run.facts.get('denoise', 'none'))[0]
 
 
 def _files(path: Path) -> list[Path]:

@@ -26,13 +26,24 @@ def score(cells: Cells, logits: Float32[np.ndarray, 'cells classes']) -> Results
     """The `test` part of results.json for cells and their logits."""
     predicted = logits.argmax(1)
     correct = predicted == cells.labels
-    scores = metrics.scores(metrics.confusion(cells.labels, predicted, len(cells.classes)), cells.classes)
+    matrices = intervals.by_group(cells.labels, predicted, cells.groups, len(cells.classes))
+    scores = metrics.scores(matrices.sum(0), cells.classes)
     accuracy = scores.pop('accuracy')
     interval = {
         'wilson': intervals.wilson(int(correct.sum()), len(cells)),
-        'bootstrap_groups': intervals.bootstrap(correct, cells.groups),
+        'bootstrap_groups': intervals.over_groups(matrices, metrics.WHOLE['accuracy']),
     }
-    return {'n': len(cells), 'accuracy': accuracy, 'accuracy_ci95': interval, **scores}
+    ranked = metrics.ranked(cells.labels, softmax(logits.astype(np.float64), axis=1), cells.classes)
+    for name, row in ranked.pop('per_class').items():
+        scores['per_class'][name] |= row
+    return {
+        'n': len(cells),
+        'accuracy': accuracy,
+        'accuracy_ci95': interval,
+        'macro_precision_ci95': intervals.over_groups(matrices, metrics.WHOLE['macro_precision']),
+        **scores,
+        **ranked,
+    }
 
 
 def about_data(cells: Cells) -> Results:

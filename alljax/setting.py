@@ -38,7 +38,8 @@ def settle(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any
         source, start = find_start(config.model, demo)
     if not source:
         config.model.init = 'random'
-    for situation, active in (('random', not source), ('demo', demo)):
+    paper = config.split.protocol == 'paper'
+    for situation, active in (('random', not source), ('paper', paper), ('demo', demo)):
         for key, value in fields.flat(when.get(situation, {})).items() if active else ():
             if key not in given:
                 fields.set_field(config, key, value)

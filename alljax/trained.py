@@ -28,7 +28,6 @@ def describe(name: str, options: dict[str, Any], classes: tuple[str, ...], form:
         'network': {'name': name, 'options': options},
         'classes': list(classes),
         'input': form._asdict(),
-        'color': 'RGB',
     }
 
 

@@ -26,6 +26,16 @@ def earlier(workdir: Path | None) -> Fields:
     return json.loads(path.read_text()) if path and path.is_file() else {}
 
 
+def differences(workdir: Path, fields: Fields) -> list[str]:
+    """In what the run in the folder differs from one with these config fields; nothing if there is no run."""
+    old, new = earlier(workdir), json.loads(json.dumps(fields))
+    return [
+        f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
+        for key in sorted({*old, *new})
+        if old and old.get(key) != new.get(key)
+    ]
+
+
 @contextmanager
 def opened(workdir: Path, fields: Fields) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use."""
@@ -55,7 +65,6 @@ def write_json(path: Path, value: Any) -> None:
 
 def _claim(workdir: Path, fields: Fields) -> None:
     path = workdir / 'config.json'
-    fields = json.loads(json.dumps(fields))
     if not path.is_file():
         others = sorted(p.name for p in workdir.iterdir() if p.name != '.lock')
         if others:
@@ -64,16 +73,9 @@ def _claim(workdir: Path, fields: Fields) -> None:
             )
         write_json(path, fields)
         return
-    old = json.loads(path.read_text())
-    differences = [
-        f'{key}: {old.get(key)!r} there, {fields.get(key)!r} now'
-        for key in sorted({*old, *fields})
-        if old.get(key) != fields.get(key)
-    ]
-    if differences:
-        raise UserError(
-            f'--workdir={workdir}: holds a run of another config ({"; ".join(differences)}); choose another'
-        )
+    different = differences(workdir, fields)
+    if different:
+        raise UserError(f'--workdir={workdir}: holds a run of another config ({"; ".join(different)}); choose another')
 
 
 @contextmanager

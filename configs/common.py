@@ -22,16 +22,27 @@ def get_config() -> ConfigDict:
     config.data.task = 'subtype'  # 'detection' (blast, normal), 'subtype' (L1, L2, L3, normal), 'classes' (of folders)
     config.data.size = 257  # pixels a side at which cells are kept; ALL-IDB2's own crop size
     config.data.cells = 260  # synthetic only: how many to draw, at least 40; ALL-IDB2 has 260
+    config.data.denoise = 'none'  # filter before all else: 'median', 'mean', 'unsharp', 'gaussian', 'conservative',
+    #                               'lowpass' [the paper's future work]
+    config.data.color = 'RGB'  # what the network sees: 'RGB', 'HSV', 'YCbCr', 'HCbCr' [paper, Table 1: A, B, C, D]
     config.data.equalize = 'undersample'  # classes of the training side: 'undersample' to the smallest [paper],
     #                                       'oversample' to the largest, 'weights' in the loss, 'none'
 
     config.split = ConfigDict()
-    config.split.protocol = 'grouped'  # 'grouped' never separates cells of one group; 'random' by file leaks
-    config.split.test = 0.4  # fraction of the cells that is scored once, at the end [paper]
+    config.split.protocol = 'grouped'  # 'grouped' never separates cells of one group; 'random' by file leaks; 'paper'
+    #                                    splits by file after the copies are made, and leaks more
+    config.split.test = 0.4  # fraction of the cells that is scored once, at the end [paper]; unused with folds
+    config.split.folds = 1  # of a cross-validation, in which every cell is tested once; 1 is the hold-out [paper]
+    config.split.fold = -1  # the fold to test, from 0; -1 for all of them, each in a run folder of its own
+    config.split.repeats = 1  # times that the whole is done, with cells shuffled anew
+    config.split.repeat = -1  # the repetition to do, from 0; -1 for all of them
     config.split.validation = 0.0  # fraction of the training side, whole groups, that chooses the best epoch;
     #                                0 means that the last epoch counts [paper]
 
     config.augment = ConfigDict()
+    config.augment.copies = 'fresh'  # 'fresh': each step turns its cells anew; 'published': turned copies enlarge the
+    #                                  training side once, to the paper's counts (310 cells to 266 L1, 153 L2, 81 L3,
+    #                                  260 normal, in proportion) [paper]; frozen layers then see each picture once
     config.augment.rotate = 180.0  # degrees; each training cell is turned by up to this, either way [paper]
     config.augment.light = 0.0  # standard deviation of each channel's log gain: other lamps, other stains; 0 [paper]
     config.augment.mirror = True  # flips half of the training cells, left to right [paper]
@@ -66,8 +77,8 @@ def get_config() -> ConfigDict:
     config.checkpoint = ConfigDict()
     config.checkpoint.seconds = 120.0  # between two saves of the whole state, besides the one at the end
 
-    # What replaces the above in two situations, unless you set the field yourself. A random start has no old layers to
-    # protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.
+    # What replaces the above in three situations, unless you set the field yourself. A random start has no old layers
+    # to protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.
     config.when = ConfigDict()
     config.when.random = {
         'epochs': 30,
@@ -82,5 +93,6 @@ def get_config() -> ConfigDict:
             'clip': 1.0,
         },
     }
+    config.when.paper = {'augment': {'copies': 'published'}}  # split.protocol 'paper'
     config.when.demo = {'epochs': 8, 'data': {'cells': 720, 'equalize': 'oversample'}}
     return config

@@ -5,7 +5,7 @@ import numpy as np
 from alljax.data.cells import Cells, Origin
 
 
-def make_cells(labels, groups=None, size=64, seed=0):
+def make_cells(labels, groups=None, size=64, seed=0, repeats=None):
     """Noise cells with the given labels and groups."""
     labels = np.asarray(labels, np.int32)
     groups = np.arange(len(labels), dtype=np.int32) if groups is None else np.asarray(groups, np.int32)
@@ -16,6 +16,7 @@ def make_cells(labels, groups=None, size=64, seed=0):
         images=images,
         labels=labels,
         groups=groups,
+        repeats=np.full(len(labels), -1, np.int32) if repeats is None else np.asarray(repeats, np.int32),
         names=tuple(f'{n:03}.png' for n in range(len(labels))),
         classes=tuple(f'class{n}' for n in range(labels.max() + 1)),
         group_names=tuple(f'group{n}' for n in range(groups.max() + 1)),

@@ -10,9 +10,11 @@ import pytest
 from helpers import make_cells
 
 from alljax import config as fields
-from alljax import experiment, models, setting
+from alljax import experiment, feed, models, setting
 from alljax.data import datasets
+from alljax.data.protocol import divide
 from alljax.data.split import split
+from alljax.sweep.plan import folds
 from alljax.training import optimizer, parameters
 from configs import common
 
@@ -33,12 +35,26 @@ def training(config):
 
 
 def prepared(config):
-    model = models.create('alexnet', 3, width=0.05, size=32, platform='gpu')
-    return experiment.preparation(config, model)(jnp.asarray(CELLS.images[:2]), jax.random.key(0))
+    model = models.create('alexnet', 3, width=0.05, size=32, platform='gpu', color=config.data.color)
+    return feed.preparation(config, model)(jnp.asarray(CELLS.images[:2]), jax.random.key(0))
+
+
+def divided(config):
+    cells, parts = divide(CELLS, config, config.seed)
+    return len(cells), parts.train
+
+
+def pixels(config):
+    config.data.name = 'synthetic'
+    return datasets.load(config.data, config.seed).images
+
+
+def runs(config):
+    return [sorted(run.items()) for run in folds(config)]
 
 
 def network(config):
-    model = models.create(config.model.name, 3, platform='gpu', **experiment.network_options(config))
+    model = models.create(config.model.name, 3, platform='gpu', **feed.network_options(config))
     return model.name, model.input, jax.tree.map(jnp.shape, jax.eval_shape(model.init, jax.random.key(0)))
 
 
@@ -92,10 +108,17 @@ CHANGES = {
     'data.task': ('detection', drawn, {'data.cells': 40}),
     'data.size': (64, drawn, {'data.cells': 40}),
     'data.cells': (44, drawn, {'data.size': 64}),
+    'data.denoise': ('median', pixels, {'data.size': 64}),
+    'data.color': ('HSV', prepared, {}),
     'data.equalize': ('none', training, {}),
     'split.protocol': ('random', training, {}),
     'split.test': (0.3, training, {}),
     'split.validation': (0.3, training, {}),
+    'split.folds': (3, training, {}),
+    'split.fold': (1, training, {'split.folds': 3}),
+    'split.repeats': (3, runs, {}),
+    'split.repeat': (1, training, {'split.repeats': 2}),
+    'augment.copies': ('published', divided, {}),
     'augment.rotate': (20.0, prepared, {}),
     'augment.light': (0.5, prepared, {}),
     'augment.mirror': (False, prepared, {}),

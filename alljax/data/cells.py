@@ -24,6 +24,7 @@ class Cells:
     images: UInt8[np.ndarray, 'cells height width 3']
     labels: Int32[np.ndarray, ' cells']
     groups: Int32[np.ndarray, ' cells']
+    repeats: Int32[np.ndarray, ' cells']  # the same number for all pictures of one cell, -1 for a cell seen once
     names: tuple[str, ...]  # file names, relative to the root
     classes: tuple[str, ...]  # class name of each label
     group_names: tuple[str, ...]
@@ -39,6 +40,7 @@ class Cells:
             images=self.images[index],
             labels=self.labels[index],
             groups=self.groups[index],
+            repeats=self.repeats[index],
             names=tuple(self.names[i] for i in index),
         )
 

@@ -1,16 +1,17 @@
 """Which cells train, which choose, which test; cells of one group are never separated."""
 
 import warnings
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, Integer
 from ml_collections import ConfigDict
-from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from alljax.data.cells import Cells
-from alljax.errors import UserError
+from alljax.errors import UserError, some
 
 Index = Integer[np.ndarray, ' _']  # of any length
 DRAWS = 10  # shuffles of the groups, of which the one closest to the asked fraction in every class is taken
@@ -31,13 +32,47 @@ class Split(NamedTuple):
 
 
 def split(cells: Cells, config: ConfigDict, seed: int) -> Split:
-    """The stratified hold-out of a config's `split` fields; the validation fold is cut from the training side."""
-    cut = {'grouped': by_group, 'random': by_file}[config.protocol]
-    rest, test = cut(cells, np.arange(len(cells)), config.test, seed)
+    """The stratified hold-out, or one of the folds, of a config's `split` fields.
+
+    The validation fold is cut from the training side. UserError if a repeat that an audit found is separated, but for
+    the protocol 'paper', which is there to show what that does.
+    """
+    grouped = config.protocol == 'grouped'
+    draw = seed + SEEDS * max(config.repeat, 0)
+    if config.folds > 1:
+        folds = by_group_folds if grouped else by_file_folds
+        rest, test = folds(cells, config.folds, draw)[max(config.fold, 0)]
+    else:
+        rest, test = (by_group if grouped else by_file)(cells, np.arange(len(cells)), config.test, draw)
     train, validation = rest, rest[:0]
     if config.validation:
-        train, validation = cut(cells, rest, config.validation, seed)
-    return Split(train, validation, test, config.protocol)
+        train, validation = (by_group if grouped else by_file)(cells, rest, config.validation, draw)
+    parts = Split(train, validation, test, config.protocol)
+    if config.protocol != 'paper':
+        keep_repeats_together(cells, parts)
+    return parts
+
+
+SEEDS = 1_000_003  # between two repetitions: further apart than any two seeds that a user is likely to compare
+
+
+def keep_repeats_together(cells: Cells, parts: Split) -> None:
+    """UserError that names the pictures of one cell which stand on two sides of a split."""
+    side = np.full(len(cells), -1)
+    for number, index in enumerate((parts.train, parts.validation, parts.test)):
+        side[index] = number
+    torn = [
+        members
+        for repeat in np.unique(cells.repeats[cells.repeats >= 0])
+        if len(set(side[members := np.flatnonzero(cells.repeats == repeat)])) > 1
+    ]
+    if torn:
+        pairs = [' = '.join(cells.names[i] for i in members) for members in torn]
+        raise UserError(
+            f'config.split.protocol={parts.protocol} puts pictures of one cell on both sides ({some(pairs, 4)}), as '
+            'groups.csv says; use --config.split.protocol=grouped with one group for each repeat, or delete the copies '
+            "('paper' separates them too, and is marked leaky)"
+        )
 
 
 def by_file(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[Index, Index]:
@@ -57,7 +92,7 @@ def by_group(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[In
     The second part is a of the b folds of scikit-learn's StratifiedGroupKFold, a/b being the fraction. UserError if no
     draw leaves every class on both sides.
     """
-    labels, groups = cells.labels[among], cells.groups[among]
+    groups = cells.groups[among]
     if len(set(groups)) == len(among):
         return by_file(cells, among, fraction, seed)  # nothing to keep together
     part = Fraction(fraction).limit_denominator(min(20, len(set(groups))))
@@ -66,20 +101,43 @@ def by_group(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[In
             f'{len(set(groups))} groups are too few to put {fraction:g} of the cells apart; name more groups (slides, '
             'patients), or choose a larger fraction'
         )
-    best, least = None, np.inf
-    for draw in range(DRAWS):
-        folds = StratifiedGroupKFold(part.denominator, shuffle=True, random_state=seed * DRAWS + draw)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged below
-            sides = [second for _, second in folds.split(labels, labels, groups)]
-        chosen = np.zeros(len(among), bool)
-        chosen[np.concatenate(sides[: part.numerator])] = True
-        error = _distance(labels, chosen, fraction, len(cells.classes))
-        if error < least:
-            best, least = chosen, error
-    if best is None:
-        raise UserError(_too_few_groups(cells, among))
-    return among[~best], among[best]
+    chosen = _closest(
+        cells,
+        among,
+        fraction,
+        ([np.concatenate(sides[: part.numerator])] for sides in _shuffles(cells, among, part.denominator, seed)),
+        everywhere=True,
+    )
+    second = np.isin(np.arange(len(among)), chosen[0])
+    return among[~second], among[second]
+
+
+def by_file_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Index]]:
+    """The two sides of each fold, stratified, whatever the groups: this leaks."""
+    smallest = min(cells.counts().items(), key=lambda item: item[1])
+    if smallest[1] < folds:
+        raise UserError(
+            f'config.split.folds is {folds}, but {smallest[0]} has {smallest[1]} cells; lower it or add cells'
+        )
+    kfold = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    return [(first, second) for first, second in kfold.split(cells.labels, cells.labels)]
+
+
+def by_group_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Index]]:
+    """The two sides of each fold; no group is in two folds, and every cell is in one.
+
+    UserError if no draw leaves every class on the training side of every fold. A class may be missing from a test side,
+    for the folds are scored together.
+    """
+    everything = np.arange(len(cells))
+    groups = len(set(cells.groups))
+    if groups == len(cells):
+        return by_file_folds(cells, folds, seed)
+    if groups < folds:
+        raise UserError(f'config.split.folds is {folds}, but there are {groups} groups; lower it, or name more groups')
+    draws = _shuffles(cells, everything, folds, seed)
+    best = _closest(cells, everything, 1 / folds, draws, everywhere=False)
+    return [(np.setdiff1d(everything, test), np.sort(test)) for test in best]
 
 
 def equalize(labels: Int32[np.ndarray, ' cells'], index: Index, how: str, seed: int) -> Index:
@@ -104,10 +162,41 @@ def class_weights(labels: Int32[np.ndarray, ' cells'], index: Index, how: str, c
     return (len(index) / (classes * counts)).astype(np.float32)
 
 
-def _distance(labels: Int32[np.ndarray, ' cells'], chosen: np.ndarray, fraction: float, classes: int) -> float:
-    """How far the worst class is from the fraction; infinite if a class is missing from a side."""
+def _shuffles(cells: Cells, among: Index, folds: int, seed: int) -> Iterator[list[Index]]:
+    """DRAWS partitions of `among` (places in it) into folds that share no group."""
+    labels, groups = cells.labels[among], cells.groups[among]
+    for draw in range(DRAWS):
+        kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed * DRAWS + draw) % 2**32)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged by _closest
+            yield [second for _, second in kfold.split(labels, labels, groups)]
+
+
+def _closest(
+    cells: Cells, among: Index, fraction: float, draws: Iterator[list[Index]], *, everywhere: bool
+) -> list[Index]:
+    """The draw whose worst class in its worst part is closest to the fraction.
+
+    UserError if each has a part that leaves no cell of some class outside or, with `everywhere`, takes none of it.
+    """
+    labels = cells.labels[among]
+    best, least = None, np.inf
+    for parts in draws:
+        chosen = (np.isin(np.arange(len(among)), part) for part in parts)
+        error = max(_distance(labels, part, fraction, len(cells.classes), everywhere) for part in chosen)
+        if error < least:
+            best, least = parts, error
+    if best is None:
+        raise UserError(_too_few_groups(cells, among))
+    return best
+
+
+def _distance(
+    labels: Int32[np.ndarray, ' cells'], chosen: np.ndarray, fraction: float, classes: int, everywhere: bool
+) -> float:
+    """How far the worst class is from the fraction; infinite if a class is missing where it must not."""
     shares = [chosen[labels == label].mean() for label in range(classes)]
-    return max(abs(share - fraction) if 0 < share < 1 else np.inf for share in shares)
+    return max(abs(share - fraction) if share < 1 and (share or not everywhere) else np.inf for share in shares)
 
 
 def _too_few_groups(cells: Cells, among: Index) -> str:
@@ -117,5 +206,6 @@ def _too_few_groups(cells: Cells, among: Index) -> str:
     few = ', '.join(f'{name} in {count}' for name, count in sorted(counts.items(), key=lambda item: item[1])[:4])
     return (
         f'the groups cannot be split so that every class is on both sides (groups with a class: {few}); add groups '
-        'for the rarest class, lower config.split.validation, or use --config.split.protocol=random, which leaks'
+        'for the rarest class, lower config.split.validation or config.split.folds, or use '
+        '--config.split.protocol=random, which leaks'
     )

@@ -1,8 +1,14 @@
 """How far an accuracy can be trusted: one interval for independent cells, one for cells that come in groups."""
 
+from collections.abc import Callable
+
 import numpy as np
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from scipy import stats
+
+from alljax.evaluation import metrics
+
+Measure = Callable[[np.ndarray], np.ndarray]  # confusion matrices [draws, classes, classes] to [draws]
 
 
 def wilson(successes: int | np.integer, n: int | np.integer, level: float = 0.95) -> list[float]:
@@ -25,32 +31,79 @@ def bootstrap(
     samples: int = 2000,
     level: float = 0.95,
 ) -> list[float] | None:
-    """Return the percentile interval [low, high] of the accuracy when whole groups are drawn with replacement.
+    """Return the interval of the accuracy by `over_groups`."""
+    matrices = by_group(np.ones(len(correct), int), correct.astype(int), groups, 2)
+    return over_groups(matrices, lambda m: m[..., 1, 1] / m.sum((-2, -1)), seed=seed, samples=samples, level=level)
 
-    None where there are fewer than two groups: nothing varies between them, so no interval can be had. With few groups
-    the interval is too narrow, and where every cell is right (or wrong) it shrinks to a point; Wilson's does not.
-    Source: the cluster bootstrap of Davison & Hinkley 1997, section 3.8.
+
+def by_group(
+    labels: Int[np.ndarray, ' cells'],
+    predictions: Int[np.ndarray, ' cells'],
+    groups: Int[np.ndarray, ' cells'],
+    classes: int,
+) -> Int[np.ndarray, 'groups {classes} {classes}']:
+    """Return a confusion matrix (rows = true classes) of each group that has cells, in the order of the groups.
+
+    Raises ValueError for a label or prediction outside 0 … classes - 1.
     """
+    metrics.check(labels, predictions, classes)
     _, member = np.unique(groups, return_inverse=True)
-    sizes = np.bincount(member)
-    if len(sizes) < 2:
+    matrices = np.zeros((member.max(initial=-1) + 1, classes, classes), np.int64)
+    np.add.at(matrices, (member, labels, predictions), 1)
+    return matrices
+
+
+def over_groups(
+    matrices: Int[np.ndarray, 'groups classes classes'],
+    measure: Measure,
+    *,
+    seed: int = 0,
+    samples: int = 2000,
+    level: float = 0.95,
+) -> list[float] | None:
+    """Return the percentile interval [low, high] of a measure when whole groups are drawn with replacement.
+
+    None where there are fewer than two groups: nothing varies between them, so no interval can be had; and where the
+    measure is undefined in most draws. With few groups the interval is too narrow, and where every cell is right (or
+    wrong) it shrinks to a point; Wilson's does not. Source: the cluster bootstrap of Davison & Hinkley 1997, section
+    3.8.
+    """
+    drawn = _drawn(matrices, seed, samples)
+    return None if drawn is None else _percentiles(measure(drawn), level)
+
+
+def difference(
+    first: Int[np.ndarray, 'groups classes classes'],
+    second: Int[np.ndarray, 'others classes classes'],
+    measure: Measure,
+    *,
+    seed: int = 0,
+    samples: int = 2000,
+    level: float = 0.95,
+) -> list[float] | None:
+    """Return the interval of measure(first) - measure(second), the groups of each drawn apart from the other's.
+
+    Where both hold the same cells this is too wide, for what is hard for one is hard for the other.
+    """
+    one, other = _drawn(first, seed, samples), _drawn(second, seed + 1, samples)
+    if one is None or other is None:
         return None
-    hits = np.bincount(member, weights=correct)
-    interval = stats.bootstrap(
-        (hits, sizes),
-        _accuracy,
-        n_resamples=samples,
-        batch=100,  # thousands of single-cell groups would else need hundreds of megabytes
-        vectorized=True,
-        paired=True,
-        confidence_level=level,
-        method='percentile',
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return [float(interval.low), float(interval.high)]
+    return _percentiles(measure(one) - measure(other), level)
 
 
-def _accuracy(
-    hits: Shaped[np.ndarray, '*draws groups'], sizes: Shaped[np.ndarray, '*draws groups'], axis: int = -1
-) -> Shaped[np.ndarray, '*draws'] | np.floating:
-    return hits.sum(axis) / sizes.sum(axis)
+def _drawn(
+    matrices: Int[np.ndarray, 'groups classes classes'], seed: int, samples: int
+) -> Int[np.ndarray, '{samples} classes classes'] | None:
+    """The sum over as many groups as there are, drawn with replacement, for each sample."""
+    count = len(matrices)
+    if count < 2:
+        return None
+    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=samples)
+    return np.einsum('sg,gij->sij', times, matrices)
+
+
+def _percentiles(values: Float[np.ndarray, ' samples'], level: float) -> list[float] | None:
+    defined = values[~np.isnan(values)]
+    if len(defined) < len(values) / 2:
+        return None
+    return [float(bound) for bound in np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])]

@@ -1,11 +1,15 @@
-"""What a classifier got right and wrong, class by class."""
+"""What a classifier got right and wrong, class by class: from counts, and from probabilities."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
-from sklearn.metrics import confusion_matrix
+from jaxtyping import Float, Int, Shaped
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
+
+Counts = Shaped[np.ndarray, '*draws classes classes']  # rows = true classes; any number of matrices at a time
+Values = np.ndarray  # of one matrix, without dimensions
+BINS = 15  # of the calibration error (Guo et al. 2017)
 
 
 def confusion(
@@ -15,50 +19,178 @@ def confusion(
 
     Raises ValueError for a label or prediction outside 0 … classes - 1: dropping it would flatter the model.
     """
+    check(labels, predictions, classes)
+    if not len(labels):
+        return np.zeros((classes, classes), dtype=np.int64)
+    return confusion_matrix(labels, predictions, labels=np.arange(classes))
+
+
+def check(labels: Int[np.ndarray, ' cells'], predictions: Int[np.ndarray, ' cells'], classes: int) -> None:
+    """Raise ValueError for a label or prediction outside 0 … classes - 1."""
     seen = np.union1d(labels, predictions)
     if seen.size and not 0 <= seen.min() <= seen.max() < classes:
         raise ValueError(f'labels and predictions have to lie in 0 … {classes - 1}, found {seen.min()} … {seen.max()}')
-    if not seen.size:
-        return np.zeros((classes, classes), dtype=np.int64)
-    return confusion_matrix(labels, predictions, labels=np.arange(classes))
 
 
 def scores(matrix: Int[np.ndarray, 'classes classes'], names: Sequence[str]) -> dict[str, Any]:
     """Return every measure of a confusion matrix (rows = true classes) as JSON-safe fractions of 1.
 
-    A measure whose denominator is zero is None under 'per_class': precision of a class never predicted, recall of a
-    class without cells, specificity where no cell is of another class. The macro means run over the classes that have
-    cells; there a precision without predictions counts as 0, as in scikit-learn's `zero_division=0`, so a model cannot
-    gain by never naming a class. A mean over nothing is None. The "accuracy" of Shafique & Tehsin 2018 is
-    'macro_precision'. Raises ValueError unless there is one distinct name for each class.
+    A measure whose denominator is zero is None: precision of a class never predicted, recall of a class without cells,
+    specificity where no cell is of another class. The macro means run over the classes that have cells; there a
+    precision without predictions counts as 0, as in scikit-learn's `zero_division=0`, so a model cannot gain by never
+    naming a class. The "accuracy" of Shafique & Tehsin 2018 is 'macro_precision'. Raises ValueError unless there is one
+    distinct name for each class.
     """
     if len(set(names)) != len(matrix) or len(names) != len(matrix):
         raise ValueError(f'{len(matrix)} classes need as many distinct names, found {list(names)}')
-    per_class = {name: _one_against_rest(matrix, i) for i, name in enumerate(names)}
-    present = [row for row in per_class.values() if row['n']]
-    return {
-        'accuracy': _ratio(matrix.trace(), matrix.sum()),
-        'macro_precision': _mean([row['precision'] or 0.0 for row in present]),
-        'macro_recall': _mean([row['recall'] for row in present]),
-        'macro_specificity': _mean([row['specificity'] for row in present]),
-        'per_class': per_class,
-        'confusion': {'labels': list(names), 'matrix': matrix.tolist(), 'rows': 'true'},
+    columns = {measure: of(matrix) for measure, of in PER_CLASS.items()}
+    per_class = {
+        name: {'n': int(matrix[i].sum()), **{measure: _plain(column[i]) for measure, column in columns.items()}}
+        for i, name in enumerate(names)
     }
+    whole = {measure: _plain(of(matrix)) for measure, of in WHOLE.items()}
+    matrix_said = {'labels': list(names), 'matrix': matrix.tolist(), 'rows': 'true'}
+    return {**whole, 'per_class': per_class, 'confusion': matrix_said}
 
 
-def _one_against_rest(matrix: np.ndarray, i: int) -> dict[str, Any]:
-    total, cells, predicted, hits = matrix.sum(), matrix[i].sum(), matrix[:, i].sum(), matrix[i, i]
-    return {
-        'n': int(cells),
-        'precision': _ratio(hits, predicted),
-        'recall': _ratio(hits, cells),
-        'specificity': _ratio(total - cells - predicted + hits, total - cells),
-        'f1': _ratio(2 * hits, cells + predicted),
+def simple(matrices: Counts, path: str, names: Sequence[str]) -> Values:
+    """One measure of many confusion matrices, NaN where it is undefined.
+
+    `path` is a measure of the whole, such as 'macro_precision', or 'per_class.L1.recall'. Raises ValueError for a path
+    that there is not.
+    """
+    if path in WHOLE:
+        return WHOLE[path](matrices)
+    name, kind = _parts(path)
+    if name is None or name not in names or kind not in PER_CLASS:
+        raise _no_such(path, WHOLE, names, PER_CLASS)
+    return PER_CLASS[kind](matrices)[..., list(names).index(name)]
+
+
+def measure(scores: Mapping[str, Any], path: str) -> float | None:
+    """One measure out of what `scores` or `ranked` returned, or of both together as in results.json; None if undefined.
+
+    `path` is as in `simple`. Raises ValueError for a path that there is not.
+    """
+    name, kind = _parts(path)
+    rows = scores['per_class']
+    row = scores if name is None else rows.get(name, {})
+    if kind not in _measured(row):
+        raise _no_such(path, _measured(scores), rows, _measured(next(iter(rows.values()), {})))
+    return row[kind]
+
+
+def ranked(
+    labels: Int[np.ndarray, ' cells'], probabilities: Float[np.ndarray, 'cells classes'], names: Sequence[str]
+) -> dict[str, Any]:
+    """Return what depends on the probabilities, as JSON-safe fractions of 1.
+
+    AUROC and average precision of each class against the rest, None for a class without cells or without others, with
+    their means over the classes that have one; and the expected calibration error of the predicted class over 15 equal
+    bins (Guo et al. 2017, arXiv:1706.04599).
+    """
+    per_class = {}
+    for i, name in enumerate(names):
+        its = labels == i
+        both = bool(its.any() and not its.all())
+        per_class[name] = {
+            'auroc': float(roc_auc_score(its, probabilities[:, i])) if both else None,
+            'average_precision': float(average_precision_score(its, probabilities[:, i])) if both else None,
+        }
+    means = {
+        f'macro_{kind}': _mean([row[kind] for row in per_class.values()]) for kind in ('auroc', 'average_precision')
     }
+    return {**means, 'calibration_error': calibration_error(labels, probabilities), 'per_class': per_class}
 
 
-def _ratio(part: np.integer, whole: np.integer) -> float | None:
-    return float(part / whole) if whole else None
+def calibration_error(
+    labels: Int[np.ndarray, ' cells'], probabilities: Float[np.ndarray, 'cells classes'], bins: int = BINS
+) -> float | None:
+    """Mean distance of confidence and accuracy over equal bins of confidence, weighted by their cells."""
+    if not len(labels):
+        return None
+    sure, right = probabilities.max(1), probabilities.argmax(1) == labels
+    member = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(member, right - sure, bins)  # cells of the bin times (accuracy - confidence)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def _hits(m: Counts) -> Values:
+    return np.diagonal(m, axis1=-2, axis2=-1)
+
+
+def _over(part: Values | np.generic, whole: Values | np.generic) -> Values:
+    parts, wholes = np.broadcast_arrays(np.asarray(part, float), np.asarray(whole, float))
+    return np.divide(parts, wholes, out=np.full(wholes.shape, np.nan), where=wholes != 0)
+
+
+def _total(m: Counts) -> Values:
+    return np.asarray(m.sum((-2, -1)))
+
+
+def _negatives(m: Counts) -> Values:
+    """Of each class: cells of other classes that were not taken for it."""
+    return _total(m)[..., None] - m.sum(-1) - m.sum(-2) + _hits(m)
+
+
+def _over_present(values: Values, m: Counts) -> Values:
+    """Mean over the classes that have cells and a value."""
+    counted = (m.sum(-1) > 0) & ~np.isnan(values)
+    return _over(np.where(counted, values, 0).sum(-1), counted.sum(-1))
+
+
+def _kappa(m: Counts) -> Values:
+    chance = (m.sum(-1) * m.sum(-2)).sum(-1) / np.maximum(_total(m), 1) ** 2
+    return _over(WHOLE['accuracy'](m) - chance, 1 - chance)
+
+
+def _mcc(m: Counts) -> Values:
+    true, predicted, total = m.sum(-1).astype(float), m.sum(-2).astype(float), _total(m).astype(float)
+    spread = [total**2 - (side**2).sum(-1) for side in (true, predicted)]
+    return _over(_hits(m).sum(-1) * total - (true * predicted).sum(-1), np.sqrt(spread[0] * spread[1]))
+
+
+# Measures of each class against the rest: matrices [*draws, classes, classes] to [*draws, classes].
+PER_CLASS: Mapping[str, Callable[[Counts], Values]] = {
+    'precision': lambda m: _over(_hits(m), m.sum(-2)),
+    'recall': lambda m: _over(_hits(m), m.sum(-1)),
+    'specificity': lambda m: _over(_negatives(m), _total(m)[..., None] - m.sum(-1)),
+    'f1': lambda m: _over(2 * _hits(m), m.sum(-1) + m.sum(-2)),
+    'accuracy': lambda m: _over(_hits(m) + _negatives(m), _total(m)[..., None]),
+}
+# Measures of the whole: matrices [*draws, classes, classes] to [*draws].
+WHOLE: Mapping[str, Callable[[Counts], Values]] = {
+    'accuracy': lambda m: _over(_hits(m).sum(-1), _total(m)),
+    'macro_precision': lambda m: _over_present(np.nan_to_num(PER_CLASS['precision'](m)), m),
+    'macro_recall': lambda m: _over_present(PER_CLASS['recall'](m), m),
+    'macro_specificity': lambda m: _over_present(PER_CLASS['specificity'](m), m),
+    'macro_f1': lambda m: _over_present(PER_CLASS['f1'](m), m),
+    'balanced_accuracy': lambda m: _over_present(PER_CLASS['recall'](m), m),  # another name of macro recall
+    'kappa': _kappa,  # Cohen 1960
+    'mcc': _mcc,  # Matthews' correlation for many classes (Gorodkin 2004)
+}
+
+
+def _parts(path: str) -> tuple[str | None, str]:
+    """'per_class.L.1.recall' as ('L.1', 'recall'), for a class name may hold dots; anything else as (None, path)."""
+    start, _, rest = path.partition('.')
+    name, dot, kind = rest.rpartition('.')
+    return (name, kind) if start == 'per_class' and dot else (None, path)
+
+
+def _measured(row: Mapping[str, Any]) -> list[str]:
+    return [kind for kind, value in row.items() if value is None or isinstance(value, float)]
+
+
+def _no_such(path: str, whole: Iterable[str], names: Iterable[str], kinds: Iterable[str]) -> ValueError:
+    return ValueError(
+        f'there is no measure {path!r}; they are {", ".join(whole)}, and per_class.X.Y with X of {", ".join(names)} '
+        f'and Y of {", ".join(kinds)}'
+    )
+
+
+def _plain(value: Values | np.generic) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -1,5 +1,6 @@
 """The two figures of a run, drawn without pyplot: nothing global is touched and no display is needed."""
 
+import io
 import os
 import textwrap
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from scipy.ndimage import uniform_filter1d
 
 # Okabe & Ito's palette, told apart by every common kind of color vision
 BLUE, VERMILION, GRAY = '#0072B2', '#D55E00', '#595959'
+GREEN, PURPLE, ORANGE, SKY = '#009E73', '#CC79A7', '#E69F00', '#56B4E9'
 DPI = 200
 
 
@@ -37,7 +39,7 @@ def curves(
     handles, texts = loss.get_legend_handles_labels()
     if handles:
         figure.legend(handles, texts, loc='outside lower center', ncols=4, frameon=False, fontsize=11)
-    _save(figure, path, title)
+    save(figure, path, title)
 
 
 def confusion(
@@ -58,7 +60,7 @@ def confusion(
         axes.text(column, row - 0.04, f'{count:,}', va='bottom', fontsize=15 if cell > 1 else 12, **style)
         axes.text(column, row + 0.06, percent, va='top', fontsize=11 if cell > 1 else 9, **style)
     _name_axes(axes, names, cells[:, 0], cell)
-    _save(figure, path, title)
+    save(figure, path, title)
 
 
 def _panel(
@@ -122,7 +124,8 @@ def _name_axes(axes: Axes, names: Sequence[str], cells: np.ndarray, cell: float)
     axes.tick_params(which='minor', length=0)
 
 
-def _save(figure: Figure, path: str | os.PathLike, title: str) -> None:
+def save(figure: Figure, path: str | os.PathLike | io.BytesIO, title: str) -> None:
+    """Write a figure as PNG, with its title, if any, above: wrapped to the width and never read as a formula."""
     if title:
         lines = '\n'.join(textwrap.wrap(title, int(9 * figure.get_figwidth())))
         figure.suptitle(lines, fontsize=13, fontweight='bold', parse_math=False)

@@ -24,6 +24,19 @@ ELSEWHERE = {
     'split': ('leaky', 'train_counts', 'validation_counts', 'test_counts'),
 }
 
+# key of results.json, name, what it means
+SHARES = (
+    ('balanced_accuracy', 'Balanced accuracy', 'mean sensitivity of the classes, so rare ones count as much'),
+    ('macro_f1', 'Macro F1', 'mean of the classes'),
+    ('macro_auroc', 'AUROC', 'chance that a cell of a class is ranked above one of another; mean of the classes'),
+    ('macro_average_precision', 'Average precision', 'area under precision over recall; mean of the classes'),
+    ('calibration_error', 'Expected calibration error', 'distance of confidence and accuracy, 15 bins; 0 is best'),
+)
+COEFFICIENTS = (
+    ('kappa', 'Cohen’s κ', 'agreement beyond chance, 1 at best'),
+    ('mcc', 'Matthews’ correlation', 'of true and predicted class, 1 at best'),
+)
+
 
 def write(
     path: str | os.PathLike,
@@ -40,30 +53,33 @@ def write(
     in percent. Everything from outside is escaped. Raises KeyError where a part of `results` the page needs is missing.
     """
     page = (
-        _environment()
-        .from_string(_resource('report.html.jinja'))
+        environment()
+        .from_string(resource('report.html.jinja'))
         .render(
             results=results,
             test=results['test'],
             correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),
             recall_ci=_recall_intervals(results['test']['confusion']),
             undefined=any(None in row.values() for row in results['test']['per_class'].values()),
+            measures=_measures(results['test']),
             counts=_counts(results),
             tables=_tables(results, facts or {}),
-            figures=[(title, _data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
-            mistakes=[(mistake, _data_uri(_png(mistake.image))) for mistake in mistakes],
-            css=Markup(_resource('report.css')),
+            figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
+            mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
+            css=Markup(resource('report.css')),
         )
     )
     # a file name that is not UTF-8 reaches us with surrogates, which no page can hold
     Path(path).write_text(page, encoding='utf-8', errors='backslashreplace')
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
+def environment() -> jinja2.Environment:
+    """Return what every page is rendered in: all from outside escaped, a missing value an error, `readable` as filters.
+
+    Markup of our own has to come as `markupsafe.Markup`.
+    """
+    made = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    made.filters |= {
         'percent': readable.percent,
         'interval': readable.interval,
         'sure': readable.sure,
@@ -71,16 +87,23 @@ def _environment() -> jinja2.Environment:
         'value': readable.value,
         'moment': readable.moment,
     }
-    return environment
+    return made
 
 
-def _resource(name: str) -> str:
+def resource(name: str) -> str:
+    """Return the text of a template or style sheet of this room."""
     return resources.files('alljax.evaluation').joinpath(name).read_text(encoding='utf-8')
 
 
 def _recall_intervals(confusion: Mapping[str, Any]) -> dict[str, list[float] | None]:
     rows = zip(confusion['labels'], confusion['matrix'], strict=True)
     return {name: wilson(row[i], sum(row)) if sum(row) else None for i, (name, row) in enumerate(rows)}
+
+
+def _measures(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Name, number and meaning of what is said of a test beside accuracy, precision and recall."""
+    rows = [(name, readable.percent(test[key], test['n']), remark) for key, name, remark in SHARES]
+    return rows + [(name, readable.value(test[key]), remark) for key, name, remark in COEFFICIENTS]
 
 
 def _counts(results: Mapping[str, Any]) -> dict[str, Mapping[str, int]]:
@@ -105,5 +128,6 @@ def _png(image: UInt8[np.ndarray, 'height width 3']) -> bytes:
     return file.getvalue()
 
 
-def _data_uri(png: bytes) -> str:
+def data_uri(png: bytes) -> str:
+    """Return a PNG file's bytes as an address that holds the picture itself."""
     return 'data:image/png;base64,' + base64.b64encode(png).decode('ascii')

@@ -30,7 +30,7 @@ from alljax.models.from_nnx import from_nnx
 from alljax.models.head import Features, Head
 from alljax.models.network import Input, Network
 
-__all__ = ['MODELS', 'Input', 'Model', 'Network', 'Variables', 'create', 'from_nnx', 'options']
+__all__ = ['MODELS', 'Input', 'Model', 'Network', 'Variables', 'create', 'cut', 'from_nnx', 'options']
 
 Variables = dict[str, Any]  # {'params': tree, 'batch_stats': tree, …}
 
@@ -66,14 +66,23 @@ class Model(NamedTuple):
 
 
 def create(
-    name: str, classes: int, *, head: int = 1024, size: int = 0, platform: str | None = None, **options: Any
+    name: str,
+    classes: int,
+    *,
+    head: int = 1024,
+    size: int = 0,
+    color: str = 'RGB',
+    platform: str | None = None,
+    last: nn.Module | None = None,
+    **options: Any,
 ) -> Model:
     """A network of MODELS for `classes`.
 
     `head` is the width of the paper's new hidden layer; 0 asks for the network's own last layers. With 0 classes,
-    `apply` gives the features before them. `size` is the side of the input in pixels, by default the network's own.
-    `platform` is the device's ('cpu', 'gpu'), by default JAX's. Of the `options` (`width`, `dropout`, `act`), None
-    stands for the network's own. UserError for a name or an option that there is not.
+    `apply` gives the features before them; `last` takes their place. `size` is the side of the input in pixels, by
+    default the network's own. `color` is noted in the model's input, for those who prepare images. `platform` is the
+    device's ('cpu', 'gpu'), by default JAX's. Of the `options` (`width`, `dropout`, `act`), None stands for the
+    network's own. UserError for a name or an option that there is not.
     """
     network = _network(name)
     known = inspect.signature(network.module).parameters
@@ -81,17 +90,35 @@ def create(
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise UserError(f'{name} has no {" and no ".join(unknown)}; leave the option out')
+    last = last or _last(network, classes, head, options)
     if (platform or jax.default_backend()) == 'cpu' and 'convolution' in known:
         options['convolution'] = for_processors
-    form = network.input
+    form = network.input._replace(color=color)
     if size:
         form = form._replace(size=size, resize=round(form.resize * size / form.size))
-    module = network.module(head=_last(network, classes, head, options), **options)
+    module = network.module(head=last, **options)
 
     def init(key: Key[Array, '']) -> Variables:
         return jax.jit(lambda key: module.init(key, jnp.zeros((1, form.size, form.size, 3), jnp.float32)))(key)
 
     return Model(name, init, module.apply, form)
+
+
+def cut(name: str, classes: int, *, head: int = 1024, **options: Any) -> tuple[Model, Model] | None:
+    """The network of `create` in two: from images to features, and from features to logits.
+
+    Both take the variables of the whole. None for a network that is no linen module: where to cut it is unknown.
+    """
+    # the paper's head averages a map of features as its first act: a smaller thing to keep
+    body = create(name, classes, last=Features(average=bool(head), parent=None), **options)
+    if not isinstance(getattr(body.apply, '__self__', None), nn.Module):
+        return None
+    last = _last(_network(name), classes, head, {'act': options['act']} if options.get('act') else {})
+
+    def apply(variables: Variables, features: Array) -> Any:
+        return last.apply({'params': variables['params']['head']}, features)
+
+    return body, body._replace(apply=apply)
 
 
 def options(name: str) -> frozenset[str]:

@@ -40,9 +40,11 @@ class Linear(nn.Module):
 class Features(nn.Module):
     """No layer at all: what the network says of an image before its last layer."""
 
+    average: bool = True
+
     @nn.compact
     def __call__(
         self, x: Float[Array, 'batch features'] | Float[Array, 'batch height width features']
-    ) -> Float[Array, 'batch features']:
-        """Averages a map of features over its positions."""
-        return x.mean((1, 2)) if x.ndim == 4 else x
+    ) -> Float[Array, 'batch ...']:
+        """Averages a map of features over its positions, if asked to."""
+        return x.mean((1, 2)) if x.ndim == 4 and self.average else x

@@ -16,6 +16,7 @@ class Input(NamedTuple):
     deviation: tuple[float, float, float] = (0.229, 0.224, 0.225)
     resize: int = 256  # of a photograph: pixels of the shorter side before the center crop of `size`
     interpolation: str = 'bilinear'  # or 'bicubic', of that resize
+    color: str = 'RGB'  # the color model in which the network sees pictures: one of alljax.data.color.MODELS
 
 
 class Network(NamedTuple):

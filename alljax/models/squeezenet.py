@@ -59,7 +59,7 @@ class SqueezeNet(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
-    ) -> Float[Array, 'batch classes']:
+    ) -> Float[Array, 'batch ...']:
         """Maps normalized RGB to logits; `train` switches dropout on, which then needs rngs={'dropout': key}."""
         channels, kernel = self.stem
         first = conv(

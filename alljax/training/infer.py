@@ -5,12 +5,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float32, Integer, UInt8
+from jaxtyping import Array, Float, Float32, Integer, Shaped
 
-from alljax.data import augment
-from alljax.models import Model, Variables
+from alljax.data import augment, color
+from alljax.models import Input, Model, Variables
 
-Logits = Callable[[Variables, UInt8[Array, 'batch height width 3']], Array]
+Logits = Callable[[Variables, Shaped[Array, 'batch ...']], Array]
 
 
 def make_logits(model: Model) -> Logits:
@@ -18,20 +18,27 @@ def make_logits(model: Model) -> Logits:
 
     @jax.jit
     def logits(variables: Variables, images: Array) -> Array:
-        form = model.input
-        return model.apply(variables, augment.normalize(augment.resize(images, form.size), form.mean, form.deviation))
+        return model.apply(variables, to_input(augment.resize(images, model.input.size), model.input))
 
     return logits
+
+
+def to_input(image: Float[Array, 'batch height width 3'], form: Input) -> Float[Array, 'batch height width 3']:
+    """RGB of 0 to 255 as the network expects it: in its color model, less the mean, over the deviation."""
+    return augment.normalize(color.convert(image, form.color), form.mean, form.deviation)
 
 
 def run(
     logits: Logits,
     variables: Variables,
-    images: UInt8[Array, 'cells height width 3'] | UInt8[np.ndarray, 'cells height width 3'],
+    images: Shaped[Array, 'cells ...'] | Shaped[np.ndarray, 'cells ...'],
     index: Integer[np.ndarray, ' chosen'],
     batch_size: int,
-) -> Float32[np.ndarray, 'chosen classes']:
-    """The logits of the cells at `index`; the last batch is filled up, and what filled it is dropped."""
+) -> Float32[np.ndarray, 'chosen ...']:
+    """The logits of the cells at `index`; the last batch is filled up, and what filled it is dropped.
+
+    For the `logits` of a head alone `images` are features.
+    """
     results = []
     for start in range(0, len(index), batch_size):
         batch = index[start : start + batch_size]

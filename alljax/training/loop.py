@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Integer, UInt8
+from jaxtyping import Array, Int, Integer, Shaped
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -69,7 +69,7 @@ def order(plan: Plan, epoch: int) -> Int[np.ndarray, 'batches batch_size']:
 def fit(
     step: Step,
     course: Course,
-    images: UInt8[Array, 'all height width 3'],
+    images: Shaped[Array, 'all ...'],
     labels: Int[Array, ' all'],
     plan: Plan,
     validate: Validate | None,

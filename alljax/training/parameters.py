@@ -1,7 +1,7 @@
 """Parameters by name: which rate each learns at, and which stay as they are."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from alljax.errors import UserError, some
 
@@ -31,6 +31,11 @@ def factors(names: Sequence[str], patterns: Sequence[tuple[str, float]], freeze:
     if problems:
         raise UserError(*problems)
     return result
+
+
+def head_only(trained: Collection[str]) -> bool:
+    """Whether of all parameters only those of the last layers are trained."""
+    return all(name.startswith('head/') for name in trained)
 
 
 def _compile(pattern: str, field: str) -> re.Pattern[str]:

@@ -7,17 +7,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, UInt8
+from jaxtyping import Array, Float, Int, Shaped
 
 from alljax.models import Model, Variables
 from alljax.models.inside import still
 from alljax.models.trees import flatten, unflatten
+from alljax.training.parameters import head_only
 
 
 class Batch(NamedTuple):
     """Cells on the device; `chosen` is padded with -1 to the batch size, so that one program serves every batch."""
 
-    images: UInt8[Array, 'all height width 3']
+    images: Shaped[Array, 'all ...']  # pictures, or features where only the head is trained
     labels: Int[Array, ' all']
     chosen: Int[Array, ' batch']
 
@@ -38,7 +39,7 @@ class Metrics(NamedTuple):
     cells: Int[Array, '']
 
 
-Prepare = Callable[[UInt8[Array, 'batch height width 3'], Array], Float[Array, 'batch size size 3']]
+Prepare = Callable[[Shaped[Array, 'batch ...'], Array], Float[Array, 'batch ...']]
 Step = Callable[[State, Batch], tuple[State, Metrics]]
 
 
@@ -60,19 +61,23 @@ def make_step(
     `prepare(images, key)` augments and normalizes; only the `trained` parameters are differentiated, so that frozen
     layers cost a forward pass and nothing else; `weights` multiply each class's loss. A batch normalization of which
     nothing is trained keeps its running statistics, and uses them. What fills a last, smaller batch are its own cells
-    again, so that batch statistics are of real cells; they count neither in the loss nor in the metrics.
+    again, so that batch statistics are of real cells; they count neither in the loss nor in the metrics. Where only the
+    head is trained, the frozen layers before it have no dropout: their features are a function of the picture.
     """
-    moving = {_layer(name) for name in trained}
+    moving, frozen = {_layer(name) for name in trained}, head_only(trained)
 
     def loss(
         trained: dict[str, Array], variables: Variables, image: Array, label: Array, present: Array, key: Array
     ) -> tuple[Array, tuple[Variables, Array]]:
         params = unflatten(flatten(variables['params']) | trained)
         rest = {name: tree for name, tree in variables.items() if name != 'params'}
-        with still({_layer(name) for name in flatten(params)} - moving):
-            logits, rest = model.apply(
-                {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
-            )
+        if frozen:
+            logits = model.apply({'params': params, **rest}, image)
+        else:
+            with still({_layer(name) for name in flatten(params)} - moving):
+                logits, rest = model.apply(
+                    {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
+                )
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weights[label]
         return jnp.sum(losses * present) / present.sum(), (rest, logits)
 

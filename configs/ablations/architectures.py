@@ -1,30 +1,34 @@
-"""The paper's task with any other network of the zoo, by one recipe for all of them.
+"""Networks of today beside AlexNet: the same cells, splits, augmentation, new layers and recipe for each.
 
-    python launch.py --config=configs/ablations/architectures.py --config.model.name=resnet50
+    python launch.py --config=configs/ablations/architectures.py --config.data.root=/path/to/ALL_IDB2
 
-`python -m alljax.weights --list` shows the networks. The data are chosen as in configs/subtype.py; for a folder of
-class folders add --config.data.name=folder --config.data.task=classes --config.data.root=DIR.
-
-The paper's SGD is tuned for AlexNet and hardly moves networks with other scales of gradients (EfficientNet, ViT), so
-all networks learn by AdamW with a cosine here; every cell counts, in the proportion that makes the classes equal. These
-are our choices; the split, the augmentation, the batch and the new layers are the paper's.
+--config.networks="('alexnet', 'resnet50')" chooses others of `python -m alljax.weights --list`. The recipe is that of
+configs/modern.py, not the paper's, whose SGD is tuned for AlexNet.
 """
 
 from ml_collections import ConfigDict
 
-from configs import subtype
+from alljax.sweep import Sweep, across
+from configs import modern
 
 
 def get_config() -> ConfigDict:
-    """Four classes, ResNet-50 unless told otherwise."""
-    config = subtype.get_config()
-    config.model.name = 'resnet50'
-    config.data.equalize = 'weights'
-    config.epochs = 20
-    config.optimizer.name = 'adamw'
-    config.optimizer.rate = 1e-4
-    config.optimizer.factors = (('head/.*', 10.0), ('.*', 1.0))
-    config.optimizer.schedule = 'cosine'
-    config.optimizer.warmup = 1.0
-    config.optimizer.clip = 1.0
+    """Four classes, copies made once as in the paper."""
+    config = modern.get_config()
+    config.augment.copies = 'published'
+    config.networks = (  # names of the zoo; the first is the one that the others are compared with
+        'alexnet',
+        'vgg16',
+        'resnet50',
+        'densenet121',
+        'mobilenet_v3_large',
+        'efficientnet_b0',
+        'convnext_tiny',
+        'vit_b_16',
+    )
     return config
+
+
+def sweep(config: ConfigDict) -> Sweep:
+    """A row a network."""
+    return Sweep('Networks by one recipe', across('model.name', config.networks))

@@ -24,7 +24,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'parity')]
 
 import torch_alexnet
 
-from alljax import cache, experiment, models
+from alljax import cache, feed, models
 from alljax.models.trees import flatten
 from alljax.training import optimizer, parameters
 from alljax.training.step import Batch, init, make_step
@@ -40,7 +40,7 @@ def ours(augmented: bool) -> Callable[[], None]:
     variables = model.init(jax.random.key(0))
     factors = parameters.factors(list(flatten(variables['params'])), config.optimizer.factors, '')
     update = optimizer.make(config.optimizer, factors, 1000, 10)
-    prepare = experiment.preparation(config, model) if augmented else lambda images, key: images / jnp.float32(255)
+    prepare = feed.preparation(config, model) if augmented else lambda images, key: images / jnp.float32(255)
     step = make_step(model, update, prepare, factors, jnp.ones(CLASSES), 0)
     side = 257 if augmented else SIZE
     images = jax.random.randint(jax.random.key(1), (BATCH, side, side, 3), 0, 256, jnp.uint8)

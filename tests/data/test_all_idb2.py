@@ -36,7 +36,9 @@ def root(pristine, tmp_path):
 
 
 def load(root, task='subtype'):
-    return datasets.load(ConfigDict({'name': 'all_idb2', 'root': str(root), 'task': task, 'size': 64, 'cells': 40}), 0)
+    return datasets.load(
+        ConfigDict({'name': 'all_idb2', 'root': str(root), 'task': task, 'size': 64, 'cells': 40, 'denoise': 'none'}), 0
+    )
 
 
 def problems(root, task='subtype'):

@@ -9,7 +9,10 @@ from alljax.errors import UserError
 
 def load(root):
     return datasets.load(
-        ConfigDict({'name': 'folder', 'root': str(root), 'task': 'classes', 'size': 64, 'cells': 40}), 0
+        ConfigDict(
+            {'name': 'folder', 'root': str(root), 'task': 'classes', 'size': 64, 'cells': 40, 'denoise': 'none'}
+        ),
+        0,
     )
 
 

@@ -9,8 +9,10 @@ from alljax.data.split import class_weights, equalize, split
 from alljax.errors import UserError
 
 
-def config(protocol='grouped', test=0.4, validation=0.0):
-    return ConfigDict({'protocol': protocol, 'test': test, 'validation': validation})
+def config(protocol='grouped', test=0.4, validation=0.0, folds=1, fold=-1, repeat=-1):
+    return ConfigDict(
+        {'protocol': protocol, 'test': test, 'validation': validation, 'folds': folds, 'fold': fold, 'repeat': repeat}
+    )
 
 
 @settings(max_examples=25, deadline=None)
@@ -77,3 +79,52 @@ def test_class_weights_give_every_class_the_same_say():
     assert weights[0] * 10 == pytest.approx(weights[1] * 5)
     assert weights[labels].mean() == pytest.approx(1)
     assert class_weights(labels, np.arange(15), 'none', 2).tolist() == [1, 1]
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    groups=st.integers(6, 20),
+    classes=st.integers(2, 4),
+    folds=st.integers(2, 5),
+    protocol=st.sampled_from(['grouped', 'random']),
+)
+def test_every_cell_is_tested_exactly_once_in_each_repetition(seed, groups, classes, folds, protocol):
+    cells = make_cells(np.tile(np.arange(classes), groups * 4), np.repeat(np.arange(groups), classes * 4), size=8)
+    tested = []
+    for repeat in range(2):
+        parts = [split(cells, config(protocol, folds=folds, fold=fold, repeat=repeat), seed) for fold in range(folds)]
+        assert sorted(np.concatenate([part.test for part in parts])) == list(range(len(cells)))
+        for part in parts:
+            assert sorted([*part.train, *part.test]) == list(range(len(cells)))
+            assert set(cells.labels[part.train]) == set(range(classes))
+            if protocol == 'grouped':
+                assert not set(cells.groups[part.train]) & set(cells.groups[part.test])
+        tested.append([set(part.test) for part in parts])
+    assert tested[0] != tested[1]
+
+
+def test_a_class_may_be_missing_from_a_test_fold_but_not_from_training():
+    labels, groups = [0] * 12 + [1] * 4, [*range(12), 12, 12, 13, 13]
+    parts = [split(make_cells(labels, groups, size=8), config(folds=4, fold=fold), 0) for fold in range(4)]
+    assert sorted(np.concatenate([part.test for part in parts])) == list(range(16))
+    with pytest.raises(UserError, match='groups with a class: class1 in 1'):
+        split(make_cells([0] * 12 + [1] * 4, [*range(12), 12, 12, 12, 12], size=8), config(folds=4), 0)
+
+
+def test_folds_that_cannot_be_are_told():
+    with pytest.raises(UserError, match='folds is 5, but class1 has 3 cells'):
+        split(make_cells([0] * 9 + [1] * 3, size=8), config('random', folds=5), 0)
+    with pytest.raises(UserError, match='folds is 5, but there are 4 groups'):
+        split(make_cells([0, 1] * 10, np.repeat(np.arange(4), 5), size=8), config(folds=5), 0)
+
+
+@pytest.mark.parametrize('folds', [1, 3])
+def test_an_audited_pair_is_never_separated_but_by_the_paper(folds):
+    cells = make_cells([0, 1] * 20, size=8, repeats=[n // 4 * 2 + n % 2 for n in range(40)])
+    with pytest.raises(UserError, match=r'puts pictures of one cell on both sides \(0\d\d.png = 0\d\d.png'):
+        split(cells, config('random', folds=folds), 0)
+    assert split(cells, config('paper', folds=folds), 0).leaky
+    grouped = make_cells([0, 1] * 20, cells.repeats, size=8, repeats=cells.repeats)
+    parts = split(grouped, config(folds=folds), 0)
+    assert not set(grouped.repeats[parts.train]) & set(grouped.repeats[parts.test])

@@ -1,11 +1,12 @@
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alljax.evaluation import intervals
+from alljax.evaluation import intervals, metrics
 
 
 def closed_wilson(successes, n, z=1.959963984540054):
@@ -78,3 +79,51 @@ def test_bootstrap_lies_between_the_worst_and_the_best_group(cells):
     if found is not None:
         each = [correct[groups == group].mean() for group in np.unique(groups)]
         assert min(each) - 1e-9 <= found[0] <= found[1] <= max(each) + 1e-9
+
+
+def test_by_group_counts_every_cell_once():
+    labels, predictions = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
+    matrices = intervals.by_group(labels, predictions, np.array([7, 3, 3, 7, 7]), 2)
+    assert matrices.tolist() == [[[0, 1], [0, 1]], [[1, 0], [1, 1]]]  # groups 3 and 7
+    with pytest.raises(ValueError, match=r'0 … 1, found -1'):  # which would count as the last class
+        intervals.by_group(labels - 1, predictions, labels, 2)
+
+
+def test_by_group_adds_up_to_the_confusion_matrix_of_all():
+    rng = np.random.default_rng(0)
+    labels, predictions, groups = rng.integers(0, 3, 90), rng.integers(0, 3, 90), rng.integers(0, 9, 90)
+    matrices = intervals.by_group(labels, predictions, groups, 3)
+    np.testing.assert_array_equal(matrices.sum(0), metrics.confusion(labels, predictions, 3))
+    for group, matrix in zip(np.unique(groups), matrices, strict=True):
+        its = groups == group
+        np.testing.assert_array_equal(matrix, metrics.confusion(labels[its], predictions[its], 3))
+
+
+def test_any_measure_has_the_interval_of_a_plain_loop():
+    rng = np.random.default_rng(0)
+    matrices = rng.integers(0, 9, (12, 3, 3))
+    of = metrics.WHOLE['macro_precision']
+    values = [of(matrices[rng.integers(0, 12, 12)].sum(0)) for _ in range(4000)]
+    expected = np.quantile(values, [0.025, 0.975])
+    np.testing.assert_allclose(intervals.over_groups(matrices, of, samples=4000), expected, atol=0.01)
+
+
+def test_an_interval_of_what_is_undefined_is_none():
+    matrices = np.zeros((5, 2, 2), int)
+    matrices[:, 0, 0] = 3  # nothing is ever called the second class
+    second = partial(metrics.simple, path='per_class.b.precision', names=['a', 'b'])
+    assert intervals.over_groups(matrices, second) is None
+    assert intervals.over_groups(matrices[:1], metrics.WHOLE['accuracy']) is None
+
+
+def test_a_clear_difference_excludes_zero_and_none_includes_it():
+    rng = np.random.default_rng(1)
+    good = np.stack([np.diag(rng.integers(5, 9, 3)) for _ in range(10)])
+    bad = good + rng.integers(3, 6, (10, 3, 3))
+    of = metrics.WHOLE['accuracy']
+    low, high = intervals.difference(good, bad, of)
+    assert 0 < low < high
+    assert low < of(good.sum(0)) - of(bad.sum(0)) < high
+    low, high = intervals.difference(bad, bad, of)
+    assert low < 0 < high
+    assert intervals.difference(good[:1], bad, of) is None

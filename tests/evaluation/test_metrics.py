@@ -1,4 +1,5 @@
 import json
+import math
 import subprocess
 import sys
 
@@ -6,7 +7,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    balanced_accuracy_score,
+    cohen_kappa_score,
+    matthews_corrcoef,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from alljax.evaluation import metrics
 
@@ -75,7 +84,13 @@ def test_subtype_matrix_of_the_paper():
 def test_hand_computed_values():
     found = metrics.scores(np.array([[3, 1], [2, 4]]), ['blast', 'normal'])
     blast = found['per_class']['blast']
-    assert blast == pytest.approx({'n': 4, 'precision': 3 / 5, 'recall': 3 / 4, 'specificity': 4 / 6, 'f1': 6 / 9})
+    expected = {'n': 4, 'precision': 3 / 5, 'recall': 3 / 4, 'specificity': 4 / 6, 'f1': 6 / 9, 'accuracy': 7 / 10}
+    assert blast == pytest.approx(expected)
+    assert found['macro_f1'] == pytest.approx((6 / 9 + 8 / 11) / 2)
+    assert found['balanced_accuracy'] == pytest.approx((3 / 4 + 4 / 6) / 2)
+    chance = (4 * 5 + 6 * 5) / 100
+    assert found['kappa'] == pytest.approx((0.7 - chance) / (1 - chance))
+    assert found['mcc'] == pytest.approx((3 * 4 - 1 * 2) / math.sqrt(4 * 6 * 5 * 5))
     assert found['accuracy'] == pytest.approx(0.7)
     assert found['macro_precision'] == pytest.approx((3 / 5 + 4 / 5) / 2)
 
@@ -150,3 +165,89 @@ def test_scores_are_plain_json(rows):
 def test_metrics_do_not_import_matplotlib():
     check = "import sys, alljax.evaluation.metrics; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, '-c', check], check=True)
+
+
+@given(square)
+def test_measures_of_the_whole_agree_with_sklearn(rows):
+    matrix = np.array(rows)
+    if (matrix.sum(1) == 0).any():
+        return  # scikit-learn warns and counts absent classes otherwise
+    labels, predictions = cells_of(matrix)
+    found = metrics.scores(matrix, names_of(matrix))
+    assert found['balanced_accuracy'] == pytest.approx(balanced_accuracy_score(labels, predictions))
+    f1 = precision_recall_fscore_support(labels, predictions, zero_division=0)[2]
+    assert found['macro_f1'] == pytest.approx(f1.mean())
+    assert found['kappa'] == pytest.approx(cohen_kappa_score(labels, predictions))
+    if found['mcc'] is None:
+        assert len(set(predictions)) == 1
+    else:
+        assert found['mcc'] == pytest.approx(matthews_corrcoef(labels, predictions))
+    for i, name in enumerate(names_of(matrix)):
+        one = accuracy_score(labels == i, predictions == i)
+        assert found['per_class'][name]['accuracy'] == pytest.approx(one)
+
+
+@given(st.lists(square.filter(lambda rows: len(rows) == 3), min_size=1, max_size=3))
+def test_many_matrices_at_once_are_as_each_alone(several):
+    matrices, names = np.array(several), ['L1', 'L.2', 'normal']
+    paths = [*metrics.WHOLE, *(f'per_class.{name}.{kind}' for name in names for kind in metrics.PER_CLASS)]
+    each = [metrics.scores(matrix, names) for matrix in matrices]
+    for path in paths:
+        for value, found in zip(metrics.simple(matrices, path, names), each, strict=True):
+            name, _, kind = path.removeprefix('per_class.').rpartition('.')
+            alone = found['per_class'][name][kind] if name else found[path]
+            assert (alone is None and np.isnan(value)) or value == pytest.approx(alone)
+
+
+@pytest.mark.parametrize('path', ['accurac', 'per_class.L1', 'per_class.L9.recall', 'per_class.L1.n', 'macro.recall'])
+def test_a_measure_that_there_is_not_is_told(path):
+    with pytest.raises(ValueError, match='there is no measure'):
+        metrics.simple(SUBTYPE, path, SUBTYPES)
+    with pytest.raises(ValueError, match=r'there is no measure .*macro_recall.*L1, L2, L3, normal .*specificity'):
+        metrics.measure(metrics.scores(SUBTYPE, SUBTYPES), path)
+
+
+def test_a_measure_is_found_by_its_path():
+    names = ['L1', 'L.2', 'recall', 'per_class.L1']
+    found = metrics.scores(SUBTYPE, names)
+    for path in [*metrics.WHOLE, *(f'per_class.{name}.{kind}' for name in names for kind in metrics.PER_CLASS)]:
+        assert metrics.measure(found, path) == float(metrics.simple(SUBTYPE, path, names))
+    never = metrics.scores(np.array([[4, 0], [6, 0]]), ['blast', 'normal'])
+    assert metrics.measure(never, 'per_class.normal.precision') is None
+    assert math.isnan(metrics.simple(np.array([[4, 0], [6, 0]]), 'per_class.normal.precision', ['blast', 'normal']))
+
+
+def test_ranked_measures_are_found_by_their_path():
+    probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]])
+    found = metrics.ranked(np.array([0, 1, 0]), probabilities, ['a', 'b'])
+    assert metrics.measure(found, 'per_class.b.auroc') == metrics.measure(found, 'macro_auroc') == 1
+    with pytest.raises(ValueError, match=r'macro_auroc.*calibration_error.*auroc, average_precision'):
+        metrics.measure(found, 'accuracy')
+
+
+def test_ranked_measures_agree_with_sklearn():
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.integers(0, 3, 200), rng.dirichlet(np.ones(3), 200)
+    found = metrics.ranked(labels, probabilities, ['a', 'b', 'c'])
+    assert found['macro_auroc'] == pytest.approx(roc_auc_score(labels, probabilities, multi_class='ovr'))
+    means = [average_precision_score(labels == i, probabilities[:, i]) for i in range(3)]
+    assert found['macro_average_precision'] == pytest.approx(np.mean(means))
+    assert found['per_class']['b']['average_precision'] == pytest.approx(means[1])
+
+
+def test_ranked_measures_by_hand():
+    probabilities = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.7, 0.3, 0.0], [0.2, 0.8, 0.0]])
+    found = metrics.ranked(np.array([0, 1, 0, 1]), probabilities, ['a', 'b', 'never'])
+    assert found['per_class']['a']['auroc'] == 1.0  # 0.9 and 0.7 above 0.6 and 0.2
+    assert found['per_class']['never'] == {'auroc': None, 'average_precision': None}
+    assert found['macro_auroc'] == 1.0
+    # right at 0.9, 0.7 and 0.8, wrong at 0.6, each in a bin of its own
+    assert found['calibration_error'] == pytest.approx((0.1 + 0.3 + 0.2 + 0.6) / 4)
+
+
+def test_calibration_error_pools_the_cells_of_a_bin():
+    probabilities = np.tile([0.75, 0.25], (4, 1))
+    assert metrics.calibration_error(np.array([0, 0, 0, 1]), probabilities) == pytest.approx(0)
+    assert metrics.calibration_error(np.array([0, 0, 0, 0]), probabilities) == pytest.approx(0.25)
+    certain = np.tile([1.0, 0.0], (2, 1))
+    assert metrics.calibration_error(np.array([0, 0]), certain) == 0

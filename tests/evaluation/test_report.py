@@ -1,13 +1,19 @@
 import base64
 import io
+import json
+from functools import partial
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy.special import softmax
+from sklearn.metrics import roc_auc_score
 
+from alljax.data.cells import Cells, Origin
 from alljax.evaluation import intervals, metrics, readable, report
 from alljax.evaluation.mistakes import Mistake
+from alljax.results import score
 
 MATRIX = np.array([[21, 2, 0, 0], [1, 22, 2, 0], [0, 1, 23, 0], [2, 0, 1, 85]])
 NAMES = ['L1', 'L2', 'L3', 'normal']
@@ -43,7 +49,7 @@ def make_results(matrix=MATRIX, *, synthetic=False, leaky=False):
         },
         'test': {
             'n': n,
-            **metrics.scores(matrix, NAMES),
+            **merged(metrics.scores(matrix, NAMES), ranked_of(matrix)),
             'accuracy_ci95': {'wilson': wilson, 'bootstrap_groups': [0.8712345678, 0.97]},
         },
         'train': {'epochs': 24, 'steps': 200, 'seconds': 180.1, 'images_per_second': 33.2123456, 'chosen': 'epoch 20'},
@@ -51,6 +57,18 @@ def make_results(matrix=MATRIX, *, synthetic=False, leaky=False):
         'seed': 1234,
         'environment': {'python': '3.11.7', 'jax': '0.10.2', 'devices': '1 × cpu'},
     }
+
+
+def ranked_of(matrix):
+    """Measures of a model that is nine tenths sure of what it predicts."""
+    labels, predictions = np.indices(matrix.shape).reshape(2, -1).repeat(matrix.ravel(), 1)
+    sure = np.where(np.arange(len(matrix)) == predictions[:, None], 0.9, 0.1 / (len(matrix) - 1))
+    return metrics.ranked(labels, sure, NAMES)
+
+
+def merged(scores, ranked):
+    per_class = {name: {**row, **ranked['per_class'][name]} for name, row in scores['per_class'].items()}
+    return {**scores, **ranked, 'per_class': per_class}
 
 
 class Page(HTMLParser):
@@ -173,6 +191,49 @@ def test_undefined_measures_are_a_dash_with_its_meaning(render):
     assert 'normal 0 — — — 100.0% —' in text
     assert '“—” is undefined' in text
     assert '“—” is undefined' not in render(make_results()).text
+
+
+def test_more_measures_stand_under_the_classes(render):
+    results = make_results()
+    text, test = render(results).text, results['test']
+    for name, key in (('Balanced accuracy', 'balanced_accuracy'), ('AUROC', 'macro_auroc'), ('Macro F1', 'macro_f1')):
+        assert f'{name} {100 * test[key]:.1f}%' in text
+    assert f'Expected calibration error {100 * test["calibration_error"]:.1f}%' in text
+    assert f'Cohen’s κ {test["kappa"]:.4g}' in text
+    row = test['per_class']['L2']
+    assert f'{100 * row["f1"]:.1f}% {100 * row["auroc"]:.1f}% {100 * row["average_precision"]:.1f}%' in text
+
+
+def test_what_a_run_scores_is_what_the_page_needs(render):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 60).astype(np.int32)
+    logits = (rng.normal(size=(60, 4)) + 2 * np.eye(4)[labels]).astype(np.float32)
+    groups = (np.arange(60) // 5).astype(np.int32)
+    cells = make_cells(labels, groups)
+    scored = score(cells, logits)
+    assert json.loads(json.dumps(scored, allow_nan=False)) == scored
+    right = logits.argmax(1) == labels
+    assert scored['accuracy'] == pytest.approx(right.mean())
+    assert scored['accuracy_ci95']['bootstrap_groups'] == intervals.bootstrap(right, groups)
+    matrices = intervals.by_group(labels, logits.argmax(1), groups, 4)
+    precision = partial(metrics.simple, path='macro_precision', names=NAMES)
+    assert scored['macro_precision_ci95'] == intervals.over_groups(matrices, precision)
+    assert scored['per_class']['L1']['auroc'] == roc_auc_score(labels == 0, softmax(logits, axis=1)[:, 0])
+    assert f'AUROC {100 * scored["macro_auroc"]:.1f}%' in render({**make_results(), 'test': scored}).text
+
+
+def make_cells(labels, groups):
+    count = len(labels)
+    return Cells(
+        images=np.zeros((count, 2, 2, 3), np.uint8),
+        labels=labels,
+        groups=groups,
+        repeats=np.arange(count, dtype=np.int32),
+        names=tuple(map(str, range(count))),
+        classes=tuple(NAMES),
+        group_names=tuple(f'group {group}' for group in range(groups.max() + 1)),
+        origin=Origin(name='made up', fingerprint='', synthetic=True, root=''),
+    )
 
 
 def test_a_perfect_result_warns_of_its_collapsed_interval(render):

@@ -1,11 +1,13 @@
 """The data sets by name, and which of them a run is about."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from alljax import cache
+from alljax.data import denoise
 from alljax.data.cells import Cells
 from alljax.data.datasets import all_idb2, synthetic
 from alljax.data.datasets.all_idb2 import AllIdb2
@@ -46,4 +48,5 @@ def load(data: ConfigDict, seed: int) -> Cells:
     if not root:
         raise UserError(f'config.data.root is empty and $ALLJAX_DATA is not set; name the folder of {name}')
     builder = DATASETS[name](root=Path(root), task=data.task, data_dir=cache.folder('cells'))
-    return cells(builder, data.size)
+    found = cells(builder, data.size)
+    return replace(found, images=denoise.filtered(found.images, data.denoise))

@@ -24,7 +24,7 @@ REPEATS = ((25, 28, 31), (134, 245), (135, 244), (138, 146), (171, 211), (222, 2
 class AllIdb2(CellsBuilder):
     """Builds ALL-IDB2 from the folder that the user names: its root, ALL_IDB2/ or img/."""
 
-    VERSION = '1.0.0'
+    VERSION = '1.1.0'
 
     @staticmethod
     def list_cells(root: Path, task: str) -> Listing:
@@ -74,7 +74,7 @@ def _images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[str, i
     numbers: dict[str, int] = {}
     first: dict[int, str] = {}
     for path in disk.visible(img):
-        if path.name in TABLES or (img == listing.root and path.name == 'extra'):
+        if path.name in TABLES or path.name.startswith('groups.') or (img == listing.root and path.name == 'extra'):
             continue
         match = NAME.fullmatch(path.name)
         if not match:
@@ -156,9 +156,7 @@ def _subtypes(listing: Listing, path: Path | None, task: str) -> None:
 def _groups(listing: Listing, path: Path | None, numbers: dict[str, int]) -> None:
     """Groups from groups.csv, else the reported repeats; a cell of which nothing is known stands alone."""
     if path is not None:
-        rows = disk.table(path, ('group',), listing.problems)
-        listing.records, unknown = with_groups(listing.records, rows)
-        listing.problems += [f'{path.name}: {file} is not among the images; delete the line' for file in unknown]
+        disk.with_groups(listing, path)
         return
     repeats = {number: f'repeat of {same[0]:03}' for same in REPEATS for number in same}
     listing.records = [
@@ -167,12 +165,3 @@ def _groups(listing: Listing, path: Path | None, numbers: dict[str, int]) -> Non
     listing.notes.append(
         'no groups.csv: only the published repeats are kept together; other cells of one patient may be on both sides'
     )
-
-
-def with_groups(records: list[Record], rows: dict[str, dict[str, str]]) -> tuple[list[Record], list[str]]:
-    """Records with the groups of a table that names files by path or by name; and the rows that name none."""
-    by_name = {Path(r.file).name: r.file for r in records}
-    files = {r.file for r in records}
-    found = {file if file in files else by_name.get(file, ''): row['group'] for file, row in rows.items()}
-    unknown = [file for file in rows if file not in files and file not in by_name]
-    return [r._replace(group=found.get(r.file) or r.group) for r in records], unknown

@@ -49,6 +49,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
             'label': tfds.features.ClassLabel(names=self.listing.classes),
             'file': tfds.features.Text(),
             'group': tfds.features.Text(),
+            'repeat': tfds.features.Text(),
         }
         notes = tfds.core.MetadataDict(notes=[])
         return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features), metadata=notes)
@@ -61,7 +62,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         for record in self.listing.records:
             pixels = read(self.listing.root / record.file).pixels
             image = io.BytesIO(to_png(pixels))  # an array would need TensorFlow to be encoded
-            yield record.file, {'image': image, 'label': record.label, 'file': record.file, 'group': record.group}
+            yield record.file, {**record._asdict(), 'image': image}
 
 
 def cells(builder: CellsBuilder, size: int) -> Cells:
@@ -77,18 +78,20 @@ def cells(builder: CellsBuilder, size: int) -> Cells:
     listing = builder.listing
     with _quiet():
         examples = sorted(builder.as_data_source('cells'), key=lambda example: example['file'])
-    files, groups = ([example[key].decode() for example in examples] for key in ('file', 'group'))
+    files, groups, repeats = ([example[key].decode() for example in examples] for key in ('file', 'group', 'repeat'))
     digest = hashlib.sha256()
     for file, group, example in zip(files, groups, examples, strict=True):
         digest.update(repr((file, int(example['label']), group, example['image'].shape)).encode())
         digest.update(example['image'].tobytes())
     group_names = tuple(sorted(set(groups)))
     number = {name: index for index, name in enumerate(group_names)}
+    seen_again = {name: index for index, name in enumerate(sorted(set(repeats) - {''}))}
     notes = tuple(builder.info.metadata['notes'])
     return Cells(
         images=np.stack([to_square(example['image'], size) for example in examples]),
         labels=np.array([example['label'] for example in examples], np.int32),
         groups=np.array([number[group] for group in groups], np.int32),
+        repeats=np.array([seen_again.get(repeat, -1) for repeat in repeats], np.int32),
         names=tuple(files),
         classes=listing.classes,
         group_names=group_names,

@@ -1,4 +1,4 @@
-"""Any folder whose subfolders are classes, with an optional cells.csv (file,label,group)."""
+"""Any folder whose subfolders are classes, with an optional cells.csv (file,label,group) and an audit's groups.csv."""
 
 from pathlib import Path
 
@@ -8,13 +8,13 @@ from alljax.data.datasets.builder import CellsBuilder
 from alljax.data.datasets.listing import Listing, Record
 from alljax.errors import UserError, some
 
-TABLE = 'cells.csv'
+TABLE, GROUPS = 'cells.csv', 'groups.csv'
 
 
 class Folder(CellsBuilder):
     """Builds a data set from a folder of class folders."""
 
-    VERSION = '1.0.0'
+    VERSION = '1.1.0'
 
     @staticmethod
     def list_cells(root: Path, task: str) -> Listing:
@@ -43,7 +43,9 @@ def list_cells(root: Path) -> Listing:
         )
     if (root / TABLE).is_file():
         _table(listing, root / TABLE)
-    else:
+    if (root / GROUPS).is_file():
+        disk.with_groups(listing, root / GROUPS)
+    elif not (root / TABLE).is_file():
         listing.notes.append(f'no {TABLE}: each cell is a group of its own, so cells of one slide may be on both sides')
     listing.classes = tuple(sorted({record.label for record in listing.records}))
     if len(listing.classes) == 1:

@@ -15,6 +15,7 @@ class Record(NamedTuple):
     file: str  # relative to the listing's root, '/' between folders
     label: str
     group: str
+    repeat: str = ''  # the same for all pictures of one cell, as an audit found them; '' for a cell seen once
 
 
 @dataclass
@@ -82,6 +83,26 @@ def table(path: Path, columns: tuple[str, ...], problems: list[str]) -> dict[str
     if twice:
         problems.append(f'{path}: {some(twice)} named in more than one line; keep one')
     return rows
+
+
+def with_groups(listing: Listing, path: Path) -> None:
+    """Takes groups, and repeats if an audit found them, from a groups.csv that names files by path or by name."""
+    rows = table(path, ('group', 'repeat'), listing.problems)
+    files = {record.file for record in listing.records}
+    by_name = {Path(file).name: file for file in files}
+    found = {file if file in files else by_name.get(Path(file).name, ''): row for file, row in rows.items()}
+    unknown = [file for file in rows if file not in files and Path(file).name not in by_name]
+    listing.problems += [f'{path.name}: {file} is not among the images; delete the line' for file in unknown]
+    unlisted = sorted(files - set(found))
+    if rows and unlisted:
+        listing.notes.append(
+            f'{path.name}: does not name {some(unlisted, 4)}, so each keeps the group it had; audit the folder again'
+        )
+    listing.records = [
+        record._replace(group=row.get('group') or record.group, repeat=row.get('repeat', ''))
+        for record in listing.records
+        for row in [found.get(record.file, {})]
+    ]
 
 
 def visible(path: Path) -> list[Path]:

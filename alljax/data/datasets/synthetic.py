@@ -14,7 +14,7 @@ from alljax.data.synthetic.folder import GENERATOR
 class Synthetic(CellsBuilder):
     """Builds a data set from a folder that `python -m alljax.data.synthetic` wrote."""
 
-    VERSION = '1.0.0'
+    VERSION = '1.1.0'
 
     @staticmethod
     def list_cells(root: Path, task: str) -> Listing:

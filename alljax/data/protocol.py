@@ -1,0 +1,120 @@
+"""The order of splitting and enlarging: that of the paper, which leaks, and that which does not."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Integer
+from ml_collections import ConfigDict
+
+from alljax.data import augment
+from alljax.data.cells import Cells
+from alljax.data.split import Index, Split, split
+
+SOURCES = 310  # images before enlarging: ALL-IDB2 and 50 more blasts [paper]
+ENLARGED: Mapping[str, int] = MappingProxyType({'L1': 266, 'L2': 153, 'L3': 81, 'normal': 260})  # [paper]
+MARK = '#'  # 'Im001_1.tif#2' is the second copy of Im001_1.tif
+CHUNK = 64  # cells turned at a time
+
+
+def divide(cells: Cells, config: ConfigDict, seed: int) -> tuple[Cells, Split]:
+    """The cells, with their copies if `augment.copies` asks for them, and who trains and tests.
+
+    Under 'paper' the copies are made first and split like any cell, so that turned pictures of one cell stand on both
+    sides. Otherwise only cells of the training side have copies.
+    """
+    published = config.augment.copies == 'published'
+    if config.split.protocol == 'paper':
+        if published:
+            cells = enlarge(cells, np.arange(len(cells)), goal(cells), config.augment, seed)
+        return cells, split(cells, config.split, seed)
+    parts = split(cells, config.split, seed)
+    if not published:
+        return cells, parts
+    wanted = goal(cells)
+    share = {
+        label: np.mean(np.isin(np.flatnonzero(cells.labels == label), parts.train)) for label in range(len(wanted))
+    }
+    wanted = np.array([round(wanted[label] * share[label]) for label in share])
+    grown = enlarge(cells, parts.train, wanted, config.augment, seed)
+    return grown, parts._replace(train=np.concatenate([parts.train, np.arange(len(cells), len(grown))]))
+
+
+def planned(cells: Cells, config: ConfigDict, seed: int) -> tuple[Cells, Split]:
+    """As `divide`, but with pictures of one pixel: who trains and tests, without the work."""
+    return divide(replace(cells, images=cells.images[:, :1, :1]), config, seed)
+
+
+def goal(cells: Cells) -> Integer[np.ndarray, ' classes']:
+    """Pictures of each class after enlarging: the published counts, in proportion to the number of cells there are.
+
+    From 310 cells 760 pictures, 266 L1, 153 L2, 81 L3 and 260 normal (500 blasts); of other classes each as many times
+    as they were. A class that has more cells than that keeps them.
+    """
+    counts = np.bincount(cells.labels, minlength=len(cells.classes))
+    published = {**ENLARGED, 'blast': sum(ENLARGED.values()) - ENLARGED['normal']}
+    total = sum(ENLARGED.values())
+    if all(name in published for name in cells.classes):
+        shares = np.array([published[name] for name in cells.classes]) / total
+    else:
+        shares = counts / counts.sum()
+    return np.maximum(counts, np.round(shares * len(cells) * total / SOURCES).astype(int))
+
+
+def enlarge(
+    cells: Cells, among: Index, wanted: Integer[np.ndarray, ' classes'], config: ConfigDict, seed: int
+) -> Cells:
+    """All cells, then turned and mirrored copies of those in `among` until each class has the `wanted` number there.
+
+    Every cell is copied equally often, give or take one. A copy is a function of (seed, cell, number of the copy), so
+    that the same copies serve every split. It keeps the group and the repeat of its cell.
+    """
+    rng = np.random.default_rng([seed, 5])
+    sources: list[int] = []
+    for label, number in enumerate(wanted):
+        members = rng.permutation(np.flatnonzero(cells.labels == label))
+        members = members[np.isin(members, among)]
+        sources += np.resize(members, max(0, number - len(members))).tolist() if len(members) else []
+    number_of: dict[int, int] = {}
+    numbers = []
+    for source in sources:
+        number_of[source] = number_of.get(source, 0) + 1
+        numbers.append(number_of[source])
+    if not sources:
+        return cells
+    index = np.array(sources)
+    copies = cells.take(index)
+    return replace(
+        cells,
+        images=np.concatenate([cells.images, _turned(copies, index, np.array(numbers), config, seed)]),
+        labels=np.concatenate([cells.labels, copies.labels]),
+        groups=np.concatenate([cells.groups, copies.groups]),
+        repeats=np.concatenate([cells.repeats, copies.repeats]),
+        names=cells.names + tuple(f'{name}{MARK}{number}' for name, number in zip(copies.names, numbers, strict=True)),
+    )
+
+
+def _turned(copies: Cells, sources: Index, numbers: Index, config: ConfigDict, seed: int) -> np.ndarray:
+    """The pictures turned, mirrored and relit as the config says, as bytes again."""
+    size = copies.images.shape[1]
+    base = jax.random.key(seed)
+
+    @jax.jit
+    def turn(images: jax.Array, source: jax.Array, number: jax.Array) -> jax.Array:
+        keys = jax.vmap(lambda s, n: jax.random.fold_in(jax.random.fold_in(base, s), n))(source, number)
+        angle, sign = jax.vmap(lambda key: augment.draw(key, 1, degrees=config.rotate, mirror=config.mirror))(keys)
+        image = augment.warp(images, angle[:, 0], sign[:, 0], size)
+        if config.light:
+            relit = jax.vmap(lambda one, key: augment.relight(one[None], jax.random.fold_in(key, 1), config.light)[0])
+            image = relit(image, keys)
+        return jnp.clip(jnp.round(image), 0, 255).astype(jnp.uint8)
+
+    results = []
+    for start in range(0, len(sources), CHUNK):
+        rows = np.resize(np.arange(start, min(start + CHUNK, len(sources))), CHUNK)
+        turned = turn(copies.images[rows], jnp.asarray(sources[rows]), jnp.asarray(numbers[rows]))
+        results.append(np.asarray(turned)[: len(sources) - start])
+    return np.concatenate(results)

@@ -1,0 +1,57 @@
+"""Many runs of one config, and the table that compares them with each other and with a paper's numbers."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from alljax import cache, config, experiment, workdir
+from alljax.data import datasets
+from alljax.sweep import estimate, summary, work
+from alljax.sweep.plan import Cell, Sweep, across, found_in, plan
+
+__all__ = ['Cell', 'Sweep', 'across', 'launch']
+
+log = logging.getLogger(__name__)
+
+
+def launch(
+    values: ConfigDict,
+    config_file: str,
+    overrides: Mapping[str, str],
+    folder: Path | None = None,
+    *,
+    jobs: int = 1,
+    dry_run: bool = False,
+) -> bool:
+    """Runs what a config file asks for: one run, or all cells, protocols and folds of its `sweep()`.
+
+    False if a run of several failed. What is finished in `folder` is kept; `jobs` runs are done at a time. With
+    `dry_run` only the plan and an estimate of its time are printed. UserError for whatever would stop a run, before
+    the first begins.
+    """
+    config.check(values)
+    sweep = found_in(config_file, values, overrides)
+    runs = plan(sweep, values)
+    if dry_run:
+        cache.keep_compiled_programs()
+        print(estimate.describe(work.ready(runs, values, overrides, folder), folder))
+        return True
+    if len(runs) == 1 and not sweep.declared:
+        experiment.run(values, config_file, overrides, folder)
+        return True
+    demo = datasets.is_drawn(values.data)
+    folder = folder or workdir.default(config_file, datasets.choose(values.data), demo)
+    with workdir.opened(folder, config.flat(values)):
+        if demo:
+            log.warning(experiment.DEMO)
+        work.ready(runs, values, overrides, folder)
+        log.info('%d runs in %s', len(runs), folder)
+        failed: dict[str, str] = {}
+        try:
+            work.do(runs, config_file, overrides, folder, jobs, failed)
+        finally:
+            summary.write(folder, sweep, runs, failed)
+    log.info('see %s', folder / 'table.html')
+    return not failed

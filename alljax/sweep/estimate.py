@@ -1,0 +1,112 @@
+"""What a sweep would do and about how long it would take: two steps of each kind of run are done for that."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from alljax import config as fields
+from alljax import experiment, models
+from alljax.data.cells import Cells
+from alljax.evaluation import readable
+from alljax.feed import network_options, preparation, turns
+from alljax.models import Model, Variables
+from alljax.sweep.work import Ready, is_finished
+from alljax.training import infer, optimizer
+from alljax.training.parameters import head_only
+from alljax.training.step import Batch, Prepare, init, make_step
+
+log = logging.getLogger(__name__)
+AROUND = 10.0  # seconds of a run besides its steps, on two cores: reading, drawing copies, compiling, report
+TIMED = ('model', 'optimizer', 'augment', 'batch_size', 'data.task', 'data.color', 'data.size')
+
+
+def describe(runs: Sequence[Ready], folder: Path | None) -> str:
+    """A line a run and the sum, in words for the terminal."""
+    lines, total, known = [], 0.0, {}
+    for ready in runs:
+        plan = experiment.make_plan(ready.setting.config, ready.cells, ready.parts)
+        steps = plan.epochs * plan.batches
+        if folder and is_finished(folder / ready.run.folder):
+            state = 'finished, kept'
+        else:
+            kind = _kind(ready)
+            if kind not in known:
+                log.info('timing two steps of %s', ready.run)
+                known[kind] = _seconds(ready)
+            a_step, a_picture = known[kind]
+            seconds = AROUND + steps * a_step + len(ready.cells) * a_picture
+            total += seconds
+            state = f'about {readable.value(seconds, "seconds")}'
+        lines.append(
+            (str(ready.run), f'{len(plan.train)} train', f'{len(ready.parts.test)} test', f'{steps} steps', state)
+        )
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = '\n'.join('  '.join(part.ljust(width) for part, width in zip(line, widths, strict=True)) for line in lines)
+    return (
+        f'{text}\n{len(lines)} runs, about {readable.value(total, "seconds")} one after the other on this machine '
+        '(at most: runs stop early with stop.patience, and share features of frozen layers)'
+    )
+
+
+def _kind(ready: Ready) -> str:
+    every = fields.flat(ready.setting.config)
+    return json.dumps([(name, value) for name, value in every.items() if name.startswith(TIMED)])
+
+
+def _seconds(ready: Ready) -> tuple[float, float]:
+    """Seconds a step, and seconds a picture before the first step."""
+    config, size = ready.setting.config, ready.setting.config.batch_size
+    cells = ready.sources.take(np.arange(min(size, len(ready.sources))))
+    model = experiment.create(config, cells)
+    variables = model.init(jax.random.key(0))
+    rates = experiment.factors(config, variables)
+    halves = models.cut(model.name, len(cells.classes), **network_options(config))
+    if not head_only(rates) or turns(config) or not halves:
+        images, prepare = jnp.asarray(cells.images), preparation(config, model)
+        return _of_step(ready, model, images, prepare, variables, rates, cells), 0.0
+    body, head = halves
+    features, images = infer.make_logits(body), jnp.asarray(cells.images)
+    rows = features(variables, images)
+    a_picture = _median(lambda: features(variables, images)) / len(cells)
+    variables = {'params': {'head': variables['params']['head']}}
+    return _of_step(ready, head, rows, lambda rows, key: rows, variables, rates, cells), a_picture
+
+
+def _of_step(
+    ready: Ready,
+    model: Model,
+    images: jax.Array,
+    prepare: Prepare,
+    variables: Variables,
+    rates: dict[str, float],
+    cells: Cells,
+) -> float:
+    config = ready.setting.config
+    update = optimizer.make(config.optimizer, rates, 10, 10)
+    step = make_step(model, update, prepare, rates, jnp.ones(len(cells.classes)), config.seed)
+    chosen = jnp.resize(jnp.arange(len(cells)), config.batch_size)
+    state = [init(variables, update, rates)]
+
+    def once() -> Any:
+        state[0], metrics = step(state[0], Batch(images, jnp.asarray(cells.labels), chosen))
+        return metrics
+
+    return _median(once)
+
+
+def _median(work: Callable[[], Any], times: int = 2) -> float:
+    """Seconds of `work`, after it was done once."""
+    jax.block_until_ready(work())
+    found = []
+    for _ in range(times):
+        start = time.monotonic()
+        jax.block_until_ready(work())
+        found.append(time.monotonic() - start)
+    return float(np.median(found))

@@ -1,0 +1,63 @@
+"""The predictions of all folds of one cell of a table."""
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+
+from alljax.evaluation import intervals, metrics
+from alljax.sweep.plan import Run
+
+
+class Outcome(NamedTuple):
+    """What the test cells of one cell of the table were taken for, under one protocol."""
+
+    classes: tuple[str, ...]
+    matrices: Int[np.ndarray, 'groups classes classes']  # over all runs; rows = true classes
+    folds: list[Int[np.ndarray, 'classes classes']]  # of each run
+    right: list[dict[str, bool]]  # of each run: file -> whether it was classified rightly
+    test_share: float  # test cells over training cells of a run
+    synthetic: bool
+    single_groups: bool  # no two cells share a group, as far as the data set knows
+
+    @property
+    def n(self) -> int:
+        """Different pictures that were tested."""
+        return len({file for run in self.right for file in run})
+
+
+def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Outcome | str:
+    """The outcome of runs that are all finished; else, in words, why there is none."""
+    for run in runs:
+        if run.folder in failed:
+            return f'failed: {failed[run.folder]}'
+    done = [run for run in runs if (folder / run.folder / 'results.json').is_file()]
+    if len(done) < len(runs):
+        return f'{len(done)} of {len(runs)} runs finished' if done else 'not run yet'
+    facts = [json.loads((folder / run.folder / 'results.json').read_text()) for run in runs]
+    classes = tuple(facts[0]['test']['confusion']['labels'])
+    tables = [_rows(folder / run.folder / 'predictions.csv') for run in runs]
+    label, prediction = (
+        [np.array([classes.index(row[column]) for row in rows]) for rows in tables]
+        for column in ('label', 'prediction')
+    )
+    names = [row['group'] for rows in tables for row in rows]
+    _, groups = np.unique(names, return_inverse=True)
+    return Outcome(
+        classes,
+        intervals.by_group(np.concatenate(label), np.concatenate(prediction), groups, len(classes)),
+        [metrics.confusion(*pair, len(classes)) for pair in zip(label, prediction, strict=True)],
+        [{row['file']: row['label'] == row['prediction'] for row in rows} for rows in tables],
+        float(np.mean([fact['split']['test_n'] / fact['split']['train_n'] for fact in facts])),
+        facts[0]['data']['synthetic'],
+        facts[0]['data']['groups'] == sum(facts[0]['data']['counts'].values()),
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))

@@ -1,0 +1,158 @@
+"""From a config file's `sweep()` to the list of runs."""
+
+import inspect
+import re
+import runpy
+from collections.abc import Collection, Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from alljax import config as fields
+from alljax.errors import UserError, some
+
+Fields = Mapping[str, Any]
+NOTHING: Fields = MappingProxyType({})
+
+
+class Cell(NamedTuple):
+    """A cell of a table: the config with a few fields changed."""
+
+    name: str  # 'HSV, subtype'
+    fields: Fields  # 'data.color' -> 'HSV'
+    printed: Fields = NOTHING  # measure -> the paper's number, a fraction of 1 or None; these measures are shown
+    against: str = ''  # the name of the cell that this one is compared with
+    confusion: str = ''  # the paper's confusion matrix to show beside: 'detection' or 'subtype'
+
+
+class Sweep(NamedTuple):
+    """What a config file's `sweep(config)` returns."""
+
+    title: str
+    cells: Sequence[Cell]
+    protocols: Sequence[str] = ('paper', 'grouped')
+    source: str = ''  # whose numbers are printed
+    notes: Sequence[str] = ()  # below the table
+    declared: bool = True  # by a config file, and not the folds of a plain config
+
+
+class Run(NamedTuple):
+    """One run of a sweep."""
+
+    cell: Cell
+    protocol: str
+    repeat: int
+    fold: int
+    fields: Fields  # all that differs from the config
+    folder: str  # below the sweep's
+
+    def __str__(self) -> str:
+        return f'{self.cell.name}, {self.protocol}' + self.folder.rpartition(self.protocol)[2].replace('-', ' ')
+
+
+def found_in(config_file: str | Path, config: ConfigDict, given: Collection[str] = ()) -> Sweep:
+    """The `sweep()` of a config file, else the config alone; UserError if it varies a field that the user set."""
+    make = runpy.run_path(str(config_file)).get('sweep')
+    if make is None:
+        alone = Cell(Path(config_file).stem, NOTHING)
+        return Sweep(Path(config_file).stem, (alone,), (config.split.protocol,), declared=False)
+    sweep = make(config) if inspect.signature(make).parameters else make()
+    known = fields.flat(config)
+    varied = {*(key for cell in sweep.cells for key in cell.fields), 'split.protocol'}
+    problems = [
+        f'--config.{key}: is varied by sweep() in {config_file}; leave it out, or change it there'
+        for key in sorted(varied & set(given))
+    ]
+    problems += [
+        f'{config_file}: sweep() sets {key}, which is no field of the config' for key in sorted(varied - set(known))
+    ]
+    names = [cell.name for cell in sweep.cells]
+    problems += [
+        f'{config_file}: sweep() has two cells named {name!r}' for name in {n for n in names if names.count(n) > 1}
+    ]
+    problems += [
+        f'{config_file}: cell {cell.name!r} is compared with {cell.against!r}, but the cells are {some(names)}'
+        for cell in sweep.cells
+        if cell.against and cell.against not in names
+    ]
+    if problems:
+        raise UserError(*problems)
+    return sweep
+
+
+def plan(sweep: Sweep, config: ConfigDict) -> list[Run]:
+    """Every cell, protocol, repetition and fold, cell by cell."""
+    if not sweep.declared and len(folds(config)) == 1:
+        return [Run(sweep.cells[0], config.split.protocol, 0, 0, NOTHING, '')]
+    runs = []
+    for cell in sweep.cells:
+        its = with_fields(config, cell.fields)
+        for protocol, fold in product(sweep.protocols, folds(its)):
+            runs.append(
+                Run(
+                    cell,
+                    protocol,
+                    fold['split.repeat'],
+                    fold['split.fold'],
+                    {**cell.fields, 'split.protocol': protocol, **fold},
+                    f'{_slug(cell.name)}/{protocol}{_number(its, fold)}',
+                )
+            )
+    return runs
+
+
+def across(
+    field: str,
+    values: Sequence[Any],
+    *,
+    config: ConfigDict | None = None,
+    printed: Mapping[str, Sequence[float]] = NOTHING,
+) -> list[Cell]:
+    """A cell for each value of a field, each compared with the first.
+
+    With a `config`, for each of the paper's tasks, or for the classes of a folder; `printed` holds the paper's
+    macro precision for each value by task.
+    """
+    tasks = ('',) if config is None else ('classes',) if config.data.task == 'classes' else ('subtype', 'detection')
+    cells = []
+    for task in tasks:
+        name = '{}' if task in ('', 'classes') else f'{{}}, {task}'
+        for place, value in enumerate(values):
+            number = printed[task][place] if task in printed else None
+            cells.append(
+                Cell(
+                    name.format(value),
+                    {field: value, 'data.task': task} if task else {field: value},
+                    {'macro_precision': number, 'accuracy': None},
+                    name.format(values[0]) if place else '',
+                )
+            )
+    return cells
+
+
+def folds(config: ConfigDict) -> list[dict[str, int]]:
+    """The `split` fields of each fold of each repetition that the config asks for."""
+    split = config.split
+    repeats = range(split.repeats) if split.repeat < 0 else (split.repeat,)
+    tested = range(split.folds) if split.fold < 0 else (split.fold,)
+    return [{'split.repeat': repeat, 'split.fold': fold} for repeat, fold in product(repeats, tested)]
+
+
+def with_fields(config: ConfigDict, changes: Fields) -> ConfigDict:
+    """A copy of the config with some fields changed."""
+    changed = config.copy_and_resolve_references()
+    for key, value in changes.items():
+        fields.set_field(changed, key, value)
+    return changed
+
+
+def _number(config: ConfigDict, fold: Mapping[str, int]) -> str:
+    repeat = f'-repeat-{fold["split.repeat"]}' if config.split.repeats > 1 else ''
+    return repeat + (f'-fold-{fold["split.fold"]}' if config.split.folds > 1 else '')
+
+
+def _slug(name: str) -> str:
+    return re.sub(r'[^\w.+]+', '-', name).strip('-')

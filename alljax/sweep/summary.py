@@ -1,0 +1,121 @@
+"""What the runs of a sweep found, as one table beside a paper's numbers."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from alljax import results
+from alljax.evaluation import intervals, metrics, table
+from alljax.evaluation import paper as published
+from alljax.evaluation.table import Line, Number, Table
+from alljax.sweep import noise
+from alljax.sweep.outcome import Outcome, outcome
+from alljax.sweep.plan import Cell, Run, Sweep
+
+COLUMNS = {'paper': 'as published', 'random': 'split by file', 'grouped': 'grouped'}
+WORDS = {
+    'macro_recall': 'macro sensitivity',
+    'recall': 'sensitivity',
+    'accuracy': 'overall accuracy',
+    'f1': 'F1',
+    'macro_f1': 'macro F1',
+    'mcc': 'MCC',
+    'kappa': "Cohen's kappa",
+}
+MEASURES = ('accuracy', 'macro_precision', 'macro_recall')  # of a table without printed numbers
+FEW = 4  # cells of which each has its confusion matrices shown
+Found = Mapping[tuple[str, str], Outcome | str]  # cell, protocol
+
+
+def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, str]) -> None:
+    """table.md, table.csv, table.html and table.png of what is finished; what is not is told in words."""
+    found = {
+        (cell.name, protocol): outcome(
+            folder, [run for run in runs if run.cell.name == cell.name and run.protocol == protocol], failed
+        )
+        for cell in sweep.cells
+        for protocol in sweep.protocols
+    }
+    good = [one for one in found.values() if isinstance(one, Outcome)]
+    if not good:
+        return
+    said = noise.verdicts(sweep, found, measures)
+    lines = [_line(sweep, cell, measure, found, said) for cell in sweep.cells for measure in measures(cell)]
+    shown = [cell for cell in sweep.cells if cell.confusion or len(sweep.cells) <= FEW]
+    table.write(
+        folder,
+        Table(
+            title=sweep.title,
+            source=sweep.source,
+            columns={COLUMNS[protocol]: protocol != 'grouped' for protocol in sweep.protocols},
+            lines=lines,
+            confusions={cell.name: _confusions(sweep, cell, found) for cell in shown},
+            notes=[*sweep.notes, *noise.notes(sweep, found)],
+            banner='synthetic cells' if any(one.synthetic for one in good) else '',
+            command=results.command(),
+        ),
+    )
+
+
+def measures(cell: Cell) -> Sequence[str]:
+    """The measures that a cell of a table shows."""
+    return tuple(cell.printed) or MEASURES
+
+
+def words(measure: str) -> str:
+    """'per_class.L1.recall' as 'L1: sensitivity'."""
+    if measure.startswith('per_class.'):
+        name, kind = measure.removeprefix('per_class.').rsplit('.', 1)
+        return f'{name}: {"accuracy against the rest" if kind == "accuracy" else words(kind)}'
+    return WORDS.get(measure, measure.replace('_', ' '))
+
+
+def _line(sweep: Sweep, cell: Cell, measure: str, found: Found, said: noise.Verdicts) -> Line:
+    its = {protocol: found[cell.name, protocol] for protocol in sweep.protocols}
+    verdicts = {
+        COLUMNS[protocol]: said[cell.name, measure, protocol]
+        for protocol in sweep.protocols
+        if (cell.name, measure, protocol) in said
+    }
+    return Line(
+        cell=cell.name,
+        measure=words(measure),
+        printed=cell.printed.get(measure),
+        numbers={COLUMNS[protocol]: _number(one, measure) for protocol, one in its.items()},
+        gap=_gap(its, measure),
+        noise=verdicts,
+    )
+
+
+def _number(one: Outcome | str, measure: str) -> Number | str:
+    if isinstance(one, str):
+        return one
+    of = partial(metrics.simple, path=measure, names=one.classes)
+    value = float(of(one.matrices.sum(0)))
+    if value != value:
+        return 'undefined'
+    bounds = intervals.over_groups(one.matrices, of)
+    return Number(value, tuple(bounds) if bounds else None, one.n)
+
+
+def _gap(its: Mapping[str, Outcome | str], measure: str) -> Number | None:
+    """The first leaky protocol less the grouped one; their test cells differ, so the two are resampled apart."""
+    leaky = next((one for protocol, one in its.items() if protocol != 'grouped'), None)
+    honest = its.get('grouped')
+    if not isinstance(leaky, Outcome) or not isinstance(honest, Outcome):
+        return None
+    of = partial(metrics.simple, path=measure, names=leaky.classes)
+    value = float(of(leaky.matrices.sum(0)) - of(honest.matrices.sum(0)))
+    if value != value:
+        return None
+    bounds = intervals.difference(leaky.matrices, honest.matrices, of)
+    return Number(value, tuple(bounds) if bounds else None, honest.n)
+
+
+def _confusions(sweep: Sweep, cell: Cell, found: Found) -> dict:
+    shown = {'paper': published.confusion(cell.confusion)} if cell.confusion else {}
+    for protocol in sweep.protocols:
+        one = found[cell.name, protocol]
+        if isinstance(one, Outcome):
+            shown[COLUMNS[protocol]] = (one.classes, one.matrices.sum(0))
+    return shown

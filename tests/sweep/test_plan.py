@@ -1,0 +1,117 @@
+import textwrap
+
+import pytest
+
+from alljax.errors import UserError
+from alljax.sweep import Cell, Sweep, across
+from alljax.sweep.plan import folds, found_in, plan
+from configs import common, subtype, table1, table2_3_5, table4
+from configs.ablations import architectures, denoise, equalise, learning_rate
+
+
+def config(**split):
+    values = common.get_config()
+    values.split.update(split)
+    return values
+
+
+def test_a_hold_out_is_one_fold_and_a_cross_validation_all():
+    assert folds(config()) == [{'split.repeat': 0, 'split.fold': 0}]
+    assert len(folds(config(folds=5, repeats=3))) == 15
+    assert folds(config(folds=5, fold=2, repeats=2)) == [
+        {'split.repeat': 0, 'split.fold': 2},
+        {'split.repeat': 1, 'split.fold': 2},
+    ]
+
+
+def test_every_cell_protocol_and_fold_has_a_folder_of_its_own():
+    sweep = Sweep('t', [Cell('HSV, subtype', {'data.color': 'HSV'}), Cell('b', {})])
+    runs = plan(sweep, config(folds=3))
+    assert len(runs) == len({run.folder for run in runs}) == 12
+    assert runs[0].folder == 'HSV-subtype/paper-fold-0'
+    assert dict(runs[0].fields) == {
+        'data.color': 'HSV',
+        'split.protocol': 'paper',
+        'split.repeat': 0,
+        'split.fold': 0,
+    }
+    assert str(runs[0]) == 'HSV, subtype, paper fold 0'
+    assert [run.folder for run in plan(sweep, config())][:2] == ['HSV-subtype/paper', 'HSV-subtype/grouped']
+
+
+def test_a_plain_config_is_one_run_or_its_folds(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text('from configs.subtype import get_config\n')
+    sweep = found_in(path, config())
+    assert not sweep.declared
+    assert plan(sweep, config())[0].fields == {}
+    runs = plan(sweep, config(folds=2, repeats=2))
+    assert [run.folder for run in runs] == [f'mine/grouped-repeat-{r}-fold-{f}' for r in (0, 1) for f in (0, 1)]
+
+
+def test_a_sweep_may_take_the_config_or_nothing(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        textwrap.dedent("""
+        from alljax.sweep import Cell, Sweep
+        def sweep():
+            return Sweep('mine', [Cell('a', {'seed': 3})])
+        """)
+    )
+    assert found_in(path, config()).cells[0].fields == {'seed': 3}
+
+
+def test_mistakes_in_a_sweep_are_told_together(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        textwrap.dedent("""
+        from alljax.sweep import Cell, Sweep
+        def sweep(config):
+            cells = [Cell('a', {'sed': 3}), Cell('b', {'epochs': 1}), Cell('b', {}, against='c')]
+            return Sweep('mine', cells)
+        """)
+    )
+    with pytest.raises(UserError) as error:
+        found_in(path, config(), {'epochs': '3', 'split.protocol': 'grouped'})
+    said = str(error.value)
+    assert 'sweep() sets sed, which is no field' in said
+    assert "two cells named 'b'" in said
+    assert "compared with 'c', but the cells are a, b, b" in said
+    assert '--config.epochs: is varied by sweep()' in said
+    assert '--config.split.protocol: is varied' in said
+
+
+def test_across_gives_a_cell_for_each_value_and_task():
+    cells = across('model.head', (1024, 2048), config=subtype.get_config(), printed={'detection': (0.9, 0.8)})
+    assert [cell.name for cell in cells] == ['1024, subtype', '2048, subtype', '1024, detection', '2048, detection']
+    assert [cell.against for cell in cells] == ['', '1024, subtype', '', '1024, detection']
+    assert cells[3].fields == {'model.head': 2048, 'data.task': 'detection'}
+    assert cells[3].printed['macro_precision'] == 0.8
+    assert cells[0].printed['macro_precision'] is None
+    folder = subtype.get_config()
+    folder.data.task = 'classes'
+    assert [cell.name for cell in across('model.head', (1024, 2048), config=folder)] == ['1024', '2048']
+
+
+@pytest.mark.parametrize('module', [table1, table2_3_5, table4, architectures, denoise, equalise, learning_rate])
+def test_the_sweeps_of_the_paper_are_whole(module):
+    values = module.get_config()
+    assert (
+        values.augment.copies == 'published'
+    )  # on both sides of the table, else they would differ in more than splits
+    sweep = found_in(module.__file__, values)
+    assert len(plan(sweep, values)) == 2 * len(sweep.cells)
+    assert sweep.protocols == ('paper', 'grouped')
+
+
+def test_printed_numbers_are_the_paper_s():
+    cells = {cell.name: cell for cell in found_in(table1.__file__, table1.get_config()).cells}
+    assert len(cells) == 8
+    assert cells['HSV, subtype'].printed['macro_precision'] == pytest.approx(0.8313)
+    assert cells['HCbCr, detection'].printed['macro_precision'] == pytest.approx(0.9686)
+    cells = {cell.name: cell for cell in found_in(table4.__file__, table4.get_config()).cells}
+    assert cells['4096, subtype'].printed['macro_precision'] == pytest.approx(0.9577)
+    assert cells['1024, detection'].printed['macro_precision'] == pytest.approx(0.9950)
+    subtypes = found_in(table2_3_5.__file__, table2_3_5.get_config()).cells[1]
+    assert subtypes.printed['per_class.L2.recall'] == pytest.approx(0.9482)
+    assert subtypes.printed['per_class.L2.precision'] == pytest.approx(0.9333)

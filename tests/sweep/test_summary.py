@@ -1,0 +1,119 @@
+"""Tables of runs whose predictions were written by hand."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from alljax.evaluation.metrics import confusion
+from alljax.sweep import Cell, Sweep
+from alljax.sweep.plan import plan
+from alljax.sweep.summary import words, write
+from configs import common
+
+CLASSES = ('L1', 'L2')
+
+
+def finished(folder, run, right, *, offset=0, synthetic=True):
+    """A run on 40 cells in 8 groups, of which `right` were classified rightly."""
+    place = folder / run.folder
+    place.mkdir(parents=True)
+    labels = np.arange(40) % 2
+    predictions = np.where(np.arange(40) < right, labels, 1 - labels)
+    with (place / 'predictions.csv').open('w', newline='') as file:
+        rows = csv.writer(file)
+        rows.writerow(['file', 'group', 'label', 'prediction'])
+        for n, (label, prediction) in enumerate(zip(labels, predictions, strict=True)):
+            rows.writerow([f'{n + offset}.png', f'g{n % 8}', CLASSES[label], CLASSES[prediction]])
+    facts = {
+        'test': {'confusion': {'labels': CLASSES, 'matrix': confusion(labels, predictions, 2).tolist()}},
+        'split': {'test_n': 40, 'train_n': 60},
+        'data': {'synthetic': synthetic, 'groups': 8, 'counts': {'L1': 50, 'L2': 50}},
+    }
+    (place / 'results.json').write_text(json.dumps(facts))
+
+
+def table(folder):
+    return {row['cell'] + '|' + row['measure']: row for row in csv.DictReader((folder / 'table.csv').open())}
+
+
+def config(**split):
+    values = common.get_config()
+    values.split.update(split)
+    return values
+
+
+@pytest.fixture
+def sweep():
+    printed = {'accuracy': 0.97, 'per_class.L1.recall': None}
+    return Sweep('A table', [Cell('a', {}, printed), Cell('b', {}, printed, against='a')], source='A paper')
+
+
+def test_numbers_gap_and_noise(tmp_path, sweep):
+    runs = plan(sweep, config())
+    for run, right in zip(runs, (40, 30, 39, 12), strict=True):  # a: paper, grouped; b: paper, grouped
+        finished(tmp_path, run, right)
+    write(tmp_path, sweep, runs, {})
+    rows = table(tmp_path)
+    text = (tmp_path / 'table.md').read_text()
+    first, second = rows['a|overall accuracy'], rows['b|overall accuracy']
+    assert (float(first['paper']), float(first['grouped'])) == (0.97, 0.75)
+    leaky = next(key for key in first if 'leaky' in key and key.endswith('n')).removesuffix(' n')
+    assert float(first[leaky]) == 1.0
+    assert float(first[leaky + ' n']) == 40
+    assert float(first['gap']) == pytest.approx(0.25)
+    assert float(first['gap low']) < 0.25 < float(first['gap high'])
+    assert first['gap verdict'] == 'more than noise'
+    judged = [value for key, value in second.items() if key.endswith('against the reference')]
+    assert judged == ['p = 1: within noise', 'p < 0.001: more than noise']  # 39 against 40, 12 against 30
+    assert 'reference' in first.values()
+    assert 'Synthetic cells' in text
+    assert 'L1: sensitivity' in text
+
+
+def test_what_is_not_there_is_told_in_words(tmp_path, sweep):
+    runs = plan(sweep, config())
+    finished(tmp_path, runs[0], 40)
+    write(tmp_path, sweep, runs, {runs[3].folder: 'the loss is no longer a finite number'})
+    text = (tmp_path / 'table.md').read_text()
+    assert 'failed: the loss is no longer a finite number' in text
+    assert 'not run yet' in text
+    html = (tmp_path / 'table.html').read_text()
+    assert 'the loss is no longer a finite number' in html
+
+
+def test_no_table_without_a_finished_run(tmp_path, sweep):
+    write(tmp_path, sweep, plan(sweep, config()), {})
+    assert not (tmp_path / 'table.md').exists()
+
+
+def test_folds_are_scored_together_and_compared_by_the_corrected_test(tmp_path, sweep):
+    values = config(folds=3)
+    runs = plan(sweep, values)
+    for number, run in enumerate(runs):
+        good = 36 if run.cell.name == 'a' else 30 + run.fold
+        finished(tmp_path, run, good, offset=40 * run.fold, synthetic=False)
+        assert number < 12
+    write(tmp_path, sweep, runs, {})
+    text = (tmp_path / 'table.md').read_text()
+    assert 'all 3 folds together' in text
+    assert 'Nadeau' in text
+    assert '90.0' in text  # 36 of 40 in each fold
+    assert 'synthetic' not in text
+    write(tmp_path, sweep, runs[1:], {})
+
+
+def test_a_half_finished_cross_validation_has_no_number(tmp_path, sweep):
+    runs = plan(sweep, config(folds=3))
+    finished(tmp_path, runs[0], 40)
+    for run in runs[3:6]:
+        finished(tmp_path, run, 40, offset=40 * run.fold)
+    write(tmp_path, sweep, runs, {})
+    assert '1 of 3 runs finished' in (tmp_path / 'table.md').read_text()
+
+
+def test_measures_in_words():
+    assert words('per_class.L2.recall') == 'L2: sensitivity'
+    assert words('macro_precision') == 'macro precision'
+    assert words('per_class.L.2.accuracy') == 'L.2: accuracy against the rest'
