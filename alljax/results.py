@@ -3,6 +3,7 @@
 import csv
 import os
 import platform
+import shlex
 import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -125,4 +126,4 @@ def _banner(results: Results) -> str:
 
 def command() -> str:
     """The command line of this process, as a shell would take it."""
-    return 'python ' + ' '.join(sys.argv)
+    return f'python {shlex.join(sys.argv)}'

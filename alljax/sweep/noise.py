@@ -50,6 +50,8 @@ def notes(sweep: Sweep, found: Mapping[tuple[str, str], Outcome | str]) -> list[
         said.append(f"p is of {test}, with Holm's correction.")
     if any(len(one.folds) > 1 for one in good):
         said.append(f'Each number is over the test cells of all {max(len(one.folds) for one in good)} folds together.')
+    if any(np.trace(one.matrices.sum(0)) == one.matrices.sum() for one in good):
+        said.append("Where every cell is right the interval is Wilson's, as if cells were independent.")
     if any(one.single_groups for one in good):
         said.append(
             'No groups are known for these cells, so the grouped column may leak as well: name slides, patients or '

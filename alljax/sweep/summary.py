@@ -95,7 +95,25 @@ def _number(one: Outcome | str, measure: str) -> Number | str:
     if value != value:
         return 'undefined'
     bounds = intervals.over_groups(one.matrices, of)
-    return Number(value, tuple(bounds) if bounds else None, one.n)
+    if bounds and bounds[0] == bounds[1]:  # nothing varies between groups: a point would claim certainty
+        cells = _denominator(one, measure)
+        bounds = intervals.wilson(round(value * cells), cells)
+    return Number(value, (bounds[0], bounds[1]) if bounds else None, one.n)
+
+
+def _denominator(one: Outcome, measure: str) -> int:
+    """The cells that a proportion is of."""
+    matrix = one.matrices.sum(0)
+    name, _, kind = measure.removeprefix('per_class.').rpartition('.')
+    if name not in one.classes:
+        return int(matrix.sum())
+    its = one.classes.index(name)
+    of = {
+        'recall': matrix[its].sum(),
+        'precision': matrix[:, its].sum(),
+        'specificity': matrix.sum() - matrix[its].sum(),
+    }
+    return int(of.get(kind, matrix.sum()))
 
 
 def _gap(its: Mapping[str, Outcome | str], measure: str) -> Number | None:
@@ -109,7 +127,7 @@ def _gap(its: Mapping[str, Outcome | str], measure: str) -> Number | None:
     if value != value:
         return None
     bounds = intervals.difference(leaky.matrices, honest.matrices, of)
-    return Number(value, tuple(bounds) if bounds else None, honest.n)
+    return Number(value, (bounds[0], bounds[1]) if bounds else None, honest.n)
 
 
 def _confusions(sweep: Sweep, cell: Cell, found: Found) -> dict:
