@@ -16,7 +16,7 @@ from alljax.errors import UserError, some
 CLASSES = {'detection': ('blast', 'normal'), 'subtype': ('L1', 'L2', 'L3', 'normal')}
 BLASTS, CELLS = 130, 260  # numbers 001–130 are blasts, 131–260 normal
 NAME = re.compile(r'Im(\d{3,})_([01])\.(?i:tiff?)')
-TABLES = ('subtypes.csv', 'groups.csv', 'synthetic.json')
+TABLES = ('subtypes.csv', 'groups.csv', 'audit.html', 'synthetic.json')
 # Pairs reported as the same cell in shifted crops, 223 and 257 as equal ones. There is no published list of patients.
 REPEATS = ((25, 28, 31), (134, 245), (135, 244), (138, 146), (171, 211), (222, 256), (223, 257), (225, 259))
 

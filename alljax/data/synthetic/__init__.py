@@ -3,6 +3,7 @@
 from alljax.data.synthetic.cell import Drawing, draw
 from alljax.data.synthetic.folder import Planned, plan, write
 from alljax.data.synthetic.looks import CLASSES
+from alljax.data.synthetic.repeats import KINDS, plant
 from alljax.data.synthetic.slides import Slide, slide
 
-__all__ = ['CLASSES', 'Drawing', 'Planned', 'Slide', 'draw', 'plan', 'slide', 'write']
+__all__ = ['CLASSES', 'KINDS', 'Drawing', 'Planned', 'Slide', 'draw', 'plan', 'plant', 'slide', 'write']

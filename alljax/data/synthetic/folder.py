@@ -14,7 +14,8 @@ from PIL import Image
 
 from alljax.data.synthetic.cell import draw
 from alljax.data.synthetic.looks import CLASSES
-from alljax.data.synthetic.slides import slide
+from alljax.data.synthetic.repeats import KINDS, plant
+from alljax.data.synthetic.slides import Slide, slide
 from alljax.errors import UserError
 
 GENERATOR = 1  # raise it whenever the same seed would draw other pixels
@@ -55,16 +56,49 @@ def plan(cells: int, seed: int) -> list[Planned]:
     return planned
 
 
-def write(out: Path, cells: int = 260, seed: int = 0) -> None:
-    """Write a drawn ALL-IDB2 to `out`, whole or not at all; UserError if `out` is in use or the numbers do not fit."""
+class Repeat(NamedTuple):
+    """A cell whose picture is an altered copy of another's; indices into the plan."""
+
+    source: int
+    copy: int
+    kind: str  # one of KINDS
+
+
+def repeat(planned: list[Planned], repeats: int, seed: int) -> list[Repeat]:
+    """Choose copies, the last blasts and the last normal cells in turn, and a source of the same kind for each.
+
+    Kinds of repeats follow each other, and no picture is copied twice. UserError for more than a quarter of the cells.
+    """
+    if not 0 <= repeats <= len(planned) // 4:
+        raise UserError(f'{repeats} repeats in {len(planned)} cells: choose 0 to {len(planned) // 4} (--repeats)')
+    sides = [[index for index, cell in enumerate(planned) if (cell.kind == 'normal') == normal] for normal in (0, 1)]
+    copies = [sides[number % 2][-1 - number // 2] for number in range(repeats)]
+    free = [index for side in sides for index in side if index not in set(copies)]
+    rng = np.random.default_rng([seed, 5])
+    chosen = []
+    for number, copy in enumerate(copies):
+        blast = planned[copy].kind != 'normal'
+        source = int(rng.choice([index for index in free if (planned[index].kind != 'normal') == blast]))
+        free.remove(source)
+        chosen.append(Repeat(source, copy, KINDS[number % len(KINDS)]))
+    return chosen
+
+
+def write(out: Path, cells: int = 260, seed: int = 0, repeats: int = 0) -> None:
+    """Write a drawn ALL-IDB2 to `out`, whole or not at all; UserError if `out` is in use or the numbers do not fit.
+
+    With `repeats`, so many cells are altered copies of others, listed in synthetic.json; groups.csv then is left to an
+    audit to find.
+    """
     planned = plan(cells, seed)
+    chosen = repeat(planned, repeats, seed)
     out = out.absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f'{out} exists and is not an empty folder: name a new folder, or remove it first')
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
     try:
-        _fill(part / 'ALL_IDB2', planned, seed)
+        _fill(part / 'ALL_IDB2', planned, seed, chosen)
         part.chmod(0o777 & ~_umask())
         if out.exists():
             out.rmdir()
@@ -73,16 +107,23 @@ def write(out: Path, cells: int = 260, seed: int = 0) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _fill(root: Path, planned: list[Planned], seed: int) -> None:
+def _fill(root: Path, planned: list[Planned], seed: int, chosen: list[Repeat]) -> None:
     (root / 'img').mkdir(parents=True)
+    for source, copy, _ in chosen:
+        planned[copy] = planned[copy]._replace(kind=planned[source].kind, slide=planned[source].slide)
     slides = {number: slide(seed, number) for number in {cell.slide for cell in planned}}
-    for number, cell in enumerate(planned, start=1):
-        image = draw(cell.kind, slides[cell.slide], np.random.default_rng([seed, 2, number])).image
-        cropped = _cropped(image, np.random.default_rng([seed, 3, number]))
-        Image.fromarray(cropped).save(root / 'img' / cell.file)
+    copies = {pair.copy for pair in chosen}
+    for index in (index for index in range(len(planned)) if index not in copies):
+        Image.fromarray(_drawn(planned[index], index + 1, seed, slides)).save(root / 'img' / planned[index].file)
+    for source, copy, kind in chosen:
+        image = _drawn(planned[source], source + 1, seed, slides)
+        first, second = plant(image, kind, np.random.default_rng([seed, 6, copy]))
+        Image.fromarray(first).save(root / 'img' / planned[source].file)
+        # The same pixels in other bytes.
+        compression = 'tiff_lzw' if kind == 'same pixels' else None
+        Image.fromarray(second).save(root / 'img' / planned[copy].file, compression=compression)
     blasts = [cell for cell in planned if cell.kind != 'normal']
     _table(root / 'subtypes.csv', ('file', 'subtype'), [(cell.file, cell.kind) for cell in blasts])
-    _table(root / 'groups.csv', ('file', 'group'), [(cell.file, f'slide{cell.slide:02d}') for cell in planned])
     marker = {
         'synthetic': True,
         'cells': len(planned),
@@ -91,7 +132,16 @@ def _fill(root: Path, planned: list[Planned], seed: int) -> None:
         'generator': GENERATOR,
         'note': NOTE,
     }
+    if chosen:
+        marker['repeats'] = [[planned[pair.source].file, planned[pair.copy].file, pair.kind] for pair in chosen]
+    else:
+        _table(root / 'groups.csv', ('file', 'group'), [(cell.file, f'slide{cell.slide:02d}') for cell in planned])
     (root / 'synthetic.json').write_text(json.dumps(marker, indent=2) + '\n', encoding='utf-8')
+
+
+def _drawn(cell: Planned, number: int, seed: int, slides: dict[int, Slide]) -> UInt8[np.ndarray, 'height width 3']:
+    image = draw(cell.kind, slides[cell.slide], np.random.default_rng([seed, 2, number])).image
+    return _cropped(image, np.random.default_rng([seed, 3, number]))
 
 
 def _subtype(seed: int, place: int) -> str:

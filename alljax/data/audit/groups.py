@@ -1,0 +1,31 @@
+"""Which cells no split may separate: the groups that were there, joined wherever a pair was found."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+
+def merged(groups: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """Each cell's group, joined by the pairs; a joined group bears the name of its first cell's."""
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
+    whole = connected([(numbers[groups[a]], numbers[groups[b]]) for a, b in pairs], len(numbers))
+    first: dict[int, str] = {}
+    return [first.setdefault(int(whole[numbers[name]]), name) for name in groups]
+
+
+def repeats(files: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
+    """The first file of all that show the same cell, for each of them; '' for a cell in no pair."""
+    paired = {cell for pair in pairs for cell in pair}
+    whole = connected(pairs, len(files)).tolist()
+    first: dict[int, str] = {}
+    return [first.setdefault(whole[cell], file) if cell in paired else '' for cell, file in enumerate(files)]
+
+
+def connected(pairs: Sequence[tuple[int, int]], count: int) -> Int[np.ndarray, ' count']:
+    """The number of the connected set that each of `count` nodes is in."""
+    edges = np.array(pairs, int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    return connected_components(graph, directed=False)[1]

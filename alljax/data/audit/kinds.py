@@ -1,0 +1,53 @@
+"""What was done to a cell to get the other picture of it, in words."""
+
+import numpy as np
+from jaxtyping import Float
+
+from alljax.data.audit.reading import COARSE
+from alljax.data.audit.registration import Pose, laid, overlap
+
+TURN = 1.5  # degrees that pass for none
+SHIFT = 0.015  # of the side
+NEIGHBOR = 0.25  # of the side: a shift so large brings another cell to the middle of the crop
+GAIN, OFFSET = 0.08, 0.06  # factor of optical density less 1, and its offset: what JPEG does not reach
+
+
+def one_cell(pose: Pose) -> bool:
+    """Whether both crops have the same cell in their middle; else they show neighbors in the same field."""
+    return float(np.hypot(*pose.shift)) < NEIGHBOR
+
+
+def describe(
+    pose: Pose,
+    density: tuple[Float[np.ndarray, 'side side'], Float[np.ndarray, 'side side']],
+    shapes: tuple[tuple[int, int], tuple[int, int]],
+) -> str:
+    """Name the turn, mirror, shift and light between two pictures: 'rotated 37°, mirrored, re-lit'."""
+    degrees, mirrored = _turn(pose)
+    shift = float(np.hypot(*pose.shift))
+    parts = [
+        '' if one_cell(pose) else 'neighbors',
+        f'rotated {degrees:.0f}°' if degrees > TURN else '',
+        'mirrored' if mirrored else '',
+        f'shifted {shift * max(shapes[0]):.0f} px' if shift > SHIFT else '',
+        're-lit' if _lit(pose, density, shapes) else '',
+    ]
+    return ', '.join(part for part in parts if part) or 're-encoded'
+
+
+def _turn(pose: Pose) -> tuple[float, bool]:
+    """Degrees, 0 to 180, and whether mirrored; of the two ways to mirror the one that leaves the smaller turn."""
+    degrees = abs((np.degrees(pose.angle) + 180) % 360 - 180)
+    return float(min(degrees, 180 - degrees) if pose.mirrored else degrees), pose.mirrored
+
+
+def _lit(
+    pose: Pose,
+    density: tuple[Float[np.ndarray, 'side side'], Float[np.ndarray, 'side side']],
+    shapes: tuple[tuple[int, int], tuple[int, int]],
+) -> bool:
+    first, second = (image.astype(np.float32) for image in density)
+    within = overlap(shapes, COARSE, pose)
+    ours, theirs = first[within], laid(second, pose)[within]
+    gain = np.log((theirs.std() + 1e-3) / (ours.std() + 1e-3))
+    return bool(abs(gain) > GAIN or abs(theirs.mean() - ours.mean()) > OFFSET)

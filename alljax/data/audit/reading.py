@@ -1,0 +1,159 @@
+"""Every file once: its digests, what is known of it without looking at the cell, and small images to compare."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float16, Float32, Float64, Int64, UInt8
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from alljax.data import image
+from alljax.errors import UserError
+
+FINE, COARSE = 128, 64  # pixels a side of the images that are compared; the longer side of a crop fills them
+BORDER = 8  # outer pixels of a crop, where no cell is
+BAND = (0.8, 3.0)  # deviations in pixels: detail is what the first blur leaves and the second removes
+
+Picture = Float32[np.ndarray, 'side side']
+Mask = Bool[np.ndarray, 'side side']
+
+
+class Seen(NamedTuple):
+    """One file."""
+
+    file_digest: str
+    pixel_digest: str
+    size: int  # bytes
+    shape: tuple[int, int]  # height and width
+    color: Float64[np.ndarray, '6']  # mean and deviation of red, green, blue
+    border: Float64[np.ndarray, '6']
+    density: Float16[np.ndarray, 'coarse coarse']
+    detail: Float32[np.ndarray, 'coarse coarse']
+    fine: Float16[np.ndarray, 'fine fine']
+
+
+class Sights(NamedTuple):
+    """All files, in their order."""
+
+    file_digests: tuple[str, ...]
+    pixel_digests: tuple[str, ...]
+    sizes: Int64[np.ndarray, ' cells']
+    shapes: Int64[np.ndarray, 'cells 2']
+    color: Float64[np.ndarray, 'cells 6']
+    border: Float64[np.ndarray, 'cells 6']
+    density: Float16[np.ndarray, 'cells coarse coarse']  # optical, of green
+    detail: Float32[np.ndarray, 'cells coarse coarse']  # what remains of it between two blurs
+    fine: Float16[np.ndarray, 'cells fine fine']  # the same at FINE pixels
+
+
+def read(
+    home: Path, files: Sequence[str], track: Callable[[Iterable[Seen | str]], Iterable[Seen | str]] = iter
+) -> Sights:
+    """Read all files; `track` may show progress. UserError with every file that is no picture."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        seen = list(track(pool.map(lambda file: _attempt(home, file), files)))
+    problems = [item for item in seen if isinstance(item, str)]
+    if problems:
+        raise UserError(*problems)
+    columns = list(zip(*(item for item in seen if isinstance(item, Seen)), strict=True))
+    return Sights(columns[0], columns[1], *(np.array(column) for column in columns[2:]))
+
+
+def see(path: Path) -> Seen:
+    """Read one file; image.ImageError if it is no picture."""
+    pixels = image.read(path).pixels
+    data = path.read_bytes()
+    fine, coarse = (density(pixels, side) for side in (FINE, COARSE))
+    shape = (pixels.shape[0], pixels.shape[1])
+    return Seen(
+        hashlib.sha256(data).hexdigest(),
+        hashlib.sha256(repr(shape).encode() + pixels.tobytes()).hexdigest(),
+        len(data),
+        shape,
+        _statistics(pixels.reshape(-1, 3)),
+        _statistics(pixels[_border(shape)]),
+        coarse.astype(np.float16),
+        detail(coarse, shape),
+        detail(fine, shape).astype(np.float16),
+    )
+
+
+def density(pixels: UInt8[np.ndarray, 'height width 3'], side: int) -> Picture:
+    """The optical density of a crop's green channel, its longer side `side` pixels, in the middle of a square of 0.
+
+    Density, because a camera's gain then is a mere offset and its gamma a factor; green, because a gain of single
+    colors leaves it alone and both stains show in it.
+    """
+    box = _box((pixels.shape[0], pixels.shape[1]), side)
+    size = (box[1].stop - box[1].start, box[0].stop - box[0].start)
+    green = Image.fromarray(np.ascontiguousarray(pixels[..., 1])).resize(size, Image.Resampling.HAMMING)
+    placed = np.zeros((side, side), np.float32)
+    placed[box] = -np.log((np.asarray(green, np.float32) + 8) / 263)
+    return placed
+
+
+def detail(density: Picture, shape: tuple[int, int]) -> Picture:
+    """Density between two blurs, evened out where the crop is rich in detail and 0 off its disk.
+
+    Every white cell is a dark disk on pale ground; what tells one from another is smaller.
+    """
+    side = len(density)
+    inside = disk(shape, side)
+    band = (_blurred(density, shape, BAND[0]) - _blurred(density, shape, BAND[1])) * inside
+    energy = _blurred(band * band, shape, 1.5 * BAND[1])
+    return (band / np.sqrt(energy + (band * band).sum() / inside.sum() + 1e-8) * inside).astype(np.float32)
+
+
+@lru_cache(maxsize=1024)
+def disk(shape: tuple[int, int], side: int) -> Mask:
+    """Where a crop is compared: its inscribed disk, because corners are the first to be cut or made up by a turn."""
+    away = np.arange(side) - (side - 1) / 2
+    inside = np.zeros((side, side), bool)
+    box = _box(shape, side)
+    inside[box] = (np.hypot(away[:, None], away) <= side / 2)[box]
+    return inside
+
+
+def _attempt(home: Path, file: str) -> Seen | str:
+    try:
+        return see(home / file)
+    except image.ImageError as error:
+        return f'{file}: {error}'
+    except OSError as error:
+        return f'{file}: cannot be read ({error.strerror}); mend its permissions'
+
+
+def _box(shape: tuple[int, int], side: int) -> tuple[slice, slice]:
+    longer = max(shape)
+    height, width = (max(1, round(n * side / longer)) for n in shape)
+    top, left = (side - height) // 2, (side - width) // 2
+    return slice(top, top + height), slice(left, left + width)
+
+
+def _blurred(picture: Picture, shape: tuple[int, int], deviation: float) -> Picture:
+    """Blur within the disk, as if nothing were outside."""
+    weight = _weight(shape, len(picture), deviation)
+    return gaussian_filter(picture * disk(shape, len(picture)), deviation, mode='constant', truncate=3) / weight
+
+
+@lru_cache(maxsize=1024)
+def _weight(shape: tuple[int, int], side: int, deviation: float) -> Picture:
+    blurred = gaussian_filter(disk(shape, side).astype(np.float32), deviation, mode='constant', truncate=3)
+    return np.maximum(blurred, 1e-3)
+
+
+@lru_cache(maxsize=1024)
+def _border(shape: tuple[int, int]) -> Bool[np.ndarray, 'height width']:
+    inner = np.zeros(shape, bool)
+    inner[BORDER : shape[0] - BORDER, BORDER : shape[1] - BORDER] = True
+    return ~inner
+
+
+def _statistics(pixels: UInt8[np.ndarray, 'pixels 3']) -> Float64[np.ndarray, '6']:
+    return np.concatenate([pixels.mean(0, dtype=np.float64), pixels.std(0, dtype=np.float64)])

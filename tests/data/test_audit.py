@@ -1,0 +1,199 @@
+"""The audit on drawn cells with planted repeats, and what the loaders and splits make of its groups.csv."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alljax.data import datasets, synthetic
+from alljax.data.audit import audit
+from alljax.data.audit.groups import merged, repeats
+from alljax.data.audit.listed import listed
+from alljax.data.audit.writing import write
+from alljax.data.split import split
+from alljax.errors import UserError
+from configs import common
+
+
+@pytest.fixture(scope='module')
+def planted(tmp_path_factory):
+    """80 drawn cells, 16 of them altered copies of others. Copy it before changing it."""
+    root = tmp_path_factory.mktemp('planted') / 'set'
+    synthetic.write(root, 80, 0, 16)
+    facts = json.loads((root / 'ALL_IDB2' / 'synthetic.json').read_text())
+    return root, [(f'img/{first}', f'img/{second}', kind) for first, second, kind in facts['repeats']]
+
+
+@pytest.fixture(scope='module')
+def found(planted):
+    return audit(planted[0])
+
+
+def table(path):
+    with path.open(newline='') as file:
+        return {row['file']: row for row in csv.DictReader(file)}
+
+
+def pictures(count, seed=0):
+    return [
+        synthetic.draw(
+            ('L1', 'L2', 'normal')[n % 3], synthetic.slide(seed, 1 + n // 6), np.random.default_rng([seed, n])
+        )
+        for n in range(count)
+    ]
+
+
+def save(folder, images, **options):
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f'{number:03}.png', **options)
+
+
+def test_every_planted_pair_is_found_and_no_other(planted, found):
+    files = found.listed.files
+    pairs = {frozenset((files[pair.first], files[pair.second])) for pair in found.pairs}
+    assert pairs == {frozenset(pair[:2]) for pair in planted[1]}
+
+
+def test_kinds_are_named(planted, found):
+    files = found.listed.files
+    said = {frozenset((files[pair.first], files[pair.second])): pair.kind for pair in found.pairs}
+    for first, second, kind in planted[1]:
+        name = said[frozenset((first, second))]
+        if kind in ('same file', 'same pixels', 're-encoded'):
+            assert name == kind
+        elif kind == 're-lit':
+            assert name in ('re-lit', 're-encoded')  # a faint change of light is none to the eye either
+        elif kind != 'everything':
+            assert kind in name, (kind, name)
+
+
+def test_groups_csv_is_what_the_loaders_read(planted, found, tmp_path):
+    shutil.copytree(planted[0], tmp_path / 'set')
+    root = tmp_path / 'set'
+    written = write(audit(root))
+    assert [path.name for path in written] == ['groups.csv', 'audit.html']
+    rows = table(root / 'ALL_IDB2' / 'groups.csv')
+    assert set(next(iter(rows.values()))) == {'file', 'group', 'repeat'}
+    config = common.get_config()
+    config.data.update({'name': 'all_idb2', 'root': str(root), 'task': 'detection', 'size': 64})
+    cells = datasets.load(config.data, 0)
+    place = {name: number for number, name in enumerate(cells.names)}
+    for first, second, _ in planted[1]:
+        assert cells.groups[place[first]] == cells.groups[place[second]]
+        assert cells.repeats[place[first]] == cells.repeats[place[second]] >= 0
+    assert (cells.repeats >= 0).sum() == 2 * len(planted[1])
+    parts = split(cells, config.split, 0)
+    assert not set(cells.groups[parts.train]) & set(cells.groups[parts.test])
+    config.split.protocol = 'random'
+    with pytest.raises(UserError, match='puts pictures of one cell on both sides'):
+        split(cells, config.split, 0)
+    config.split.protocol = 'paper'
+    assert split(cells, config.split, 0).leaky
+
+
+def test_the_page_shows_the_pairs_and_loads_nothing(planted, tmp_path):
+    shutil.copytree(planted[0], tmp_path / 'set')
+    found = audit(tmp_path / 'set')
+    _, page = write(found, tmp_path / 'out')
+    text = page.read_text()
+    assert text.count('data:image/') >= 2 * len(found.pairs)
+    assert "default-src 'none'" in text
+    for first, second, _ in planted[1]:
+        assert first in text
+        assert second in text
+    assert not (tmp_path / 'set' / 'ALL_IDB2' / 'groups.csv').exists()  # --out left the folder alone
+
+
+def test_a_groups_csv_of_the_user_s_is_joined_and_kept(tmp_path):
+    images = [cell.image for cell in pictures(6)]
+    save(tmp_path / 'a', [images[0], images[1], images[2]])
+    save(tmp_path / 'b', [images[3], images[4], np.rot90(images[0])])
+    (tmp_path / 'cells.csv').write_text(
+        'file,group\n' + ''.join(f'{kind}/{n:03}.png,slide {kind}\n' for kind in 'ab' for n in range(3))
+    )
+    mine = 'file,group\na/000.png,x\na/001.png,x\na/002.png,y\nb/000.png,y\nb/001.png,z\nb/002.png,z\n'
+    (tmp_path / 'groups.csv').write_text(mine)
+    found = audit(tmp_path)
+    written = write(found)
+    rows = table(tmp_path / 'groups.csv')
+    assert [row['group'] for row in rows.values()] == ['x', 'x', 'y', 'y', 'x', 'x']
+    assert [row['repeat'] for row in rows.values()] == ['a/000.png', '', '', '', '', 'a/000.png']
+    kept = next(path for path in written if 'before-audit' in path.name)
+    assert kept.read_text() == mine
+    assert found.conflicts == {'a/000.png': [0, 5]}  # one cell under two labels
+    assert 'a/000.png' in (tmp_path / 'audit.html').read_text()
+    assert len(write(audit(tmp_path))) == 2  # the second time nothing is new
+
+
+def test_a_flat_folder_without_labels_is_audited(tmp_path):
+    images = [cell.image for cell in pictures(5)]
+    save(tmp_path, [*images, images[2][:, ::-1]])
+    found = audit(tmp_path)
+    assert [(pair.first, pair.second, pair.kind) for pair in found.pairs] == [(2, 5, 'mirrored')]
+    assert found.shortcuts == ()
+
+
+def test_files_that_cannot_be_read_are_told_together(tmp_path):
+    save(tmp_path, [cell.image for cell in pictures(2)])
+    (tmp_path / 'x.png').write_bytes(b'none')
+    (tmp_path / 'y.png').write_bytes(b'')
+    with pytest.raises(UserError) as error:
+        audit(tmp_path)
+    assert len(error.value.problems) == 2
+    assert 'x.png' in str(error.value)
+    assert 'y.png' in str(error.value)
+
+
+def test_what_is_no_folder_of_cells_is_told(tmp_path):
+    with pytest.raises(UserError, match='there is no such folder'):
+        audit(tmp_path / 'absent')
+    with pytest.raises(UserError, match='holds 0 images'):
+        audit(tmp_path)
+
+
+def test_shortcuts_are_told_from_noise(tmp_path):
+    rng = np.random.default_rng(0)
+    cells = [np.clip(rng.normal(150, 30, (48, 48, 3)), 0, 255).astype(np.uint8) for _ in range(60)]
+    for number, image in enumerate(cells):
+        kind = 'ab'[number % 2]
+        if kind == 'b':
+            image[:8] = image[:8] // 2  # a darker upper border
+        (tmp_path / kind).mkdir(exist_ok=True)
+        Image.fromarray(image).save(tmp_path / kind / f'{number:03}.bmp')  # all of one size
+    told = {shortcut.name: shortcut for shortcut in audit(tmp_path).shortcuts}
+    assert told['border'].says_the_label
+    assert told['border'].accuracy > 0.9
+    assert not told['file size'].says_the_label
+    assert not told['image size'].says_the_label
+
+
+def test_groups_are_joined_through_their_pairs():
+    assert merged(['x', 'y', 'y', 'z', 'w'], [(0, 1), (2, 3)]) == ['x', 'x', 'x', 'x', 'w']
+    assert repeats(['a', 'b', 'c', 'd'], [(0, 2), (2, 3)]) == ['a', '', 'a', 'a']
+
+
+def test_the_command_tells_what_it_found_and_mistakes_without_traceback(planted, tmp_path):
+    shutil.copytree(planted[0], tmp_path / 'set')
+    command = [sys.executable, '-m', 'alljax.data.audit']
+    result = subprocess.run([*command, str(tmp_path / 'set')], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert '80 pictures, 16 repeated pairs' in result.stdout
+    assert 'groups.csv' in result.stdout
+    result = subprocess.run([*command, str(tmp_path / 'none')], capture_output=True, text=True)
+    assert result.returncode == 2
+    assert 'there is no such folder' in result.stderr
+    assert 'Traceback' not in result.stderr
+    result = subprocess.run([*command, str(tmp_path), '--threshold', '7'], capture_output=True, text=True)
+    assert 'expected a number above 0' in result.stderr
+
+
+def test_real_cells_with_their_slides(wbc):
+    records = listed(wbc)
+    assert len(records.files) == 511
+    assert len(set(records.groups)) == 30
