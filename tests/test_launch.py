@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-SMALL = ('--config.model.width=0.05', '--config.model.head=8', '--config.epochs=2', '--config.data.cells=80')
+SMALL = ('--config.model.width=0.05', '--config.model.head=8', '--config.epochs=2', '--config.data.cells=80',
+         '--config.data.color=HSV', '--config.data.denoise=mean')  # fmt: skip
 
 
 def command(*arguments, **environment):
