@@ -5,11 +5,13 @@ import logging
 import os
 import queue
 import sys
+import threading
 import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,12 +147,21 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def _start(jobs: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     logging.basicConfig(format='%(message)s', level=logging.WARNING, force=True)
     logging.getLogger('alljax').setLevel(logging.INFO)
     logging.getLogger('alljax').propagate = False  # to each run.log; the terminal shows a line a run
     if jobs > 1:
         os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'  # a GPU is shared
         sys.stderr = Path(os.devnull).open('w')  # noqa: SIM115 --  their bars would write over each other
+
+
+def _end_with_parent() -> None:
+    """A sweep that is killed takes its runs along; they go on from their last checkpoints when it is started again."""
+    parent = parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def _run(config_file: str, overrides: dict[str, str], changes: dict[str, Any], place: Path) -> str:

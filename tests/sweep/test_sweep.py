@@ -1,10 +1,12 @@
 """Sweeps as a user starts them, on a network of a twentieth of the width."""
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,34 @@ def test_a_cross_validation_tests_every_cell_once_and_has_its_table(tmp_path):
     tested = [json.loads((place / 'results.json').read_text())['test']['n'] for place in places]
     assert sum(tested) == 2 * 60
     assert 'all 4 folds together' in (tmp_path / 'out' / 'table.md').read_text()
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_takes_its_runs_along(tmp_path):
+    (tmp_path / 'mine.py').write_text(MINE.replace('config.epochs, ', '').replace(' = 3, 60, 64', ' = 60, 64'))
+    command = [
+        sys.executable, 'launch.py', f'--config={tmp_path / "mine.py"}', f'--workdir={tmp_path / "out"}',
+        '--config.epochs=400', '--config.data.cells=60',
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    rows = tmp_path / 'out' / 'good' / 'grouped' / 'metrics.jsonl'
+    until(lambda: rows.is_file() and rows.stat().st_size > 0)
+    process.kill()
+    process.wait()
+    lock = (tmp_path / 'out' / 'good' / 'grouped' / '.lock').open('w')
+    until(lambda: free(lock))
+
+
+def until(true, seconds=120):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, 'waited for too long'
+        time.sleep(0.2)
+
+
+def free(lock):
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
