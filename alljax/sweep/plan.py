@@ -113,13 +113,13 @@ def across(
 ) -> list[Cell]:
     """A cell for each value of a field, each compared with the first.
 
-    With a `config`, for each of the paper's tasks, or for the classes of a folder; `printed` holds the paper's
-    macro precision for each value by task.
+    With a `config`, for each of the paper's tasks, unless it is about the classes of a folder; `printed` holds the
+    paper's macro precision for each value by task.
     """
-    tasks = ('',) if config is None else ('classes',) if config.data.task == 'classes' else ('subtype', 'detection')
+    both = config is not None and config.data.task != 'classes'
     cells = []
-    for task in tasks:
-        name = '{}' if task in ('', 'classes') else f'{{}}, {task}'
+    for task in ('subtype', 'detection') if both else ('',):
+        name = f'{{}}, {task}' if task else '{}'
         for place, value in enumerate(values):
             number = printed[task][place] if task in printed else None
             cells.append(

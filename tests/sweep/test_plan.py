@@ -90,7 +90,9 @@ def test_across_gives_a_cell_for_each_value_and_task():
     assert cells[0].printed['macro_precision'] is None
     folder = subtype.get_config()
     folder.data.task = 'classes'
-    assert [cell.name for cell in across('model.head', (1024, 2048), config=folder)] == ['1024', '2048']
+    cells = across('model.head', (1024, 2048), config=folder)
+    assert [cell.name for cell in cells] == ['1024', '2048']
+    assert cells[1].fields == {'model.head': 2048}  # the user says data.task=classes
 
 
 @pytest.mark.parametrize('module', [table1, table2_3_5, table4, architectures, denoise, equalise, learning_rate])
