@@ -123,8 +123,10 @@ def _tell(run: Run, number: int, total: int, error: str, seconds: float, folder:
     if error:
         log.error('%d of %d: %s failed: %s', number, total, run, error)
         return
-    accuracy = _results(folder / run.folder)['test']['accuracy']
-    log.info('%d of %d: %s: accuracy %.1f %% (%.0f s)', number, total, run, 100 * accuracy, seconds)
+    found = _results(folder / run.folder)
+    leaky = ' [leaky]' if found['split']['leaky'] else ''
+    log.info('%d of %d: %s: accuracy %.1f %%%s (%.0f s)', number, total, run, 100 * found['test']['accuracy'], leaky,
+             seconds)  # fmt: skip
 
 
 def _results(place: Path) -> dict[str, Any]:
