@@ -57,9 +57,7 @@ class SqueezeNet(nn.Module):
     convolution: Convolution = lax.conv_general_dilated
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, 'batch height width 3'], *, train: bool = False
-    ) -> Float[Array, 'batch ...']:
+    def __call__(self, x: Float[Array, 'batch height width 3'], *, train: bool = False) -> Float[Array, 'batch ...']:
         """Maps normalized RGB to logits; `train` switches dropout on, which then needs rngs={'dropout': key}."""
         channels, kernel = self.stem
         first = conv(

@@ -14,9 +14,7 @@ Picture = UInt8[np.ndarray, 'height width 3']
 Window = UInt8[np.ndarray, 'h w 3']  # of another size
 
 
-def plant(
-    image: UInt8[np.ndarray, 'height width 3'], kind: str, rng: np.random.Generator
-) -> tuple[Window, Window]:
+def plant(image: UInt8[np.ndarray, 'height width 3'], kind: str, rng: np.random.Generator) -> tuple[Window, Window]:
     """Make two pictures out of one, the second altered as `kind` says; ValueError for a kind that is none of KINDS.
 
     Shifted pictures are two windows of 7/8 of the side, so that each shows something the other does not. The corners
