@@ -1,13 +1,13 @@
 """The order of splitting and enlarging: that of the paper, which leaks, and that which does not."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Integer
+from jaxtyping import Array, Integer, UInt8
 from ml_collections import ConfigDict
 
 from alljax.data import augment
@@ -97,22 +97,26 @@ def enlarge(
     )
 
 
-def _turned(copies: Cells, sources: Index, numbers: Index, config: ConfigDict, seed: int) -> np.ndarray:
-    """The pictures turned, mirrored and relit as the config says, as bytes again."""
-    size = copies.images.shape[1]
-    base = jax.random.key(seed)
+def make_turn(config: ConfigDict, seed: int) -> Callable[..., UInt8[Array, 'cells size size 3']]:
+    """The jitted function from pictures, their cells' and their copies' numbers to turned, mirrored and relit bytes."""
 
     @jax.jit
-    def turn(images: jax.Array, source: jax.Array, number: jax.Array) -> jax.Array:
+    def turn(images: Array, source: Array, number: Array) -> Array:
+        base = jax.random.key(seed)
         keys = jax.vmap(lambda s, n: jax.random.fold_in(jax.random.fold_in(base, s), n))(source, number)
         angle, sign = jax.vmap(lambda key: augment.draw(key, 1, degrees=config.rotate, mirror=config.mirror))(keys)
-        image = augment.warp(images, angle[:, 0], sign[:, 0], size)
+        image = augment.warp(images, angle[:, 0], sign[:, 0], images.shape[1])
         if config.light:
             relit = jax.vmap(lambda one, key: augment.relight(one[None], jax.random.fold_in(key, 1), config.light)[0])
             image = relit(image, keys)
         return jnp.clip(jnp.round(image), 0, 255).astype(jnp.uint8)
 
-    results = []
+    return turn
+
+
+def _turned(copies: Cells, sources: Index, numbers: Index, config: ConfigDict, seed: int) -> np.ndarray:
+    """The copies, a few at a time so that one program serves any number."""
+    turn, results = make_turn(config, seed), []
     for start in range(0, len(sources), CHUNK):
         rows = np.resize(np.arange(start, min(start + CHUNK, len(sources))), CHUNK)
         turned = turn(copies.images[rows], jnp.asarray(sources[rows]), jnp.asarray(numbers[rows]))

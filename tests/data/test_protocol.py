@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import make_cells
@@ -17,8 +19,6 @@ def config(name='grouped', copies='published', **split):
 
 
 def named(labels, classes, **options):
-    from dataclasses import replace
-
     return replace(make_cells(labels, size=16, **options), classes=classes)
 
 
@@ -96,3 +96,11 @@ def test_equalized_counts_are_equal(how, name):
     counts = np.bincount(grown.labels[index])
     assert len(set(counts)) == 1
     assert set(index) <= set(parts.train)
+
+
+def test_the_copies_are_turned_by_a_program_that_lowers_for_a_gpu():
+    values = config()
+    values.augment.light = 0.1
+    images = np.zeros((4, 16, 16, 3), np.uint8)
+    traced = protocol.make_turn(values.augment, 0).trace(images, np.arange(4), np.arange(4))
+    assert traced.lower(lowering_platforms=('cuda',)).as_text()
