@@ -182,6 +182,7 @@ def test_predict_tells_a_folder_that_is_no_run(tmp_path):
     assert 'there is no such folder' in told(command('-m', 'alljax.predict', tmp_path / 'absent', tmp_path))
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_another(demo, tmp_path):
     workdir, _ = demo
     result = launch(*SMALL, f'--workdir={tmp_path / "next"}', f'--config.model.init={workdir}', config='detection')
@@ -190,6 +191,7 @@ def test_a_run_starts_from_another(demo, tmp_path):
     assert start == f'{workdir}, without its head for L1, L2, L3, normal'
 
 
+@pytest.mark.slow
 def test_a_random_split_is_marked_leaky(tmp_path):
     result = launch(*SMALL, f'--workdir={tmp_path / "run"}', '--config.split.protocol=random')
     assert result.returncode == 0, result.stderr

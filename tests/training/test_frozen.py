@@ -51,7 +51,7 @@ def trained(values, cells, parts, features):
     'model',
     [
         pytest.param({}, id='alexnet'),
-        pytest.param({'name': 'squeezenet1_1', 'width': 0.1, 'head': 0}, id='squeezenet1_1'),
+        pytest.param({'name': 'squeezenet1_1', 'width': 0.1, 'head': 0}, id='squeezenet1_1', marks=pytest.mark.slow),
         pytest.param({'name': 'efficientnet_lite0', 'width': 0.1}, id='efficientnet_lite0', marks=pytest.mark.slow),
     ],
 )
