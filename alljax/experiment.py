@@ -57,7 +57,7 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
                  len(cells.group_names), len(cells) - len(sources), len(parts.train), len(parts.validation),
                  len(parts.test), workdir)  # fmt: skip
         model = create(config, cells)
-        if (workdir / 'results.json').is_file():
+        if folders.is_finished(workdir):
             log.info('this run is finished: evaluating it again')
             found, variables = finished(workdir, cells), trained.load(workdir).variables
             fed = feed(config, model, cells, variables, factors(config, variables))

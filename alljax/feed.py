@@ -32,14 +32,32 @@ class Feed(NamedTuple):
 
 def feed(config: ConfigDict, model: Model, cells: Cells, variables: Variables, trained: Collection[str]) -> Feed:
     """Features if only the head is trained and every step would see the same pictures; else the pictures."""
+    halves = cut(config, cells, trained)
+    if halves and not turns(config):
+        return of_head(halves[1], _features(config, halves[0], cells, variables), variables)
     if head_only(trained):
-        halves = models.cut(config.model.name, len(cells.classes), **network_options(config))
-        if halves and not turns(config):
-            return _features(config, *halves, cells, variables)
         log.info('only the head is trained, but its features are computed anew at each step, because %s',
                  'each step turns its cells anew; --config.augment.copies=published computes them once' if halves else
                  f'{model.name} is no linen module')  # fmt: skip
+    return of_pictures(config, model, cells, variables)
+
+
+def cut(config: ConfigDict, cells: Cells, trained: Collection[str]) -> tuple[Model, Model] | None:
+    """The network as frozen body and trained head; None if more is trained, or where to cut it is unknown."""
+    if not head_only(trained):
+        return None
+    return models.cut(config.model.name, len(cells.classes), **network_options(config))
+
+
+def of_pictures(config: ConfigDict, model: Model, cells: Cells, variables: Variables) -> Feed:
+    """A whole network, fed with the cells."""
     return Feed(model, jnp.asarray(cells.images), preparation(config, model), infer.make_logits(model), variables)
+
+
+def of_head(head: Model, rows: Shaped[Array, 'cells ...'], variables: Variables) -> Feed:
+    """A head, fed with the features that it was cut off from."""
+    own = {'params': {'head': variables['params']['head']}}
+    return Feed(head, rows, lambda rows, key: rows, jax.jit(head.apply), own)
 
 
 def whole(variables: Variables, changed: Variables) -> Variables:
@@ -79,11 +97,9 @@ def preparation(config: ConfigDict, model: Model) -> Prepare:
     return prepare if turns(config) else still
 
 
-def _features(config: ConfigDict, body: Model, head: Model, cells: Cells, variables: Variables) -> Feed:
+def _features(config: ConfigDict, body: Model, cells: Cells, variables: Variables) -> Shaped[Array, 'cells ...']:
     options = {name: value for name, value in network_options(config).items() if name not in ('head', 'dropout')}
     about = {**options, 'averaged': bool(config.model.head)}
-    rows = frozen.features(body, variables, about, cells.images, config.batch_size, cache.folder('features'))
-    return Feed(
-        head, jnp.asarray(rows), lambda features, key: features, jax.jit(head.apply),
-        {'params': {'head': variables['params']['head']}},
-    )  # fmt: skip
+    return jnp.asarray(
+        frozen.features(body, variables, about, cells.images, config.batch_size, cache.folder('features'))
+    )

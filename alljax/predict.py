@@ -40,7 +40,8 @@ def predict(run: trained.Trained, paths: Iterable[Path], batch_size: int = BATCH
         good = [_fit(p.pixels, run) for p in pictures if isinstance(p, image.Picture)]
         rows = np.zeros((0, len(run.classes)))
         if good:
-            logits = infer.run(logits_of, run.variables, np.stack(good), np.arange(len(good)), batch_size)
+            images = denoise.filtered(np.stack(good), run.facts.get('denoise', 'none'))
+            logits = infer.run(logits_of, run.variables, images, np.arange(len(good)), batch_size)
             rows = softmax(logits.astype(np.float64), axis=1)
         found = iter(rows)
         for file, picture in zip(files[start:], pictures, strict=False):
@@ -83,8 +84,7 @@ def _fit(pixels: UInt8[np.ndarray, 'height width 3'], run: trained.Trained) -> U
     if run.facts.get('photograph'):
         form = run.model.input
         return image.photograph(pixels, form.size, form.resize, form.interpolation)
-    square = image.to_square(pixels, run.facts['data_size'])
-    return denoise.filtered(square[None], run.facts.get('denoise', 'none'))[0]
+    return image.to_square(pixels, run.facts['data_size'])
 
 
 def _files(path: Path) -> list[Path]:

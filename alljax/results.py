@@ -1,6 +1,7 @@
 """What a run found, in the files that people and programs read."""
 
 import csv
+import json
 import os
 import platform
 import shlex
@@ -18,7 +19,7 @@ from scipy.special import softmax
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.evaluation import intervals, metrics, mistakes, plots, report
-from alljax.workdir import write_json
+from alljax.workdir import RESULTS, write_json
 
 Results = dict[str, Any]
 
@@ -106,7 +107,12 @@ def write(
     figures = {'Confusion matrix': workdir / 'confusion.png', 'Training': workdir / 'curves.png'}
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     report.write(workdir / 'report.html', results, mistakes=worst, figures=figures)
-    write_json(workdir / 'results.json', results)
+    write_json(workdir / RESULTS, results)
+
+
+def read(workdir: Path) -> Results:
+    """The results.json of a finished run."""
+    return json.loads((workdir / RESULTS).read_text())
 
 
 def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:

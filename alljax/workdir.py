@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from alljax.errors import UserError
+from alljax.files import write_whole
 
 Fields = dict[str, Any]
+RESULTS = 'results.json'
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:
@@ -24,6 +26,11 @@ def earlier(workdir: Path | None) -> Fields:
     """The config fields of the run that is in the folder; none if there is no run, or no folder yet."""
     path = workdir / 'config.json' if workdir else None
     return json.loads(path.read_text()) if path and path.is_file() else {}
+
+
+def is_finished(workdir: Path) -> bool:
+    """Whether the run in the folder came to its end: its results are written last."""
+    return (workdir / RESULTS).is_file()
 
 
 def differences(workdir: Path, fields: Fields) -> list[str]:
@@ -58,9 +65,7 @@ def opened(workdir: Path, fields: Fields) -> Iterator[None]:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON whole or not at all."""
-    part = path.with_name(f'.{path.name}.part')
-    part.write_text(json.dumps(value, indent=2) + '\n', encoding='utf-8')
-    part.replace(path)
+    write_whole(path, (json.dumps(value, indent=2) + '\n').encode())
 
 
 def _claim(workdir: Path, fields: Fields) -> None:

@@ -34,11 +34,9 @@ def divide(cells: Cells, config: ConfigDict, seed: int) -> tuple[Cells, Split]:
     parts = split(cells, config.split, seed)
     if not published:
         return cells, parts
-    wanted = goal(cells)
-    share = {
-        label: np.mean(np.isin(np.flatnonzero(cells.labels == label), parts.train)) for label in range(len(wanted))
-    }
-    wanted = np.array([round(wanted[label] * share[label]) for label in share])
+    everywhere = np.bincount(cells.labels, minlength=len(cells.classes))
+    trained = np.bincount(cells.labels[parts.train], minlength=len(cells.classes))
+    wanted = np.round(goal(cells) * (trained / everywhere)).astype(int)
     grown = enlarge(cells, parts.train, wanted, config.augment, seed)
     return grown, parts._replace(train=np.concatenate([parts.train, np.arange(len(cells), len(grown))]))
 

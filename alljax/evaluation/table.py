@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from alljax.evaluation import plots, readable, report, table_chart
+from alljax.files import write_whole
 
 PRINTED = 1000  # papers print two decimals of a percentage, as `readable` does for this many cells
 INK = '#000000'
@@ -74,9 +75,7 @@ def write(folder: Path, table: Table) -> None:
     files = {name: text.encode('utf-8', errors='backslashreplace') for name, text in texts.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in {**files, 'table.png': png}.items():
-        part = folder / f'.{name}.part'
-        part.write_bytes(content)
-        part.replace(folder / name)
+        write_whole(folder / name, content)
 
 
 def verdict(gap: Number) -> str:

@@ -12,15 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from alljax import config as fields
-from alljax import experiment, models
+from alljax import experiment
 from alljax.data.cells import Cells
 from alljax.evaluation import readable
-from alljax.feed import network_options, preparation, turns
-from alljax.models import Model, Variables
-from alljax.sweep.work import Ready, is_finished
+from alljax.feed import Feed, cut, of_head, of_pictures, turns
+from alljax.sweep.work import Ready
 from alljax.training import infer, optimizer
-from alljax.training.parameters import head_only
-from alljax.training.step import Batch, Prepare, init, make_step
+from alljax.training.step import Batch, init, make_step
+from alljax.workdir import is_finished
 
 log = logging.getLogger(__name__)
 AROUND = 10.0  # seconds of a run besides its steps, on two cores: reading, drawing copies, compiling, report
@@ -67,35 +66,25 @@ def _seconds(ready: Ready) -> tuple[float, float]:
     model = experiment.create(config, cells)
     variables = model.init(jax.random.key(0))
     rates = experiment.factors(config, variables)
-    halves = models.cut(model.name, len(cells.classes), **network_options(config))
-    if not head_only(rates) or turns(config) or not halves:
-        images, prepare = jnp.asarray(cells.images), preparation(config, model)
-        return _of_step(ready, model, images, prepare, variables, rates, cells), 0.0
+    halves = cut(config, cells, rates)
+    if not halves or turns(config):
+        return _of_step(ready, of_pictures(config, model, cells, variables), rates, cells), 0.0
     body, head = halves
     features, images = infer.make_logits(body), jnp.asarray(cells.images)
     rows = features(variables, images)
     a_picture = _median(lambda: features(variables, images)) / len(cells)
-    variables = {'params': {'head': variables['params']['head']}}
-    return _of_step(ready, head, rows, lambda rows, key: rows, variables, rates, cells), a_picture
+    return _of_step(ready, of_head(head, rows, variables), rates, cells), a_picture
 
 
-def _of_step(
-    ready: Ready,
-    model: Model,
-    images: jax.Array,
-    prepare: Prepare,
-    variables: Variables,
-    rates: dict[str, float],
-    cells: Cells,
-) -> float:
+def _of_step(ready: Ready, fed: Feed, rates: dict[str, float], cells: Cells) -> float:
     config = ready.setting.config
     update = optimizer.make(config.optimizer, rates, 10, 10)
-    step = make_step(model, update, prepare, rates, jnp.ones(len(cells.classes)), config.seed)
+    step = make_step(fed.model, update, fed.prepare, rates, jnp.ones(len(cells.classes)), config.seed)
     chosen = jnp.resize(jnp.arange(len(cells)), config.batch_size)
-    state = [init(variables, update, rates)]
+    state = [init(fed.variables, update, rates)]
 
     def once() -> Any:
-        state[0], metrics = step(state[0], Batch(images, jnp.asarray(cells.labels), chosen))
+        state[0], metrics = step(state[0], Batch(fed.images, jnp.asarray(cells.labels), chosen))
         return metrics
 
     return _median(once)

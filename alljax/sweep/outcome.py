@@ -1,7 +1,6 @@
 """The predictions of all folds of one cell of a table."""
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -9,8 +8,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
+from alljax import results
 from alljax.evaluation import intervals, metrics
 from alljax.sweep.plan import Run
+from alljax.workdir import is_finished
 
 
 class Outcome(NamedTuple):
@@ -35,10 +36,10 @@ def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Out
     for run in runs:
         if run.folder in failed:
             return f'failed: {failed[run.folder]}'
-    done = [run for run in runs if (folder / run.folder / 'results.json').is_file()]
+    done = [run for run in runs if is_finished(folder / run.folder)]
     if len(done) < len(runs):
         return f'{len(done)} of {len(runs)} runs finished' if done else 'not run yet'
-    facts = [json.loads((folder / run.folder / 'results.json').read_text()) for run in runs]
+    facts = [results.read(folder / run.folder) for run in runs]
     classes = tuple(facts[0]['test']['confusion']['labels'])
     tables = [_rows(folder / run.folder / 'predictions.csv') for run in runs]
     label, prediction = (

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from alljax import config as fields
-from alljax import experiment, workdir
+from alljax import experiment, results, workdir
 from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import planned
@@ -69,13 +69,8 @@ def _same(place: Path, setting: Setting, sources: Cells) -> None:
     differences = workdir.differences(place, fields.flat(setting.config))
     if differences:
         raise UserError(f'{place}: holds a run of another config ({"; ".join(differences)}); name a new --workdir')
-    if is_finished(place):
-        experiment.same_data(_results(place)['data']['fingerprint'], sources, place)
-
-
-def is_finished(place: Path) -> bool:
-    """Whether a run folder holds results."""
-    return (place / 'results.json').is_file()
+    if workdir.is_finished(place):
+        experiment.same_data(results.read(place)['data']['fingerprint'], sources, place)
 
 
 def do(
@@ -87,7 +82,7 @@ def do(
     failed: MutableMapping[str, str],
 ) -> None:
     """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`."""
-    todo = [run for run in runs if not is_finished(folder / run.folder)]
+    todo = [run for run in runs if not workdir.is_finished(folder / run.folder)]
     if len(todo) < len(runs):
         log.info('%d runs are finished and kept', len(runs) - len(todo))
     pools: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
@@ -123,14 +118,10 @@ def _tell(run: Run, number: int, total: int, error: str, seconds: float, folder:
     if error:
         log.error('%d of %d: %s failed: %s', number, total, run, error)
         return
-    found = _results(folder / run.folder)
+    found = results.read(folder / run.folder)
     leaky = ' [leaky]' if found['split']['leaky'] else ''
     log.info('%d of %d: %s: accuracy %.1f %%%s (%.0f s)', number, total, run, 100 * found['test']['accuracy'], leaky,
              seconds)  # fmt: skip
-
-
-def _results(place: Path) -> dict[str, Any]:
-    return json.loads((place / 'results.json').read_text())
 
 
 def _load(config: ConfigDict, loaded: MutableMapping[str, Cells]) -> Cells:

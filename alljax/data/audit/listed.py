@@ -42,12 +42,12 @@ def listed(root: Path) -> Listed:
 
 def _all_idb2(root: Path) -> tuple[Listing, Path] | None:
     try:
-        home, img = all_idb2._places(root)
+        home, img = all_idb2.places(root)
     except UserError:
         return None
     if not any(all_idb2.NAME.fullmatch(path.name) for path in img.iterdir()):
         return None
-    return all_idb2.list_cells(root, 'detection'), all_idb2._find(TABLE, home, img) or home / TABLE
+    return all_idb2.list_cells(root, 'detection'), all_idb2.find(TABLE, home, img) or home / TABLE
 
 
 def _classes(root: Path) -> Listing:

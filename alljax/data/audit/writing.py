@@ -2,15 +2,14 @@
 
 import csv
 import io
-import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from alljax.data.audit import page
 from alljax.data.audit.listed import TABLE
 from alljax.errors import UserError
+from alljax.files import write_whole
 
 PAGE = 'audit.html'
 COLUMNS = ('file', 'group', 'repeat')
@@ -32,8 +31,9 @@ def write(audit: Any, out: Path | None = None) -> list[Path]:
         written.append(_kept(table))
     if html.exists() and page.MARK not in html.read_text(encoding='utf-8', errors='replace'):
         written.append(_kept(html))
-    _replace(table, text)
-    _replace(html, page.render(audit, written))
+    # a file name that is not UTF-8 reaches us with surrogates, which no file can hold
+    write_whole(table, text.encode(errors='backslashreplace'))
+    write_whole(html, page.render(audit, written).encode(errors='backslashreplace'))
     return written
 
 
@@ -52,21 +52,3 @@ def _kept(path: Path) -> Path:
         number += 1
     shutil.copy2(path, copy)
     return copy
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    number, name = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    try:
-        with os.fdopen(number, 'w', encoding='utf-8', errors='backslashreplace', newline='') as file:
-            file.write(text)
-        Path(name).chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
-        os.replace(name, path)
-    finally:
-        Path(name).unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -34,14 +34,14 @@ class AllIdb2(CellsBuilder):
 
 def list_cells(root: Path, task: str) -> Listing:
     """As `AllIdb2.list_cells`; drawn cells of the same layout are told by their synthetic.json."""
-    home, img = _places(disk.folder(root))
-    marker = _find('synthetic.json', home, img)
+    home, img = places(disk.folder(root))
+    marker = find('synthetic.json', home, img)
     facts = json.loads(marker.read_text()) if marker else {'blasts': BLASTS, 'cells': CELLS}
     listing = Listing('synthetic' if marker else 'all_idb2', home, CLASSES[task], synthetic=marker is not None)
     numbers = _images(listing, img, facts['blasts'], facts['cells'])
     _extra(listing, numbers)
-    _subtypes(listing, _find('subtypes.csv', home, img), task)
-    _groups(listing, _find('groups.csv', home, img), numbers)
+    _subtypes(listing, find('subtypes.csv', home, img), task)
+    _groups(listing, find('groups.csv', home, img), numbers)
     return listing
 
 
@@ -50,7 +50,7 @@ def is_drawn(root: Path) -> bool:
     return any((p / 'synthetic.json').is_file() for p in (root, root.parent, root / 'ALL_IDB2'))
 
 
-def _places(root: Path) -> tuple[Path, Path]:
+def places(root: Path) -> tuple[Path, Path]:
     """The folder of the tables and that of the images, whichever of the three the user named."""
     for home in (root, *(p for p in root.iterdir() if p.is_dir() and p.name.lower() in ('all_idb2', 'all-idb2'))):
         for img in home.iterdir():
@@ -64,9 +64,10 @@ def _places(root: Path) -> tuple[Path, Path]:
     raise UserError(f'{root}: holds {found}, expected ALL_IDB2/img/ with Im001_1.tif … ; mend --config.data.root')
 
 
-def _find(name: str, home: Path, img: Path) -> Path | None:
-    places = [p for p in dict.fromkeys((img / name, home / name, home.parent / name)) if p.is_file()]
-    return places[0] if places else None
+def find(name: str, home: Path, img: Path) -> Path | None:
+    """A table of that name, wherever users put it; None if it is nowhere."""
+    found = [p for p in dict.fromkeys((img / name, home / name, home.parent / name)) if p.is_file()]
+    return found[0] if found else None
 
 
 def _images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[str, int]:
