@@ -53,5 +53,6 @@ def launch(
             work.do(runs, config_file, overrides, folder, jobs, failed)
         finally:
             summary.write(folder, sweep, runs, failed)
-    log.info('see %s', folder / 'table.html')
+    if (folder / 'table.html').is_file():
+        log.info('see %s', folder / 'table.html')
     return not failed

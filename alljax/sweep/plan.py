@@ -60,6 +60,11 @@ def found_in(config_file: str | Path, config: ConfigDict, given: Collection[str]
         alone = Cell(Path(config_file).stem, NOTHING)
         return Sweep(Path(config_file).stem, (alone,), (config.split.protocol,), declared=False)
     sweep = make(config) if inspect.signature(make).parameters else make()
+    if not isinstance(sweep, Sweep) or not sweep.cells or not sweep.protocols:
+        raise UserError(
+            f'{config_file}: sweep() has to return alljax.sweep.Sweep with at least one cell and one protocol; found '
+            f'{type(sweep).__name__}{"" if not isinstance(sweep, Sweep) else " without cells or protocols"}'
+        )
     known = fields.flat(config)
     varied = {*(key for cell in sweep.cells for key in cell.fields), 'split.protocol'}
     problems = [

@@ -117,3 +117,14 @@ def test_printed_numbers_are_the_paper_s():
     subtypes = found_in(table2_3_5.__file__, table2_3_5.get_config()).cells[1]
     assert subtypes.printed['per_class.L2.recall'] == pytest.approx(0.9482)
     assert subtypes.printed['per_class.L2.precision'] == pytest.approx(0.9333)
+
+
+@pytest.mark.parametrize(
+    ('returned', 'found'),
+    [("['a']", 'found list'), ("Sweep('t', [])", 'without cells'), ("Sweep('t', [Cell('a', {})], ())", 'or protocols')],
+)
+def test_a_sweep_of_nothing_is_told(tmp_path, returned, found):
+    path = tmp_path / 'mine.py'
+    path.write_text(f'from alljax.sweep import Cell, Sweep\ndef sweep():\n    return {returned}\n')
+    with pytest.raises(UserError, match=f'at least one cell and one protocol; .*{found}'):
+        found_in(path, config())
