@@ -1,0 +1,57 @@
+"""Many images in batches of one shape: memory is bounded, and one compiled program serves all of them.
+
+The loop is Python's, because XLA:CPU computes convolutions within its own loops on one core, and their gradients up to
+eighty times slower than outside.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool
+
+
+def rows(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> Any:
+    """`function(*arrays)`, whose results have a row for each row of the arrays, computed in batches.
+
+    The last batch is filled up with rows that are dropped again. ValueError for arrays of different lengths.
+    """
+    parts = [
+        jax.tree.map(lambda leaf, count=count: leaf[:count], function(*batch))
+        for batch, count in _batches(batch_size, *arrays)
+    ]
+    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+def total(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> Any:
+    """The sum over batches of `function(*batch, present)`; `present` is false where a row only fills the batch."""
+    result = None
+    for batch, count in _batches(batch_size, *arrays):
+        part = function(*batch, _present(len(batch[0]), count))
+        result = part if result is None else jax.tree.map(jnp.add, result, part)
+    return result
+
+
+def _present(size: int, count: int) -> Bool[Array, ' size']:
+    return jnp.arange(size) < count
+
+
+def _batches(batch_size: int | None, *arrays: Any) -> Iterator[tuple[tuple[Any, ...], int]]:
+    lengths = {len(array) for array in arrays}
+    if len(lengths) > 1:
+        raise ValueError(f'the arrays have {" and ".join(map(str, sorted(lengths)))} rows; expected as many of each')
+    (length,) = lengths
+    if not length:
+        raise ValueError('there are no rows to compute with')
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f'batch_size is {batch_size}: expected 1 or more, or None for all rows at once')
+    size = min(batch_size or length, length)
+    for start in range(0, length, size):
+        count = min(size, length - start)
+        if count == size:
+            yield tuple(jnp.asarray(array[start : start + size]) for array in arrays), count
+        else:
+            index = start + np.arange(size) % count
+            yield tuple(jnp.asarray(array[index]) for array in arrays), count

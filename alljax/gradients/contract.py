@@ -1,0 +1,107 @@
+"""What every function here asks of a network: `apply(params, x) -> logits`, each row a function of its own image."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+Params = Any  # a tree of arrays
+Images = Float[Array, 'batch height width channels'] | Float[np.ndarray, 'batch height width channels']
+Apply = Callable[[Params, Any], Any]  # (params, images) to logits [batch, classes]
+Loss = Callable[[Params, Any, Any], Any]  # (params, images, labels) to a loss for each image [batch]
+Target = int | Int[Array, ' batch'] | Int[np.ndarray, ' batch']  # a class for all images, or one for each
+
+
+def classes(apply: Apply, params: Params, x: Images) -> int:
+    """The number of logits, after a look at whether `apply` keeps to the convention.
+
+    ValueError where it returns something else, runs dropout or batch normalization in training mode, or mixes the
+    images of a batch in another way; TypeError for images that are no floats. The look is taken once for a function
+    and the shapes of what it is given.
+    """
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise TypeError(f'x is {x.dtype}: gradients need floats; normalize the images as the network expects them')
+    leaves, tree = jax.tree.flatten(params)
+    return _look(apply, tree, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves), x.shape, x.dtype)
+
+
+def targets(target: Target, x: Images, count: int) -> Int[Array, ' batch']:
+    """A class for each image; ValueError for one that the network has not."""
+    wanted = jnp.broadcast_to(jnp.asarray(target, jnp.int32), (len(x),))
+    if not isinstance(wanted, jax.core.Tracer) and not bool(((wanted >= 0) & (wanted < count)).all()):
+        raise ValueError(f'target is {target}: the network has {count} logits, from 0')
+    return wanted
+
+
+def evaluation_only(function: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
+    """`function(*arguments)`, and whether it called any linen module; ValueError where one of them is training."""
+    called = []
+
+    def watch(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
+        called.append(context.method_name)
+        module = context.module
+        if context.method_name == '__call__' and _trains(module, args, keywords):
+            raise ValueError(
+                f'{"/".join(module.path) or type(module).__name__} is in training mode, where an image\'s logits depend '
+                'on chance or on the other images; call the network with train=False and without `mutable`'
+            )
+        return call(*args, **keywords)
+
+    with nn.intercept_methods(watch):
+        return function(*arguments), bool(called)
+
+
+def _trains(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
+    if isinstance(module, nn.BatchNorm):
+        given = keywords.get('use_running_average', args[1] if len(args) > 1 else None)
+        return not (module.use_running_average if given is None else given)
+    if isinstance(module, nn.Dropout) and module.rate > 0:
+        given = keywords.get('deterministic', args[1] if len(args) > 1 else None)
+        return not (module.deterministic if given is None else given)
+    return False
+
+
+@lru_cache(maxsize=128)
+def _look(apply: Apply, tree: Any, leaves: tuple[Any, ...], shape: tuple[int, ...], dtype: Any) -> int:
+    params = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+    linen = []
+
+    def traced(params: Params, x: Array) -> Any:
+        logits, called = evaluation_only(apply, params, x)
+        linen.append(called)
+        return logits
+
+    logits = jax.eval_shape(traced, params, jax.ShapeDtypeStruct(shape, dtype))
+    if not isinstance(logits, jax.ShapeDtypeStruct) or len(logits.shape) != 2 or logits.shape[0] != shape[0]:
+        found = getattr(logits, 'shape', None) or type(logits).__name__
+        raise ValueError(f'apply(params, x) returned {found} for {shape[0]} images; expected logits [batch, classes]')
+    if not linen[0]:
+        _refuse_mixing(apply, params, shape, dtype)
+    return logits.shape[1]
+
+
+def _refuse_mixing(apply: Apply, params: Params, shape: tuple[int, ...], dtype: Any) -> None:
+    """ValueError if an image's logits change with its neighbor: what linen's modules tell by their mode, told by trial.
+
+    The parameters are drawn, because those of the user may be abstract here.
+    """
+    rng = np.random.default_rng(0)
+
+    def draw(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        fan = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 1
+        return np.abs(rng.normal(size=leaf.shape) / np.sqrt(fan)).astype(leaf.dtype)  # a variance is positive
+
+    drawn = jax.tree.map(draw, params)
+    image = rng.normal(size=(3, *shape[1:])).astype(dtype)
+    with jax.ensure_compile_time_eval():
+        one, other = (np.asarray(apply(drawn, jnp.asarray(image[[0, beside]]))[0]) for beside in (1, 2))
+    if np.isfinite(one).all() and not np.allclose(one, other, rtol=1e-3, atol=1e-6):
+        raise ValueError(
+            'the logits of an image change with the other images of its batch: the network is in training mode, or '
+            'normalizes over the batch; use running statistics'
+        )

@@ -1,0 +1,105 @@
+"""Which pixels a logit depends on, without any gradient: parts of the image are hidden and the network is asked again."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, Key
+
+from alljax.gradients import batches
+from alljax.gradients.attribution import TOGETHER, logits_of
+from alljax.gradients.contract import Apply, Images, Params, Target, classes, targets
+
+Pixels = Float[Array, 'batch height width']
+
+
+def occlusion(
+    apply: Apply, params: Params, x: Images, target: Target, *, window: int = 16, stride: int = 8,
+    baseline: float = 0.0, batch_size: int | None = None,
+) -> Pixels:  # fmt: skip
+    """How much the target's logit falls where a square of `window` pixels is set to `baseline` (Zeiler & Fergus 2013).
+
+    The square moves by `stride` pixels; a pixel gets the mean over the squares that covered it. The last ones are cut
+    off at the border. `batch_size` counts images at once, hidden parts and all.
+    """
+    if not 1 <= stride <= window <= min(x.shape[1:3]):
+        raise ValueError(
+            f'window is {window} and stride {stride}: expected 1 ≤ stride ≤ window ≤ {min(x.shape[1:3])}, the image'
+        )
+    wanted = targets(target, x, classes(apply, params, x))
+    places = [np.arange(-(-(length - window) // stride) + 1) * stride for length in x.shape[1:3]]
+    corners = np.stack(np.meshgrid(*places, indexing='ij'), -1).reshape(-1, 2)
+    whole = batches.rows(partial(logits_of, apply, params), batch_size, x, wanted)
+    ask = partial(_hidden, apply, params, window=window, baseline=baseline)
+    falls = whole[:, None] - _asked(ask, x, wanted, corners, batch_size)
+    rows, columns = ((places[axis][:, None] <= at) & (at < places[axis][:, None] + window)
+                     for axis, at in enumerate(map(np.arange, x.shape[1:3])))  # fmt: skip
+    rows, columns = jnp.asarray(rows, x.dtype), jnp.asarray(columns, x.dtype)
+    sums = jnp.einsum('nij,ih,jw->nhw', falls.reshape(len(x), *map(len, places)), rows, columns)
+    return sums / (rows.sum(0)[:, None] * columns.sum(0))
+
+
+def rise(
+    apply: Apply, params: Params, x: Images, target: Target, *, key: Key[Array, ''], masks: int = 1000, cells: int = 7,
+    keep: float = 0.5, baseline: float = 0.0, batch_size: int | None = None,
+) -> Pixels:  # fmt: skip
+    """The target's probability under random masks, as a mean over the masks that show a pixel (Petsiuk et al. 2018).
+
+    A mask is a coarse grid of `cells`² squares, each shown with probability `keep`, enlarged smoothly and shifted by
+    chance (arXiv:1806.07421); what is hidden becomes `baseline`. Every image gets the same masks.
+    """
+    wanted = targets(target, x, classes(apply, params, x))
+    drawn = _masks(key, masks, cells, keep, x.shape[1:3], x.dtype)
+    ask = partial(_masked, apply, params, baseline=baseline)
+    probabilities = _asked(ask, x, wanted, drawn, batch_size)
+    return jnp.einsum('nm,mhw->nhw', probabilities, drawn) / (masks * keep)
+
+
+def _asked(
+    ask: partial, x: Images, wanted: Int[Array, ' batch'], changes: Array | np.ndarray, batch_size: int | None
+) -> Float[Array, 'batch changes']:
+    """What `ask` says of each image under each change."""
+    size = batch_size or max(TOGETHER, len(x))
+    count = len(changes)
+
+    def of_pairs(pair: Int[Array, ' pairs']) -> Array:
+        image = np.asarray(pair) // count
+        return ask(jnp.asarray(x[image]), wanted[image], jnp.asarray(changes)[pair % count])
+
+    return batches.rows(of_pairs, size, np.arange(len(x) * count)).reshape(len(x), count)
+
+
+@partial(jax.jit, static_argnames=('apply', 'window'))
+def _hidden(
+    apply: Apply, params: Params, x: Array, wanted: Array, corner: Int[Array, 'batch 2'], window: int, baseline: float
+) -> Float[Array, ' batch']:
+    height, width = x.shape[1:3]
+    row, column = jnp.arange(height)[:, None], jnp.arange(width)
+    top, left = corner[:, 0, None, None], corner[:, 1, None, None]
+    inside = (row >= top) & (row < top + window) & (column >= left) & (column < left + window)
+    return logits_of(apply, params, jnp.where(inside[..., None], baseline, x), wanted)
+
+
+@partial(jax.jit, static_argnums=0)
+def _masked(
+    apply: Apply, params: Params, x: Array, wanted: Array, mask: Pixels, baseline: float
+) -> Float[Array, ' batch']:
+    logits = apply(params, baseline + mask[..., None] * (x - baseline))
+    return jnp.take_along_axis(jax.nn.softmax(logits), wanted[:, None], 1)[:, 0]
+
+
+@partial(jax.jit, static_argnums=(1, 2, 4, 5))
+def _masks(
+    key: Key[Array, ''], count: int, cells: int, keep: float, size: tuple[int, int], dtype: jnp.dtype
+) -> Float[Array, 'count height width']:
+    height, width = size
+    shown, shifts = jax.random.split(key)
+    grid = jax.random.bernoulli(shown, keep, (count, cells + 1, cells + 1)).astype(dtype)
+    tall, wide = -(-height // cells), -(-width // cells)
+
+    def one(grid: Array, shift: Array) -> Array:
+        large = jax.image.resize(grid, ((cells + 1) * tall, (cells + 1) * wide), 'bilinear')
+        return jax.lax.dynamic_slice(large, shift, (height, width))
+
+    return jax.vmap(one)(grid, jax.random.randint(shifts, (count, 2), 0, jnp.array([tall, wide])))

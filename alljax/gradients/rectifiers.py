@@ -1,0 +1,123 @@
+"""Guided backpropagation and the deconvolution rule: what a rectifier lets back through is changed.
+
+The rectifiers are found in the program that JAX traces, so any network that has some will do, in whatever library it is
+written, and nothing has to be put into its place beforehand.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal as Constant
+from jaxtyping import Array, Int
+
+from alljax.gradients import batches
+from alljax.gradients.attribution import Attribution, to_image
+from alljax.gradients.contract import Apply, Images, Params, Target, classes, targets
+
+Rule = Callable[[Array, Array], Array]  # (input of the rectifier, gradient to its output) to gradient to its input
+
+RULES: dict[str, Rule] = {
+    'guided': lambda x, gradient: jnp.where((x > 0) & (gradient > 0), gradient, 0),
+    'deconv': lambda x, gradient: jnp.where(gradient > 0, gradient, 0),
+}
+
+
+def guided(
+    model: Any, variables: Params, x: Images, target: Target, *, rule: Literal['guided', 'deconv'] = 'guided',
+    batch_size: int | None = None,
+) -> Attribution:  # fmt: skip
+    """The gradient to the image where rectifiers pass on positive gradients only.
+
+    'guided' also keeps their own rule (Springenberg et al. 2014, arXiv:1412.6806), 'deconv' replaces it (Zeiler &
+    Fergus 2013, arXiv:1311.2901). `model` is anything with `apply(variables, x)`, or that function itself. ValueError
+    for a network without rectifiers, for which this would be plain saliency. Neither depends much on the weights
+    (`randomization` measures how little): they show edges, not what the decision rests on.
+    """
+    if rule not in RULES:
+        raise ValueError(f'rule is {rule!r}; it may be {" or ".join(map(repr, RULES))}')
+    apply = getattr(model, 'apply', model)
+    wanted = targets(target, x, classes(apply, variables, x))
+    return batches.rows(partial(_guided, apply, variables, rule=rule), batch_size, x, wanted)
+
+
+def with_rule(apply: Apply, rule: Rule) -> Apply:
+    """`apply` with the rule at each of its rectifiers: `jax.nn.relu`, `relu6` and maxima with a constant zero."""
+
+    def changed(params: Params, x: Array) -> Array:
+        program, shape = jax.make_jaxpr(apply, return_shape=True)(params, x)
+        found: list[JaxprEqn] = []
+        outputs = _run(program.jaxpr, program.consts, jax.tree.leaves((params, x)), _with(rule), found)
+        if not found:
+            raise ValueError('the network has no rectifiers, so this rule changes nothing; use saliency')
+        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+
+    return changed
+
+
+@partial(jax.jit, static_argnames=('apply', 'rule'))
+def _guided(apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], rule: str) -> Attribution:
+    return to_image(with_rule(apply, RULES[rule]), params, x, wanted)
+
+
+def _with(rule: Rule) -> Callable[[Array], Array]:
+    @jax.custom_vjp
+    def rectify(x: Array) -> Array:
+        return jnp.maximum(x, 0)
+
+    rectify.defvjp(lambda x: (jnp.maximum(x, 0), x), lambda x, gradient: (rule(x, gradient),))
+    return rectify
+
+
+def _run(
+    program: Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], rectify: Callable[[Array], Array],
+    found: list[JaxprEqn],
+) -> list[Any]:  # fmt: skip
+    """The outputs of a traced program with other rectifiers; what was replaced is added to `found`."""
+    values = dict(zip([*program.constvars, *program.invars], [*constants, *inputs], strict=True))
+
+    def read(atom: Any) -> Any:
+        return atom.val if isinstance(atom, Constant) else values[atom]
+
+    for step in program.eqns:
+        given = [read(atom) for atom in step.invars]
+        inner = _inner(step)
+        if _rectifies(step):
+            found.append(step)
+            outputs = [rectify(next(value for value, atom in zip(given, step.invars, strict=True) if not _zero(atom)))]
+        elif inner is not None:
+            outputs = _run(*inner, given, rectify, found)
+        else:
+            outputs = step.primitive.bind(*given, **step.primitive.get_bind_params(step.params))
+            outputs = outputs if step.primitive.multiple_results else [outputs]
+        values |= zip(step.outvars, outputs, strict=True)
+    return [read(atom) for atom in program.outvars]
+
+
+def _rectifies(step: JaxprEqn) -> bool:
+    """Whether a step is a maximum of one operand and zero, by itself or within `jax.nn.relu` and its own derivative."""
+    if step.primitive.name == 'max':
+        return sum(map(_zero, step.invars)) == 1
+    if step.primitive.name == 'custom_jvp_call':
+        body, _ = _opened(step.params['call_jaxpr'])
+        while len(body.eqns) == 1 and (inner := _inner(body.eqns[0])) is not None:
+            body, _ = inner
+        return len(body.eqns) == 1 and _rectifies(body.eqns[0])
+    return False
+
+
+def _inner(step: JaxprEqn) -> tuple[Jaxpr, Sequence[Any]] | None:
+    """The program of a step that only wraps one, as `jax.jit` and `jax.checkpoint` do, and its constants."""
+    wraps = step.primitive.name in ('jit', 'pjit', 'checkpoint', 'remat', 'remat2')
+    return _opened(step.params['jaxpr']) if wraps else None
+
+
+def _opened(program: ClosedJaxpr | Jaxpr) -> tuple[Jaxpr, Sequence[Any]]:
+    return getattr(program, 'jaxpr', program), getattr(program, 'consts', ())
+
+
+def _zero(atom: Any) -> bool:
+    return isinstance(atom, Constant) and np.ndim(atom.val) == 0 and atom.val == 0
