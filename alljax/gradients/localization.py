@@ -1,0 +1,39 @@
+"""Where an attribution lies: on the cell, or on what is around it?"""
+
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from alljax.gradients.faithfulness import by_pixel
+
+
+class Localization(NamedTuple):
+    """How much of an attribution falls on a mask, for each image; 0 to 1, and NaN where the mask is empty."""
+
+    pointing: Float[Array, ' batch']  # 1 if the most marked pixel lies on it (Zhang et al. 2016, arXiv:1608.00507)
+    mass: Float[Array, ' batch']  # share of the absolute attribution (Arras et al. 2020, arXiv:2003.07258)
+    rank: Float[Array, ' batch']  # share of the k most marked pixels, k being the size of the mask (the same paper)
+    area: Float[Array, ' batch']  # share of the image: what mass and rank are by chance
+
+
+def localization(attribution: Any, mask: Any) -> Localization:
+    """How an attribution [batch, height, width(, channels)] lies to a mask [batch, height, width] of the same size.
+
+    Signs are dropped after the channels of a pixel are summed. ValueError for other shapes.
+    """
+    marks, mask = jnp.abs(by_pixel(attribution)), jnp.asarray(mask, bool)
+    if marks.shape != mask.shape:
+        raise ValueError(f'the attribution is {marks.shape} and the mask {mask.shape}; expected the same')
+    marks, mask = (part.reshape(len(part), -1) for part in (marks, mask))
+    size = mask.sum(1)
+    order = jnp.argsort(-marks, axis=1, stable=True)
+    ranked = jnp.take_along_axis(mask, order, 1)
+    first = jnp.arange(mask.shape[1]) < size[:, None]
+    found = (
+        ranked[:, 0].astype(float),
+        (marks * mask).sum(1) / marks.sum(1),
+        (ranked & first).sum(1) / size,
+        size / mask.shape[1],
+    )
+    return Localization(*(jnp.where(size > 0, part, jnp.nan) for part in found))
