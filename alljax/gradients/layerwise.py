@@ -1,0 +1,213 @@
+"""Gradients of single examples without the gradients: from what enters each linen layer and what comes back to it.
+
+An example's gradient of a dense kernel is the outer product of the layer's input and the cotangent of its output, so its
+norm is the product of theirs (Goodfellow 2015, arXiv:1510.01799); of a convolution it is the sum of such products over
+positions. One backward pass for the whole batch gives both sides of all layers.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from alljax.gradients.contract import Loss, Params
+from alljax.gradients.patches import patches
+from alljax.gradients.trees import named, renamed
+
+
+class Pair(NamedTuple):
+    """Of a kernel: the gradient of example n is Σ over places of input ⊗ cotangent, for each group of channels."""
+
+    inputs: Float[Array, 'batch groups places inputs']
+    cotangents: Float[Array, 'batch groups places outputs']
+
+
+Factor = Pair | Float[Array, 'batch size']  # or the gradients themselves, of a bias, a scale or what has no short form
+
+
+class Layer(NamedTuple):
+    """A call of a linen layer whose gradients have a short form."""
+
+    module: nn.Module
+    leaves: dict[str, str]  # 'kernel', 'bias', 'scale' → the name in the tree of parameters
+    output: jax.ShapeDtypeStruct
+
+
+Layers = dict[str, Layer]
+Arrays = dict[str, Array]
+
+
+def discover(function: Callable[..., Any], params: Params, batch: int) -> Layers:
+    """The layers that `function(params)` calls for `batch` images, by their place, if their gradients have a short form.
+
+    Left out are layers that are called twice, whose parameters are not leaves of `params` as they are, or whose first
+    axis is not the batch: their gradients have to be written out.
+    """
+    layers: Layers = {}
+    twice: set[str] = set()
+
+    def trace(params: Params) -> Any:
+        names = {id(leaf): name for name, leaf in named(params).items()}
+        used: dict[str, str] = {}
+
+        def note(place: str, module: nn.Module, x: Array, output: Array) -> Array:
+            own = module.variables.get('params', {})
+            leaves = {part: names.get(id(leaf), '') for part, leaf in own.items()}
+            twice.update(used[name] for name in leaves.values() if name in used)
+            twice.update([place] if place in layers or set(leaves.values()) & set(used) else [])
+            used.update(dict.fromkeys(leaves.values(), place))
+            if all(leaves.values()) and len(x) == len(output) == batch:
+                layers[place] = Layer(module.clone(parent=None), leaves, jax.ShapeDtypeStruct(output.shape, output.dtype))
+            return output
+
+        with _intercepted(note):
+            return function(params)
+
+    jax.eval_shape(trace, params)
+    return {place: layer for place, layer in layers.items() if place not in twice}
+
+
+@contextmanager
+def watching(layers: Layers, push: Arrays) -> Iterator[Arrays]:
+    """Within it, `push` is added to what the layers give; the dictionary fills with what enters them."""
+    inputs: Arrays = {}
+
+    def note(place: str, module: nn.Module, x: Array, output: Array) -> Array:
+        if place not in layers:
+            return output
+        inputs[place] = _normalized(module, x) if isinstance(module, nn.BatchNorm | nn.LayerNorm) else x
+        return output + push[place]
+
+    with _intercepted(note):
+        yield inputs
+
+
+def nothing(layers: Layers) -> Arrays:
+    """The push that changes nothing, to which to differentiate."""
+    return {place: jnp.zeros(layer.output.shape, layer.output.dtype) for place, layer in layers.items()}
+
+
+def factors(layers: Layers, inputs: Arrays, cotangents: Arrays) -> dict[str, Factor]:
+    """Name of a parameter → its gradients for each example, from both sides of its layer."""
+    found: dict[str, Factor] = {}
+    for place, (module, leaves, _) in layers.items():
+        x, cotangent = inputs[place], cotangents[place]
+        flat = cotangent.reshape(len(x), -1, cotangent.shape[-1])
+        for part, name in leaves.items():
+            if part == 'bias':
+                found[name] = flat.sum(1)
+            elif part == 'scale':
+                found[name] = (x.reshape(flat.shape) * flat).sum(1)
+            elif isinstance(module, nn.Conv):
+                groups = module.feature_group_count
+                spread = flat.reshape(len(x), -1, groups, flat.shape[-1] // groups).swapaxes(1, 2)
+                found[name] = Pair(patches(x, module), spread)
+            else:
+                found[name] = Pair(x.reshape(len(x), 1, -1, x.shape[-1]), flat[:, None])
+    return found
+
+
+def written_out(loss: Loss, params: Params, x: Array, y: Array, names: list[str]) -> dict[str, Array]:
+    """The gradients of some parameters for each example, [batch, …] each; `loss` is called with one image at a time."""
+    leaves = named(params)
+
+    def one(x: Array, y: Array) -> dict[str, Array]:
+        def of_some(some: dict[str, Array]) -> Array:
+            return loss(renamed(params, leaves | some), x[None], y[None]).sum()
+
+        return jax.grad(of_some)({name: leaves[name] for name in names})
+
+    return jax.vmap(one)(x, y) if names else {}
+
+
+def examples(loss: Loss, params: Params, x: Array, y: Array) -> dict[str, Factor]:
+    """Name → gradients for each example of a batch; `loss` gives a loss for each image, or one for all of them.
+
+    In the second case nothing is known of single examples but what the loss of one image alone says.
+    """
+    layers = short_forms(loss, params, x, y)
+
+    def total(push: Arrays) -> tuple[Array, Arrays]:
+        with watching(layers, push) as inputs:
+            return loss(params, x, y).sum(), inputs
+
+    found: dict[str, Factor] = {}
+    if layers:
+        cotangents, inputs = jax.grad(total, has_aux=True)(nothing(layers))
+        found = factors(layers, inputs, cotangents)
+    rest = written_out(loss, params, x, y, [name for name in named(params) if name not in found])
+    return found | {name: leaf.reshape(len(x), -1) for name, leaf in rest.items()}
+
+
+def short_forms(loss: Loss, params: Params, x: Array, y: Array) -> Layers:
+    """The layers of `discover`, if the loss says what each image has to do with it."""
+    if jax.eval_shape(loss, params, x, y).shape != (len(x),):
+        return {}
+    return discover(lambda params: loss(params, x, y), params, len(x))
+
+
+def squared(factor: Factor) -> Float[Array, ' batch']:
+    """The squared norm of each example's gradient, in the cheaper of two orders."""
+    if not isinstance(factor, Pair):
+        return (factor**2).sum(1)
+    u, b = factor
+    places, size = u.shape[2], u.shape[3] * b.shape[3]
+    if places * (u.shape[3] + b.shape[3]) < size:
+        return jnp.sum((u @ u.mT) * (b @ b.mT), (1, 2, 3))
+    return jnp.sum(jnp.square(u.mT @ b), (1, 2, 3))
+
+
+def products(one: Factor, other: Factor) -> Float[Array, 'first second']:
+    """The inner products of the gradients of two batches."""
+    if isinstance(one, Pair) and isinstance(other, Pair):
+        if one.inputs.shape[1:3] == (1, 1):
+            return _flat(one.inputs) @ _flat(other.inputs).T * (_flat(one.cotangents) @ _flat(other.cotangents).T)
+        one, other = (_flat(pair.inputs.mT @ pair.cotangents) for pair in (one, other))
+    return one @ other.T  # type: ignore[operator]
+
+
+def _flat(x: Array) -> Float[Array, 'batch size']:
+    return x.reshape(len(x), -1)
+
+
+@contextmanager
+def _intercepted(note: Callable[[str, nn.Module, Array, Array], Array]) -> Iterator[None]:
+    """Within it, `note(place, module, input, output)` says what a layer of a known kind gives."""
+
+    def watch(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
+        output = call(*args, **keywords)
+        if context.method_name != '__call__' or not _known(context.module, args):
+            return output
+        return note('/'.join(context.module.path), context.module, args[0], output)
+
+    with nn.intercept_methods(watch):
+        yield
+
+
+def _known(module: nn.Module, args: tuple[Any, ...]) -> bool:
+    if not args or np.ndim(args[0]) < 2:
+        return False
+    if type(module) is nn.Conv:
+        plain = module.mask is None and np.all(np.asarray(module.input_dilation or 1) == 1)
+        return plain and np.ndim(args[0]) == 4 and module.padding not in ('CIRCULAR', 'CAUSAL', 'REFLECT')
+    if type(module) in (nn.BatchNorm, nn.LayerNorm):
+        return _last_axis(module)
+    return type(module) is nn.Dense
+
+
+def _last_axis(module: Any) -> bool:
+    return module.axis == -1 if isinstance(module, nn.BatchNorm) else module.feature_axes == module.reduction_axes == -1
+
+
+def _normalized(module: Any, x: Array) -> Array:
+    """What a normalization's scale multiplies."""
+    if isinstance(module, nn.BatchNorm):
+        mean, variance = (module.get_variable('batch_stats', name) for name in ('mean', 'var'))
+    else:
+        mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
+    return (x - mean) * jax.lax.rsqrt(variance + module.epsilon)
