@@ -125,10 +125,13 @@ def written_out(loss: Loss, params: Params, x: Array, y: Array, names: list[str]
     return jax.vmap(one)(x, y) if names else {}
 
 
-def examples(loss: Loss, params: Params, x: Array, y: Array) -> dict[str, Factor]:
+def examples(
+    loss: Loss, params: Params, x: Array, y: Array, wanted: Callable[[str], Any] | None = None
+) -> dict[str, Factor]:
     """Name → gradients for each example of a batch; `loss` gives a loss for each image, or one for all of them.
 
-    In the second case nothing is known of single examples but what the loss of one image alone says.
+    In the second case nothing is known of single examples but what the loss of one image alone says. `wanted` chooses
+    parameters by name.
     """
     layers = short_forms(loss, params, x, y)
 
@@ -140,8 +143,10 @@ def examples(loss: Loss, params: Params, x: Array, y: Array) -> dict[str, Factor
     if layers:
         cotangents, inputs = jax.grad(total, has_aux=True)(nothing(layers))
         found = factors(layers, inputs, cotangents)
-    rest = written_out(loss, params, x, y, [name for name in named(params) if name not in found])
-    return found | {name: leaf.reshape(len(x), -1) for name, leaf in rest.items()}
+    names = [name for name in named(params) if wanted is None or wanted(name)]
+    rest = written_out(loss, params, x, y, [name for name in names if name not in found])
+    whole = found | {name: leaf.reshape(len(x), -1) for name, leaf in rest.items()}
+    return {name: whole[name] for name in names}
 
 
 def short_forms(loss: Loss, params: Params, x: Array, y: Array) -> Layers:
@@ -164,11 +169,17 @@ def squared(factor: Factor) -> Float[Array, ' batch']:
 
 def products(one: Factor, other: Factor) -> Float[Array, 'first second']:
     """The inner products of the gradients of two batches."""
+    one, other = multiplied(one), multiplied(other)
     if isinstance(one, Pair) and isinstance(other, Pair):
-        if one.inputs.shape[1:3] == (1, 1):
-            return _flat(one.inputs) @ _flat(other.inputs).T * (_flat(one.cotangents) @ _flat(other.cotangents).T)
-        one, other = (_flat(pair.inputs.mT @ pair.cotangents) for pair in (one, other))
+        return _flat(one.inputs) @ _flat(other.inputs).T * (_flat(one.cotangents) @ _flat(other.cotangents).T)
     return one @ other.T  # type: ignore[operator]
+
+
+def multiplied(factor: Factor) -> Factor:
+    """The gradients themselves, unless both sides of one outer product say it shorter."""
+    if isinstance(factor, Pair) and factor.inputs.shape[1:3] != (1, 1):
+        return _flat(factor.inputs.mT @ factor.cotangents)
+    return factor
 
 
 def _flat(x: Array) -> Float[Array, 'batch size']:

@@ -1,0 +1,189 @@
+"""The methods by name: of a network, images and targets each gives one map an image, at the size of the input."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from alljax.gradients import attribution, maps, occlusion, rectifiers
+from alljax.models import Model, Variables, inside
+from alljax.models.trees import flatten
+
+Pixels = Float[Array, 'batch size size']
+
+
+class Options(NamedTuple):
+    """What a method may need beside network, images and targets."""
+
+    layer: str  # whose map the CAMs take; '' if the network has none
+    batch_size: int  # images at once, whether changed, noisy or as they are
+    rectified: bool = False  # the network goes on with what is above zero of the layer
+
+
+class Method(NamedTuple):
+    """A function (model, variables, x, target, options) to maps, and how to read them."""
+
+    function: Callable[[Model, Variables, Array, Array, Options], Pixels]
+    title: str
+    signed: bool  # below zero speaks against the class
+    reading: str  # one sentence for the page
+    needs: str = ''  # 'map': of a layer; 'rectifiers': in the network
+
+
+def _saliency(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+    return _strongest(attribution.saliency(model.apply, variables, x, target, batch_size=options.batch_size))
+
+
+def _input(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+    found = attribution.saliency(model.apply, variables, x, target, times_input=True, batch_size=options.batch_size)
+    return found.sum(3)
+
+
+def _integrated(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+    return attribution.integrated(model.apply, variables, x, target, batch_size=options.batch_size)[0].sum(3)
+
+
+def _smooth(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+    method = attribution.smooth(attribution.saliency, key=jax.random.key(0))  # the same call gives the same page
+    return _strongest(method(model.apply, variables, x, target, batch_size=options.batch_size))
+
+
+def _rectified(rule: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixels]:
+    def method(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+        return _strongest(
+            rectifiers.guided(model.apply, variables, x, target, rule=rule, batch_size=options.batch_size)
+        )
+
+    return method
+
+
+def _cam(kind: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixels]:
+    def method(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+        apply = _rectifying(model.apply, options.layer) if options.rectified else model.apply
+        found = maps.cam(apply, variables, x, target, layer=options.layer, kind=kind, batch_size=options.batch_size)
+        return maps.resize_map(found, x.shape[1])
+
+    return method
+
+
+def _occlusion(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+    window = max(2, x.shape[1] // 8)
+    return occlusion.occlusion(
+        model.apply, variables, x, target, window=window, stride=window // 2, batch_size=options.batch_size
+    )
+
+
+def _rise(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+    found = occlusion.rise(
+        model.apply, variables, x, target, key=jax.random.key(0), masks=500, batch_size=options.batch_size
+    )
+    return found - found.min((1, 2), keepdims=True)  # what every pixel has in common tells none from another
+
+
+def _strongest(gradient: Float[Array, 'batch size size channels']) -> Pixels:
+    return jnp.abs(gradient).max(3)  # as Simonyan et al. show it
+
+
+METHODS: dict[str, Method] = {
+    'gradcam': Method(_cam('gradcam'), 'Grad-CAM', False, 'where the channels of the layer that raise the class on the '
+                      'whole are active; as coarse as the layer’s map.', 'map'),
+    'gradcam++': Method(_cam('gradcam++'), 'Grad-CAM++', False, 'as Grad-CAM, but a channel counts by its positive '
+                        'gradients, so several places can share the mark.', 'map'),
+    'layercam': Method(_cam('layercam'), 'LayerCAM', False, 'as Grad-CAM, but each position of the map is weighted by '
+                       'its own gradient, so finer places show.', 'map'),
+    'integrated': Method(_integrated, 'Integrated gradients', True, 'how much each pixel adds to the class’s logit on '
+                         'the way from an even mean color to the cell; all pixels sum up to the whole change.'),
+    'smooth': Method(_smooth, 'SmoothGrad', False, 'how much a small change of a pixel would move the logit, either '
+                     'way, as a mean over 32 noisy copies of the cell.'),
+    'saliency': Method(_saliency, 'Saliency', False, 'how much a small change of a pixel would move the logit, either '
+                       'way; noisy, as the gradient of a single point is.'),
+    'input': Method(_input, 'Input × gradient', True, 'what each pixel adds to the logit if the network were linear '
+                    'around this cell.'),
+    'occlusion': Method(_occlusion, 'Occlusion', True, 'how far the logit falls when a square around the pixel is '
+                        'painted over in an even mean color; blue where hiding helps the class.'),
+    'rise': Method(_rise, 'RISE', False, 'how probable the class is on average in 500 half-hidden copies that show '
+                   'the pixel, above the pixel where that is least.'),
+    'guided': Method(_rectified('guided'), 'Guided backpropagation', False, 'edges of the cell, nearly regardless of '
+                     'the network’s weights: not what the decision rests on.', 'rectifiers'),
+    'deconv': Method(_rectified('deconv'), 'Deconvolution', False, 'edges of the cell, nearly regardless of the '
+                     'network’s weights: not what the decision rests on.', 'rectifiers'),
+}  # fmt: skip
+DEFAULT = ('gradcam', 'integrated', 'smooth')
+
+
+def is_linen(model: Model) -> bool:
+    """Whether one can look into the network: only linen's modules let themselves be watched."""
+    return isinstance(getattr(model.apply, '__self__', None), nn.Module)
+
+
+def has_rectifiers(model: Model, variables: Variables) -> bool:
+    """Whether guided backpropagation and deconvolution would change anything."""
+    try:
+        jax.eval_shape(rectifiers.with_rule(model.apply, rectifiers.RULES['guided']), variables, _blank(model))
+    except ValueError:
+        return False
+    return True
+
+
+def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
+    """The shape of what a layer gives for one image; UserError for a layer that there is not."""
+    return jax.eval_shape(partial(inside.features, model, layer=layer), variables, _blank(model)).shape
+
+
+def is_map(shape: tuple[int, ...]) -> bool:
+    """Whether [1, rows, columns, channels], with more than one position."""
+    return len(shape) == 4 and shape[1] * shape[2] > 1
+
+
+def last_map(model: Model, variables: Variables) -> str:
+    """The last layer with weights before the head whose output is a map; '' if there is none.
+
+    A network that goes on with tokens [batch, tokens, features] has none: the map of its first layer, long before the
+    decision, would explain little.
+    """
+    if not is_linen(model):
+        return ''
+    weighted = ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
+    for layer in reversed(inside.layers(model, variables)):
+        if not any(name.startswith(f'{layer}/') for name in weighted):
+            continue  # dropout, pooling, or the head
+        shape = shape_at(model, variables, layer)
+        if is_map(shape):
+            return layer
+        if len(shape) == 3:
+            return ''
+    return ''
+
+
+def goes_on_rectified(model: Model, variables: Variables, layer: str) -> bool:
+    """Whether nothing changes when the layer's output is rectified, as where the next thing is a rectifier.
+
+    The CAMs then take what is above zero, as published: what is below goes nowhere, yet would outweigh all else.
+    """
+    x = jax.random.normal(jax.random.key(0), (2, *_blank(model).shape[1:]))
+    plain, rectified = (jax.jit(apply)(variables, x) for apply in (model.apply, _rectifying(model.apply, layer)))
+    return bool(jnp.allclose(plain, rectified, rtol=1e-4, atol=1e-5))
+
+
+@lru_cache(maxsize=8)  # the same function each time, or all is compiled again
+def _rectifying(apply: Callable[..., Any], layer: str) -> Callable[..., Any]:
+    """`apply` with the layer's output rectified, as those see it who watch from outside."""
+
+    def changed(variables: Variables, x: Array) -> Array:
+        def intercept(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
+            output = call(*args, **keywords)
+            at_layer = '/'.join(context.module.path) == layer and context.method_name == '__call__'
+            return jax.nn.relu(output) if at_layer else output
+
+        with nn.intercept_methods(intercept):  # the last one added is the innermost
+            return apply(variables, x)
+
+    return changed
+
+
+def _blank(model: Model) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((1, model.input.size, model.input.size, 3), jnp.float32)

@@ -1,0 +1,90 @@
+"""Heat maps over cells, and curves, drawn without pyplot."""
+
+import base64
+import io
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from alljax.evaluation import plots
+from alljax.explain.measured import Explained
+from alljax.explain.methods import METHODS
+
+COVER = 0.65  # how much of the cell the heat map hides
+PERCENTILE = 99.5  # of the absolute values: what lies above is shown alike, or a single pixel would dim all others
+COLORS = (plots.BLUE, plots.VERMILION, plots.GREEN, plots.PURPLE, plots.ORANGE, plots.SKY, plots.GRAY)
+SIGNED, UNSIGNED = 'RdBu_r', 'viridis'  # both told apart by every common kind of color vision
+
+Picture = UInt8[np.ndarray, 'height width 3']
+
+
+def overlay(cell: Picture, found: Float[np.ndarray, 'height width'], signed: bool) -> Picture:
+    """A map over the gray cell; red speaks for the class and blue against, or yellow is most and violet none."""
+    gray = np.repeat(cell.astype(np.float64).mean(2, keepdims=True), 3, axis=2)
+    heat = 255 * _colored(_scaled(found), signed)
+    return np.rint((1 - COVER) * gray + COVER * heat).astype(np.uint8)
+
+
+def scale(signed: bool) -> Picture:
+    """The colors from the least to the most, as a strip, over a gray of middle brightness."""
+    values = np.linspace(-1 if signed else 0, 1, 240)[None].repeat(12, axis=0)
+    return overlay(np.full((12, 240, 3), 170, np.uint8), values, signed)
+
+
+def curves(one: Explained, target: str) -> bytes:
+    """The deletion and insertion curves of all methods as a PNG of two panels with one legend."""
+    figure = Figure(figsize=(6.4, 3.0), dpi=130, layout='constrained')
+    removed, shown = figure.subplots(1, 2, sharey=True)
+    share = 100 * np.linspace(0, 1, len(next(iter(one.marked.values())).deleted))
+    for number, (name, marked) in enumerate(one.marked.items()):
+        if np.isnan(marked.deletion):
+            continue
+        color = COLORS[number % len(COLORS)]
+        line = '-' if number < len(COLORS) else (0, (4, 2))
+        for axes, values in ((removed, marked.deleted), (shown, marked.inserted)):
+            axes.plot(share, 100 * values, color=color, linestyle=line, linewidth=1.6, label=METHODS[name].title)
+    _panel(removed, 'deletion: lower is better', 'pixels removed (%)')
+    _panel(shown, 'insertion: higher is better', 'pixels put back (%)')
+    short = target if len(target) <= 24 else f'{target[:23]}…'
+    removed.set_ylabel(f'probability of {short} (%)', fontsize=9.5, parse_math=False)
+    handles, texts = removed.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, texts, loc='outside lower center', ncols=3, frameon=False, fontsize=9)
+    stream = io.BytesIO()
+    plots.save(figure, stream, '')
+    return stream.getvalue()
+
+
+def jpeg_uri(picture: Picture) -> str:
+    """A picture as an address that holds it, a sixth of what it would be as PNG."""
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, 'JPEG', quality=88)
+    return 'data:image/jpeg;base64,' + base64.b64encode(stream.getvalue()).decode('ascii')
+
+
+def _scaled(found: Float[np.ndarray, 'height width']) -> Float[np.ndarray, 'height width']:
+    """-1 to 1, or 0 to 1 for a map without signs."""
+    # of a map that is zero almost everywhere the percentile is zero too
+    top = np.percentile(np.abs(found), PERCENTILE) or np.abs(found).max() or 1.0
+    return np.clip(found / top, -1, 1)
+
+
+def _colored(values: Float[np.ndarray, 'height width'], signed: bool) -> Float[np.ndarray, 'height width 3']:
+    if signed:
+        return colormaps[SIGNED]((values + 1) / 2)[..., :3]
+    return colormaps[UNSIGNED](values)[..., :3]
+
+
+def _panel(axes: Axes, title: str, below: str) -> None:
+    axes.set_title(title, fontsize=9.5, loc='left')
+    axes.set_xlabel(below, fontsize=9.5)
+    axes.set_xlim(0, 100)
+    axes.set_ylim(-3, 103)
+    axes.tick_params(labelsize=9)
+    axes.grid(color='#E3E3E3', linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[['top', 'right']].set_visible(False)

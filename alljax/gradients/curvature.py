@@ -1,0 +1,180 @@
+"""The curvature of the loss: products with Hessian, Gauss-Newton and Fisher matrices, and what follows from them.
+
+Lanczos, stochastic traces and quadrature are matfree's. Its loops run in Python here (`jax.disable_jit`), around
+products that are compiled: XLA:CPU computes the gradients of convolutions within its own loops up to eighty times slower.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, Key
+from matfree import decomp, stochtrace
+
+from alljax.gradients import batches
+from alljax.gradients.contract import Apply, Images, Params, classes, targets
+from alljax.gradients.trees import named, renamed
+
+Vector = Float[Array, ' size']
+KINDS = ('hessian', 'ggn', 'fisher')
+
+
+class Operator(NamedTuple):
+    """A symmetric matrix that is only known by its products: `operator(vector)`."""
+
+    product: Callable[[Vector], Vector]
+    like: Vector  # a vector of its size and type: the parameters
+    unravel: Callable[[Vector], Params]  # a vector as the tree of parameters that it stands for
+
+    def __call__(self, vector: Vector) -> Vector:
+        """The matrix times a vector [size]."""
+        return self.product(vector)
+
+
+class Density(NamedTuple):
+    """A spectral density: how many eigenvalues lie where, as a part of all; its integral is 1."""
+
+    eigenvalue: Float[Array, ' points']
+    density: Float[Array, ' points']
+
+
+def operator(
+    apply: Apply, params: Params, x: Images, y: Any, *, kind: Literal['hessian', 'ggn', 'fisher'] = 'hessian',
+    where: str | None = None, batch_size: int | None = None,
+) -> Operator:  # fmt: skip
+    """The curvature of the mean cross-entropy over images `x` with labels `y`, as products with vectors.
+
+    'hessian' is that of the loss; 'ggn' the Gauss-Newton matrix, which for cross-entropy is the Fisher matrix of the
+    network's own predictions; 'fisher' the empirical Fisher matrix, the mean of g gᵀ over the gradients of single
+    examples. `where` is a regular expression over whole parameter names ('head/.*'): only those vary. Vectors hold the
+    chosen parameters in the order of the tree. ValueError for a pattern that matches none.
+    """
+    if kind not in KINDS:
+        raise ValueError(f'kind is {kind!r}; it may be {", ".join(map(repr, KINDS))}')
+    leaves = named(params)
+    chosen = {name: leaf for name, leaf in leaves.items() if where is None or re.fullmatch(where, name)}
+    if not chosen:
+        raise ValueError(f'where is {where!r}: it matches none of {", ".join(list(leaves)[:6])}, …')
+    labels = targets(y, x, classes(apply, params, x))
+    flat, unravel = ravel_pytree(chosen)
+    whole = partial(renamed, params)
+
+    def product(vector: Vector) -> Vector:
+        with jax.disable_jit(False):
+            part = partial(_product, apply, params, unravel(vector), kind=kind)
+            return ravel_pytree(batches.total(part, batch_size, x, labels))[0] / len(x)
+
+    return Operator(product, flat, lambda vector: whole(leaves | unravel(vector)))
+
+
+def eigenvalues(
+    op: Operator, k: int = 1, *, key: Key[Array, ''], iterations: int | None = None,
+    which: Literal['largest', 'smallest', 'magnitude'] = 'largest',
+) -> Float[Array, ' found']:  # fmt: skip
+    """The k largest eigenvalues, the smallest or those of largest magnitude, in that order, by Lanczos' method.
+
+    With full reorthogonalization: without it, eigenvalues that have converged come again. A product and a vector of
+    memory for each of the `iterations`, by default as many as find well separated eigenvalues to a part in a million.
+    Equal eigenvalues are found once: there are fewer than k where the matrix has fewer different ones.
+    """
+    size = op.like.size
+    steps = min(size, iterations or max(8 * k + 40, 60))
+    if not 1 <= k <= steps:
+        raise ValueError(f'k is {k}: expected 1 to {steps}, the number of iterations')
+    order = {'largest': lambda v: -v, 'smallest': lambda v: v, 'magnitude': lambda v: -np.abs(v)}
+    if which not in order:
+        raise ValueError(f'which is {which!r}; it may be {", ".join(map(repr, order))}')
+    nodes, _ = _ritz(op, jax.random.normal(key, op.like.shape, op.like.dtype), steps)
+    return jnp.asarray(nodes[np.argsort(order[which](nodes))][:k])
+
+
+def trace(op: Operator, key: Key[Array, ''], probes: int = 32) -> tuple[Float[Array, ''], Float[Array, '']]:
+    """An estimate of the trace and its standard error (Hutchinson 1990): one product for each of the `probes` signs."""
+    if probes < 2:
+        raise ValueError(f'probes is {probes}: no standard error; expected 2 or more')
+    estimate = stochtrace.estimator_monte_carlo(stochtrace.monte_carlo_trace(), stochtrace.sampler_signs(op.like, num=1))
+    found = jnp.stack([_outside(estimate, op.product, own) for own in jax.random.split(key, probes)])
+    return found.mean(), found.std(ddof=1) / jnp.sqrt(probes)
+
+
+def density(
+    op: Operator, key: Key[Array, ''], *, probes: int = 8, iterations: int = 40, points: int = 1024,
+    width: float = 0.01,
+) -> Density:  # fmt: skip
+    """The spectral density by stochastic Lanczos quadrature (Ghorbani et al. 2019, arXiv:1901.10159).
+
+    Each eigenvalue that a probe finds is a normal curve, whose standard deviation is `width` of the range of them all.
+    """
+    steps = min(op.like.size, iterations)
+    draw = stochtrace.sampler_signs(op.like, num=1)
+    found = [_ritz(op, draw(own)[0], steps) for own in jax.random.split(key, probes)]
+    nodes, weights = (np.concatenate(part) for part in zip(*found, strict=True))
+    spread = width * max(nodes.max() - nodes.min(), 1e-6 * np.abs(nodes).max(), np.finfo(nodes.dtype).tiny)
+    grid = np.linspace(nodes.min() - 6 * spread, nodes.max() + 6 * spread, points)
+    curves = np.exp(-0.5 * ((grid[:, None] - nodes) / spread) ** 2) / (spread * np.sqrt(2 * np.pi))
+    return Density(jnp.asarray(grid), jnp.asarray(curves @ weights / probes))
+
+
+def _ritz(op: Operator, start: Vector, steps: int) -> tuple[np.ndarray, np.ndarray]:
+    """The eigenvalues that Lanczos' method finds from a vector, and the share of the vector in each."""
+    lanczos = decomp.tridiag_sym(steps, reortho='full', custom_vjp=False)
+    _, small, *_ = _outside(lanczos, op.product, start)
+    small = np.asarray(small)
+    found = _before_breakdown(small)
+    values, vectors = np.linalg.eigh(small[:found, :found])
+    return values, vectors[0] ** 2
+
+
+def _before_breakdown(small: Float[np.ndarray, 'steps steps']) -> int:
+    """How many steps found something new.
+
+    A matrix of low rank, as those of few images are, is spent early: the next direction is then rounding error made
+    as long as one, and all that follows is nonsense.
+    """
+    limit, scale = 10 * np.finfo(small.dtype).eps ** 0.75, 0.0
+    for step in range(len(small) - 1):
+        scale = max(scale, abs(small[step, step]), abs(small[step, step + 1]))
+        if abs(small[step, step + 1]) <= limit * scale:
+            return step + 1
+    return len(small)
+
+
+def _outside(function: Callable[..., Any], *arguments: Any) -> Any:
+    """`function(*arguments)` with its loops in Python."""
+    with jax.disable_jit():
+        return function(*arguments)
+
+
+@partial(jax.jit, static_argnames=('apply', 'kind'))
+def _product(
+    apply: Apply, params: Params, vector: dict[str, Array], x: Array, y: Int[Array, ' batch'],
+    present: Array, kind: str,
+) -> dict[str, Array]:  # fmt: skip
+    """The curvature of the summed loss of the images that are present, times a vector."""
+    leaves = named(params)
+    here = {name: leaves[name] for name in vector}
+
+    def logits(some: dict[str, Array]) -> Array:
+        return apply(renamed(params, leaves | some), x)
+
+    if kind == 'hessian':
+
+        def loss(some: dict[str, Array]) -> Array:
+            picked = jnp.take_along_axis(jax.nn.log_softmax(logits(some)), y[:, None], 1)[:, 0]
+            return -jnp.sum(picked * present)
+
+        return jax.jvp(jax.grad(loss), (here,), (vector,))[1]
+    # Both are Jᵀ M J, M being a matrix over the classes of each image.
+    scores, change = jax.jvp(logits, (here,), (vector,))
+    chance = jax.nn.softmax(scores)
+    if kind == 'ggn':
+        back = chance * (change - jnp.sum(chance * change, 1, keepdims=True))
+    else:
+        error = chance - jax.nn.one_hot(y, scores.shape[1], dtype=scores.dtype)
+        back = error * jnp.sum(error * change, 1, keepdims=True)
+    return jax.vjp(logits, here)[1](back * present[:, None])[0]

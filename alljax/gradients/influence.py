@@ -1,0 +1,89 @@
+"""Which training cells a prediction comes from: inner products of the gradients of single examples."""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from alljax.gradients import layerwise
+from alljax.gradients.contract import Apply, Images, Loss, Params, classes
+from alljax.gradients.layerwise import Factor
+
+Examples = tuple[Any, Any]  # images and labels
+
+
+def tracin(
+    loss: Loss, checkpoints: Sequence[Params], train: Examples, test: Examples, rates: Sequence[float], *,
+    where: str | None = None, batch_size: int | None = None,
+) -> Float[Array, 'test train']:  # fmt: skip
+    """By how much a step on each training example would have lowered each test example's loss (TracIn, 2002.08484).
+
+    Σ over checkpoints of rate × ⟨gradient of the test example, gradient of the training example⟩ (Pruthi et al. 2020):
+    positive for helpful ones. `loss(params, x, y)` gives a loss for each image [N]; `where` is a regular expression
+    over whole parameter names, to which the products are limited ('head/.*'). Memory is that of two batches. ValueError
+    for other numbers of checkpoints and rates.
+    """
+    if len(checkpoints) != len(rates) or not rates:
+        raise ValueError(f'{len(checkpoints)} checkpoints and {len(rates)} rates; expected a rate for each checkpoint')
+    return sum(
+        rate * _all(loss, params, test, train, where, batch_size)
+        for params, rate in zip(checkpoints, rates, strict=True)
+    )  # type: ignore[return-value]
+
+
+def ntk(
+    apply: Apply, params: Params, x1: Images, x2: Images, *, where: str | None = None, batch_size: int | None = None
+) -> Float[Array, 'first second classes classes']:
+    """The empirical neural tangent kernel: inner products of the gradients of each image's logits (arXiv:1806.07572).
+
+    [n, m, i, j] belongs to logit i of image n of `x1` and logit j of image m of `x2`. `batch_size` counts logits at
+    once. `where` is as in `tracin`.
+    """
+    count = classes(apply, params, x1)
+    first, second = ((np.repeat(np.asarray(x), count, 0), np.tile(np.arange(count), len(x))) for x in (x1, x2))
+    found = _all(_picked(apply), params, first, second, where, batch_size)
+    return found.reshape(len(x1), count, len(x2), count).swapaxes(1, 2)
+
+
+def _picked(apply: Apply) -> Loss:
+    """The logit of each image that its label names."""
+    return lambda params, x, y: jnp.take_along_axis(apply(params, x), y[:, None], 1)[:, 0]
+
+
+def _all(
+    loss: Loss, params: Params, rows: Examples, columns: Examples, where: str | None, batch_size: int | None
+) -> Float[Array, 'rows columns']:
+    """The products of every row with every column, batch by batch; the last batches are smaller."""
+
+    def parts(examples: Examples) -> list[tuple[Any, Any]]:
+        size = batch_size or len(examples[0])
+        return [
+            (jnp.asarray(examples[0][start : start + size]), jnp.asarray(examples[1][start : start + size]))
+            for start in range(0, len(examples[0]), size)
+        ]
+
+    found = []
+    for row in parts(rows):
+        held = _gradients(loss, params, *row, where)
+        found.append(
+            jnp.concatenate([_products(held, _gradients(loss, params, *column, where)) for column in parts(columns)], 1)
+        )
+    return jnp.concatenate(found)
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def _gradients(loss: Loss, params: Params, x: Array, y: Array, where: str | None) -> dict[str, Factor]:
+    found = layerwise.examples(loss, params, x, y, where and re.compile(where).fullmatch)
+    if not found:
+        raise ValueError(f'where is {where!r}: it matches no parameter')
+    return {name: layerwise.multiplied(factor) for name, factor in found.items()}
+
+
+@jax.jit
+def _products(one: dict[str, Factor], other: dict[str, Factor]) -> Float[Array, 'rows columns']:
+    return sum(layerwise.products(one[name], other[name]) for name in one)  # type: ignore[return-value]

@@ -1,0 +1,29 @@
+import jax
+import pytest
+import tiny
+
+from alljax.gradients import attribution, faithfulness, maps, occlusion, rectifiers
+
+KEY = jax.random.key(0)
+MODEL = tiny.Tiny()
+FUNCTIONS = {
+    'saliency': (attribution.saliency, {}),
+    'integrated': (attribution.integrated, {'steps': 3}),
+    'guided': (rectifiers.guided, {}),
+    'cam': (maps.cam, {'layer': 'body', 'kind': 'gradcam++'}),
+    'occlusion': (occlusion.occlusion, {'window': 4, 'stride': 4}),
+    'rise': (occlusion.rise, {'key': KEY, 'masks': 3, 'cells': 2}),
+    'deletion': (faithfulness.deletion, {'attribution': tiny.images(2, seed=4), 'steps': 2}),
+}
+
+
+@pytest.mark.parametrize('name', FUNCTIONS)
+def test_it_lowers_for_cuda_within_jit(name):
+    function, options = FUNCTIONS[name]
+
+    @jax.jit
+    def run(variables, x):
+        return function(MODEL.apply, variables, x, 0, **options)
+
+    lowered = run.trace(tiny.variables(MODEL), tiny.images(2)).lower(lowering_platforms=('cuda',))
+    assert 'stablehlo.convolution' in lowered.as_text()
