@@ -1,4 +1,5 @@
 import flax.linen as nn
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -51,8 +52,8 @@ def test_a_map_has_the_layer_s_positions_and_resizes_to_the_image_s():
 
 
 def test_resizing_is_between_the_centers_of_the_positions():
-    row = np.float32([[[0, 1], [0, 1]]])
-    np.testing.assert_allclose(maps.resize_map(row, (1, 4)), [[[0, 0.25, 0.75, 1]]], atol=1e-6)
+    row = jnp.array([[[0.0, 1], [0, 1]]])
+    np.testing.assert_allclose(maps.resize_map(row, (2, 4)), [[[0, 0.25, 0.75, 1]] * 2], atol=1e-6)
     np.testing.assert_allclose(maps.resize_map(row, (2, 4), 'nearest'), [[[0, 0, 1, 1]] * 2], atol=1e-6)
 
 

@@ -14,7 +14,7 @@ def variables():
 
 
 def test_the_layer_s_output_is_that_of_the_module(variables):
-    x = tiny.images(2)
+    x = jnp.asarray(tiny.images(2))
     logits, output = taps.at(MODEL, 'body')(variables, x)
     _, seen = MODEL.apply(variables, x, capture_intermediates=True)
     np.testing.assert_array_equal(output, seen['intermediates']['body']['__call__'][0])
@@ -23,7 +23,7 @@ def test_the_layer_s_output_is_that_of_the_module(variables):
 
 
 def test_a_push_goes_on_to_the_logits_but_is_not_in_the_output(variables):
-    x = tiny.images(2)
+    x = jnp.asarray(tiny.images(2))
     _, output = taps.at(MODEL, 'head')(variables, x)
     logits, pushed = taps.at(MODEL, 'head')(variables, x, jnp.arange(3.0))
     np.testing.assert_array_equal(pushed, output)

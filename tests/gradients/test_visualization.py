@@ -19,7 +19,7 @@ def test_the_picture_raises_its_channel_above_noise(variables):
     picture = visualization.visualize(MODEL, variables, layer='body', channel=2, key=KEY, steps=24, size=16)
     assert picture.shape == (16, 16, 3)
     assert 0 <= np.asarray(picture).min() <= np.asarray(picture).max() <= 1
-    noise = np.random.default_rng(0).uniform(size=(50, 16, 16, 3)).astype(np.float32)
+    noise = jax.random.uniform(KEY, (50, 16, 16, 3))
     _, of_noise = taps.at(MODEL, 'body')(variables, noise)
     _, of_picture = taps.at(MODEL, 'body')(variables, picture[None])
     assert of_picture[..., 2].mean() > of_noise[..., 2].mean((1, 2)).max()

@@ -45,6 +45,8 @@ CASES = [
     ((2, 5, 4, 2), (3, 1, 1, 6), 2, (1, 1), 'VALID'),  # three filters for each channel
     ((2, 7, 6, 3), (1, 1, 3, 4), 1, (2, 3), 'VALID'),
     ((2, 7, 6, 3), (1, 1, 3, 4), 1, (2, 2), ((0, 1), (1, 0))),
+    ((1, 19, 16, 2), (11, 11, 2, 3), 1, (4, 3), ((2, 2), (0, 3))),  # blocks of pixels, for the image's gradient
+    ((1, 13, 15, 3), (7, 8, 3, 2), 1, (2, 2), 'VALID'),
 ]
 
 
@@ -137,15 +139,16 @@ def test_a_kernel_larger_than_the_image_gives_nothing(groups):
 
 
 def test_shape_picks_the_form():
-    def form(size, channels, kernel, features, groups=1):
+    def form(size, channels, kernel, features, groups=1, strides=(1, 1)):
         x = jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
         w = jax.ShapeDtypeStruct((kernel, kernel, channels // groups, features), jnp.float32)
-        program = jax.make_jaxpr(lambda x, w: for_processors(x, w, (1, 1), 'SAME', feature_group_count=groups))(x, w)
+        program = jax.make_jaxpr(lambda x, w: for_processors(x, w, strides, 'SAME', feature_group_count=groups))(x, w)
         return {equation.primitive.name for equation in program.eqns}
 
     assert 'depthwise_filter' in form(7, 32, 3, 32, 32)
     assert 'dot_general' in form(7, 32, 1, 64)
     assert 'custom_jvp_call' in form(14, 64, 3, 64)
+    assert 'custom_jvp_call' in form(28, 3, 7, 8, strides=(2, 2))
     for unfit in [(7, 512, 3, 512), (224, 3, 3, 64), (28, 128, 3, 32)]:
         assert form(*unfit) == {'conv_general_dilated'}
 
@@ -159,6 +162,17 @@ def test_winograd_is_the_convolution_with_its_derivatives(size, height, width):
         for dtype, tolerance in ((jnp.float32, 1e-5), (jnp.float64, 1e-12)):
             x, w, *_ = operands(*shapes, dtype)
             assert relative(compiled(winograd)(x, w), plain(x, w)) < tolerance
+
+
+def test_a_first_convolution_computes_no_gradient_to_the_image_unless_asked():
+    x, w, *_ = operands((1, 19, 19, 2), (11, 11, 2, 3), jnp.float32)
+
+    def convolutions(argument):
+        loss = lambda x, w: for_processors(x, w, (4, 4), 'VALID').sum()  # noqa: E731
+        return str(jax.make_jaxpr(jax.grad(loss, argument))(x, w)).count('conv_general_dilated[')
+
+    assert convolutions(1) == 2  # forward, and the kernel's gradient
+    assert convolutions((0, 1)) > 2
 
 
 def test_winograd_transforms_filter_one_row_exactly():

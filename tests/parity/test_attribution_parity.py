@@ -1,6 +1,7 @@
 """Attributions against captum and pytorch-grad-cam, on torchvision's networks with random weights and biases."""
 
 import copy
+from functools import reduce
 from types import MethodType
 from typing import Any, NamedTuple
 
@@ -38,7 +39,6 @@ CAMS = {
     'gradcam++': pytorch_grad_cam.GradCAMPlusPlus,
     'layercam': pytorch_grad_cam.LayerCAM,
 }
-BASELINES = {'zero': 0.0, 'gray': 0.25}
 
 
 class Pair(NamedTuple):
@@ -97,7 +97,7 @@ def made(request):
 @pytest.fixture(
     scope='module',
     params=[(np.float32, 'cpu'), (np.float64, 'cpu'), (np.float64, 'gpu')],
-    ids=['single', 'double', 'double, direct'],
+    ids=['single', 'double', 'direct'],
 )
 def pair(request, made):
     """Both networks in one precision, ours with the convolutions of one platform."""
@@ -111,56 +111,96 @@ def pair(request, made):
     return Pair(name, model, variables, theirs, image)
 
 
-def agree(ours, theirs, double, what, tolerance=1e-8, flips=0.0):
-    """Equal but for rounding, and in single precision but for `flips` of the values, where a rectifier's sign turns."""
+def agree(ours, theirs, *, double=1e-8, single=1e-3, turned=0.0):
+    """Equal up to rounding, as a part of the largest value: up to `double` in double precision.
+
+    In single precision a rounding error turns the sign of rectifiers, which shows in single values: at most the share
+    `turned` differs by more than 1e-3, and none by more than `single`.
+    """
     assert ours.shape == theirs.shape
+    assert ours.dtype == theirs.dtype
     far = np.abs(ours - theirs) / np.abs(theirs).max()
-    cos = (ours * theirs).sum() / np.linalg.norm(ours) / np.linalg.norm(theirs)
-    import sys
-    print('FIG', what, 'x64' if double else 'f32', f'max {far.max():.2e} flips {(far > 1e-3).sum()}/{far.size} 1-cos {1-cos:.1e}', file=sys.stderr)
+    if ours.dtype == np.float64:
+        assert far.max() < double
+        return
+    assert far.max() < single
+    assert (far > 1e-3).mean() <= turned
+    cosine = (ours * theirs).sum(dtype=np.float64) / np.linalg.norm(ours) / np.linalg.norm(theirs)
+    assert cosine > 0.9999
 
 
 def test_the_gradient_to_the_image_is_captum_s(pair):
-    target = torch.tensor(TARGET)
-    theirs = captum.attr.Saliency(pair.theirs).attribute(pair.x, target, abs=False)
-    agree(pair.ours(attribution.saliency), peers.to_nhwc(theirs.detach()), pair.double, f'{pair.name} saliency')
-    theirs = captum.attr.InputXGradient(pair.theirs).attribute(pair.x, target)
-    ours = pair.ours(attribution.saliency, times_input=True)
-    agree(ours, peers.to_nhwc(theirs.detach()), pair.double, f'{pair.name} ixg')
+    theirs = captum.attr.Saliency(pair.theirs).attribute(pair.x, torch.tensor(TARGET), abs=False)
+    agree(pair.ours(attribution.saliency), peers.to_nhwc(theirs.detach()))
 
 
-@pytest.mark.parametrize('baseline', BASELINES.values(), ids=BASELINES)
-@pytest.mark.parametrize('rule', ['gausslegendre', 'midpoint'])
+def test_the_gradient_times_the_image_is_captum_s(pair):
+    theirs = captum.attr.InputXGradient(pair.theirs).attribute(pair.x, torch.tensor(TARGET))
+    agree(pair.ours(attribution.saliency, times_input=True), peers.to_nhwc(theirs.detach()))
+
+
+@pytest.mark.parametrize(('rule', 'baseline'), [('gausslegendre', 0.0), ('gausslegendre', 0.25), ('midpoint', 0.25)])
 def test_integrated_gradients_and_their_gap_are_captum_s(pair, rule, baseline):
+    """In single precision a sign that turns at one point of the path shows in all pixels that its rectifier sees.
+
+    In double precision captum's weights are still rounded to single precision, which spares 1/8 alone.
+    """
     method = {'midpoint': 'riemann_middle'}.get(rule, rule)
     theirs, delta = captum.attr.IntegratedGradients(pair.theirs).attribute(
         pair.x, baseline, torch.tensor(TARGET), n_steps=8, method=method, return_convergence_delta=True
     )
+    theirs = peers.to_nhwc(theirs.detach())
     ours, gap = pair.ours(attribution.integrated, baseline=baseline, steps=8, rule=rule)
-    agree(ours, peers.to_nhwc(theirs.detach()), pair.double, f'{pair.name} ig {rule} {baseline}')
-    agree(gap, delta.detach().numpy(), pair.double, f'{pair.name} gap {rule} {baseline} {gap} {delta}')
+    double = 1e-8 if rule == 'midpoint' else 1e-7
+    agree(ours, theirs, double=double, single=2e-2, turned=0.03)
+    scale = np.abs(theirs).sum((1, 2, 3))
+    assert (np.abs(gap - delta.detach().numpy()) / scale).max() < (double if pair.double else 1e-3)
+    assert (np.abs(gap) / scale).min() > 1e-5  # eight steps leave one
 
 
-@pytest.mark.parametrize('rule', ['guided', 'deconv'])
-def test_changed_rectifiers_are_captum_s(pair, rule):
-    method = {'guided': captum.attr.GuidedBackprop, 'deconv': captum.attr.Deconvolution}[rule]
-    theirs = method(pair.theirs).attribute(pair.x, torch.tensor(TARGET))
-    agree(pair.ours(rectifiers.guided, rule=rule), peers.to_nhwc(theirs.detach()), pair.double, f'{pair.name} {rule}')
+def test_guided_backpropagation_is_captum_s(pair):
+    theirs = captum.attr.GuidedBackprop(pair.theirs).attribute(pair.x, torch.tensor(TARGET))
+    agree(pair.ours(rectifiers.guided), peers.to_nhwc(theirs.detach()))
+
+
+class Pool(torch.nn.Module):
+    """A pool that divides its gradient among equal values, as ours; torch's gives all of it to the first."""
+
+    def __init__(self, pool):
+        super().__init__()
+        self.window, self.stride, self.padding = pool.kernel_size, pool.stride, pool.padding
+
+    def forward(self, x):
+        x = torch.nn.functional.pad(x, (self.padding,) * 4, value=-torch.inf)
+        for axis in (2, 3):
+            x = reduce(torch.maximum, x.unfold(axis, self.window, self.stride).unbind(-1))
+        return x
+
+
+def test_the_deconvolution_rule_is_captum_s_but_for_equal_values_in_pools(pair):
+    """Where a pool sees zeros only, from rectifiers, this rule alone passes on what it gives to them."""
+    net = copy.deepcopy(pair.theirs)
+    for name, module in list(net.named_modules()):
+        if isinstance(module, torch.nn.MaxPool2d):
+            net.set_submodule(name, Pool(module))
+    theirs = captum.attr.Deconvolution(net).attribute(pair.x, torch.tensor(TARGET))
+    agree(pair.ours(rectifiers.guided, rule='deconv'), peers.to_nhwc(theirs.detach()))
 
 
 def test_occlusion_is_captum_s(pair):
-    window, stride = NETWORKS[pair.name] * 2 // 7, NETWORKS[pair.name] // 5
+    size = NETWORKS[pair.name]
+    window, stride = size * 2 // 7, size // 5  # the last squares are cut off
     theirs = captum.attr.Occlusion(pair.theirs).attribute(
         pair.x, (3, window, window), (3, stride, stride), 0.25, torch.tensor(TARGET)
     )
-    ours = pair.ours(occlusion.occlusion, window=window, stride=stride, baseline=0.25)
     theirs = peers.to_nhwc(theirs.detach())
-    assert (theirs == theirs[..., :1]).all()  # a window hides all channels at once
-    agree(ours, theirs[..., 0], pair.double, f'{pair.name} occlusion')
+    assert (theirs == theirs[..., :1]).all()  # a square hides all channels at once, and each gets all of the fall
+    agree(pair.ours(occlusion.occlusion, window=window, stride=stride, baseline=0.25), theirs[..., 0])
 
 
 @pytest.mark.parametrize('kind', CAMS)
 def test_maps_of_layers_are_those_of_pytorch_grad_cam(pair, kind):
+    """Grad-CAM++ divides by what may be near zero: in single precision, rounding errors grow there."""
     for layer, name in LAYERS[pair.name].items():
         module = pair.theirs.get_submodule(name)
         targets = [ClassifierOutputTarget(target) for target in TARGET]
@@ -171,7 +211,7 @@ def test_maps_of_layers_are_those_of_pytorch_grad_cam(pair, kind):
         theirs = np.maximum(cam.get_cam_image(pair.x, module, targets, *arrays, eigen_smooth=False), 0)
         cam.activations_and_grads.release()
         ours = pair.ours(maps.cam, layer=layer, kind=kind)
-        agree(ours, theirs, pair.double, f'{pair.name} {kind} {layer}')
+        agree(ours, theirs, **({'single': 2e-2, 'turned': 0.15} if kind == 'gradcam++' else {}))
 
 
 @pytest.mark.parametrize('inserts', [False, True], ids=['deletion', 'insertion'])
@@ -191,5 +231,7 @@ def test_curves_are_those_of_a_plain_loop(pair, inserts):
             expected[row, step] = torch.softmax(logits[0], 0)[target]
     function = faithfulness.insertion if inserts else faithfulness.deletion
     area, curve = pair.ours(function, marks, steps=steps, baseline=baseline)
-    agree(curve, expected, pair.double, f'{pair.name} curve {inserts}')
-    agree(area, np.trapezoid(expected, dx=1 / steps), pair.double, f'{pair.name} area {inserts}')
+    tolerance = 1e-12 if pair.double else 1e-5
+    np.testing.assert_allclose(curve, expected, atol=tolerance)
+    np.testing.assert_allclose(area, np.trapezoid(expected, dx=1 / steps), atol=tolerance)
+    assert np.ptp(expected, 1).min() > 1e-3

@@ -13,11 +13,13 @@ from jaxtyping import Array
 from alljax.models.convolution.blocks import grouped
 from alljax.models.convolution.channelwise import depthwise
 from alljax.models.convolution.minimal_filtering import transforms, winograd
+from alljax.models.convolution.strided import strided
 from alljax.models.convolution.xla import NHWC, direct
 
-__all__ = ['depthwise', 'direct', 'for_processors', 'grouped', 'pointwise', 'transforms', 'winograd']
+__all__ = ['depthwise', 'direct', 'for_processors', 'grouped', 'pointwise', 'strided', 'transforms', 'winograd']
 
 TAPS = 64  # of a depthwise kernel at most, because each is compiled
+CHANNELS, KERNEL = 16, 49  # fewer channels and as many taps, in strides: `strided` gains; for 3×3 taps it does not
 
 
 def for_processors(
@@ -44,6 +46,8 @@ def for_processors(
         return pointwise(image, kernel, strides)
     if strides == (1, 1) and _worth_filtering(image, kernel, pads):
         return winograd(image, kernel)
+    if image.shape[3] < CHANNELS and min(strides) > 1 and size[0] * size[1] >= KERNEL:
+        return strided(image, kernel, strides, pads)
     return direct(image, kernel, strides, pads)
 
 

@@ -1,0 +1,211 @@
+"""What a network looks at, of a tiny network that was never trained: files, numbers, and every mistake at once."""
+
+import csv
+import re
+import types
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from alljax import explain, models, predict, store, trained
+from alljax.data import image, synthetic
+from alljax.errors import UserError
+from alljax.explain import images, masks, measured, methods, overlays
+
+SIZE = 96
+
+
+def saved(folder, name='alexnet', **options):
+    """A run folder as training leaves it, with the model as it was drawn."""
+    options = {'head': 8, 'size': SIZE, **options}
+    classes = ('L1', 'L2', 'L3', 'normal')
+    model = models.create(name, len(classes), color='HSV', **options)
+    facts = trained.describe(name, options | {'color': 'HSV'}, classes, model.input)
+    facts |= {'data_size': 128, 'synthetic': True, 'denoise': 'mean'}
+    store.write(folder / 'model', model.init(jax.random.key(1)), facts)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp('run'), width=0.1)
+
+
+@pytest.fixture(scope='module')
+def cells(drawn):
+    return sorted((drawn / 'ALL_IDB2' / 'img').iterdir())
+
+
+@pytest.fixture(scope='module')
+def page(run, cells, tmp_path_factory):
+    """A call with two good files and a bad one."""
+    folder = tmp_path_factory.mktemp('page')
+    bad = folder / 'text.png'
+    bad.write_text('no image')
+    out = folder / 'out'
+    code = explain.main([*map(str, (run, cells[0], cells[-1], bad)), '--to', str(out)])
+    return code, out, bad
+
+
+def test_a_page_pictures_and_scores_are_written_and_a_bad_file_is_a_line(page, cells):
+    code, out, bad = page
+    assert code == 1
+    pictures = {path.name for path in out.glob('*.png')}
+    assert pictures == {f'{number:03}-{cell.stem}-{method}.png' for number, cell in ((1, cells[0]), (2, cells[-1]))
+                        for method in methods.DEFAULT}  # fmt: skip
+    assert Image.open(out / min(pictures)).size == (SIZE, SIZE)
+    rows = list(csv.DictReader((out / 'scores.csv').open()))
+    assert [row['method'] for row in rows] == [*methods.DEFAULT, *methods.DEFAULT, '']
+    assert rows[-1]['file'] == str(bad)
+    assert 'no image' in rows[-1]['error']
+    for row in rows[:-1]:
+        assert row['target'] == row['prediction']
+        assert all(0 <= float(row[key]) <= 1 for key in row if key.endswith(('_auc', '_cell', '_nucleus')) and row[key])
+        assert float(row['area_of_nucleus']) < float(row['area_of_cell'])
+
+
+def test_the_page_loads_nothing_and_says_that_the_run_is_synthetic(page):
+    text = (page[1] / 'index.html').read_text()
+    assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in text
+    assert 'class="banner synthetic"' in text
+    assert not re.search(r'<script|https?://|<link|@import', text)
+    assert all(address.startswith('data:') for address in re.findall(r'src="([^"]*)"', text))
+    for words in ('Grad-CAM', 'SmoothGrad', 'blurred copy', 'by chance', 'text.png', 'Im001_1.tif'):
+        assert words in text
+
+
+def test_probabilities_are_those_of_predict(page, run, cells):
+    rows = {row['file']: row for row in csv.DictReader((page[1] / 'scores.csv').open()) if row['method']}
+    model = trained.load(run)
+    for row in predict.predict(model, [cells[0], cells[-1]]):
+        found = rows[row.file]
+        assert model.classes[row.probabilities.argmax()] == found['prediction']
+        assert float(found['probability']) == pytest.approx(row.probabilities.max(), abs=1e-5)
+
+
+def test_everything_that_is_wrong_is_said_at_once_before_the_work(run, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    arguments = ['--methods', 'gradcm,smooth', '--target', 'norml', '--layer', 'conv6', '--to', str(run),
+                 '--batch_size', '0']  # fmt: skip
+    with pytest.raises(UserError) as error:
+        explain.main([str(run), str(tmp_path / 'empty'), *arguments])
+    said = str(error.value)
+    assert said.startswith('6 problems')
+    for words in ("did you mean 'gradcam'", "did you mean 'normal'", "did you mean 'conv", 'is not empty',
+                  '--batch_size 0', 'is a folder without images'):  # fmt: skip
+        assert words in said
+
+
+def test_a_run_that_is_none_is_told_with_the_other_mistakes(tmp_path):
+    with pytest.raises(UserError) as error:
+        explain.main([str(tmp_path / 'absent'), str(tmp_path), '--methods', 'foo'])
+    assert 'there is no such folder' in str(error.value)
+    assert "no method 'foo'" in str(error.value)
+
+
+def test_a_folder_that_cannot_be_made_is_told(run, cells, tmp_path):
+    (tmp_path / 'file').write_text('')
+    for to in (tmp_path / 'file', tmp_path / 'file' / 'below'):
+        with pytest.raises(UserError, match='--to'):
+            explain.main([str(run), str(cells[0]), '--to', str(to)])
+
+
+def test_the_layer_of_a_network_without_a_map_is_none():
+    def found(name, **options):
+        model = models.create(name, 2, **options)
+        return methods.last_map(model, jax.eval_shape(model.init, jax.random.key(0)))
+
+    assert found('alexnet', width=0.05) == 'conv5'
+    assert found('resnet18') == 'layer4_1'
+    assert found('vit_b_16') == ''
+
+
+def test_cams_are_left_out_where_there_is_no_map_and_refused_where_they_are_asked_for():
+    model = models.create('vit_b_16', 2)
+    run = types.SimpleNamespace(model=model, variables=jax.eval_shape(model.init, jax.random.key(0)))
+    problems = []
+    kept, notes = explain._possible(run, list(methods.DEFAULT), False, '', problems)
+    assert kept == ['integrated', 'smooth']
+    assert 'gradcam: left out, since vit_b_16 has no map' in notes[0]
+    assert not problems
+    explain._possible(run, ['gradcam', 'smooth'], True, '', problems)
+    assert problems == ['gradcam: cannot be had, since vit_b_16 has no map of positions before its head; --layer may '
+                        'name an earlier one']  # fmt: skip
+
+
+def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
+    loaded = trained.load(run)
+    assert methods.goes_on_rectified(loaded.model, loaded.variables, 'conv5')
+    assert not methods.goes_on_rectified(loaded.model, loaded.variables, 'head/logits')
+    x = jax.random.normal(jax.random.key(0), (1, SIZE, SIZE, 3))
+    from alljax.gradients import taps
+
+    seen = taps.at(methods._rectifying(loaded.model.apply, 'conv5'), 'conv5')(loaded.variables, x)[1]
+    plain = taps.at(loaded.model.apply, 'conv5')(loaded.variables, x)[1]
+    assert plain.min() < 0
+    np.testing.assert_allclose(seen, np.maximum(plain, 0), atol=1e-6)
+
+
+def test_masks_follow_every_kind_of_repeat_and_only_pixels_that_agree_are_trusted(tmp_path, run):
+    synthetic.write(tmp_path / 'set', 64, 3, repeats=16)
+    model = trained.load(run)
+    root = tmp_path / 'set' / 'ALL_IDB2'
+    drawn = masks._set(root)
+    assert len(drawn.repeats) == 32
+    for name in drawn.repeats:
+        found, note = masks.of(root / 'img' / name, model)
+        assert (found is not None, note) == (True, ''), name
+        rgb = np.asarray(images.batch(model, [images.read(model, [root / 'img' / name])[0]]).rgb)[0]
+        inside, outside = (rgb[part].mean() for part in (found.nucleus, ~(found.nucleus | found.cytoplasm)))
+        assert inside < outside - 20, name  # nuclei are dark
+    pixels = image.read(root / 'img' / 'Im001_1.tif').pixels.copy()
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(root / 'img' / 'Im001_1.tif')
+    found, note = masks.of(root / 'img' / 'Im001_1.tif', model)
+    assert found is None
+    assert 'seed' in note
+
+
+def test_masks_are_at_the_place_of_the_cell(cells, run):
+    model = trained.load(run)
+    found, _ = masks.of(cells[0], model)
+    assert found.nucleus.shape == (SIZE, SIZE)
+    assert not (found.nucleus & found.cytoplasm).any()
+    truth = synthetic.draw(synthetic.plan(80, 0)[0].kind, synthetic.slide(0, 1), np.random.default_rng([0, 2, 1]))
+    assert found.nucleus.mean() == pytest.approx(truth.nucleus.mean(), rel=0.03)
+    assert found.regions['cell'].mean() == pytest.approx((truth.nucleus | truth.cytoplasm).mean(), rel=0.03)
+
+
+def test_a_broken_marker_is_a_note(tmp_path, cells, run):
+    (tmp_path / 'synthetic.json').write_text('{"seed": 0')
+    (tmp_path / cells[0].name).write_bytes(cells[0].read_bytes())
+    found, note = masks.of(tmp_path / cells[0].name, trained.load(run))
+    assert found is None
+    assert 'synthetic.json cannot be used' in note
+
+
+def test_a_map_that_is_zero_everywhere_ranks_nothing():
+    curve = (np.array([0.5]), np.zeros((1, 21)))
+    marked = measured._of_one((np.zeros((1, 8, 8), np.float32), curve, curve), 0, {'cell': np.eye(8, dtype=bool)})
+    assert np.isnan([marked.deletion, marked.insertion, marked.regions['cell'].mass]).all()
+    assert marked.regions['cell'].area == 1 / 8
+
+
+def test_overlays_tell_for_from_against():
+    found = np.zeros((8, 8), np.float32)
+    found[0, 0], found[7, 7] = 1, -1
+    shown = overlays.overlay(np.full((8, 8, 3), 128, np.uint8), found, True).astype(int)
+    assert shown[0, 0, 0] > shown[0, 0, 2] + 40
+    assert shown[7, 7, 2] > shown[7, 7, 0] + 20
+    assert np.ptp(shown[3, 3]) <= 2
+
+
+@pytest.mark.slow
+def test_every_method_gives_maps_at_the_size_of_the_input(run, cells, tmp_path):
+    out = tmp_path / 'out'
+    assert explain.main([str(run), str(cells[0]), '--to', str(out), '--methods', 'all', '--target', 'normal']) == 0
+    rows = list(csv.DictReader((out / 'scores.csv').open()))
+    assert [row['method'] for row in rows] == list(methods.METHODS)
+    assert {row['target'] for row in rows} == {'normal'}
