@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from alljax.gradients import attribution, maps, occlusion, rectifiers
+from alljax.gradients import attribution, maps, perturbation, rectifiers
 from alljax.models import Model, Variables, inside
 from alljax.models.trees import flatten
 
@@ -72,13 +72,13 @@ def _cam(kind: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixel
 
 def _occlusion(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
     window = max(2, x.shape[1] // 8)
-    return occlusion.occlusion(
+    return perturbation.occlusion(
         model.apply, variables, x, target, window=window, stride=window // 2, batch_size=options.batch_size
     )
 
 
 def _rise(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
-    found = occlusion.rise(
+    found = perturbation.rise(
         model.apply, variables, x, target, key=jax.random.key(0), masks=500, batch_size=options.batch_size
     )
     return found - found.min((1, 2), keepdims=True)  # what every pixel has in common tells none from another

@@ -1,10 +1,11 @@
 """Gradient analysis of any classifier `apply(params, x) -> logits [N, classes]`; x is [N, height, width, channels].
 
-Pure functions: `batch_size` bounds the memory, randomness comes from `key`, and a network in training mode is refused. A
-function is compiled once for an `apply` and its shapes: define `apply` once, not anew in each call.
+Pure functions: `batch_size` bounds the memory, randomness comes from `key`, and a network in training mode is refused.
+A function is compiled once for an `apply` and its shapes: define `apply` once, not anew in each call.
 """
 
 from alljax.gradients.attribution import integrated, saliency, smooth
+from alljax.gradients.cascade import randomization
 from alljax.gradients.curvature import Density, Operator, density, eigenvalues, operator, trace
 from alljax.gradients.examples import (
     Similarity,
@@ -19,10 +20,9 @@ from alljax.gradients.examples import (
 from alljax.gradients.faithfulness import deletion, infidelity, insertion, max_sensitivity
 from alljax.gradients.influence import ntk, tracin
 from alljax.gradients.landscape import filter_normalized, line, over, plane, random_direction
-from alljax.gradients.localization import Localization, localization
 from alljax.gradients.maps import cam, resize_map
-from alljax.gradients.occlusion import occlusion, rise
-from alljax.gradients.randomization import randomization
+from alljax.gradients.masks import Localization, localization
+from alljax.gradients.perturbation import occlusion, rise
 from alljax.gradients.rectifiers import guided
 from alljax.gradients.visualization import visualize
 

@@ -76,10 +76,10 @@ def smooth(
     def smoothed(network: Any, params: Params, x: Images, target: Target, **options: Any) -> Any:
         x, wanted = jnp.asarray(x), jnp.broadcast_to(jnp.asarray(target, jnp.int32), (len(x),))
         at_once = max(1, min(samples, (options.get('batch_size') or TOGETHER) // len(x)))
-        state = None
+        state: Any = None
         for start in range(0, samples, at_once):
             count = min(at_once, samples - start)
-            noisy = _noisy(x, jax.random.fold_in(key, start), sigma, at_once)
+            noisy = _noisy(x, key, start + jnp.arange(at_once), sigma)
             found = method(network, params, noisy, jnp.tile(wanted, at_once), **options)
             parts = jax.tree.map(lambda leaf: leaf.reshape(at_once, -1, *leaf.shape[1:])[:count], found)  # noqa: B023
             state = _welford(state, parts, start)
@@ -142,11 +142,13 @@ def _quadrature(rule: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     raise ValueError(f"rule is {rule!r}; it may be 'gausslegendre' or 'midpoint'")
 
 
-@partial(jax.jit, static_argnums=3)
-def _noisy(x: Array, key: Key[Array, ''], sigma: float, count: int) -> Float[Array, 'copies height width channels']:
+@jax.jit
+def _noisy(
+    x: Array, key: Key[Array, ''], samples: Int[Array, ' copies'], sigma: Any
+) -> Float[Array, 'copies height width channels']:
     spread = sigma * (x.max((1, 2, 3), keepdims=True) - x.min((1, 2, 3), keepdims=True))
-    noise = jax.random.normal(key, (count, *x.shape), x.dtype)
-    return (x + spread * noise).reshape(-1, *x.shape[1:])
+    draw = jax.vmap(lambda sample: jax.random.normal(jax.random.fold_in(key, sample), x.shape, x.dtype))
+    return (x + spread * draw(samples)).reshape(-1, *x.shape[1:])
 
 
 def _welford(state: Any, parts: Any, before: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool
+from jaxtyping import Array, Bool, Int
 
 
 def rows(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> Any:
@@ -34,6 +34,21 @@ def total(function: Callable[..., Any], batch_size: int | None, *arrays: Any) ->
     return result
 
 
+def chunks(length: int, batch_size: int | None) -> Iterator[tuple[Int[np.ndarray, ' size'], int]]:
+    """Indices of batches of one size, and how many of each count: the last ones may fill up a batch again.
+
+    ValueError for no rows, or a size below 1.
+    """
+    if not length:
+        raise ValueError('there are no rows to compute with')
+    if batch_size is not None and batch_size < 1:
+        raise ValueError(f'batch_size is {batch_size}: expected 1 or more, or None for all rows at once')
+    size = min(batch_size or length, length)
+    for start in range(0, length, size):
+        count = min(size, length - start)
+        yield start + np.arange(size) % count, count
+
+
 def _present(size: int, count: int) -> Bool[Array, ' size']:
     return jnp.arange(size) < count
 
@@ -43,15 +58,6 @@ def _batches(batch_size: int | None, *arrays: Any) -> Iterator[tuple[tuple[Any, 
     if len(lengths) > 1:
         raise ValueError(f'the arrays have {" and ".join(map(str, sorted(lengths)))} rows; expected as many of each')
     (length,) = lengths
-    if not length:
-        raise ValueError('there are no rows to compute with')
-    if batch_size is not None and batch_size < 1:
-        raise ValueError(f'batch_size is {batch_size}: expected 1 or more, or None for all rows at once')
-    size = min(batch_size or length, length)
-    for start in range(0, length, size):
-        count = min(size, length - start)
-        if count == size:
-            yield tuple(jnp.asarray(array[start : start + size]) for array in arrays), count
-        else:
-            index = start + np.arange(size) % count
-            yield tuple(jnp.asarray(array[index]) for array in arrays), count
+    for index, count in chunks(length, batch_size):
+        chosen = index if count < len(index) else slice(index[0], index[-1] + 1)  # a slice is not copied on the host
+        yield tuple(jnp.asarray(array[chosen]) for array in arrays), count

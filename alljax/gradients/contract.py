@@ -46,9 +46,10 @@ def evaluation_only(function: Callable[..., Any], *arguments: Any) -> tuple[Any,
         called.append(context.method_name)
         module = context.module
         if context.method_name == '__call__' and _trains(module, args, keywords):
+            name = '/'.join(module.path) or type(module).__name__
             raise ValueError(
-                f'{"/".join(module.path) or type(module).__name__} is in training mode, where an image\'s logits depend '
-                'on chance or on the other images; call the network with train=False and without `mutable`'
+                f'{name} is in training mode, where the logits of an image depend on chance or on the other images; '
+                'call the network with train=False and without `mutable`'
             )
         return call(*args, **keywords)
 
@@ -94,7 +95,7 @@ def _refuse_mixing(apply: Apply, params: Params, shape: tuple[int, ...], dtype: 
 
     def draw(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
         fan = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 1
-        return np.abs(rng.normal(size=leaf.shape) / np.sqrt(fan)).astype(leaf.dtype)  # a variance is positive
+        return np.asarray(np.abs(rng.normal(size=leaf.shape) / np.sqrt(fan)), leaf.dtype)  # a variance is positive
 
     drawn = jax.tree.map(draw, params)
     image = rng.normal(size=(3, *shape[1:])).astype(dtype)

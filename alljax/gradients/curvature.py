@@ -1,7 +1,8 @@
 """The curvature of the loss: products with Hessian, Gauss-Newton and Fisher matrices, and what follows from them.
 
 Lanczos, stochastic traces and quadrature are matfree's. Its loops run in Python here (`jax.disable_jit`), around
-products that are compiled: XLA:CPU computes the gradients of convolutions within its own loops up to eighty times slower.
+products that are compiled: XLA:CPU computes the gradients of convolutions within its own loops up to eighty times
+slower.
 """
 
 import re
@@ -97,7 +98,9 @@ def trace(op: Operator, key: Key[Array, ''], probes: int = 32) -> tuple[Float[Ar
     """An estimate of the trace and its standard error (Hutchinson 1990): one product for each of the `probes` signs."""
     if probes < 2:
         raise ValueError(f'probes is {probes}: no standard error; expected 2 or more')
-    estimate = stochtrace.estimator_monte_carlo(stochtrace.monte_carlo_trace(), stochtrace.sampler_signs(op.like, num=1))
+    estimate = stochtrace.estimator_monte_carlo(
+        stochtrace.monte_carlo_trace(), stochtrace.sampler_signs(op.like, num=1)
+    )
     found = jnp.stack([_outside(estimate, op.product, own) for own in jax.random.split(key, probes)])
     return found.mean(), found.std(ddof=1) / jnp.sqrt(probes)
 

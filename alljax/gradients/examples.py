@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float, Int, Key
 
 from alljax.gradients import batches, layerwise
 from alljax.gradients.contract import Loss, Params, evaluation_only
@@ -52,9 +52,7 @@ def per_example(
     return batches.rows(partial(_each, loss, params, reduce=reduce), batch_size, x, y)
 
 
-def statistics(
-    loss: Loss, params: Params, x: Any, y: Any, *, batch_size: int | None = None
-) -> dict[str, Statistics]:
+def statistics(loss: Loss, params: Params, x: Any, y: Any, *, batch_size: int | None = None) -> dict[str, Statistics]:
     """Layer → statistics of the gradients of its parameters, and 'all'; in one pass, one batch at a time.
 
     `loss` is as in `per_example`. The noise scale is the unbiased one: infinite where the gradients of so few examples
@@ -94,23 +92,25 @@ def class_gradients(
     labels = np.asarray(y)
     count = classes or int(labels.max()) + 1
     size = min(batch_size or len(labels), len(labels))
-    means = []
-    for wanted in range(count):
-        rows = np.flatnonzero(labels == wanted)
+
+    def mean(rows: Int[np.ndarray, ' chosen']) -> Params:
         total = jax.tree.map(jnp.zeros_like, params)
         for start in range(0, len(rows), size):
             chosen = rows[start : start + size]
             index = np.resize(chosen, size)  # one shape for all classes
             present = jnp.arange(size) < len(chosen)
-            total = jax.tree.map(jnp.add, total, _sum(loss, params, jnp.asarray(x[index]), jnp.asarray(y[index]), present))
-        means.append(jax.tree.map(lambda leaf, n=len(rows): leaf / max(n, 1), total))
+            part = _sum(loss, params, jnp.asarray(x[index]), jnp.asarray(y[index]), present)
+            total = jax.tree.map(jnp.add, total, part)
+        return jax.tree.map(lambda leaf: leaf / max(len(rows), 1), total)
+
+    means = [mean(np.flatnonzero(labels == wanted)) for wanted in range(count)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *means)
 
 
 @jax.jit
 def similarity(grads: Params) -> Similarity:
     """How gradients lie to each other: a tree with a first axis [G], such as `class_gradients` gives."""
-    return from_products(sum(_gram(leaf) for leaf in jax.tree.leaves(grads)))
+    return from_products(jnp.stack([_gram(leaf) for leaf in jax.tree.leaves(grads)]).sum(0))
 
 
 def from_products(products: Float[Array, 'groups groups']) -> Similarity:

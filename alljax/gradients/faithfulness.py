@@ -68,7 +68,7 @@ def max_sensitivity(
     `options` go to the method; of one that returns more than one array, the first counts.
     """
 
-    def marked(x: Array) -> Array:
+    def marked(x: Images) -> Array:
         found = method(network, params, x, target, **options)
         return (found[0] if isinstance(found, tuple) else found).reshape(len(x), -1)
 
@@ -103,13 +103,13 @@ def _curve(
     pixels = x.shape[1] * x.shape[2]
     size = batch_size or max(TOGETHER, len(x))
 
-    def of_pairs(pair: Array) -> Array:
-        image, step = np.divmod(np.asarray(pair), steps + 1)
+    parts = []
+    for pair, kept in batches.chunks(len(x) * (steps + 1), size):
+        image, step = np.divmod(pair, steps + 1)
         changed = jnp.asarray(np.round(step * pixels / steps).astype(np.int32))
-        return _probability(apply, params, jnp.asarray(x[image]), base[image], wanted[image], place[image], changed,
-                            inserts)  # fmt: skip
-
-    curve = batches.rows(of_pairs, size, np.arange(len(x) * (steps + 1))).reshape(len(x), steps + 1)
+        images = jnp.asarray(x[image]), base[image], wanted[image], place[image]
+        parts.append(_probability(apply, params, *images, changed, inserts)[:kept])
+    curve = jnp.concatenate(parts).reshape(len(x), steps + 1)
     return jnp.trapezoid(curve, dx=1 / steps, axis=1), curve
 
 

@@ -78,7 +78,7 @@ def _all(
 
 @partial(jax.jit, static_argnums=(0, 4))
 def _gradients(loss: Loss, params: Params, x: Array, y: Array, where: str | None) -> dict[str, Factor]:
-    found = layerwise.examples(loss, params, x, y, where and re.compile(where).fullmatch)
+    found = layerwise.examples(loss, params, x, y, re.compile('.*' if where is None else where).fullmatch)
     if not found:
         raise ValueError(f'where is {where!r}: it matches no parameter')
     return {name: layerwise.multiplied(factor) for name, factor in found.items()}

@@ -1,8 +1,8 @@
 """Gradients of single examples without the gradients: from what enters each linen layer and what comes back to it.
 
-An example's gradient of a dense kernel is the outer product of the layer's input and the cotangent of its output, so its
-norm is the product of theirs (Goodfellow 2015, arXiv:1510.01799); of a convolution it is the sum of such products over
-positions. One backward pass for the whole batch gives both sides of all layers.
+An example's gradient of a dense kernel is the outer product of the layer's input and the cotangent of its output, so
+its norm is the product of theirs (Goodfellow 2015, arXiv:1510.01799); of a convolution it is the sum of such products
+over positions. One backward pass for the whole batch gives both sides of all layers.
 """
 
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ Arrays = dict[str, Array]
 
 
 def discover(function: Callable[..., Any], params: Params, batch: int) -> Layers:
-    """The layers that `function(params)` calls for `batch` images, by their place, if their gradients have a short form.
+    """The layers that `function(params)` calls for `batch` images, by place, if their gradients have a short form.
 
     Left out are layers that are called twice, whose parameters are not leaves of `params` as they are, or whose first
     axis is not the batch: their gradients have to be written out.
@@ -62,7 +62,9 @@ def discover(function: Callable[..., Any], params: Params, batch: int) -> Layers
             twice.update([place] if place in layers or set(leaves.values()) & set(used) else [])
             used.update(dict.fromkeys(leaves.values(), place))
             if all(leaves.values()) and len(x) == len(output) == batch:
-                layers[place] = Layer(module.clone(parent=None), leaves, jax.ShapeDtypeStruct(output.shape, output.dtype))
+                layers[place] = Layer(
+                    module.clone(parent=None), leaves, jax.ShapeDtypeStruct(output.shape, output.dtype)
+                )
             return output
 
         with _intercepted(note):
@@ -112,7 +114,7 @@ def factors(layers: Layers, inputs: Arrays, cotangents: Arrays) -> dict[str, Fac
     return found
 
 
-def written_out(loss: Loss, params: Params, x: Array, y: Array, names: list[str]) -> dict[str, Array]:
+def written_out(loss: Loss, params: Params, x: Any, y: Any, names: list[str]) -> dict[str, Array]:
     """The gradients of some parameters for each example, [batch, …] each; `loss` is called with one image at a time."""
     leaves = named(params)
 
@@ -126,7 +128,7 @@ def written_out(loss: Loss, params: Params, x: Array, y: Array, names: list[str]
 
 
 def examples(
-    loss: Loss, params: Params, x: Array, y: Array, wanted: Callable[[str], Any] | None = None
+    loss: Loss, params: Params, x: Any, y: Any, wanted: Callable[[str], Any] | None = None
 ) -> dict[str, Factor]:
     """Name → gradients for each example of a batch; `loss` gives a loss for each image, or one for all of them.
 
@@ -149,7 +151,7 @@ def examples(
     return {name: whole[name] for name in names}
 
 
-def short_forms(loss: Loss, params: Params, x: Array, y: Array) -> Layers:
+def short_forms(loss: Loss, params: Params, x: Any, y: Any) -> Layers:
     """The layers of `discover`, if the loss says what each image has to do with it."""
     if jax.eval_shape(loss, params, x, y).shape != (len(x),):
         return {}
@@ -172,7 +174,7 @@ def products(one: Factor, other: Factor) -> Float[Array, 'first second']:
     one, other = multiplied(one), multiplied(other)
     if isinstance(one, Pair) and isinstance(other, Pair):
         return _flat(one.inputs) @ _flat(other.inputs).T * (_flat(one.cotangents) @ _flat(other.cotangents).T)
-    return one @ other.T  # type: ignore[operator]
+    return one @ other.T  # type: ignore[operator, union-attr]
 
 
 def multiplied(factor: Factor) -> Factor:
@@ -204,7 +206,7 @@ def _known(module: nn.Module, args: tuple[Any, ...]) -> bool:
     if not args or np.ndim(args[0]) < 2:
         return False
     if type(module) is nn.Conv:
-        plain = module.mask is None and np.all(np.asarray(module.input_dilation or 1) == 1)
+        plain = module.mask is None and bool(np.all(np.asarray(module.input_dilation or 1) == 1))
         return plain and np.ndim(args[0]) == 4 and module.padding not in ('CIRCULAR', 'CAUSAL', 'REFLECT')
     if type(module) in (nn.BatchNorm, nn.LayerNorm):
         return _last_axis(module)
@@ -218,7 +220,8 @@ def _last_axis(module: Any) -> bool:
 def _normalized(module: Any, x: Array) -> Array:
     """What a normalization's scale multiplies."""
     if isinstance(module, nn.BatchNorm):
-        mean, variance = (module.get_variable('batch_stats', name) for name in ('mean', 'var'))
+        statistics = module.variables['batch_stats']
+        mean, variance = statistics['mean'], statistics['var']
     else:
         mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
     return (x - mean) * jax.lax.rsqrt(variance + module.epsilon)

@@ -36,9 +36,7 @@ def cam(
     return batches.rows(partial(_cam, apply, variables, layer=layer, kind=kind), batch_size, x, wanted)
 
 
-def resize_map(
-    maps: Map, size: int | tuple[int, int], method: str = 'bilinear'
-) -> Float[Array, 'batch height width']:
+def resize_map(maps: Map, size: int | tuple[int, int], method: str = 'bilinear') -> Float[Array, 'batch height width']:
     """Maps at the size of the image, in pixels, by interpolation between the centers of their positions."""
     height, width = (size, size) if isinstance(size, int) else size
     return jax.image.resize(maps, (len(maps), height, width), method)

@@ -21,7 +21,7 @@ def patches(x: Float[Array, 'batch height width channels'], module: Any) -> Floa
     reach = tuple((k - 1) * d + 1 for k, d in zip(size, dilation, strict=True))
     pads = _pads(module.padding, x.shape[1:3], reach, strides)
     counts = [(n + sum(p) - r) // s + 1 for n, p, r, s in zip(x.shape[1:3], pads, reach, strides, strict=True)]
-    if groups == 1 and x.shape[3] < FEW and dilation == (1, 1) and 1 < max(strides) and strides <= size:
+    if groups == 1 and x.shape[3] < FEW and dilation == (1, 1) and max(strides) > 1 and strides <= size:
         return _from_blocks(x, size, strides, pads, counts)
     x = jnp.pad(x, [(0, 0), *pads, (0, 0)])
     taps = []
@@ -59,7 +59,9 @@ def _two(value: Any) -> tuple[int, int]:
     return rows, columns
 
 
-def _pads(padding: Any, shape: tuple[int, ...], reach: tuple[int, ...], strides: tuple[int, ...]) -> list[tuple[int, int]]:
+def _pads(
+    padding: Any, shape: tuple[int, ...], reach: tuple[int, ...], strides: tuple[int, ...]
+) -> list[tuple[int, int]]:
     if isinstance(padding, str):
         return [(int(low), int(high)) for low, high in lax.padtype_to_pads(shape, reach, strides, padding)]
     each = [padding] * 2 if isinstance(padding, int) else list(padding)

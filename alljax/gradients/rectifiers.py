@@ -11,7 +11,8 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal as Constant
+from jax.extend.core import Jaxpr, JaxprEqn
+from jax.extend.core import Literal as Constant
 from jaxtyping import Array, Int
 
 from alljax.gradients import batches
@@ -115,9 +116,10 @@ def _inner(step: JaxprEqn) -> tuple[Jaxpr, Sequence[Any]] | None:
     return _opened(step.params['jaxpr']) if wraps else None
 
 
-def _opened(program: ClosedJaxpr | Jaxpr) -> tuple[Jaxpr, Sequence[Any]]:
+def _opened(program: Any) -> tuple[Jaxpr, Sequence[Any]]:
+    # closed over constants or not: releases of JAX differ
     return getattr(program, 'jaxpr', program), getattr(program, 'consts', ())
 
 
 def _zero(atom: Any) -> bool:
-    return isinstance(atom, Constant) and np.ndim(atom.val) == 0 and atom.val == 0
+    return isinstance(atom, Constant) and np.ndim(atom.val) == 0 and bool(atom.val == 0)

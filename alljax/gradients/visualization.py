@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Complex, Float, Key
+from jaxtyping import Array, Float, Key
 
 from alljax.gradients import taps
 from alljax.gradients.contract import Params
@@ -19,7 +19,7 @@ SHIFT = 8  # pixels at most, either way, before each step
 def visualize(
     model: Any, variables: Params, *, layer: str, channel: int, key: Key[Array, ''], steps: int = 256, size: int = 0,
 ) -> Float[Array, 'height width 3']:  # fmt: skip
-    """A picture in RGB of 0 to 1 that raises the channel's mean at the layer (Olah et al. 2017, 10.23915/distill.00007).
+    """A picture in RGB of 0 to 1 that raises the channel's mean at the layer (Olah et al. 2017, Distill).
 
     Adam climbs from noise, on the picture's frequencies weighed like those of photographs, and shifts the picture by
     chance before each step, so that no high frequency can please one position alone. `size` is in pixels, by default
@@ -68,5 +68,5 @@ def _picture(state: Float[Array, '2 rows columns 3']) -> Float[Array, 'rows size
     """RGB of 0 to 1 from frequencies, each divided by itself as in photographs."""
     size = state.shape[1]
     frequency = jnp.hypot(jnp.fft.fftfreq(size)[:, None], jnp.fft.rfftfreq(size))
-    spectrum: Complex[Array, 'rows columns 3'] = (state[0] + 1j * state[1]) / jnp.maximum(frequency, 1 / size)[..., None]
+    spectrum = (state[0] + 1j * state[1]) / jnp.maximum(frequency, 1 / size)[..., None]
     return jax.nn.sigmoid(jnp.fft.irfft2(spectrum * size, (size, size), (0, 1)))

@@ -132,7 +132,9 @@ def compare(rounds: int) -> None:
                     seconds.append(time.perf_counter() - start)
         one, other = (1000 * float(np.median(seconds)) for seconds in times)
         peaks = [peak(['--side', side, '--of', name]) for side in ('ours', 'theirs')]
-        print(f'{name:14}{count:8}{one:12.0f}{other:10.0f}{other / one:7.2f}{peaks[0]:10.2f}{peaks[1]:10.2f}', flush=True)
+        print(
+            f'{name:14}{count:8}{one:12.0f}{other:10.0f}{other / one:7.2f}{peaks[0]:10.2f}{peaks[1]:10.2f}', flush=True
+        )
 
 
 def peak(arguments: list[str]) -> float:

@@ -2,7 +2,6 @@
 
 import csv
 import re
-import types
 
 import jax
 import numpy as np
@@ -124,7 +123,7 @@ def test_the_layer_of_a_network_without_a_map_is_none():
 
 def test_cams_are_left_out_where_there_is_no_map_and_refused_where_they_are_asked_for():
     model = models.create('vit_b_16', 2)
-    run = types.SimpleNamespace(model=model, variables=jax.eval_shape(model.init, jax.random.key(0)))
+    run = trained.Trained(model, jax.eval_shape(model.init, jax.random.key(0)), ('a', 'b'), {})
     problems = []
     kept, notes = explain._possible(run, list(methods.DEFAULT), False, '', problems)
     assert kept == ['integrated', 'smooth']
@@ -187,7 +186,7 @@ def test_a_broken_marker_is_a_note(tmp_path, cells, run):
 
 
 def test_a_map_that_is_zero_everywhere_ranks_nothing():
-    curve = (np.array([0.5]), np.zeros((1, 21)))
+    curve = (jax.numpy.array([0.5]), jax.numpy.zeros((1, 21)))
     marked = measured._of_one((np.zeros((1, 8, 8), np.float32), curve, curve), 0, {'cell': np.eye(8, dtype=bool)})
     assert np.isnan([marked.deletion, marked.insertion, marked.regions['cell'].mass]).all()
     assert marked.regions['cell'].area == 1 / 8

@@ -47,7 +47,9 @@ def test_integrated_gradients_are_the_weighted_sum_along_the_path(rule):
 
     weights, x, steps = tiny.weights(), tiny.images(), 3
     nodes, parts = np.polynomial.legendre.leggauss(steps)
-    nodes, parts = ((nodes + 1) / 2, parts / 2) if rule == 'gausslegendre' else (np.array([1, 3, 5]) / 6, np.ones(3) / 3)
+    nodes, parts = (
+        ((nodes + 1) / 2, parts / 2) if rule == 'gausslegendre' else (np.array([1, 3, 5]) / 6, np.ones(3) / 3)
+    )
     expected = of_target(weights) * x * sum(part * 3 * (node * x) ** 2 for node, part in zip(nodes, parts, strict=True))
     found, _ = attribution.integrated(cubic, weights, x, tiny.TARGET, steps=steps, rule=rule)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tiny
 
-from alljax.gradients import attribution, batches, faithfulness, maps, occlusion, rectifiers
+from alljax.gradients import attribution, batches, faithfulness, maps, perturbation, rectifiers
 
 KEY = jax.random.key(3)
 MARKS = tiny.images(seed=4)
@@ -19,8 +19,8 @@ FUNCTIONS = {
     'gradcam': (maps.cam, {'layer': 'stem'}),
     'gradcam++': (maps.cam, {'layer': 'stem', 'kind': 'gradcam++'}),
     'layercam': (maps.cam, {'layer': 'body', 'kind': 'layercam'}),
-    'occlusion': (occlusion.occlusion, {'window': 3, 'stride': 2}),
-    'rise': (occlusion.rise, {'key': KEY, 'masks': 11, 'cells': 3}),
+    'occlusion': (perturbation.occlusion, {'window': 3, 'stride': 2}),
+    'rise': (perturbation.rise, {'key': KEY, 'masks': 11, 'cells': 3}),
     'deletion': (faithfulness.deletion, {'attribution': MARKS, 'steps': 3}),
     'insertion': (faithfulness.insertion, {'attribution': MARKS, 'steps': 3}),
     'infidelity': (faithfulness.infidelity, {'attribution': MARKS, 'key': KEY, 'samples': 2}),

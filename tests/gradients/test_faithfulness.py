@@ -106,9 +106,7 @@ def test_the_sensitivity_of_a_quadratic_function_s_saliency_is_the_largest_relat
 
     x = tiny.images()
     for method in (attribution.saliency, lambda *arguments: (attribution.saliency(*arguments), 0)):
-        found = np.asarray(
-            faithfulness.max_sensitivity(method, quadratic, None, x, 0, key=KEY, radius=0.1, samples=20)
-        )
+        found = np.asarray(faithfulness.max_sensitivity(method, quadratic, None, x, 0, key=KEY, radius=0.1, samples=20))
         typical = 0.1 / np.sqrt(3) * np.sqrt(192) / np.linalg.norm(x.reshape(5, -1), axis=1)
         assert (found > typical).all()  # the largest of twenty
         assert (found < 1.3 * typical).all()

@@ -2,7 +2,7 @@ import jax
 import pytest
 import tiny
 
-from alljax.gradients import attribution, faithfulness, maps, occlusion, rectifiers
+from alljax.gradients import attribution, faithfulness, maps, perturbation, rectifiers
 
 KEY = jax.random.key(0)
 MODEL = tiny.Tiny()
@@ -11,8 +11,8 @@ FUNCTIONS = {
     'integrated': (attribution.integrated, {'steps': 3}),
     'guided': (rectifiers.guided, {}),
     'cam': (maps.cam, {'layer': 'body', 'kind': 'gradcam++'}),
-    'occlusion': (occlusion.occlusion, {'window': 4, 'stride': 4}),
-    'rise': (occlusion.rise, {'key': KEY, 'masks': 3, 'cells': 2}),
+    'occlusion': (perturbation.occlusion, {'window': 4, 'stride': 4}),
+    'rise': (perturbation.rise, {'key': KEY, 'masks': 3, 'cells': 2}),
     'deletion': (faithfulness.deletion, {'attribution': tiny.images(2, seed=4), 'steps': 2}),
 }
 

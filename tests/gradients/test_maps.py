@@ -72,5 +72,3 @@ def test_a_layer_that_there_is_not_is_told_with_the_nearest():
 def test_a_kind_that_there_is_not_is_told():
     with tiny.unchecked(), pytest.raises(ValueError, match="kind is 'scorecam'"):
         maps.cam(tiny.Tiny(), None, tiny.images(2), 0, layer='stem', kind='scorecam')
-
-

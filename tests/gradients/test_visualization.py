@@ -34,9 +34,7 @@ def test_the_model_s_own_size_and_normalization_are_used(variables):
 
     options = {'layer': 'stem', 'channel': 0, 'key': KEY, 'steps': 2}
     found = visualization.visualize(model, variables, **options)
-    np.testing.assert_allclose(
-        found, visualization.visualize(normalized, variables, size=16, **options), atol=1e-5
-    )
+    np.testing.assert_allclose(found, visualization.visualize(normalized, variables, size=16, **options), atol=1e-5)
     plain = visualization.visualize(MODEL, variables, size=16, **options)
     assert np.abs(found - plain).max() > 1e-4
 

@@ -20,7 +20,7 @@ import torchvision
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from alljax import models
-from alljax.gradients import attribution, faithfulness, maps, occlusion, rectifiers
+from alljax.gradients import attribution, faithfulness, maps, perturbation, rectifiers
 from alljax.weights import convert as conversion
 
 pytestmark = [
@@ -195,7 +195,7 @@ def test_occlusion_is_captum_s(pair):
     )
     theirs = peers.to_nhwc(theirs.detach())
     assert (theirs == theirs[..., :1]).all()  # a square hides all channels at once, and each gets all of the fall
-    agree(pair.ours(occlusion.occlusion, window=window, stride=stride, baseline=0.25), theirs[..., 0])
+    agree(pair.ours(perturbation.occlusion, window=window, stride=stride, baseline=0.25), theirs[..., 0])
 
 
 @pytest.mark.parametrize('kind', CAMS)

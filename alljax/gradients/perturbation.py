@@ -1,4 +1,4 @@
-"""Which pixels a logit depends on, without any gradient: parts of the image are hidden and the network is asked again."""
+"""Which pixels a logit depends on, without a gradient: parts of the image are hidden and the network is asked again."""
 
 from functools import partial
 
@@ -12,6 +12,7 @@ from alljax.gradients.attribution import TOGETHER, logits_of
 from alljax.gradients.contract import Apply, Images, Params, Target, classes, targets
 
 Pixels = Float[Array, 'batch height width']
+Scalar = float | Float[Array, '']
 
 
 def occlusion(
@@ -35,9 +36,9 @@ def occlusion(
     falls = whole[:, None] - _asked(ask, x, wanted, corners, batch_size)
     rows, columns = ((places[axis][:, None] <= at) & (at < places[axis][:, None] + window)
                      for axis, at in enumerate(map(np.arange, x.shape[1:3])))  # fmt: skip
-    rows, columns = jnp.asarray(rows, x.dtype), jnp.asarray(columns, x.dtype)
-    sums = jnp.einsum('nij,ih,jw->nhw', falls.reshape(len(x), *map(len, places)), rows, columns)
-    return sums / (rows.sum(0)[:, None] * columns.sum(0))
+    down, across = jnp.asarray(rows, x.dtype), jnp.asarray(columns, x.dtype)
+    sums = jnp.einsum('nij,ih,jw->nhw', falls.reshape(len(x), *map(len, places)), down, across)
+    return sums / (down.sum(0)[:, None] * across.sum(0))
 
 
 def rise(
@@ -63,16 +64,17 @@ def _asked(
     size = batch_size or max(TOGETHER, len(x))
     count = len(changes)
 
-    def of_pairs(pair: Int[Array, ' pairs']) -> Array:
-        image = np.asarray(pair) // count
-        return ask(jnp.asarray(x[image]), wanted[image], jnp.asarray(changes)[pair % count])
-
-    return batches.rows(of_pairs, size, np.arange(len(x) * count)).reshape(len(x), count)
+    changes = jnp.asarray(changes)
+    parts = []
+    for pair, kept in batches.chunks(len(x) * count, size):
+        image, change = np.divmod(pair, count)
+        parts.append(ask(jnp.asarray(x[image]), wanted[image], changes[change])[:kept])
+    return jnp.concatenate(parts).reshape(len(x), count)
 
 
 @partial(jax.jit, static_argnames=('apply', 'window'))
 def _hidden(
-    apply: Apply, params: Params, x: Array, wanted: Array, corner: Int[Array, 'batch 2'], window: int, baseline: float
+    apply: Apply, params: Params, x: Array, wanted: Array, corner: Int[Array, 'batch 2'], window: int, baseline: Scalar
 ) -> Float[Array, ' batch']:
     height, width = x.shape[1:3]
     row, column = jnp.arange(height)[:, None], jnp.arange(width)
@@ -83,7 +85,7 @@ def _hidden(
 
 @partial(jax.jit, static_argnums=0)
 def _masked(
-    apply: Apply, params: Params, x: Array, wanted: Array, mask: Pixels, baseline: float
+    apply: Apply, params: Params, x: Array, wanted: Array, mask: Pixels, baseline: Scalar
 ) -> Float[Array, ' batch']:
     logits = apply(params, baseline + mask[..., None] * (x - baseline))
     return jnp.take_along_axis(jax.nn.softmax(logits), wanted[:, None], 1)[:, 0]
@@ -91,7 +93,7 @@ def _masked(
 
 @partial(jax.jit, static_argnums=(1, 2, 4, 5))
 def _masks(
-    key: Key[Array, ''], count: int, cells: int, keep: float, size: tuple[int, int], dtype: jnp.dtype
+    key: Key[Array, ''], count: int, cells: int, keep: Scalar, size: tuple[int, int], dtype: jnp.dtype
 ) -> Float[Array, 'count height width']:
     height, width = size
     shown, shifts = jax.random.split(key)

@@ -5,7 +5,7 @@ import pytest
 import tiny
 from scipy.stats import spearmanr
 
-from alljax.gradients import attribution, randomization, rectifiers
+from alljax.gradients import attribution, cascade, rectifiers
 
 KEY = jax.random.key(0)
 MODEL = tiny.Tiny()
@@ -17,7 +17,7 @@ def variables():
 
 
 def test_the_layers_are_in_the_order_of_use(variables):
-    order = randomization.in_order(MODEL.apply, variables, tiny.images(2))
+    order = cascade.in_order(MODEL.apply, variables, tiny.images(2))
     assert order == ['params/stem', 'params/body', 'params/head']
 
 
@@ -28,7 +28,7 @@ def test_the_cascade_goes_from_the_last_layer_to_the_first_and_keeps_what_is_dra
         seen.append(params['params'])
         return attribution.saliency(network.apply, params, x, target)
 
-    found = randomization.randomization(method, MODEL, variables, tiny.images(), tiny.TARGET, key=KEY)
+    found = cascade.randomization(method, MODEL, variables, tiny.images(), tiny.TARGET, key=KEY)
     assert list(found) == ['params/head', 'params/body', 'params/stem']
     names = ('head', 'body', 'stem')
     own = variables['params']
@@ -50,7 +50,7 @@ def test_only_the_layers_asked_for_are_drawn_in_their_order(variables):
         return attribution.saliency(network.apply, params, x, target)
 
     layers = ['params/stem', 'params/head/bias']
-    found = randomization.randomization(method, MODEL, variables, tiny.images(), 0, key=KEY, layers=layers)
+    found = cascade.randomization(method, MODEL, variables, tiny.images(), 0, key=KEY, layers=layers)
     assert list(found) == layers
     np.testing.assert_array_equal(seen[2]['head']['kernel'], variables['params']['head']['kernel'])
     assert not np.array_equal(seen[2]['head']['bias'], variables['params']['head']['bias'])
@@ -60,13 +60,13 @@ def test_only_the_layers_asked_for_are_drawn_in_their_order(variables):
 
 def test_batch_statistics_are_no_layers():
     model = tiny.Tiny(norm=True)
-    order = randomization.in_order(model.apply, tiny.variables(model), tiny.images(2))
+    order = cascade.in_order(model.apply, tiny.variables(model), tiny.images(2))
     assert order == ['params/stem', 'params/norm', 'params/body', 'params/head']
 
 
 def test_layers_that_there_are_not_are_told(variables):
     with pytest.raises(ValueError, match=r'belongs to head, params/ste; the layers are .*params/head'):
-        randomization.randomization(
+        cascade.randomization(
             attribution.saliency, MODEL.apply, variables, tiny.images(), 0, key=KEY,
             layers=['params/head', 'head', 'params/ste'],
         )  # fmt: skip
@@ -76,7 +76,7 @@ def test_the_correlation_is_spearman_s_of_absolute_values():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 4, 8, 8, 3)).astype(np.float32)
     answers = iter([first, second])
-    found = randomization.randomization(
+    found = cascade.randomization(
         lambda *arguments: next(answers), tiny.linear, {'all': tiny.weights()}, tiny.images(4), 0, key=KEY,
         layers=['all'],
     )  # fmt: skip
@@ -86,7 +86,7 @@ def test_the_correlation_is_spearman_s_of_absolute_values():
 
 
 def test_an_attribution_that_does_not_know_the_weights_stays_as_it_was(variables):
-    found = randomization.randomization(
+    found = cascade.randomization(
         lambda network, params, x, target: x, MODEL.apply, variables, tiny.images(), 0, key=KEY
     )
     for ranks in found.values():
@@ -108,7 +108,7 @@ def test_saliency_changes_with_the_weights_and_guided_backpropagation_less():
     variables = tiny.variables(model)
     options = {'key': KEY, 'layers': ['params/head', 'params/three']}
     plain, guided = (
-        randomization.randomization(method, model.apply, variables, x, 0, **options)['params/three'].mean()
+        cascade.randomization(method, model.apply, variables, x, 0, **options)['params/three'].mean()
         for method in (attribution.saliency, rectifiers.guided)
     )
     assert plain < 0.4
