@@ -145,7 +145,7 @@ def _quadrature(rule: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
 @jax.jit
 def _noisy(
     x: Array, key: Key[Array, ''], samples: Int[Array, ' copies'], sigma: Any
-) -> Float[Array, 'copies height width channels']:
+) -> Float[Array, 'noisy height width channels']:
     spread = sigma * (x.max((1, 2, 3), keepdims=True) - x.min((1, 2, 3), keepdims=True))
     draw = jax.vmap(lambda sample: jax.random.normal(jax.random.fold_in(key, sample), x.shape, x.dtype))
     return (x + spread * draw(samples)).reshape(-1, *x.shape[1:])

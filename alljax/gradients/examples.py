@@ -189,7 +189,7 @@ def _each(loss: Loss, params: Params, x: Array, y: Array, reduce: Callable[[Para
 
 @partial(jax.jit, static_argnums=0)
 def _squared(loss: Loss, params: Params, x: Array, y: Array) -> Float[Array, ' batch']:
-    if not layerwise.short_forms(loss, params, x, y):
+    if not layerwise.discover(loss, params, x, y):
         return _each(loss, params, x, y, lambda gradient: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
     return sum(map(layerwise.squared, layerwise.examples(loss, params, x, y).values()))  # type: ignore[return-value]
 
@@ -197,7 +197,7 @@ def _squared(loss: Loss, params: Params, x: Array, y: Array) -> Float[Array, ' b
 @partial(jax.jit, static_argnums=0)
 def _moments(loss: Loss, params: Params, x: Array, y: Array, present: Array) -> tuple[dict[str, Any], dict[str, Array]]:
     """Σ |g|² and Σ g of the examples that are present, by the name of the parameter."""
-    layers = layerwise.short_forms(loss, params, x, y)
+    layers = layerwise.discover(loss, params, x, y)
     if not layers:
         each = layerwise.written_out(loss, params, x, y, list(named(params)))
         each = {name: jnp.where(present.reshape(-1, *[1] * (g.ndim - 1)), g, 0) for name, g in each.items()}

@@ -13,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Float
 
 from alljax.gradients.contract import Loss, Params
@@ -42,16 +43,30 @@ Layers = dict[str, Layer]
 Arrays = dict[str, Array]
 
 
-def discover(function: Callable[..., Any], params: Params, batch: int) -> Layers:
-    """The layers that `function(params)` calls for `batch` images, by place, if their gradients have a short form.
+def discover(loss: Loss, params: Params, x: Any, y: Any) -> Layers:
+    """The layers that the loss calls, by their place, if their gradients have a short form; none if it gives no [N].
 
-    Left out are layers that are called twice, whose parameters are not leaves of `params` as they are, or whose first
-    axis is not the batch: their gradients have to be written out.
+    Left out are layers that are called twice or within another transformation (`jax.vmap`, `jax.checkpoint`), whose
+    parameters are not leaves of `params` as they are or are used beside the layer too (weight decay, tied kernels), or
+    whose first axis is not the batch: their gradients have to be written out.
     """
+    layers, beside = _called(loss, params, x, y)
+    if not layers:
+        return {}
+    more = [jax.ShapeDtypeStruct((len(part) + 1, *part.shape[1:]), part.dtype) for part in (x, y)]
+    follows, _ = _called(loss, params, *more)  # an axis that grows with the batch is no other of the same length
+    return {
+        place: layer for place, layer in layers.items() if place in follows and not beside & set(layer.leaves.values())
+    }
+
+
+def _called(loss: Loss, params: Params, x: Any, y: Any) -> tuple[Layers, set[str]]:
+    """The layers that are called once for a batch, and the names of parameters that are used beside them."""
     layers: Layers = {}
     twice: set[str] = set()
 
-    def trace(params: Params) -> Any:
+    def trace(params: Params, x: Array, y: Array) -> Any:
+        batch, start = len(x), get_opaque_trace_state(convention='flax')
         names = {id(leaf): name for name, leaf in named(params).items()}
         used: dict[str, str] = {}
 
@@ -61,17 +76,25 @@ def discover(function: Callable[..., Any], params: Params, batch: int) -> Layers
             twice.update(used[name] for name in leaves.values() if name in used)
             twice.update([place] if place in layers or set(leaves.values()) & set(used) else [])
             used.update(dict.fromkeys(leaves.values(), place))
-            if all(leaves.values()) and len(x) == len(output) == batch:
-                layers[place] = Layer(
-                    module.clone(parent=None), leaves, jax.ShapeDtypeStruct(output.shape, output.dtype)
-                )
-            return output
+            here = get_opaque_trace_state(convention='flax') == start
+            if not (here and all(leaves.values()) and len(x) == len(output) == batch):
+                return output
+            shape = jax.ShapeDtypeStruct(output.shape, output.dtype)
+            layers[place] = Layer(module.clone(parent=None), leaves, shape)
+            return jnp.broadcast_to(x.sum().astype(shape.dtype), shape.shape)  # of the input, not of the parameters
 
         with _intercepted(note):
-            return function(params)
+            return loss(params, x, y)
 
-    jax.eval_shape(trace, params)
-    return {place: layer for place, layer in layers.items() if place not in twice}
+    shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)), (params, x, y))
+    graph = jax.make_jaxpr(trace)(*shapes).jaxpr
+    needed = {id(value) for value in graph.outvars}
+    for step in reversed(graph.eqns):
+        if any(id(value) in needed for value in step.outvars):
+            needed.update(map(id, step.invars))
+    beside = {name for name, value in zip(named(params), graph.invars, strict=False) if id(value) in needed}
+    by_image = [value.aval.shape for value in graph.outvars] == [(len(x),)]
+    return {place: layer for place, layer in layers.items() if by_image and place not in twice}, beside
 
 
 @contextmanager
@@ -135,7 +158,7 @@ def examples(
     In the second case nothing is known of single examples but what the loss of one image alone says. `wanted` chooses
     parameters by name.
     """
-    layers = short_forms(loss, params, x, y)
+    layers = discover(loss, params, x, y)
 
     def total(push: Arrays) -> tuple[Array, Arrays]:
         with watching(layers, push) as inputs:
@@ -149,13 +172,6 @@ def examples(
     rest = written_out(loss, params, x, y, [name for name in names if name not in found])
     whole = found | {name: leaf.reshape(len(x), -1) for name, leaf in rest.items()}
     return {name: whole[name] for name in names}
-
-
-def short_forms(loss: Loss, params: Params, x: Any, y: Any) -> Layers:
-    """The layers of `discover`, if the loss says what each image has to do with it."""
-    if jax.eval_shape(loss, params, x, y).shape != (len(x),):
-        return {}
-    return discover(lambda params: loss(params, x, y), params, len(x))
 
 
 def squared(factor: Factor) -> Float[Array, ' batch']:
@@ -194,7 +210,7 @@ def _intercepted(note: Callable[[str, nn.Module, Array, Array], Array]) -> Itera
 
     def watch(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
         output = call(*args, **keywords)
-        if context.method_name != '__call__' or not _known(context.module, args):
+        if context.method_name != '__call__' or not _known(context.module, args, keywords):
             return output
         return note('/'.join(context.module.path), context.module, args[0], output)
 
@@ -202,14 +218,14 @@ def _intercepted(note: Callable[[str, nn.Module, Array, Array], Array]) -> Itera
         yield
 
 
-def _known(module: nn.Module, args: tuple[Any, ...]) -> bool:
+def _known(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
     if not args or np.ndim(args[0]) < 2:
         return False
     if type(module) is nn.Conv:
         plain = module.mask is None and bool(np.all(np.asarray(module.input_dilation or 1) == 1))
-        return plain and np.ndim(args[0]) == 4 and module.padding not in ('CIRCULAR', 'CAUSAL', 'REFLECT')
+        return plain and np.ndim(args[0]) == 4 == len(module.kernel_size) + 2 and module.padding not in ('CIRCULAR', 'CAUSAL', 'REFLECT')
     if type(module) in (nn.BatchNorm, nn.LayerNorm):
-        return _last_axis(module)
+        return _last_axis(module) and keywords.get('mask') is None
     return type(module) is nn.Dense
 
 

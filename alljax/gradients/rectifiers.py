@@ -99,21 +99,28 @@ def _run(
 
 
 def _rectifies(step: JaxprEqn) -> bool:
-    """Whether a step is a maximum of one operand and zero, by itself or within `jax.nn.relu` and its own derivative."""
-    if step.primitive.name == 'max':
-        return sum(map(_zero, step.invars)) == 1
-    if step.primitive.name == 'custom_jvp_call':
-        body, _ = _opened(step.params['call_jaxpr'])
-        while len(body.eqns) == 1 and (inner := _inner(body.eqns[0])) is not None:
-            body, _ = inner
-        return len(body.eqns) == 1 and _rectifies(body.eqns[0])
-    return False
+    """Whether a step is a maximum of one operand and zero."""
+    return step.primitive.name == 'max' and sum(map(_zero, step.invars)) == 1
 
 
 def _inner(step: JaxprEqn) -> tuple[Jaxpr, Sequence[Any]] | None:
-    """The program of a step that only wraps one, as `jax.jit` and `jax.checkpoint` do, and its constants."""
-    wraps = step.primitive.name in ('jit', 'pjit', 'checkpoint', 'remat', 'remat2')
-    return _opened(step.params['jaxpr']) if wraps else None
+    """The program of a step that only wraps one, as `jax.jit` and `jax.checkpoint` do, and its constants.
+
+    So do `jax.nn.relu` and `relu6`, whose own derivative the rule is to replace.
+    """
+    if step.primitive.name in ('jit', 'pjit', 'checkpoint', 'remat', 'remat2'):
+        return _opened(step.params['jaxpr'])
+    if step.primitive.name == 'custom_jvp_call' and _clips(step.params['call_jaxpr']):
+        return _opened(step.params['call_jaxpr'])
+    return None
+
+
+def _clips(program: Any) -> bool:
+    """Whether a program is made of minima and maxima alone."""
+    steps = _opened(program)[0].eqns
+    inner = [_inner(step) for step in steps]
+    return all(_clips(part[0]) if part else step.primitive.name in ('max', 'min')
+               for step, part in zip(steps, inner, strict=True))  # fmt: skip
 
 
 def _opened(program: Any) -> tuple[Jaxpr, Sequence[Any]]:

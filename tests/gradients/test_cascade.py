@@ -112,4 +112,4 @@ def test_saliency_changes_with_the_weights_and_guided_backpropagation_less():
         for method in (attribution.saliency, rectifiers.guided)
     )
     assert plain < 0.4
-    assert guided > 0.6
+    assert guided > plain + 0.2

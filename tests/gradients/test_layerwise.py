@@ -178,7 +178,7 @@ def test_norms_and_products_are_those_of_the_gradients(name):
             assert gram.max() > 0, leaf
             np.testing.assert_allclose(found[leaf][0], np.diag(gram), rtol=1e-9, atol=1e-12 * gram.max(), err_msg=leaf)
             np.testing.assert_allclose(found[leaf][1], gram, rtol=1e-9, atol=1e-9 * gram.max(), err_msg=leaf)
-        layers = layerwise.short_forms(loss, params, x, LABELS)
+        layers = layerwise.discover(loss, params, x, LABELS)
     leaves = {leaf for layer in layers.values() for leaf in layer.leaves.values()}
     assert {'head/kernel', 'head/bias'} <= leaves
     parts = {leaf in leaves for leaf in expected if not leaf.startswith('head/')}
@@ -288,7 +288,7 @@ def test_norms_and_products_of_whole_networks_are_those_of_the_gradients(name):
             gram = expected[leaf] @ expected[leaf].T
             np.testing.assert_allclose(square, np.diag(gram), rtol=1e-8, atol=1e-10 * gram.max(), err_msg=leaf)
             np.testing.assert_allclose(product, gram, rtol=1e-8, atol=1e-8 * gram.max(), err_msg=leaf)
-        layers = layerwise.short_forms(loss, params, x, y)
+        layers = layerwise.discover(loss, params, x, y)
         short = sum(named(params)[leaf].size for layer in layers.values() for leaf in layer.leaves.values())
         assert short > 0.5 * sum(leaf.size for leaf in jax.tree.leaves(params))
     jax.clear_caches()

@@ -118,7 +118,6 @@ def agree(ours, theirs, *, double=1e-8, single=1e-3, turned=0.0):
     `turned` differs by more than 1e-3, and none by more than `single`.
     """
     assert ours.shape == theirs.shape
-    assert ours.dtype == theirs.dtype
     far = np.abs(ours - theirs) / np.abs(theirs).max()
     if ours.dtype == np.float64:
         assert far.max() < double
@@ -195,7 +194,8 @@ def test_occlusion_is_captum_s(pair):
     )
     theirs = peers.to_nhwc(theirs.detach())
     assert (theirs == theirs[..., :1]).all()  # a square hides all channels at once, and each gets all of the fall
-    agree(pair.ours(perturbation.occlusion, window=window, stride=stride, baseline=0.25), theirs[..., 0])
+    ours = pair.ours(perturbation.occlusion, window=window, stride=stride, baseline=0.25)
+    agree(ours, theirs[..., 0], double=1e-6)  # captum sums in single precision, whatever it is given
 
 
 @pytest.mark.parametrize('kind', CAMS)
@@ -217,6 +217,12 @@ def test_maps_of_layers_are_those_of_pytorch_grad_cam(pair, kind):
 @pytest.mark.parametrize('inserts', [False, True], ids=['deletion', 'insertion'])
 def test_curves_are_those_of_a_plain_loop(pair, inserts):
     steps, baseline = 4, 0.25
+    with torch.no_grad():
+        heat = float(pair.theirs(pair.x).std())  # random weights are too sure of themselves: probabilities vanish
+
+    def apply(variables, image):
+        return pair.model.apply(variables, image) / heat
+
     marks = np.random.default_rng(1).normal(size=pair.image.shape).astype(pair.image.dtype)
     expected = np.empty((len(TARGET), steps + 1))
     pixels = pair.image.shape[1] * pair.image.shape[2]
@@ -228,10 +234,11 @@ def test_curves_are_those_of_a_plain_loop(pair, inserts):
             shown[chosen] = image.reshape(-1, 3)[chosen] if inserts else baseline
             with torch.no_grad():
                 logits = pair.theirs(peers.to_nchw(shown.reshape(1, *image.shape)))
-            expected[row, step] = torch.softmax(logits[0], 0)[target]
+            expected[row, step] = torch.softmax(logits[0] / heat, 0)[target]
     function = faithfulness.insertion if inserts else faithfulness.deletion
-    area, curve = pair.ours(function, marks, steps=steps, baseline=baseline)
-    tolerance = 1e-12 if pair.double else 1e-5
-    np.testing.assert_allclose(curve, expected, atol=tolerance)
-    np.testing.assert_allclose(area, np.trapezoid(expected, dx=1 / steps), atol=tolerance)
-    assert np.ptp(expected, 1).min() > 1e-3
+    with jax.enable_x64(pair.double):
+        area, curve = function(apply, pair.variables, pair.image, TARGET, marks, steps=steps, baseline=baseline)
+    tolerance = 1e-10 if pair.double else 1e-5
+    np.testing.assert_allclose(curve, expected, rtol=tolerance)
+    np.testing.assert_allclose(area, np.trapezoid(expected, dx=1 / steps), rtol=tolerance)
+    assert (np.ptp(expected, 1) > 0.1 * expected.max(1)).all()
