@@ -52,6 +52,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     'optimizer.clip': (0, float('inf')),
     'stop.patience': (0, 10**6),
     'checkpoint.seconds': (0, float('inf')),
+    'gradients.every': (0, 10**6),
 }
 
 

@@ -213,8 +213,9 @@ def make_plan(config: ConfigDict, cells: Cells, parts: Split) -> loop.Plan:
     """What to train on and for how long."""
     index = equalize(cells.labels, parts.train, config.data.equalize, config.seed)
     return loop.Plan(
-        index, config.batch_size, config.epochs, config.stop.patience, config.seed, config.checkpoint.seconds
-    )
+        index, config.batch_size, config.epochs, config.stop.patience, config.seed, config.checkpoint.seconds,
+        config.gradients.every,
+    )  # fmt: skip
 
 
 def loss_weights(config: ConfigDict, cells: Cells, parts: Split) -> Array:

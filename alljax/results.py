@@ -18,7 +18,7 @@ from scipy.special import softmax
 
 from alljax.data.cells import Cells
 from alljax.data.split import Split
-from alljax.evaluation import intervals, metrics, mistakes, plots, report
+from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plots, report
 from alljax.workdir import RESULTS, write_json
 
 Results = dict[str, Any]
@@ -105,6 +105,9 @@ def write(
     groups = [cells.group_names[group] for group in cells.groups]
     worst = mistakes.most_confident(probabilities, cells.labels, cells.images, cells.names, groups, cells.classes)
     figures = {'Confusion matrix': workdir / 'confusion.png', 'Training': workdir / 'curves.png'}
+    if gradient_curves.looked_at(history):
+        figures['Gradients, layer by layer; the new layers in orange'] = workdir / 'gradients.png'
+        gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     report.write(workdir / 'report.html', results, mistakes=worst, figures=figures)
     write_json(workdir / RESULTS, results)

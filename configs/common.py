@@ -77,6 +77,10 @@ def get_config() -> ConfigDict:
     config.checkpoint = ConfigDict()
     config.checkpoint.seconds = 120.0  # between two saves of the whole state, besides the one at the end
 
+    config.gradients = ConfigDict()
+    config.gradients.every = 0  # steps from one look at the gradients to the next: of each layer the norm, the update
+    #                             over the parameters, the noise scale and the conflict of the classes; 0 means never
+
     # What replaces the above in three situations, unless you set the field yourself. A random start has no old layers
     # to protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.
     config.when = ConfigDict()

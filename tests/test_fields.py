@@ -139,6 +139,7 @@ CHANGES = {
     'optimizer.clip': (0.1, steps, {}),
     'stop.patience': (3, plan, {'split.validation': 0.3}),
     'checkpoint.seconds': (1.0, plan, {}),
+    'gradients.every': (5, plan, {}),
 }
 
 

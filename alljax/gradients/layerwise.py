@@ -101,6 +101,9 @@ def _called(loss: Loss, params: Params, x: Any, y: Any) -> tuple[Layers, set[str
 def watching(layers: Layers, push: Arrays) -> Iterator[Arrays]:
     """Within it, `push` is added to what the layers give; the dictionary fills with what enters them."""
     inputs: Arrays = {}
+    if not layers:
+        yield inputs
+        return
 
     def note(place: str, module: nn.Module, x: Array, output: Array) -> Array:
         if place not in layers:
@@ -222,8 +225,9 @@ def _known(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -
     if not args or np.ndim(args[0]) < 2:
         return False
     if type(module) is nn.Conv:
-        plain = module.mask is None and bool(np.all(np.asarray(module.input_dilation or 1) == 1))
-        return plain and np.ndim(args[0]) == 4 == len(module.kernel_size) + 2 and module.padding not in ('CIRCULAR', 'CAUSAL', 'REFLECT')
+        flat = np.shape(module.kernel_size) == (2,) and np.ndim(args[0]) == 4
+        plain = flat and module.mask is None and bool(np.all(np.asarray(module.input_dilation or 1) == 1))
+        return plain and module.padding not in ('CIRCULAR', 'CAUSAL', 'REFLECT')
     if type(module) in (nn.BatchNorm, nn.LayerNorm):
         return _last_axis(module) and keywords.get('mask') is None
     return type(module) is nn.Dense

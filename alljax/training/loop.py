@@ -48,6 +48,7 @@ class Plan(NamedTuple):
     patience: int  # epochs; 0 means no early stopping
     seed: int
     save_seconds: float
+    look: int = 0  # steps from one look at the gradients to the next; 0 for none
 
     @property
     def batches(self) -> int:
@@ -93,7 +94,8 @@ def fit(
             while not finished(done := int(state.step), best, plan):
                 epoch, skipped = divmod(done, plan.batches)
                 for number, index in enumerate(order(plan, epoch)[skipped:], skipped + 1):
-                    state, metrics = step(state, Batch(images, labels, jnp.asarray(index)))
+                    look = bool(plan.look) and (epoch * plan.batches + number - 1) % plan.look == 0
+                    state, metrics = step(state, Batch(images, labels, jnp.asarray(index)), look=look)
                     pulse.beat(metrics)
                     if number == plan.batches and validate:
                         pulse.catch_up()
@@ -179,7 +181,8 @@ class _Pulse:
         """Fetches what has been dispatched; UserError if its loss is not finite."""
         if self._pending is None:
             return
-        loss, correct, count = (value.item() for value in self._pending)
+        loss, correct, count = (value.item() for value in self._pending[:3])
+        numbers = {name: value.item() for name, value in self._pending.gradients.items()}
         self._pending = None
         self._done += 1
         if not math.isfinite(loss):
@@ -189,6 +192,7 @@ class _Pulse:
         epoch = self._done / self._plan.batches
         self._records.write(
             {'step': self._done, 'epoch': epoch, 'loss': loss, 'accuracy': correct / count, 'images_per_second': speed}
+            | {name: value for name, value in numbers.items() if math.isfinite(value)}
         )
         self._epoch.append((loss, correct, count))
         _, accuracy = self._means()

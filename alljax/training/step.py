@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Shaped
 
+from alljax.gradients import layerwise
 from alljax.models import Model, Variables
 from alljax.models.inside import still
 from alljax.models.trees import flatten, unflatten
+from alljax.training import watch
 from alljax.training.parameters import head_only
 
 
@@ -37,10 +39,11 @@ class Metrics(NamedTuple):
     loss: Float[Array, '']
     correct: Int[Array, '']
     cells: Int[Array, '']
+    gradients: watch.Numbers  # of a step that looks at them; else empty
 
 
 Prepare = Callable[[Shaped[Array, 'batch ...'], Array], Float[Array, 'batch ...']]
-Step = Callable[[State, Batch], tuple[State, Metrics]]
+Step = Callable[..., tuple[State, Metrics]]  # (State, Batch, look=False)
 
 
 def init(variables: Variables, optimizer: optax.GradientTransformation, trained: Collection[str]) -> State:
@@ -63,11 +66,14 @@ def make_step(
     nothing is trained keeps its running statistics, and uses them. What fills a last, smaller batch are its own cells
     again, so that batch statistics are of real cells; they count neither in the loss nor in the metrics. Where only the
     head is trained, the frozen layers before it have no dropout: their features are a function of the picture.
+
+    `step(state, batch, look=True)` does the same and says of the gradients what `watch` finds; it is another program,
+    so that a step that does not look pays nothing for it.
     """
     moving, frozen = {_layer(name) for name in trained}, head_only(trained)
 
-    def loss(
-        trained: dict[str, Array], variables: Variables, image: Array, label: Array, present: Array, key: Array
+    def losses(
+        trained: dict[str, Array], image: Array, label: Array, variables: Variables, key: Array
     ) -> tuple[Array, tuple[Variables, Array]]:
         params = unflatten(flatten(variables['params']) | trained)
         rest = {name: tree for name, tree in variables.items() if name != 'params'}
@@ -78,24 +84,35 @@ def make_step(
                 logits, rest = model.apply(
                     {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
                 )
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, label) * weights[label]
-        return jnp.sum(losses * present) / present.sum(), (rest, logits)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, label) * weights[label], (rest, logits)
 
-    @partial(jax.jit, donate_argnums=0)
-    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+    @partial(jax.jit, donate_argnums=0, static_argnames='look')
+    def step(state: State, batch: Batch, look: bool = False) -> tuple[State, Metrics]:
         dropout, augment = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
         present = batch.chosen >= 0
         index = batch.chosen[jnp.arange(len(present)) % present.sum()]
         image, label = prepare(batch.images[index], augment), batch.labels[index]
         old = _only(state.variables, trained)
-        (value, (rest, logits)), gradient = jax.value_and_grad(loss, has_aux=True)(
-            old, state.variables, image, label, present, dropout
+        each = partial(losses, variables=state.variables, key=dropout)
+        layers = layerwise.discover(lambda *given: each(*given)[0], old, image, label) if look else {}
+
+        def loss(trained: dict[str, Array], push: dict[str, Array]) -> tuple[Array, tuple[Any, ...]]:
+            with layerwise.watching(layers, push) as inputs:
+                found, (rest, logits) = each(trained, image, label)
+            return jnp.sum(found * present) / present.sum(), (rest, logits, inputs)
+
+        (value, (rest, logits, inputs)), (gradient, back) = jax.value_and_grad(loss, (0, 1), has_aux=True)(
+            old, layerwise.nothing(layers)
         )
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, old)
         params = unflatten(flatten(state.variables['params']) | optax.apply_updates(old, updates))
         correct = jnp.sum((logits.argmax(-1) == label) & present)
+        seen: watch.Numbers = {}
+        if look:
+            short = layerwise.factors(layers, inputs, jax.tree.map(lambda part: part * present.sum(), back))
+            seen = watch.lengths(gradient, old, updates) | watch.spread(short, label, present, len(weights))
         return State({'params': params, **rest}, optimizer_state, state.step + 1), Metrics(
-            value, correct, present.sum()
+            value, correct, present.sum(), seen
         )
 
     return step

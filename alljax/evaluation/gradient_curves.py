@@ -1,0 +1,86 @@
+"""The figure of a run's gradients: what the raised rate of the new layers does to them and to the old ones."""
+
+import os
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter
+
+from alljax.evaluation.plots import DPI, VERMILION, save
+
+MOST = 10  # lines of old layers in a panel
+#         key of metrics.jsonl, label, drawn on a logarithmic axis
+PANELS = (
+    ('gradient_norm', 'gradient norm (loss per unit of weight)', True),
+    ('update_ratio', 'update / weights, norms, of one step', True),
+    ('noise_scale', 'gradient noise scale (cells)', True),
+    ('class_conflict', 'conflict of classes (0 none, 1 opposed)', False),
+)
+HEAD = 'head/'  # where the new layers are
+
+
+def looked_at(history: Sequence[dict[str, Any]]) -> bool:
+    """Whether a run wrote down its gradients."""
+    return any(key.startswith('gradient_norm/') for row in history for key in row)
+
+
+def curves(history: Sequence[dict[str, Any]], path: str | os.PathLike, *, title: str = '') -> None:
+    """Write norm, update ratio, noise scale and class conflict of each layer against epochs as a PNG of four panels.
+
+    `history` holds the rows of metrics.jsonl. The new layers are vermilion, the old ones from dark (first) to light;
+    of more than ten, only some are drawn, evenly through the network. What is infinite is left out.
+    """
+    figure = Figure(figsize=(10, 8.2), dpi=DPI, layout='constrained')
+    layers = _layers(history)
+    old = [name for name in layers if not name.startswith(HEAD)]
+    shown = [old[index] for index in np.unique(np.linspace(0, len(old) - 1, min(MOST, len(old))).astype(int))]
+    for axes, (key, label, logarithmic) in zip(figure.subplots(2, 2).ravel(), PANELS, strict=True):
+        for place, name in enumerate(shown):
+            _line(axes, history, key, name, colormaps['cividis'](0.9 * place / max(len(shown) - 1, 1)), '-')
+        for name, style in zip(
+            [name for name in layers if name.startswith(HEAD)], ('-', '--', ':', '-.'), strict=False
+        ):
+            _line(axes, history, key, name, VERMILION, style)
+        _dress(axes, label, logarithmic)
+    handles, texts = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, texts, loc='outside lower center', ncols=6, frameon=False, fontsize=10)
+    save(figure, path, title)
+
+
+def _layers(history: Sequence[dict[str, Any]]) -> list[str]:
+    """In the order of their names, numbers as numbers, which is that of the network in most families; new ones last."""
+    names = {key.partition('/')[2] for row in history for key in row if key.startswith('update_ratio/')}
+
+    def place(name: str) -> tuple[bool, list[tuple[str, int]]]:
+        return name.startswith(HEAD), [(word, int(digits or 0)) for word, digits in re.findall(r'(\D+)(\d*)', name)]
+
+    return sorted(names, key=place)
+
+
+def _line(axes: Axes, history: Sequence[dict[str, Any]], key: str, name: str, color: Any, style: str) -> None:
+    rows = {row['step']: row for row in history if f'{key}/{name}' in row}
+    points = np.array([(row['epoch'], row[f'{key}/{name}']) for _, row in sorted(rows.items())], float).reshape(-1, 2)
+    marker = '.' if len(points) < 30 else ''
+    axes.plot(*points.T, color=color, linestyle=style, linewidth=1.3, marker=marker, label=name)
+
+
+def _dress(axes: Axes, label: str, logarithmic: bool) -> None:
+    drawn = [value for line in axes.lines for value in np.asarray(line.get_ydata(), float) if value > 0]
+    if logarithmic and drawn:
+        axes.set_yscale('log')
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(bottom=0)
+    axes.set_xlabel('epoch', fontsize=12)
+    axes.set_ylabel(label, fontsize=12)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    axes.tick_params(labelsize=11)
+    axes.grid(color='#E3E3E3', linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[['top', 'right']].set_visible(False)

@@ -1,0 +1,49 @@
+"""What the gradients of one training step say, layer by layer: how long, how noisy, and whether the classes agree."""
+
+from collections.abc import Mapping
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from alljax.gradients.examples import ALL, from_products, from_sums, update_ratio
+from alljax.gradients.layerwise import Factor, products
+from alljax.gradients.trees import by_layer
+
+Numbers = dict[str, Array]  # 'gradient_norm/conv1' → a number
+
+
+def lengths(gradient: Mapping[str, Array], params: Mapping[str, Array], updates: Mapping[str, Array]) -> Numbers:
+    """The gradient's norm and the update's norm over that of the parameters, for each layer; the norm of all, too."""
+    squares = {name: jnp.sum(leaf**2) for name, leaf in gradient.items()}
+    groups = {ALL: list(squares)} | by_layer(squares)
+    found = {
+        f'gradient_norm/{layer}': jnp.sqrt(sum(squares[name] for name in names)) for layer, names in groups.items()
+    }
+    ratios = update_ratio(dict(params), dict(updates))
+    return found | {f'update_ratio/{layer}': ratio for layer, ratio in ratios.items()}
+
+
+def spread(
+    factors: Mapping[str, Factor], label: Int[Array, ' batch'], present: Bool[Array, ' batch'], classes: int
+) -> Numbers:
+    """The noise scale in cells, and how far the classes pull against each other, for each layer and for all.
+
+    `factors` hold the gradients of single examples in short, as their parts of the batch's mean: with batch statistics,
+    too, where an example has no gradient of its own. The conflict is the mean of −cosine, where it is negative, over
+    the pairs of classes in the batch; not a number for a batch of one class.
+    """
+    grams = {name: products(factor, factor) for name, factor in factors.items()}
+    groups = {ALL: list(grams)} | by_layer(grams) if grams else {}
+    members = (label[:, None] == jnp.arange(classes)) & present[:, None]
+    found: Numbers = {}
+    for layer, names in groups.items():
+        gram = jnp.stack([grams[name] for name in names]).sum(0)
+        found[f'noise_scale/{layer}'] = from_sums(present.sum(), jnp.trace(gram), gram.sum()).noise_scale
+        found[f'class_conflict/{layer}'] = _conflict(gram, members.astype(gram.dtype))
+    return found
+
+
+def _conflict(gram: Float[Array, 'batch batch'], members: Float[Array, 'batch classes']) -> Float[Array, '']:
+    conflict = from_products(members.T @ gram @ members).conflict
+    count = jnp.sum(members.any(0))
+    return conflict.sum() / (count * (count - 1))
