@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from scipy.special import softmax
 
-from alljax import cache, config, trained
-from alljax.data import denoise, image
+from alljax import cache, config, pictures, trained
 from alljax.errors import UserError, told_to_the_user
 from alljax.training import infer
 
@@ -34,21 +33,19 @@ def predict(run: trained.Trained, paths: Iterable[Path], batch_size: int = BATCH
     A folder stands for every image in it and below.
     """
     logits_of = infer.make_logits(run.model)
-    files = [file for path in paths for file in _files(path)]
+    files = pictures.files(paths)
     for start in range(0, len(files), batch_size):
-        pictures = [_read(file) for file in files[start : start + batch_size]]
-        good = [_fit(p.pixels, run) for p in pictures if isinstance(p, image.Picture)]
-        rows = np.zeros((0, len(run.classes)))
+        found = [pictures.read(run, file) for file in files[start : start + batch_size]]
+        good = [file.pixels for file in found if isinstance(file, pictures.Picture)]
+        rows: Iterator[np.ndarray] = iter(())
         if good:
-            images = denoise.filtered(np.stack(good), run.facts.get('denoise', 'none'))
-            logits = infer.run(logits_of, run.variables, images, np.arange(len(good)), batch_size)
-            rows = softmax(logits.astype(np.float64), axis=1)
-        found = iter(rows)
-        for file, picture in zip(files[start:], pictures, strict=False):
-            if isinstance(picture, image.Picture):
-                yield Row(str(file), next(found), note=picture.note)
+            logits = infer.run(logits_of, run.variables, np.stack(good), np.arange(len(good)), batch_size)
+            rows = iter(softmax(logits.astype(np.float64), axis=1))
+        for file in found:
+            if isinstance(file, pictures.Picture):
+                yield Row(str(file.path), next(rows), note=file.note)
             else:
-                yield Row(str(file), None, error=f'{picture}')
+                yield Row(str(file.path), None, error=file.error)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -77,30 +74,6 @@ def main(arguments: list[str] | None = None) -> int:
     if options.csv:
         _write(options.csv, rows, run.classes)
     return int(any(row.error for row in rows))
-
-
-def _fit(pixels: UInt8[np.ndarray, 'height width 3'], run: trained.Trained) -> UInt8[np.ndarray, 'size size 3']:
-    """A cell as cells were trained on; for published weights a photograph as those were trained on."""
-    if run.facts.get('photograph'):
-        form = run.model.input
-        return image.photograph(pixels, form.size, form.resize, form.interpolation)
-    return image.to_square(pixels, run.facts['data_size'])
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in image.SUFFIXES and not p.name.startswith('.'))
-    return found or [path]  # reading it says what is wrong
-
-
-def _read(path: Path) -> image.Picture | image.ImageError:
-    if path.is_dir():
-        return image.ImageError('is a folder without images')
-    try:
-        return image.read(path)
-    except image.ImageError as error:
-        return error
 
 
 def _line(row: Row, classes: tuple[str, ...], top: int) -> str:

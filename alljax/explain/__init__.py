@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from alljax import cache, config, trained
+from alljax import cache, config, pictures, trained
 from alljax.errors import UserError, nearest, some
-from alljax.explain import images, page, writing
+from alljax.explain import page, summary, summary_page, writing
 from alljax.explain.measured import Explained, Where, areas, explain, located
 from alljax.explain.methods import (
     DEFAULT,
@@ -26,6 +26,7 @@ from alljax.explain.methods import (
     shape_at,
 )
 from alljax.files import write_whole
+from alljax.pictures import Picture, Unread
 from alljax.trained import Trained
 
 BATCH = 32
@@ -43,8 +44,8 @@ class Asked(NamedTuple):
     """A call whose every part was found to make sense."""
 
     run: Trained
-    cells: list[images.Cell]
-    unread: list[images.Unread]
+    cells: list[Picture]
+    unread: list[Unread]
     methods: list[str]
     options: Options
     target: int | None
@@ -57,6 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
     if options.config:
         config.load(options.config)
     folder = options.to or _default(options.run)
+    if options.summary:
+        return _summary(options, folder)
+    if not options.paths:
+        raise UserError('name images, or folders of them; or ask for --summary')
     asked = _checked(options, folder)
     writing.make(folder)
     cache.keep_compiled_programs()
@@ -81,17 +86,43 @@ def main(arguments: list[str] | None = None) -> int:
     return int(bool(asked.unread))
 
 
+def _summary(options: argparse.Namespace, folder: Path) -> int:
+    problem = writing.problem(folder)
+    run = trained.load(options.run)
+    read = [pictures.read(run, file) for file in pictures.files(options.paths)]
+    unread = [f'{file.path}: {file.error}' for file in read if isinstance(file, Unread)]
+    if problem or unread:
+        raise UserError(*filter(None, [problem]), *unread)
+    writing.make(folder)
+    cache.keep_compiled_programs()
+    images = [file for file in read if isinstance(file, Picture)]
+    run, found = summary.summarize(options.run, images, options.batch_size, _say)
+    write_whole(folder / 'summary.json', summary.as_json(run, found).encode(errors='backslashreplace'))
+    html = summary_page.render(run, str(options.run), found)
+    write_whole(folder / 'index.html', html.encode(errors='backslashreplace'))
+    for line in summary_page.lines(run, found):
+        _say(line)
+    _say(f'written: {folder / "index.html"}')
+    return 0
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='python -m alljax.gradients', description=(__doc__ or '').splitlines()[0], epilog=EPILOG
     )
     parser.add_argument('run', type=Path, metavar='RUN', help='a run folder, or the model/ folder of one')
-    parser.add_argument('paths', type=Path, nargs='+', metavar='IMAGES', help='images, or folders of them')
+    parser.add_argument('paths', type=Path, nargs='*', metavar='IMAGES', help='images, or folders of them')
     parser.add_argument(
         '--methods', default='', metavar='M,M', help='names with commas between, or all (default: see below)'
     )
     parser.add_argument(
         '--to', type=Path, metavar='FOLDER', help='a new or empty folder (default RUN/gradients-<time>)'
+    )
+    parser.add_argument(
+        '--summary',
+        action='store_true',
+        help='instead: gradient statistics and curvature on the run’s own cells, and the training cells from which the '
+        'predictions for IMAGES come, or those for its worst test cells',
     )
     parser.add_argument('--target', metavar='CLASS', help='the class to explain (default: each image’s predicted one)')
     parser.add_argument(
@@ -129,9 +160,9 @@ def _checked(options: argparse.Namespace, folder: Path) -> Asked:
     layer = _layer(run, options.layer, problems)
     chosen, notes = _possible(run, [name for name in names if name in METHODS] or list(DEFAULT), bool(names) and
                               options.methods.strip() != 'all', layer, problems)  # fmt: skip
-    read = images.read(run, options.paths)
-    cells = [file for file in read if isinstance(file, images.Cell)]
-    unread = [file for file in read if isinstance(file, images.Unread)]
+    read = [pictures.read(run, file) for file in pictures.files(options.paths)]
+    cells = [file for file in read if isinstance(file, Picture)]
+    unread = [file for file in read if isinstance(file, Unread)]
     if not cells:
         problems.append(f'no image can be read: {some([f"{file.path} {file.error}" for file in unread], 4)}')
     if problems:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, UInt8
 
+from alljax import pictures
 from alljax.data import augment, image
 from alljax.data.synthetic import Planned, draw, folder, plant, slide
-from alljax.explain import images
 from alljax.trained import Trained
 
 MARKER = 'synthetic.json'
@@ -61,7 +61,7 @@ def of(path: Path, run: Trained) -> tuple[Masks | None, str]:
 
 def _at_input(parts: Picture, run: Trained) -> Masks:
     """Brought to the input as the image itself is; a pixel belongs to what covers most of it."""
-    fitted = jnp.asarray(images.fit(parts, run))[None]
+    fitted = jnp.asarray(pictures.fit(parts, run))[None]
     sized = np.asarray(augment.resize(fitted, run.model.input.size))[0] >= 128
     return Masks(sized[..., 0], sized[..., 1])
 

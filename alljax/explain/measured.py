@@ -13,6 +13,7 @@ from alljax.explain import images, masks
 from alljax.explain.methods import METHODS, Options
 from alljax.gradients import faithfulness
 from alljax.gradients.masks import localization
+from alljax.pictures import Picture
 from alljax.trained import Trained
 from alljax.training import infer
 
@@ -51,7 +52,7 @@ class Explained(NamedTuple):
 
 
 def explain(
-    run: Trained, cells: Sequence[images.Cell], methods: Sequence[str], options: Options, target: int | None = None
+    run: Trained, cells: Sequence[Picture], methods: Sequence[str], options: Options, target: int | None = None
 ) -> Iterator[Explained]:
     """One result for each cell, in order; the target is its predicted class unless one is given."""
     logits_of = infer.make_logits(run.model)

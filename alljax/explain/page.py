@@ -14,6 +14,7 @@ from alljax.evaluation import readable, report
 from alljax.explain import images, overlays
 from alljax.explain.measured import Explained, areas, located
 from alljax.explain.methods import METHODS, Options
+from alljax.pictures import Unread
 from alljax.trained import Trained
 
 SHOWN = 100  # cells; a page of more takes long to open
@@ -22,7 +23,7 @@ BARS = 6  # classes of a cell; a thousand fit on no page
 
 def render(
     run: Trained, name: str, methods: Sequence[str], options: Options, cells: Sequence[Explained],
-    unread: Sequence[images.Unread], notes: Sequence[str],
+    unread: Sequence[Unread], notes: Sequence[str],
 ) -> str:  # fmt: skip
     """The page about some cells; `name` is the run's, `notes` are sentences about what was left out."""
     environment = report.environment()

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from alljax.data import image
 from alljax.errors import UserError
-from alljax.explain import images, overlays
+from alljax.explain import overlays
 from alljax.explain.measured import Explained, Where
 from alljax.explain.methods import METHODS
 from alljax.files import write_whole
+from alljax.pictures import Unread
 
 COLUMNS = ('file', 'prediction', 'target', 'probability', 'method', 'deletion_auc', 'insertion_auc', 'mass_on_cell',
            'area_of_cell', 'points_at_cell', 'mass_on_nucleus', 'area_of_nucleus', 'points_at_nucleus', 'note', 'error',
@@ -50,7 +51,7 @@ def pictures(folder: Path, number: int, one: Explained) -> None:
         write_whole(folder / f'{number:03}-{stem}-{name}.png', image.to_png(drawn))
 
 
-def scores(folder: Path, cells: Sequence[Explained], unread: Sequence[images.Unread], classes: tuple[str, ...]) -> None:
+def scores(folder: Path, cells: Sequence[Explained], unread: Sequence[Unread], classes: tuple[str, ...]) -> None:
     """Write scores.csv, a line for each image and method, then a line for each file that could not be read."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator='\n')

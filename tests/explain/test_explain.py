@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alljax import explain, models, predict, store, trained
+from alljax import explain, models, pictures, predict, store, trained
 from alljax.data import image, synthetic
 from alljax.errors import UserError
 from alljax.explain import images, masks, measured, methods, overlays
@@ -156,7 +156,7 @@ def test_masks_follow_every_kind_of_repeat_and_only_pixels_that_agree_are_truste
     for name in drawn.repeats:
         found, note = masks.of(root / 'img' / name, model)
         assert (found is not None, note) == (True, ''), name
-        rgb = np.asarray(images.batch(model, [images.read(model, [root / 'img' / name])[0]]).rgb)[0]
+        rgb = np.asarray(images.batch(model, [pictures.read(model, root / 'img' / name)]).rgb)[0]
         inside, outside = (rgb[part].mean() for part in (found.nucleus, ~(found.nucleus | found.cytoplasm)))
         assert inside < outside - 20, name  # nuclei are dark
     pixels = image.read(root / 'img' / 'Im001_1.tif').pixels.copy()

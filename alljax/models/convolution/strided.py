@@ -1,8 +1,8 @@
 """A first convolution, of few channels by a large kernel in strides, for processors: both of its gradients fast.
 
 XLA:CPU takes 43 ms for AlexNet's (11×11, stride 4, 3 channels, batch 28, two cores) and 60 for its kernel's gradient,
-but 150 for the image's. The equal convolution of blocks of stride × stride pixels (3×3 over 48 channels) takes 30 there,
-and three times as long everywhere else, so it is used for that gradient only.
+but 150 for the image's. The equal convolution of blocks of stride × stride pixels (3×3 over 48 channels) takes 30
+there, and three times as long everywhere else, so it is used for that gradient only.
 """
 
 from collections.abc import Sequence

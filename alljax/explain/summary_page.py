@@ -1,0 +1,58 @@
+"""The page of a run's summary, in one file that loads nothing."""
+
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+import alljax
+from alljax.evaluation import report
+from alljax.explain import overlays
+from alljax.explain.summary import Summary
+from alljax.gradients.examples import ALL
+from alljax.trained import Trained
+
+
+def render(run: Trained, name: str, found: Summary) -> str:
+    """The page; `name` is the run's."""
+    environment = report.environment()
+    environment.filters |= {'short': short, 'picture': overlays.jpeg_uri}
+    text = resources.files('alljax.explain').joinpath('summary.html.jinja').read_text(encoding='utf-8')
+    layers = {layer: row for layer, row in found.statistics.items() if layer != ALL}
+    return environment.from_string(text).render(
+        css=Markup(report.resource('report.css')),
+        version=alljax.__version__,
+        name=name,
+        network=run.model.name,
+        synthetic=bool(run.facts.get('synthetic')),
+        classes=run.classes,
+        found=found,
+        layers=layers | {'all layers': found.statistics[ALL]},
+    )
+
+
+def lines(run: Trained, found: Summary) -> list[str]:
+    """The same in short, for the terminal."""
+    row = found.statistics[ALL]
+    pairs = [(found.conflict[i, j], f'{run.classes[i]} and {run.classes[j]}') for i, j in np.argwhere(
+        np.triu(found.conflict, 1) > 0)]  # fmt: skip
+    conflict = max(pairs)[1] + f' {max(pairs)[0]:.2f}' if pairs else 'none'
+    return [
+        f'gradient norm {short(row.norm)}, noise scale {short(row.noise_scale)} cells, diversity '
+        f'{short(row.diversity)} ({1 / found.cells:.2g} if all were alike); greatest conflict of classes: {conflict}',
+        f'Hessian: largest eigenvalues {", ".join(map(short, found.eigenvalues))}; trace {short(found.trace[0])} ± '
+        f'{short(found.trace[1])} (standard error)',
+        *(
+            f'{one.name} ({one.label} {one.probability:.1%}): helped by '
+            + (', '.join(f'{origin.name} ({origin.label})' for origin in one.helpful[:2]) or 'none')
+            + ', harmed by '
+            + (', '.join(f'{origin.name} ({origin.label})' for origin in one.harmful[:2]) or 'none')
+            for one in found.asked
+        ),
+    ]
+
+
+def short(value: Any) -> str:
+    """Three digits, and a word for what is beyond measure."""
+    return '∞' if np.isinf(value) else f'{float(value):.3g}'
