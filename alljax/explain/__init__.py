@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from alljax import cache, config, pictures, trained
 from alljax.errors import UserError, nearest, some
-from alljax.explain import page, summary, summary_page, writing
+from alljax.explain import overlays, page, summary, summary_page, writing
 from alljax.explain.measured import Explained, Where, areas, explain, located
 from alljax.explain.methods import (
     DEFAULT,
@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
         found.append(one)
         writing.pictures(folder, len(found), one)
         _say(_line(one, asked.run.classes))
+    write_whole(folder / 'overview.png', overlays.overview(found, asked.run.classes))
     writing.scores(folder, found, asked.unread, asked.run.classes)
     html = page.render(asked.run, str(options.run), asked.methods, asked.options, found, asked.unread, asked.notes)
     # a file name that is not UTF-8 reaches us with surrogates, which no page can hold

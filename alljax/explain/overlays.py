@@ -2,6 +2,8 @@
 
 import base64
 import io
+import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -14,6 +16,7 @@ from alljax.evaluation import plots
 from alljax.explain.measured import Explained
 from alljax.explain.methods import METHODS
 
+ROWS = 6  # of the overview
 COVER = 0.65  # how much of the cell the heat map hides
 PERCENTILE = 99.5  # of the absolute values: what lies above is shown alike, or a single pixel would dim all others
 COLORS = (plots.BLUE, plots.VERMILION, plots.GREEN, plots.PURPLE, plots.ORANGE, plots.SKY, plots.GRAY)
@@ -54,6 +57,27 @@ def curves(one: Explained, target: str) -> bytes:
     handles, texts = removed.get_legend_handles_labels()
     if handles:
         figure.legend(handles, texts, loc='outside lower center', ncols=3, frameon=False, fontsize=9)
+    stream = io.BytesIO()
+    plots.save(figure, stream, '')
+    return stream.getvalue()
+
+
+def overview(cells: Sequence[Explained], classes: Sequence[str]) -> bytes:
+    """The first cells and their maps as one PNG: a row a cell, a column a method."""
+    shown, methods = cells[:ROWS], list(cells[0].marked)
+    figure = Figure(figsize=(1.25 * (len(methods) + 1), 1.3 * len(shown) + 0.3), dpi=110, layout='constrained')
+    for row, places in zip(shown, figure.subplots(len(shown), len(methods) + 1, squeeze=False), strict=True):
+        pictures = [overlay(row.rgb, marked.map, METHODS[name].signed) for name, marked in row.marked.items()]
+        for axes, picture in zip(places, [row.rgb, *pictures], strict=True):
+            axes.imshow(picture)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            axes.spines[:].set_visible(False)
+        chance = f'{100 * row.probabilities[row.target]:.1f}%'
+        places[0].set_ylabel(f'{classes[row.target]}\n{chance}', fontsize=9, parse_math=False)
+    titles = ['cell', *(METHODS[name].title for name in methods)]
+    for axes, title in zip(figure.axes, titles, strict=False):
+        axes.set_title('\n'.join(textwrap.wrap(title, 14)), fontsize=9)
     stream = io.BytesIO()
     plots.save(figure, stream, '')
     return stream.getvalue()

@@ -25,9 +25,7 @@ from alljax.trained import Trained
 from alljax.training import infer, parameters
 from alljax.workdir import earlier
 
-CURVED = (
-    112  # training cells for the curvature, evenly through them: each of its products costs three steps of training
-)
+CURVED = 56  # training cells for the curvature, evenly through them: a product costs three steps of training
 VECTORS = 2**27  # numbers that Lanczos' method may keep: half a GB, twice while it adds one
 MOST = 20  # its steps
 PROBES = 6
@@ -167,7 +165,8 @@ def _settings(path: Path) -> ConfigDict:
 def _trained(config: ConfigDict, run: Trained) -> str:
     """A pattern for the names of the parameters that the run trained."""
     names = list(named(run.variables['params']))
-    factors = parameters.factors(names, config.optimizer.factors, config.model.freeze)
+    patterns = [(pattern, factor) for pattern, factor in config.optimizer.factors]
+    factors = parameters.factors(names, patterns, config.model.freeze)
     return '|'.join(re.escape(name) for name, factor in factors.items() if factor)
 
 

@@ -91,7 +91,9 @@ def class_gradients(
     _look(loss, params, x, y)
     labels = np.asarray(y)
     count = classes or int(labels.max()) + 1
-    size = min(batch_size or len(labels), len(labels))
+    if not 0 <= labels.min() <= labels.max() < count:
+        raise ValueError(f'the labels go from {labels.min()} to {labels.max()}: expected 0 to {count - 1}')
+    size = len(next(batches.chunks(len(labels), batch_size))[0])
 
     def mean(rows: Int[np.ndarray, ' chosen']) -> Params:
         total = jax.tree.map(jnp.zeros_like, params)

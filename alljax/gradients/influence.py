@@ -10,11 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from alljax.gradients import layerwise
+from alljax.gradients import batches, layerwise
 from alljax.gradients.contract import Apply, Images, Loss, Params, classes
 from alljax.gradients.layerwise import Factor
 
 Examples = tuple[Any, Any]  # images and labels
+Others = Float[Array, 'others height width channels'] | Float[np.ndarray, 'others height width channels']
 
 
 def tracin(
@@ -37,7 +38,7 @@ def tracin(
 
 
 def ntk(
-    apply: Apply, params: Params, x1: Images, x2: Images, *, where: str | None = None, batch_size: int | None = None
+    apply: Apply, params: Params, x1: Images, x2: Others, *, where: str | None = None, batch_size: int | None = None
 ) -> Float[Array, 'first second classes classes']:
     """The empirical neural tangent kernel: inner products of the gradients of each image's logits (arXiv:1806.07572).
 
@@ -61,11 +62,8 @@ def _all(
     """The products of every row with every column, batch by batch; the last batches are smaller."""
 
     def parts(examples: Examples) -> list[tuple[Any, Any]]:
-        size = batch_size or len(examples[0])
-        return [
-            (jnp.asarray(examples[0][start : start + size]), jnp.asarray(examples[1][start : start + size]))
-            for start in range(0, len(examples[0]), size)
-        ]
+        chosen = [index[:count] for index, count in batches.chunks(len(examples[0]), batch_size)]
+        return [(jnp.asarray(examples[0][index]), jnp.asarray(examples[1][index])) for index in chosen]
 
     found = []
     for row in parts(rows):

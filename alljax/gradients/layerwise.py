@@ -28,7 +28,7 @@ class Pair(NamedTuple):
     cotangents: Float[Array, 'batch groups places outputs']
 
 
-Factor = Pair | Float[Array, 'batch size']  # or the gradients themselves, of a bias, a scale or what has no short form
+Factor = Pair | Float[Array, '_ _']  # or the gradients themselves, of a bias, a scale or what has no short form
 
 
 class Layer(NamedTuple):

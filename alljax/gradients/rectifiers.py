@@ -19,6 +19,7 @@ from alljax.gradients import batches
 from alljax.gradients.attribution import Attribution, to_image
 from alljax.gradients.contract import Apply, Images, Params, Target, classes, targets
 
+GATES = ('hard_sigmoid', 'hard_silu', 'hard_swish')  # of JAX: a clipped line, but no rectifier
 Rule = Callable[[Array, Array], Array]  # (input of the rectifier, gradient to its output) to gradient to its input
 
 RULES: dict[str, Rule] = {
@@ -35,8 +36,9 @@ def guided(
 
     'guided' also keeps their own rule (Springenberg et al. 2014, arXiv:1412.6806), 'deconv' replaces it (Zeiler &
     Fergus 2013, arXiv:1311.2901). `model` is anything with `apply(variables, x)`, or that function itself. ValueError
-    for a network without rectifiers, for which this would be plain saliency. Neither depends much on the weights
-    (`randomization` measures how little): they show edges, not what the decision rests on.
+    for a network without rectifiers, for which this would be plain saliency. A maximum over equal values, as in a pool
+    of zeros, divides the gradient among them, where other libraries give it to the first. Neither rule depends much
+    on the weights (`randomization` measures how little): they show edges, not what the decision rests on.
     """
     if rule not in RULES:
         raise ValueError(f'rule is {rule!r}; it may be {" or ".join(map(repr, RULES))}')
@@ -46,7 +48,10 @@ def guided(
 
 
 def with_rule(apply: Apply, rule: Rule) -> Apply:
-    """`apply` with the rule at each of its rectifiers: `jax.nn.relu`, `relu6` and maxima with a constant zero."""
+    """`apply` with the rule at each of its rectifiers: `jax.nn.relu`, `relu6` and maxima with a constant zero.
+
+    Others are left as they are: `jnp.where(x > 0, x, 0)`, and whatever is inside a loop.
+    """
 
     def changed(params: Params, x: Array) -> Array:
         program, shape = jax.make_jaxpr(apply, return_shape=True)(params, x)
@@ -108,6 +113,8 @@ def _inner(step: JaxprEqn) -> tuple[Jaxpr, Sequence[Any]] | None:
 
     So do `jax.nn.relu` and `relu6`, whose own derivative the rule is to replace.
     """
+    if step.params.get('name') in GATES:
+        return None
     if step.primitive.name in ('jit', 'pjit', 'checkpoint', 'remat', 'remat2'):
         return _opened(step.params['jaxpr'])
     if step.primitive.name == 'custom_jvp_call' and _clips(step.params['call_jaxpr']):

@@ -27,14 +27,13 @@ def test_the_saliency_of_a_linear_function_is_its_weights():
     np.testing.assert_allclose(found, of_target(weights) * x, rtol=1e-5)
 
 
-@pytest.mark.parametrize('rule', ['gausslegendre', 'midpoint'])
 @pytest.mark.parametrize(
     'baseline', [0.0, 0.5, np.float32([1, 2, 3]), tiny.images(seed=8)], ids=['zero', 'number', 'color', 'images']
 )
-def test_integrated_gradients_of_a_linear_function_are_exact(rule, baseline):
+def test_integrated_gradients_of_a_linear_function_are_exact(baseline):
     weights, x = tiny.weights(), tiny.images()
     found, gap = attribution.integrated(
-        tiny.linear, weights, x, tiny.TARGET, baseline=baseline, steps=1, rule=rule, batch_size=2
+        tiny.linear, weights, x, tiny.TARGET, baseline=baseline, steps=1, batch_size=2
     )
     np.testing.assert_allclose(found, of_target(weights) * (x - baseline), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gap, 0, atol=1e-4)
@@ -63,6 +62,7 @@ def test_the_gap_is_the_attribution_s_sum_less_the_difference_of_logits(variable
     assert np.abs(gap).max() > 1e-3  # two steps are too few
 
 
+@pytest.mark.slow
 def test_many_steps_close_the_gap(variables):
     few, many = (
         np.abs(attribution.integrated(MODEL.apply, variables, tiny.images(), tiny.TARGET, steps=steps)[1]).max()
@@ -79,7 +79,7 @@ def test_a_path_that_there_is_not_is_told(options):
 
 
 @pytest.mark.parametrize('reduce', ['mean', 'square', 'variance'])
-@pytest.mark.parametrize('options', [{}, {'batch_size': 4}], ids=['at once', 'in parts'])
+@pytest.mark.parametrize('options', [{'batch_size': 4}], ids=['in parts'])
 def test_smooth_reduces_its_own_noisy_copies(reduce, options):
     seen = []
 
@@ -97,6 +97,7 @@ def test_smooth_reduces_its_own_noisy_copies(reduce, options):
     assert len(np.unique(copies.reshape(5, -1), axis=0)) == 5  # no noise twice
 
 
+@pytest.mark.slow
 def test_the_noise_is_a_part_of_each_image_s_range():
     def method(network, params, x, target):
         return x
@@ -107,6 +108,7 @@ def test_the_noise_is_a_part_of_each_image_s_range():
     np.testing.assert_allclose(np.sqrt(np.asarray(spread).mean((1, 2, 3))), [0.2, 2.0], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_smooth_averages_each_array_of_a_method_that_returns_two():
     weights, x = tiny.weights(), tiny.images(2)
     smoothed = attribution.smooth(attribution.integrated, key=KEY, samples=3)
@@ -115,6 +117,7 @@ def test_smooth_averages_each_array_of_a_method_that_returns_two():
     np.testing.assert_allclose(gap, 0, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_smooth_saliency_of_a_square_is_the_saliency_at_the_mean_of_the_copies():
     def square(weights, x):
         return tiny.linear(weights, x**2)

@@ -42,6 +42,7 @@ def test_the_cascade_goes_from_the_last_layer_to_the_first_and_keeps_what_is_dra
     np.testing.assert_allclose([after.mean(), after.std()], [before.mean(), before.std()], atol=0.2 * before.std())
 
 
+@pytest.mark.slow
 def test_only_the_layers_asked_for_are_drawn_in_their_order(variables):
     seen = []
 
@@ -58,6 +59,7 @@ def test_only_the_layers_asked_for_are_drawn_in_their_order(variables):
     np.testing.assert_allclose(found['params/stem'], found['params/head/bias'])  # a last bias has no gradient
 
 
+@pytest.mark.slow
 def test_batch_statistics_are_no_layers():
     model = tiny.Tiny(norm=True)
     order = cascade.in_order(model.apply, tiny.variables(model), tiny.images(2))
@@ -72,6 +74,7 @@ def test_layers_that_there_are_not_are_told(variables):
         )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_correlation_is_spearman_s_of_absolute_values():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 4, 8, 8, 3)).astype(np.float32)
@@ -85,6 +88,7 @@ def test_the_correlation_is_spearman_s_of_absolute_values():
     np.testing.assert_allclose(found['all'], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_attribution_that_does_not_know_the_weights_stays_as_it_was(variables):
     found = cascade.randomization(
         lambda network, params, x, target: x, MODEL.apply, variables, tiny.images(), 0, key=KEY
@@ -103,6 +107,7 @@ class Deep(nn.Module):
         return nn.Dense(3, name='head')(x.mean((1, 2)))
 
 
+@pytest.mark.slow
 def test_saliency_changes_with_the_weights_and_guided_backpropagation_less():
     model, x = Deep(), tiny.images(16)
     variables = tiny.variables(model)

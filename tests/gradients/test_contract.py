@@ -37,6 +37,7 @@ def test_dropout_that_is_on_is_refused():
     assert contract.classes(model.apply, variables, tiny.images()) == 3
 
 
+@pytest.mark.slow
 def test_dropout_that_never_drops_is_no_training():
     model = tiny.Tiny(dropout=0.0)
 

@@ -22,8 +22,7 @@ class Net(nn.Module):
     @nn.compact
     def __call__(self, x):
         x = nn.tanh(nn.Conv(4, (3, 3), strides=2, name='stem')(x))
-        x = nn.softplus(nn.Conv(5, (3, 3), strides=2, name='body')(x))
-        x = nn.tanh(nn.Dense(8, name='hidden')(x.reshape(len(x), -1)))
+        x = nn.softplus(nn.Dense(8, name='hidden')(x.reshape(len(x), -1)))
         return nn.Dense(4, name='head')(x)
 
 
@@ -208,7 +207,7 @@ def test_an_unknown_kind_a_pattern_of_nothing_and_a_wrong_label_are_refused(case
     with jax.enable_x64(True):
         with tiny.unchecked(), pytest.raises(ValueError, match='kind is'):
             operator(case, 'newton')
-        with pytest.raises(ValueError, match='it matches none of params/body/bias'):
+        with pytest.raises(ValueError, match='it matches none of params/head/bias'):
             operator(case, 'ggn', where='head')
         with pytest.raises(ValueError, match='the network has 4 logits'):
             curvature.operator(NET.apply, case.params, case.x, case.y + 2)

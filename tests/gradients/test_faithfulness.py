@@ -38,6 +38,7 @@ def test_the_curve_is_that_of_a_plain_loop(variables, inserts):
     np.testing.assert_allclose(area, ((expected[:, 1:] + expected[:, :-1]) / 2).mean(1), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_both_curves_lead_from_one_end_to_the_other(variables):
     x, marks = tiny.images(2), tiny.images(2, seed=4)[..., 0]
     whole, nothing = (
@@ -54,6 +55,7 @@ def test_pixels_marked_alike_go_from_the_first_to_the_last():
     np.testing.assert_array_equal(place, [[[2, 0], [3, 1]]])
 
 
+@pytest.mark.slow
 def test_the_true_order_is_more_faithful_than_its_reverse():
     x = np.ones((1, 8, 8, 3), np.float32)
     weights = np.abs(tiny.weights()) * np.float32([0.05, 0, 0])
@@ -71,6 +73,7 @@ def test_an_attribution_of_another_shape_is_told(shape):
         faithfulness.deletion(tiny.linear, tiny.weights(), tiny.images(2), 0, np.zeros(shape, np.float32))
 
 
+@pytest.mark.slow
 def test_the_infidelity_of_a_linear_function_s_gradient_is_zero_and_that_of_another_is_not():
     weights, x = tiny.weights(), tiny.images(2)
     gradient = attribution.saliency(tiny.linear, weights, x, 1)
@@ -79,6 +82,7 @@ def test_the_infidelity_of_a_linear_function_s_gradient_is_zero_and_that_of_anot
     assert np.min(faithfulness.infidelity(tiny.linear, weights, x, 1, 2 * gradient, **options)) > 1
 
 
+@pytest.mark.slow
 def test_infidelity_of_no_attribution_is_the_mean_square_of_the_falls():
     """Of a linear function under normal noise: the squared norm of its weights times the noise's variance."""
     weights, x = tiny.weights(), tiny.images(3)
@@ -93,6 +97,7 @@ def test_infidelity_asks_for_a_gradient():
         )
 
 
+@pytest.mark.slow
 def test_the_sensitivity_of_a_linear_function_s_saliency_is_zero():
     found = faithfulness.max_sensitivity(
         attribution.saliency, tiny.linear, tiny.weights(), tiny.images(), tiny.TARGET, key=KEY, batch_size=2
@@ -100,6 +105,7 @@ def test_the_sensitivity_of_a_linear_function_s_saliency_is_zero():
     np.testing.assert_array_equal(found, np.zeros(5))
 
 
+@pytest.mark.slow
 def test_the_sensitivity_of_a_quadratic_function_s_saliency_is_the_largest_relative_change_of_the_image():
     def quadratic(params, x):
         return (x**2).sum((1, 2, 3))[:, None] / 2

@@ -17,7 +17,9 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize('name', FUNCTIONS)
+@pytest.mark.parametrize(
+    'name', [name if name in ('guided', 'cam') else pytest.param(name, marks=pytest.mark.slow) for name in FUNCTIONS]
+)
 def test_it_lowers_for_cuda_within_jit(name):
     function, options = FUNCTIONS[name]
 

@@ -15,8 +15,9 @@ def variables():
     return tiny.variables(MODEL, size=16)
 
 
+@pytest.mark.slow
 def test_the_picture_raises_its_channel_above_noise(variables):
-    picture = visualization.visualize(MODEL, variables, layer='body', channel=2, key=KEY, steps=24, size=16)
+    picture = visualization.visualize(MODEL, variables, layer='body', channel=2, key=KEY, steps=12, size=16)
     assert picture.shape == (16, 16, 3)
     assert 0 <= np.asarray(picture).min() <= np.asarray(picture).max() <= 1
     noise = jax.random.uniform(KEY, (50, 16, 16, 3))
@@ -25,6 +26,7 @@ def test_the_picture_raises_its_channel_above_noise(variables):
     assert of_picture[..., 2].mean() > of_noise[..., 2].mean((1, 2)).max()
 
 
+@pytest.mark.slow
 def test_the_model_s_own_size_and_normalization_are_used(variables):
     form = Input(16, mean=(0.5, 0.4, 0.3), deviation=(0.1, 0.2, 0.3))
     model = Model('tiny', MODEL.init, MODEL.apply, form)

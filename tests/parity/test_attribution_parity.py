@@ -29,10 +29,10 @@ pytestmark = [
 ]
 
 TARGET = np.array([3, 777])
-NETWORKS = {'alexnet': 227, 'resnet18': 112}  # pixels
+NETWORKS = {'alexnet': 95, 'resnet18': 64}  # pixels
 LAYERS = {
     'alexnet': {'conv5': 'features.10'},
-    'resnet18': {'layer3_1': 'layer3.1', 'layer4_1': 'layer4.1'},
+    'resnet18': {'layer3_1': 'layer3.1'},
 }
 CAMS = {
     'gradcam': pytorch_grad_cam.GradCAM,
@@ -96,16 +96,16 @@ def made(request):
 
 @pytest.fixture(
     scope='module',
-    params=[(np.float32, 'cpu'), (np.float64, 'cpu'), (np.float64, 'gpu')],
-    ids=['single', 'double', 'direct'],
+    params=[np.float32, np.float64],
+    ids=['single', 'double'],
 )
 def pair(request, made):
-    """Both networks in one precision, ours with the convolutions of one platform."""
-    dtype, platform = request.param
+    """Both networks in one precision."""
+    dtype = request.param
     name, variables, theirs = made
     size = NETWORKS[name]
     image = np.random.default_rng(0).normal(size=(len(TARGET), size, size, 3)).astype(dtype)
-    model = models.create(name, 1000, head=0, size=size, platform=platform)
+    model = models.create(name, 1000, head=0, size=size, platform='cpu')
     variables = jax.tree.map(lambda leaf: np.asarray(leaf, dtype), variables)
     theirs = untangle(copy.deepcopy(theirs)).to(getattr(torch, np.dtype(dtype).name))
     return Pair(name, model, variables, theirs, image)
@@ -138,23 +138,23 @@ def test_the_gradient_times_the_image_is_captum_s(pair):
     agree(pair.ours(attribution.saliency, times_input=True), peers.to_nhwc(theirs.detach()))
 
 
-@pytest.mark.parametrize(('rule', 'baseline'), [('gausslegendre', 0.0), ('gausslegendre', 0.25), ('midpoint', 0.25)])
+@pytest.mark.parametrize(('rule', 'baseline'), [('gausslegendre', 0.25), ('midpoint', 0.25)])
 def test_integrated_gradients_and_their_gap_are_captum_s(pair, rule, baseline):
     """In single precision a sign that turns at one point of the path shows in all pixels that its rectifier sees.
 
-    In double precision captum's weights are still rounded to single precision, which spares 1/8 alone.
+    In double precision captum's weights are still rounded to single precision, which spares no weight here.
     """
     method = {'midpoint': 'riemann_middle'}.get(rule, rule)
     theirs, delta = captum.attr.IntegratedGradients(pair.theirs).attribute(
-        pair.x, baseline, torch.tensor(TARGET), n_steps=8, method=method, return_convergence_delta=True
+        pair.x, baseline, torch.tensor(TARGET), n_steps=4, method=method, return_convergence_delta=True
     )
     theirs = peers.to_nhwc(theirs.detach())
-    ours, gap = pair.ours(attribution.integrated, baseline=baseline, steps=8, rule=rule)
+    ours, gap = pair.ours(attribution.integrated, baseline=baseline, steps=4, rule=rule)
     double = 1e-8 if rule == 'midpoint' else 1e-7
     agree(ours, theirs, double=double, single=2e-2, turned=0.03)
     scale = np.abs(theirs).sum((1, 2, 3))
     assert (np.abs(gap - delta.detach().numpy()) / scale).max() < (double if pair.double else 1e-3)
-    assert (np.abs(gap) / scale).min() > 1e-5  # eight steps leave one
+    assert (np.abs(gap) / scale).min() > 1e-5  # four steps leave one
 
 
 def test_guided_backpropagation_is_captum_s(pair):

@@ -1,0 +1,29 @@
+from PIL import Image
+
+from alljax.evaluation import gradient_curves
+
+LAYERS = ('conv2', 'conv10', 'conv1', 'head/hidden', 'head/logits', 'fc6')
+
+
+def rows(layers=LAYERS):
+    keys = ('gradient_norm', 'update_ratio', 'noise_scale', 'class_conflict')
+    looked = [{f'{key}/{layer}': 0.1 * step for key in keys for layer in layers} for step in (2, 4)]
+    return [{'step': 1, 'epoch': 0.5, 'loss': 1.0}, *({'step': n, 'epoch': n / 2, **row} for n, row in
+                                                      zip((2, 4), looked, strict=True))]  # fmt: skip
+
+
+def test_layers_are_in_the_order_of_their_numbers_and_the_new_ones_last():
+    assert gradient_curves._layers(rows()) == ['conv1', 'conv2', 'conv10', 'fc6', 'head/hidden', 'head/logits']
+
+
+def test_a_run_that_never_looked_is_told_from_one_that_did():
+    assert gradient_curves.looked_at(rows())
+    assert not gradient_curves.looked_at(rows()[:1])
+
+
+def test_four_panels_are_drawn_of_deep_networks_and_of_missing_numbers_too(tmp_path):
+    deep = rows([f'layer{n}_0/conv1' for n in range(40)] + ['head/logits'])
+    deep[1] = {key: value for key, value in deep[1].items() if not key.startswith('noise_scale')}
+    gradient_curves.curves(deep, tmp_path / 'curves.png', title='synthetic cells')
+    with Image.open(tmp_path / 'curves.png') as picture:
+        assert picture.width > 1500
