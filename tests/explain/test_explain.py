@@ -48,6 +48,7 @@ def page(run, cells, tmp_path_factory):
     return code, out, bad
 
 
+@pytest.mark.slow
 def test_a_page_pictures_and_scores_are_written_and_a_bad_file_is_a_line(page, cells):
     code, out, bad = page
     assert code == 1
@@ -65,6 +66,7 @@ def test_a_page_pictures_and_scores_are_written_and_a_bad_file_is_a_line(page, c
         assert float(row['area_of_nucleus']) < float(row['area_of_cell'])
 
 
+@pytest.mark.slow
 def test_the_page_loads_nothing_and_says_that_the_run_is_synthetic(page):
     text = (page[1] / 'index.html').read_text()
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in text
@@ -75,6 +77,7 @@ def test_the_page_loads_nothing_and_says_that_the_run_is_synthetic(page):
         assert words in text
 
 
+@pytest.mark.slow
 def test_probabilities_are_those_of_predict(page, run, cells):
     rows = {row['file']: row for row in csv.DictReader((page[1] / 'scores.csv').open()) if row['method']}
     model = trained.load(run)
@@ -134,6 +137,7 @@ def test_cams_are_left_out_where_there_is_no_map_and_refused_where_they_are_aske
                         'name an earlier one']  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
     loaded = trained.load(run)
     assert methods.goes_on_rectified(loaded.model, loaded.variables, 'conv5')
@@ -147,6 +151,7 @@ def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
     np.testing.assert_allclose(seen, np.maximum(plain, 0), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_masks_follow_every_kind_of_repeat_and_only_pixels_that_agree_are_trusted(tmp_path, run):
     synthetic.write(tmp_path / 'set', 64, 3, repeats=16)
     model = trained.load(run)

@@ -32,9 +32,7 @@ def test_the_saliency_of_a_linear_function_is_its_weights():
 )
 def test_integrated_gradients_of_a_linear_function_are_exact(baseline):
     weights, x = tiny.weights(), tiny.images()
-    found, gap = attribution.integrated(
-        tiny.linear, weights, x, tiny.TARGET, baseline=baseline, steps=1, batch_size=2
-    )
+    found, gap = attribution.integrated(tiny.linear, weights, x, tiny.TARGET, baseline=baseline, steps=1, batch_size=2)
     np.testing.assert_allclose(found, of_target(weights) * (x - baseline), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(gap, 0, atol=1e-4)
 

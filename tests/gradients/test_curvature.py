@@ -17,12 +17,12 @@ IMAGES, KEY = 6, 7
 
 
 class Net(nn.Module):
-    """Smooth, so that the Hessian matrix is what it is everywhere."""
+    """Smooth, so that the Hessian matrix is what it is everywhere; 2,048 parameters."""
 
     @nn.compact
     def __call__(self, x):
         x = nn.tanh(nn.Conv(4, (3, 3), strides=2, name='stem')(x))
-        x = nn.softplus(nn.Dense(8, name='hidden')(x.reshape(len(x), -1)))
+        x = nn.softplus(nn.Dense(28, name='hidden')(x.reshape(len(x), -1)))
         return nn.Dense(4, name='head')(x)
 
 
@@ -95,9 +95,9 @@ def test_where_chooses_the_rows_and_columns_of_some_parameters(case):
             case.unravel(jnp.arange(case.flat.size, dtype=jnp.float64))['params']['head']['kernel']
         ).astype(int)
         op = operator(case, 'hessian', where='params/head/kernel', batch_size=4)
-        assert op.like.shape == (32,)
+        assert op.like.shape == (112,)
         np.testing.assert_array_equal(op.like, case.flat[index.ravel()])
-        vector = np.random.default_rng(1).normal(size=32)
+        vector = np.random.default_rng(1).normal(size=112)
         expected = case.matrices['hessian'][np.ix_(index.ravel(), index.ravel())] @ vector
         np.testing.assert_allclose(op(jnp.asarray(vector)), expected, rtol=0, atol=1e-7 * np.abs(expected).max())
         moved = op.unravel(jnp.asarray(vector))['params']

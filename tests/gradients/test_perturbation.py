@@ -35,9 +35,7 @@ def test_a_pixel_gets_the_mean_fall_of_the_squares_over_it(window, stride, size)
     model, x = tiny.Tiny(), tiny.images(2)[:, :, : size[1]]
     variables = jax.jit(model.init)(jax.random.key(0), x)
     apply = jax.jit(model.apply)
-    found = perturbation.occlusion(
-        apply, variables, x, np.array([2, 1]), window=window, stride=stride, baseline=0.5
-    )
+    found = perturbation.occlusion(apply, variables, x, np.array([2, 1]), window=window, stride=stride, baseline=0.5)
     expected = [by_hand(apply, variables, x[0], 2, window, stride, 0.5),
                 by_hand(apply, variables, x[1], 1, window, stride, 0.5)]  # fmt: skip
     np.testing.assert_allclose(found, expected, atol=1e-5)
