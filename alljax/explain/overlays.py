@@ -77,7 +77,7 @@ def overview(cells: Sequence[Explained], classes: Sequence[str]) -> bytes:
         places[0].set_ylabel(f'{classes[row.target]}\n{chance}', fontsize=9, parse_math=False)
     titles = ['cell', *(METHODS[name].title for name in methods)]
     for axes, title in zip(figure.axes, titles, strict=False):
-        axes.set_title('\n'.join(textwrap.wrap(title, 14)), fontsize=9)
+        axes.set_title('\n'.join(textwrap.wrap(title, 14, break_long_words=False)), fontsize=9)
     stream = io.BytesIO()
     plots.save(figure, stream, '')
     return stream.getvalue()

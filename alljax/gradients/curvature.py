@@ -63,14 +63,13 @@ def operator(
         raise ValueError(f'where is {where!r}: it matches none of {", ".join(list(leaves)[:6])}, …')
     labels = targets(y, x, classes(apply, params, x))
     flat, unravel = ravel_pytree(chosen)
-    whole = partial(renamed, params)
 
     def product(vector: Vector) -> Vector:
         with jax.disable_jit(False):
-            part = partial(_product, apply, params, unravel(vector), kind=kind)
-            return ravel_pytree(batches.total(part, batch_size, x, labels))[0] / len(x)
+            part = partial(_product, apply, params, vector, 1 / len(x), names=tuple(chosen), kind=kind)
+            return batches.total(part, batch_size, x, labels)
 
-    return Operator(product, flat, lambda vector: whole(leaves | unravel(vector)))
+    return Operator(product, flat, lambda vector: renamed(params, leaves | unravel(vector)))
 
 
 def eigenvalues(
@@ -153,14 +152,15 @@ def _outside(function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
 
 
-@partial(jax.jit, static_argnames=('apply', 'kind'))
+@partial(jax.jit, static_argnames=('apply', 'names', 'kind'))
 def _product(
-    apply: Apply, params: Params, vector: dict[str, Array], x: Array, y: Int[Array, ' batch'],
-    present: Array, kind: str,
-) -> dict[str, Array]:  # fmt: skip
-    """The curvature of the summed loss of the images that are present, times a vector."""
+    apply: Apply, params: Params, flat: Vector, weight: Any, x: Array, y: Int[Array, ' batch'], present: Array,
+    names: tuple[str, ...], kind: str,
+) -> Vector:  # fmt: skip
+    """The curvature of the summed loss of the images that are present, each of a weight, times a vector."""
     leaves = named(params)
-    here = {name: leaves[name] for name in vector}
+    here = {name: leaves[name] for name in names}
+    vector = ravel_pytree(here)[1](flat)
 
     def logits(some: dict[str, Array]) -> Array:
         return apply(renamed(params, leaves | some), x)
@@ -169,9 +169,9 @@ def _product(
 
         def loss(some: dict[str, Array]) -> Array:
             picked = jnp.take_along_axis(jax.nn.log_softmax(logits(some)), y[:, None], 1)[:, 0]
-            return -jnp.sum(picked * present)
+            return -jnp.sum(picked * present) * weight
 
-        return jax.jvp(jax.grad(loss), (here,), (vector,))[1]
+        return ravel_pytree(jax.jvp(jax.grad(loss), (here,), (vector,))[1])[0]
     # Both are Jᵀ M J, M being a matrix over the classes of each image.
     scores, change = jax.jvp(logits, (here,), (vector,))
     chance = jax.nn.softmax(scores)
@@ -180,4 +180,4 @@ def _product(
     else:
         error = chance - jax.nn.one_hot(y, scores.shape[1], dtype=scores.dtype)
         back = error * jnp.sum(error * change, 1, keepdims=True)
-    return jax.vjp(logits, here)[1](back * present[:, None])[0]
+    return ravel_pytree(jax.vjp(logits, here)[1](back * present[:, None] * weight)[0])[0]

@@ -30,9 +30,6 @@ def cam(
         raise ValueError(f'kind is {kind!r}; it may be {", ".join(map(repr, KINDS))}')
     apply = getattr(model, 'apply', model)
     wanted = targets(target, x, classes(apply, variables, x))
-    shape = taps.shape(model, variables, x, layer)
-    if len(shape) != 4:
-        raise ValueError(f'layer {layer!r} gives {shape}: expected a map [batch, rows, columns, channels]')
     return batches.rows(partial(_cam, apply, variables, layer=layer, kind=kind), batch_size, x, wanted)
 
 
@@ -46,6 +43,8 @@ def resize_map(maps: Map, size: int | tuple[int, int], method: str = 'bilinear')
 def _cam(apply: Any, variables: Params, x: Array, wanted: Int[Array, ' batch'], layer: str, kind: str) -> Map:
     tapped = taps.at(apply, layer)
     seen = jax.eval_shape(tapped, variables, x)[1]
+    if len(seen.shape) != 4:
+        raise ValueError(f'layer {layer!r} gives {seen.shape}: expected a map [batch, rows, columns, channels]')
 
     def score(push: Array) -> tuple[Array, Array]:
         logits, output = tapped(variables, x, push)

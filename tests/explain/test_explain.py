@@ -52,7 +52,8 @@ def page(run, cells, tmp_path_factory):
 def test_a_page_pictures_and_scores_are_written_and_a_bad_file_is_a_line(page, cells):
     code, out, bad = page
     assert code == 1
-    pictures = {path.name for path in out.glob('*.png')}
+    pictures = {path.name for path in out.glob('*.png')} - {'overview.png'}
+    assert (out / 'overview.png').is_file()
     assert pictures == {f'{number:03}-{cell.stem}-{method}.png' for number, cell in ((1, cells[0]), (2, cells[-1]))
                         for method in methods.DEFAULT}  # fmt: skip
     assert Image.open(out / min(pictures)).size == (SIZE, SIZE)
