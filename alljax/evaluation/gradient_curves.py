@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import NullFormatter
 
-from alljax.evaluation.plots import DPI, VERMILION, save
+from alljax.evaluation.plots import DPI, VERMILION, over_epochs, save
 
 MOST = 10  # lines of old layers in a panel
 #         key of metrics.jsonl, label, drawn on a logarithmic axis
@@ -76,11 +76,5 @@ def _dress(axes: Axes, label: str, logarithmic: bool) -> None:
         axes.yaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_ylim(bottom=0)
-    axes.set_xlabel('epoch', fontsize=12)
     axes.set_ylabel(label, fontsize=12)
-    axes.set_xlim(left=0)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-    axes.tick_params(labelsize=11)
-    axes.grid(color='#E3E3E3', linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[['top', 'right']].set_visible(False)
+    over_epochs(axes)

@@ -79,6 +79,12 @@ def _panel(
         axes.plot(epoch, value, color=VERMILION, linewidth=1.6, marker='o', markersize=4.5, label='validation')
     if best_epoch is not None:
         axes.axvline(best_epoch, color=GRAY, linestyle=(0, (4, 3)), linewidth=1.2, label=f'best epoch: {best_epoch:g}')
+    over_epochs(axes)
+    return np.concatenate([smooth, value])
+
+
+def over_epochs(axes: Axes) -> None:
+    """Dress a panel whose horizontal axis is time in epochs."""
     axes.set_xlabel('epoch', fontsize=12)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
@@ -86,7 +92,6 @@ def _panel(
     axes.grid(color='#E3E3E3', linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
-    return np.concatenate([smooth, value])
 
 
 def _series(history: list[dict[str, Any]], key: str, scale: float) -> tuple[np.ndarray, np.ndarray]:
