@@ -62,3 +62,8 @@ def test_the_readme_s_commands_are_those_of_the_project():
     for module in re.findall(r'python -m (alljax[\w.]*)', readme):
         path = ROOT / module.replace('.', '/')
         assert path.with_suffix('.py').is_file() or (path / '__main__.py').is_file(), module
+
+
+def test_test_modules_have_names_of_their_own():
+    names = [path.name for path in (ROOT / 'tests').rglob('test_*.py')]
+    assert sorted(names) == sorted(set(names))  # pytest imports each by its name alone
