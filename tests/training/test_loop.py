@@ -75,7 +75,7 @@ def test_a_run_stopped_at_any_step_ends_as_one_that_was_not(setting, tmp_path):
     for stop in (1, 3, 4, 8, 9):
         folder, done = tmp_path / f'stop{stop}', []
 
-        def stopping(state, batch, stop=stop, done=done):
+        def stopping(state, batch, look=False, stop=stop, done=done):
             if len(done) == stop:
                 raise KeyboardInterrupt
             done.append(1)
@@ -117,7 +117,7 @@ def test_patience_ends_training(setting, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(setting, tmp_path):
-    def broken(state, batch):
+    def broken(state, batch, look=False):
         after, metrics = setting.step(state, batch)
         if int(after.step) < 5:
             return after, metrics
