@@ -84,7 +84,7 @@ def preparation(config: ConfigDict, model: Model) -> Prepare:
     form, how = model.input, config.augment
 
     def still(images: Array, key: Array) -> Array:
-        return infer.to_input(augment.resize(images, form.size), form)
+        return infer.prepared(images, form)
 
     def prepare(images: Array, key: Array) -> Array:
         place, light = jax.random.split(key)

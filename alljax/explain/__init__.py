@@ -97,7 +97,7 @@ def _summary(options: argparse.Namespace, folder: Path) -> int:
     writing.make(folder)
     cache.keep_compiled_programs()
     images = [file for file in read if isinstance(file, Picture)]
-    run, found = summary.summarize(options.run, images, options.batch_size, _say)
+    found = summary.summarize(run, options.run, images, options.batch_size, _say)
     write_whole(folder / 'summary.json', summary.as_json(run, found).encode(errors='backslashreplace'))
     html = summary_page.render(run, str(options.run), found)
     write_whole(folder / 'index.html', html.encode(errors='backslashreplace'))

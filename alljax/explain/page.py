@@ -1,7 +1,7 @@
 """index.html: what each method marks on each cell, in one file that loads nothing."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,11 @@ def render(
     unread: Sequence[Unread], notes: Sequence[str],
 ) -> str:  # fmt: skip
     """The page about some cells; `name` is the run's, `notes` are sentences about what was left out."""
-    environment = report.environment()
-    environment.filters |= {'area': area, 'share': share}
-    text = resources.files('alljax.explain').joinpath('page.html.jinja').read_text(encoding='utf-8')
-    return environment.from_string(text).render(
-        css=Markup(report.resource('report.css')),
-        version=alljax.__version__,
-        name=name,
-        network=run.model.name,
-        synthetic=bool(run.facts.get('synthetic')),
+    return fill(
+        'page.html.jinja',
+        run,
+        name,
+        {'area': area, 'share': share},
         methods={name: METHODS[name] for name in methods},
         layer=options.layer,
         uses_layer=any(METHODS[name].needs == 'map' for name in methods),
@@ -51,6 +47,21 @@ def render(
         cells=len(cells),
         unread=unread,
         notes=notes,
+    )
+
+
+def fill(template: str, run: Trained, name: str, filters: Mapping[str, Callable[..., Any]], **facts: Any) -> str:
+    """A page about a run from a template of this room; `filters` and `facts` are what the template asks for."""
+    environment = report.environment()
+    environment.filters |= filters
+    text = resources.files('alljax.explain').joinpath(template).read_text(encoding='utf-8')
+    return environment.from_string(text).render(
+        css=Markup(report.resource('report.css')),
+        version=alljax.__version__,
+        name=name,
+        network=run.model.name,
+        synthetic=bool(run.facts.get('synthetic')),
+        **facts,
     )
 
 

@@ -4,22 +4,23 @@ import json
 import logging
 import re
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from alljax import config as fields
-from alljax import gradients, pictures, trained
-from alljax.data import augment, datasets
+from alljax import gradients, pictures
+from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
 from alljax.errors import UserError
+from alljax.gradients import batches
 from alljax.gradients.trees import named
 from alljax.trained import Trained
 from alljax.training import infer, parameters
@@ -69,13 +70,13 @@ class Summary(NamedTuple):
 
 
 def summarize(
-    path: Path, images: Sequence[pictures.Picture], batch_size: int, say: Callable[[str], None] = log.info
-) -> tuple[Trained, Summary]:
-    """The summary of the run in a folder, on its own data; UserError if it is no run, or its data are gone.
+    run: Trained, path: Path, images: Sequence[pictures.Picture], batch_size: int, say: Callable[[str], None] = log.info
+) -> Summary:
+    """The summary of a run on its own data; UserError if its folder is none of a run, or its data are gone.
 
     `say` is told what comes next.
     """
-    run, settings = trained.load(path), _settings(path)
+    settings = _settings(path)
     cells, parts = divide(datasets.load(settings.data, settings.seed), settings, settings.seed)
     if cells.origin.fingerprint != run.facts['fingerprint']:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
@@ -107,7 +108,7 @@ def summarize(
     names = [name for name in named(params) if re.fullmatch(where, name)]
     test = _prepared(run, asked[0], batch_size), asked[1]
     influence = gradients.tracin(loss, [params], train, test, [1.0], where=where, batch_size=batch_size)
-    return run, Summary(
+    return Summary(
         cells=len(parts.train),
         curved=len(chosen),
         where=sum(named(params)[name].size for name in names),
@@ -172,10 +173,10 @@ def _trained(config: ConfigDict, run: Trained) -> str:
 
 def _prepared(run: Trained, images: np.ndarray, batch_size: int) -> np.ndarray:
     """Cells as the network takes them, on the host."""
-    form = run.model.input
-    prepare = jax.jit(lambda images: infer.to_input(augment.resize(images, form.size), form))
-    parts = [images[start : start + batch_size] for start in range(0, len(images), batch_size)]
-    return np.concatenate([np.asarray(prepare(jnp.asarray(part))) for part in parts])
+    return np.asarray(batches.rows(partial(_ready, form=run.model.input), batch_size, images))
+
+
+_ready = jax.jit(infer.prepared, static_argnames='form')
 
 
 def _worst(run: Trained, cells: Cells, test: np.ndarray, batch_size: int) -> tuple[Any, ...]:

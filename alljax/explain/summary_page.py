@@ -1,14 +1,11 @@
 """The page of a run's summary, in one file that loads nothing."""
 
-from importlib import resources
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 
-import alljax
-from alljax.evaluation import report
 from alljax.explain import overlays
+from alljax.explain.page import fill
 from alljax.explain.summary import Summary
 from alljax.gradients.examples import ALL
 from alljax.trained import Trained
@@ -16,16 +13,12 @@ from alljax.trained import Trained
 
 def render(run: Trained, name: str, found: Summary) -> str:
     """The page; `name` is the run's."""
-    environment = report.environment()
-    environment.filters |= {'short': short, 'picture': overlays.jpeg_uri}
-    text = resources.files('alljax.explain').joinpath('summary.html.jinja').read_text(encoding='utf-8')
     layers = {layer: row for layer, row in found.statistics.items() if layer != ALL}
-    return environment.from_string(text).render(
-        css=Markup(report.resource('report.css')),
-        version=alljax.__version__,
-        name=name,
-        network=run.model.name,
-        synthetic=bool(run.facts.get('synthetic')),
+    return fill(
+        'summary.html.jinja',
+        run,
+        name,
+        {'short': short, 'picture': overlays.jpeg_uri},
         classes=run.classes,
         found=found,
         layers=layers | {'all layers': found.statistics[ALL]},

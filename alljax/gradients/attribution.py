@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from alljax.gradients import batches
-from alljax.gradients.contract import Apply, Images, Params, Target, classes, targets
+from alljax.gradients.contract import Apply, Images, Params, Target, classes, picked, targets
 
 TOGETHER = 32  # images at once at least, where the memory is not bounded: fewer leave the cores without work
 
@@ -41,8 +41,8 @@ def integrated(
     """
     wanted = targets(target, x, classes(apply, params, x))
     nodes, weights = _quadrature(rule, steps)
-    base = np.broadcast_to(np.asarray(baseline, x.dtype), x.shape) if np.ndim(baseline) < 4 else baseline
-    size = min(batch_size or TOGETHER, len(x)) if batch_size or len(x) < TOGETHER else len(x)
+    base = jnp.broadcast_to(jnp.asarray(baseline, x.dtype), x.shape)
+    size = min(batch_size or len(x), len(x))
     at_once = max(1, (batch_size or TOGETHER) // size)
 
     def of_batch(x: Array, base: Array, wanted: Array) -> tuple[Array, Array]:
@@ -54,7 +54,7 @@ def integrated(
             total = _add_path(apply, params, x, base, wanted, *part, total)
         return _complete(apply, params, x, base, wanted, total)
 
-    return batches.rows(of_batch, size, x, jnp.broadcast_to(jnp.asarray(base, x.dtype), x.shape), wanted)
+    return batches.rows(of_batch, size, x, base, wanted)
 
 
 def smooth(
@@ -97,7 +97,7 @@ def smooth(
 @partial(jax.jit, static_argnums=0)
 def logits_of(apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch']) -> Float[Array, ' batch']:
     """The target's logit of each image."""
-    return jnp.take_along_axis(apply(params, x), wanted[:, None], 1)[:, 0]
+    return picked(apply(params, x), wanted)
 
 
 def to_image(apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch']) -> Attribution:

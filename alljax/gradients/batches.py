@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Int
+from jaxtyping import Array, Bool, Float, Int
 
 
 def rows(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> Any:
@@ -23,6 +23,14 @@ def rows(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> 
         for batch, count in _batches(batch_size, *arrays)
     ]
     return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+def pairs(
+    function: Callable[[np.ndarray, np.ndarray], Array], rows: int, columns: int, batch_size: int
+) -> Float[Array, 'rows columns']:
+    """A number for each row and column, from `function(row, column)` of indices, `batch_size` pairs at once."""
+    parts = [function(*np.divmod(pair, columns))[:count] for pair, count in chunks(rows * columns, batch_size)]
+    return jnp.concatenate(parts).reshape(rows, columns)
 
 
 def total(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> Any:

@@ -26,8 +26,18 @@ def classes(apply: Apply, params: Params, x: Images) -> int:
     """
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f'x is {x.dtype}: gradients need floats; normalize the images as the network expects them')
+    return _look(apply, *signature(params), x.shape, x.dtype)
+
+
+def signature(params: Params) -> tuple[Any, tuple[Any, ...]]:
+    """The form of a tree, by which what depends on nothing else can be kept: its structure, its shapes and types."""
     leaves, tree = jax.tree.flatten(params)
-    return _look(apply, tree, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves), x.shape, x.dtype)
+    return tree, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
+
+
+def of_form(tree: Any, leaves: tuple[Any, ...]) -> Params:
+    """A tree without values, of a `signature`."""
+    return jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
 
 
 def targets(target: Target, x: Images, count: int) -> Int[Array, ' batch']:
@@ -36,6 +46,11 @@ def targets(target: Target, x: Images, count: int) -> Int[Array, ' batch']:
     if not isinstance(wanted, jax.core.Tracer) and not bool(((wanted >= 0) & (wanted < count)).all()):
         raise ValueError(f'target is {target}: the network has {count} logits, from 0')
     return wanted
+
+
+def picked(scores: Float[Array, 'batch classes'], wanted: Int[Array, ' batch']) -> Float[Array, ' batch']:
+    """Each image's score of its own class."""
+    return jnp.take_along_axis(scores, wanted[:, None], 1)[:, 0]
 
 
 def evaluation_only(function: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
@@ -69,7 +84,7 @@ def _trains(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) 
 
 @lru_cache(maxsize=128)
 def _look(apply: Apply, tree: Any, leaves: tuple[Any, ...], shape: tuple[int, ...], dtype: Any) -> int:
-    params = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+    params = of_form(tree, leaves)
     linen = []
 
     def traced(params: Params, x: Array) -> Any:

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float, Int, Key
 from matfree import decomp, stochtrace
 
 from alljax.gradients import batches
-from alljax.gradients.contract import Apply, Images, Params, classes, targets
+from alljax.gradients.contract import Apply, Images, Params, classes, picked, targets
 from alljax.gradients.trees import named, renamed
 
 Vector = Float[Array, ' size']
@@ -168,8 +168,7 @@ def _product(
     if kind == 'hessian':
 
         def loss(some: dict[str, Array]) -> Array:
-            picked = jnp.take_along_axis(jax.nn.log_softmax(logits(some)), y[:, None], 1)[:, 0]
-            return -jnp.sum(picked * present) * weight
+            return -jnp.sum(picked(jax.nn.log_softmax(logits(some)), y) * present) * weight
 
         return ravel_pytree(jax.jvp(jax.grad(loss), (here,), (vector,))[1])[0]
     # Both are Jᵀ M J, M being a matrix over the classes of each image.

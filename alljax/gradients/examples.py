@@ -1,7 +1,7 @@
 """The gradients of single examples: their norms, their spread, and how the classes pull against each other."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from alljax.gradients import batches, layerwise
-from alljax.gradients.contract import Loss, Params, evaluation_only
+from alljax.gradients.contract import Loss, Params, evaluation_only, of_form, signature
 from alljax.gradients.trees import by_layer, named, renamed
 
 Reduce = Literal['norm', 'squared'] | Callable[[Params], Any] | None
@@ -171,8 +171,14 @@ def _widen(leaf: Any) -> Array:
 
 def _look(loss: Loss, params: Params, x: Any, y: Any) -> None:
     """ValueError for a loss that no example can be told apart in, and for a network in training mode."""
-    one = [jax.ShapeDtypeStruct((2, *part.shape[1:]), part.dtype) for part in (x, y)]
-    found = jax.eval_shape(lambda *arguments: evaluation_only(loss, *arguments)[0], params, *one)
+    _looked(loss, *signature((params, x[:2], y[:2])))
+
+
+@lru_cache(maxsize=128)
+def _looked(loss: Loss, tree: Any, leaves: tuple[Any, ...]) -> None:
+    params, *two = of_form(tree, leaves)
+    two = [jax.ShapeDtypeStruct((2, *part.shape[1:]), part.dtype) for part in two]
+    found = jax.eval_shape(lambda *arguments: evaluation_only(loss, *arguments)[0], params, *two)
     shape = getattr(found, 'shape', None)
     if shape not in ((), (2,)):
         raise ValueError(

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from alljax.gradients import batches
 from alljax.gradients.attribution import TOGETHER, logits_of
-from alljax.gradients.contract import Apply, Images, Params, Target, classes, targets
+from alljax.gradients.contract import Apply, Images, Params, Target, classes, picked, targets
 
 Curve = tuple[Float[Array, ' batch'], Float[Array, 'batch steps']]  # area under it, and the probabilities
 
@@ -103,13 +103,12 @@ def _curve(
     pixels = x.shape[1] * x.shape[2]
     size = batch_size or max(TOGETHER, len(x))
 
-    parts = []
-    for pair, kept in batches.chunks(len(x) * (steps + 1), size):
-        image, step = np.divmod(pair, steps + 1)
+    def of_pairs(image: np.ndarray, step: np.ndarray) -> Array:
         changed = jnp.asarray(np.round(step * pixels / steps).astype(np.int32))
         images = jnp.asarray(x[image]), base[image], wanted[image], place[image]
-        parts.append(_probability(apply, params, *images, changed, inserts)[:kept])
-    curve = jnp.concatenate(parts).reshape(len(x), steps + 1)
+        return _probability(apply, params, *images, changed, inserts)
+
+    curve = batches.pairs(of_pairs, len(x), steps + 1, size)
     return jnp.trapezoid(curve, dx=1 / steps, axis=1), curve
 
 
@@ -126,4 +125,4 @@ def _probability(
 ) -> Float[Array, ' batch']:
     gone = (place < changed[:, None, None])[..., None]
     logits = apply(params, jnp.where(gone != inserts, base, x))
-    return jnp.take_along_axis(jax.nn.softmax(logits), wanted[:, None], 1)[:, 0]
+    return picked(jax.nn.softmax(logits), wanted)

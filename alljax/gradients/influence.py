@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from alljax.gradients import batches, layerwise
-from alljax.gradients.contract import Apply, Images, Loss, Params, classes
+from alljax.gradients.contract import Apply, Images, Loss, Params, classes, picked
 from alljax.gradients.layerwise import Factor
 
 Examples = tuple[Any, Any]  # images and labels
@@ -47,13 +47,14 @@ def ntk(
     """
     count = classes(apply, params, x1)
     first, second = ((np.repeat(np.asarray(x), count, 0), np.tile(np.arange(count), len(x))) for x in (x1, x2))
-    found = _all(_picked(apply), params, first, second, where, batch_size)
+    found = _all(_logit(apply), params, first, second, where, batch_size)
     return found.reshape(len(x1), count, len(x2), count).swapaxes(1, 2)
 
 
-def _picked(apply: Apply) -> Loss:
+@lru_cache(maxsize=32)  # the same function each time, or all is compiled again
+def _logit(apply: Apply) -> Loss:
     """The logit of each image that its label names."""
-    return lambda params, x, y: jnp.take_along_axis(apply(params, x), y[:, None], 1)[:, 0]
+    return lambda params, x, y: picked(apply(params, x), y)
 
 
 def _all(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from alljax.gradients import batches, taps
-from alljax.gradients.contract import Images, Params, Target, classes, targets
+from alljax.gradients.contract import Images, Params, Target, classes, picked, targets
 
 Map = Float[Array, 'batch rows columns']
 KINDS = ('gradcam', 'gradcam++', 'layercam')
@@ -48,7 +48,7 @@ def _cam(apply: Any, variables: Params, x: Array, wanted: Int[Array, ' batch'], 
 
     def score(push: Array) -> tuple[Array, Array]:
         logits, output = tapped(variables, x, push)
-        return jnp.take_along_axis(logits, wanted[:, None], 1).sum(), output
+        return picked(logits, wanted).sum(), output
 
     gradient, output = jax.grad(score, has_aux=True)(jnp.zeros(seen.shape, seen.dtype))
     if kind == 'gradcam':

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from alljax.gradients import batches
 from alljax.gradients.attribution import TOGETHER, logits_of
-from alljax.gradients.contract import Apply, Images, Params, Target, classes, targets
+from alljax.gradients.contract import Apply, Images, Params, Target, classes, picked, targets
 
 Pixels = Float[Array, 'batch height width']
 Scalar = float | Float[Array, '']
@@ -62,14 +62,13 @@ def _asked(
 ) -> Float[Array, 'batch changes']:
     """What `ask` says of each image under each change."""
     size = batch_size or max(TOGETHER, len(x))
-    count = len(changes)
 
     changes = jnp.asarray(changes)
-    parts = []
-    for pair, kept in batches.chunks(len(x) * count, size):
-        image, change = np.divmod(pair, count)
-        parts.append(ask(jnp.asarray(x[image]), wanted[image], changes[change])[:kept])
-    return jnp.concatenate(parts).reshape(len(x), count)
+
+    def of_pairs(image: np.ndarray, change: np.ndarray) -> Array:
+        return ask(jnp.asarray(x[image]), wanted[image], changes[change])
+
+    return batches.pairs(of_pairs, len(x), len(changes), size)
 
 
 @partial(jax.jit, static_argnames=('apply', 'window'))
@@ -88,7 +87,7 @@ def _masked(
     apply: Apply, params: Params, x: Array, wanted: Array, mask: Pixels, baseline: Scalar
 ) -> Float[Array, ' batch']:
     logits = apply(params, baseline + mask[..., None] * (x - baseline))
-    return jnp.take_along_axis(jax.nn.softmax(logits), wanted[:, None], 1)[:, 0]
+    return picked(jax.nn.softmax(logits), wanted)
 
 
 @partial(jax.jit, static_argnums=(1, 2, 4, 5))

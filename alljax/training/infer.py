@@ -18,9 +18,14 @@ def make_logits(model: Model) -> Logits:
 
     @jax.jit
     def logits(variables: Variables, images: Array) -> Array:
-        return model.apply(variables, to_input(augment.resize(images, model.input.size), model.input))
+        return model.apply(variables, prepared(images, model.input))
 
     return logits
+
+
+def prepared(images: Shaped[Array, 'batch height width 3'], form: Input) -> Float[Array, 'batch size size 3']:
+    """Crops as they are kept, of any size, as the network expects them."""
+    return to_input(augment.resize(images, form.size), form)
 
 
 def to_input(image: Float[Array, 'batch height width 3'], form: Input) -> Float[Array, 'batch height width 3']:

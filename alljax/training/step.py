@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Int, Shaped
 
 from alljax.gradients import layerwise
+from alljax.gradients.trees import layer
 from alljax.models import Model, Variables
 from alljax.models.inside import still
 from alljax.models.trees import flatten, unflatten
@@ -70,7 +71,7 @@ def make_step(
     `step(state, batch, look=True)` does the same and says of the gradients what `watch` finds; it is another program,
     so that a step that does not look pays nothing for it.
     """
-    moving, frozen = {_layer(name) for name in trained}, head_only(trained)
+    moving, frozen = {layer(name) for name in trained}, head_only(trained)
 
     def losses(
         trained: dict[str, Array], image: Array, label: Array, variables: Variables, key: Array
@@ -80,7 +81,7 @@ def make_step(
         if frozen:
             logits = model.apply({'params': params, **rest}, image)
         else:
-            with still({_layer(name) for name in flatten(params)} - moving):
+            with still({layer(name) for name in flatten(params)} - moving):
                 logits, rest = model.apply(
                     {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
                 )
@@ -116,11 +117,6 @@ def make_step(
         )
 
     return step
-
-
-def _layer(name: str) -> str:
-    """The module of a parameter: 'layer1_0/bn1' of 'layer1_0/bn1/scale'."""
-    return name.rpartition('/')[0]
 
 
 def _only(variables: Variables, names: Collection[str]) -> dict[str, Array]:

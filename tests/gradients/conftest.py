@@ -2,6 +2,7 @@
 
 import jax
 import pytest
+import tiny
 
 
 @pytest.fixture(scope='package', autouse=True)
@@ -11,3 +12,9 @@ def hasty():
     jax.config.update('jax_disable_most_optimizations', True)
     yield
     jax.config.update('jax_disable_most_optimizations', before)
+
+
+@pytest.fixture(scope='package')
+def variables():
+    """Those of the tiny network of most tests here."""
+    return tiny.variables(tiny.Tiny())

@@ -10,11 +10,6 @@ KEY = jax.random.key(0)
 MODEL = tiny.Tiny()
 
 
-@pytest.fixture(scope='module')
-def variables():
-    return tiny.variables(MODEL)
-
-
 def of_target(weights):
     return np.moveaxis(weights[..., tiny.TARGET], -1, 0)
 

@@ -11,11 +11,6 @@ KEY = jax.random.key(0)
 MODEL = tiny.Tiny()
 
 
-@pytest.fixture(scope='module')
-def variables():
-    return tiny.variables(MODEL)
-
-
 def test_the_layers_are_in_the_order_of_use(variables):
     order = cascade.in_order(MODEL.apply, variables, tiny.images(2))
     assert order == ['params/stem', 'params/body', 'params/head']
