@@ -9,11 +9,16 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from alljax.baselines.classify import CLASSIFIERS
+from alljax.baselines.features import FEATURES, NETWORK
+from alljax.baselines.preprocess import PREPROCESS
+from alljax.baselines.segment import SEGMENTS
+from alljax.baselines.systems import SYSTEMS, WHOLE
 from alljax.data import color, denoise
 from alljax.errors import UserError, nearest, some
 from alljax.models import MODELS
 
-CHOICES: dict[str, tuple[str, ...]] = {
+CHOICES: dict[str, tuple[Any, ...]] = {
     'data.name': ('auto', 'all_idb2', 'folder', 'synthetic'),
     'data.task': ('detection', 'subtype', 'classes'),
     'data.denoise': denoise.NAMES,
@@ -21,11 +26,28 @@ CHOICES: dict[str, tuple[str, ...]] = {
     'data.equalize': ('undersample', 'oversample', 'weights', 'none'),
     'split.protocol': ('grouped', 'random', 'paper'),
     'augment.copies': ('fresh', 'published'),
+    'baseline.system': ('', *SYSTEMS),
+    'baseline.segment': (None, WHOLE, *SEGMENTS),
     'optimizer.name': ('sgd', 'adamw'),
     'optimizer.schedule': ('constant', 'cosine'),
 }
+# Fields that are several of these, in an order.
+SEVERAL: dict[str, tuple[str, ...]] = {
+    'baseline.preprocess': tuple(PREPROCESS),
+    'baseline.features': (*FEATURES, NETWORK),
+    'baseline.classify': tuple(CLASSIFIERS),
+}
+NOT_EMPTY = ('baseline.features', 'baseline.classify')
 # Fields that may be None, with a value of the type that they have otherwise.
-OPTIONAL: dict[str, Any] = {'model.dropout': 0.5}
+OPTIONAL: dict[str, Any] = {
+    'model.dropout': 0.5,
+    'baseline.preprocess': ('median',),
+    'baseline.segment': 'otsu',
+    'baseline.features': ('glcm',),
+    'baseline.components': 6,
+    'baseline.classify': ('knn',),
+    'baseline.hierarchical': True,
+}
 #        field: (smallest, largest), both allowed
 BOUNDS: dict[str, tuple[float, float]] = {
     'seed': (0, 2**31 - 1),
@@ -45,6 +67,7 @@ BOUNDS: dict[str, tuple[float, float]] = {
     'model.width': (0.02, 4),
     'model.size': (0, 2048),
     'model.dropout': (0, 0.99),
+    'baseline.components': (0, 10**4),
     'optimizer.rate': (0, 100),
     'optimizer.momentum': (0, 0.9999),
     'optimizer.l2': (0, 1),
@@ -93,11 +116,18 @@ def check(config: ConfigDict) -> None:
     fields = flat(config)
     choices = {**CHOICES, 'model.name': tuple(MODELS)}  # MODELS may have got a network of the user's own
     problems = [
-        f'config.{key} is {fields[key]!r}{nearest(str(fields[key]), allowed)}; '
+        f'config.{key} is {fields[key]!r}{nearest(str(fields[key]), map(str, allowed))}; '
         f'it may be {some([*map(repr, allowed)], 20)}'
         for key, allowed in choices.items()
         if fields[key] not in allowed
     ]
+    problems += [
+        f'config.{key} names {name!r}{nearest(str(name), allowed)}; it may name {some([*map(repr, allowed)], 20)}'
+        for key, allowed in SEVERAL.items()
+        for name in fields[key] or ()
+        if name not in allowed
+    ]
+    problems += [f'config.{key} is (), expected one name at least, or None' for key in NOT_EMPTY if fields[key] == ()]
     problems += [
         f'config.{key} is {fields[key]}; it has to lie between {low:g} and {high:g}'
         for key, (low, high) in BOUNDS.items()

@@ -4,17 +4,17 @@ import logging
 import shutil
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array
+from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 import alljax
-from alljax import cache, models, results, store, trained
+from alljax import cache, classical, models, results, store, trained
 from alljax import config as fields
 from alljax import workdir as folders
 from alljax.data import datasets
@@ -36,6 +36,14 @@ DEMO = (
 )
 
 
+class Outcome(NamedTuple):
+    """What a trained network or a fitted system says of the test cells, and about itself."""
+
+    found: results.Results
+    logits: Float[np.ndarray, 'test classes']
+    figures: dict[str, Path]  # heading in the report -> PNG file
+
+
 def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workdir: Path | None = None) -> Path:
     """Trains and evaluates what the config says, or goes on with it, and returns the run folder.
 
@@ -48,7 +56,6 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
     with folders.opened(workdir, fields.flat(config)):
         if demo:
             log.warning(DEMO)
-        log.info('start: %s', setting.start)
         sources = datasets.load(config.data, config.seed)
         for note in sources.origin.notes:
             log.warning(note)
@@ -56,21 +63,57 @@ def run(config: ConfigDict, config_file: str, given: Collection[str] = (), workd
         log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
                  len(cells.group_names), len(cells) - len(sources), len(parts.train), len(parts.validation),
                  len(parts.test), workdir)  # fmt: skip
-        model = create(config, cells)
         if folders.is_finished(workdir):
             log.info('this run is finished: evaluating it again')
-            found, variables = finished(workdir, cells), trained.load(workdir).variables
-            fed = feed(config, model, cells, variables, factors(config, variables))
-        else:
-            variables, start = first_variables(setting, model, cells)
-            rates = factors(config, variables)
-            fed = feed(config, model, cells, variables, rates)
-            found = {'model': about_model(model, start, variables, rates)}
-            found['train'], changed = train(config, fed, rates, cells, parts, workdir)
-            variables = whole(variables, changed)
-            keep(config, model, cells, workdir, found, variables)
-        evaluate(setting, sources, cells, parts, workdir, found, fed, variables)
+        of = of_system if config.baseline.system else of_network
+        found, logits, figures = of(setting, cells, parts, workdir)
+        evaluate(setting, sources, cells, parts, workdir, found, logits, figures)
     return workdir
+
+
+def of_network(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> Outcome:
+    """Trains the network, or takes the trained one of a finished run, and asks it for the test cells."""
+    config = setting.config
+    log.info('start: %s', setting.start)
+    model = create(config, cells)
+    if folders.is_finished(workdir):
+        found, variables = finished(workdir, cells), trained.load(workdir).variables
+        fed = feed(config, model, cells, variables, factors(config, variables))
+    else:
+        variables, start = first_variables(setting, model, cells)
+        rates = factors(config, variables)
+        fed = feed(config, model, cells, variables, rates)
+        found = {'model': about_model(model, start, variables, rates)}
+        found['train'], changed = train(config, fed, rates, cells, parts, workdir)
+        variables = whole(variables, changed)
+        keep(config, model, cells, workdir, found, variables)
+    batch = jnp.asarray(cells.images[: config.batch_size])
+    forward = infer.seconds_a_cell(infer.make_logits(model), variables, batch)
+    logits = infer.run(fed.logits, variables, fed.images, parts.test, config.batch_size)
+    return Outcome({**found, 'seconds_a_cell': {'prediction': forward}}, logits, {})
+
+
+def of_system(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> Outcome:
+    """Fits the classical system, or takes the fitted one of a finished run, and asks it for the test cells."""
+    config, test = setting.config, cells.take(parts.test)
+    if folders.is_finished(workdir):
+        finished(workdir, cells)
+        system = classical.load(workdir)
+    else:
+        system = classical.fit(setting, cells, parts)
+        classical.save(system, workdir / 'model', facts(config, cells))
+    rows = classical.measured(system.system, system.body, test.images, config.batch_size)
+    judged, figures = classical.judge(system.system, cells, parts), {}
+    found = {
+        **{part: system.facts[part] for part in ('model', 'train')},
+        'segmentation': {'nothing_found_in_test': int(np.count_nonzero(~rows.found))},
+        'seconds_a_cell': classical.seconds_a_cell(system, rows, test.images),
+    }
+    if judged and len(judged.found):
+        found['segmentation'] |= classical.summary(judged)
+        figures['Segmentation of the test cells, the worst first'] = workdir / 'segmentation.png'
+        classical.draw_worst(judged, workdir / 'segmentation.png', '')
+    return Outcome(found, np.log(np.maximum(classical.probabilities(system, rows.values), 1e-12)), figures)
 
 
 def train(
@@ -161,12 +204,11 @@ def evaluate(
     parts: Split,
     workdir: Path,
     found: results.Results,
-    fed: Feed,
-    variables: Variables,
+    logits: Float[np.ndarray, 'test classes'],
+    figures: dict[str, Path],
 ) -> None:
     """Scores the test side and writes all that the run folder shows."""
     config = setting.config
-    logits = infer.run(fed.logits, variables, fed.images, parts.test, config.batch_size)
     test = cells.take(parts.test)
     scores = results.score(test, logits)
     whole = {
@@ -180,7 +222,8 @@ def evaluate(
         'seed': config.seed,
         'environment': results.environment(),
     }
-    results.write(workdir, whole, test, logits, records.read(workdir / 'metrics.jsonl'), found['train']['best_epoch'])
+    history = records.read(workdir / 'metrics.jsonl')
+    results.write(workdir, whole, test, logits, history, found['train'].get('best_epoch'), figures)
     low, high = scores['accuracy_ci95']['wilson']
     marks = ', '.join(['synthetic cells'] * cells.origin.synthetic + ['leaky split'] * parts.leaky)
     log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,

@@ -1,14 +1,13 @@
-"""Image files as a trained network takes them: found, read, made square and filtered."""
+"""Image files as a trained model takes them: found, read, made square and filtered."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from alljax.data import denoise, image
-from alljax.trained import Trained
 
 
 class Picture(NamedTuple):
@@ -31,24 +30,24 @@ def files(paths: Iterable[Path]) -> list[Path]:
     return [file for path in paths for file in _within(path)]
 
 
-def read(run: Trained, path: Path) -> Picture | Unread:
-    """A file as `run` takes it: a cell as cells were trained on, a photograph for published weights."""
+def read(facts: Mapping[str, Any], path: Path) -> Picture | Unread:
+    """A file as the model with these facts takes it: a cell as cells were trained on, or a photograph."""
     if path.is_dir():
         return Unread(path, 'is a folder without images')
     try:
         picture = image.read(path)
     except image.ImageError as error:
         return Unread(path, f'{error}')
-    filtered = denoise.filtered(fit(picture.pixels, run)[None], run.facts.get('denoise', 'none'))[0]
+    filtered = denoise.filtered(fit(picture.pixels, facts)[None], facts.get('denoise', 'none'))[0]
     return Picture(path, filtered, picture.note)
 
 
-def fit(pixels: UInt8[np.ndarray, 'height width 3'], run: Trained) -> UInt8[np.ndarray, 'side side 3']:
-    """Pixels in the square in which the run's cells were kept."""
-    if run.facts.get('photograph'):
-        form = run.model.input
-        return image.photograph(pixels, form.size, form.resize, form.interpolation)
-    return image.to_square(pixels, run.facts['data_size'])
+def fit(pixels: UInt8[np.ndarray, 'height width 3'], facts: Mapping[str, Any]) -> UInt8[np.ndarray, 'side side 3']:
+    """Pixels in the square in which the model's cells were kept, or as published weights take a photograph."""
+    if facts.get('photograph'):
+        form = facts['input']
+        return image.photograph(pixels, form['size'], form['resize'], form['interpolation'])
+    return image.to_square(pixels, facts['data_size'])
 
 
 def _within(path: Path) -> list[Path]:

@@ -3,15 +3,15 @@
 import argparse
 import csv
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from scipy.special import softmax
 
-from alljax import cache, config, pictures, trained
+from alljax import cache, classical, config, pictures, store, trained
 from alljax.errors import UserError, told_to_the_user
 from alljax.training import infer
 
@@ -27,20 +27,41 @@ class Row(NamedTuple):
     error: str = ''
 
 
-def predict(run: trained.Trained, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:
+class Predictor(NamedTuple):
+    """A trained network or a fitted classical system: what prediction needs of either."""
+
+    classes: tuple[str, ...]
+    facts: dict[str, Any]
+    probabilities: Callable[[UInt8[np.ndarray, 'cells side side 3'], int], Float[np.ndarray, 'cells classes']]
+
+
+def load(path: Path) -> Predictor:
+    """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
+    if 'system' in store.read_facts(trained.place(path)):
+        system = classical.load(path)
+        return Predictor(system.classes, system.facts, lambda images, _: classical.predict(system, images))
+    run = trained.load(path)
+    logits_of = infer.make_logits(run.model)
+
+    def probabilities(
+        images: UInt8[np.ndarray, 'cells side side 3'], batch_size: int
+    ) -> Float[np.ndarray, 'cells classes']:
+        logits = infer.run(logits_of, run.variables, images, np.arange(len(images)), batch_size)
+        return softmax(logits.astype(np.float64), axis=1)
+
+    return Predictor(run.classes, run.facts, probabilities)
+
+
+def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:
     """One row for each image, in order; a file that cannot be read becomes a row with its error.
 
     A folder stands for every image in it and below.
     """
-    logits_of = infer.make_logits(run.model)
     files = pictures.files(paths)
     for start in range(0, len(files), batch_size):
-        found = [pictures.read(run, file) for file in files[start : start + batch_size]]
+        found = [pictures.read(run.facts, file) for file in files[start : start + batch_size]]
         good = [file.pixels for file in found if isinstance(file, pictures.Picture)]
-        rows: Iterator[np.ndarray] = iter(())
-        if good:
-            logits = infer.run(logits_of, run.variables, np.stack(good), np.arange(len(good)), batch_size)
-            rows = iter(softmax(logits.astype(np.float64), axis=1))
+        rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
         for file in found:
             if isinstance(file, pictures.Picture):
                 yield Row(str(file.path), next(rows), note=file.note)
@@ -61,7 +82,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f'--top {options.top}: expected 1 or more')
     if options.config:
         config.load(options.config)
-    run = trained.load(options.run)
+    run = load(options.run)
     if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
         raise UserError(f'--csv {options.csv}: is a folder or lies in none that exists; name a file')
     cache.keep_compiled_programs()

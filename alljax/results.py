@@ -6,6 +6,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float
 from scipy.special import softmax
 
 from alljax.data.cells import Cells
@@ -22,9 +23,10 @@ from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plo
 from alljax.workdir import RESULTS, write_json
 
 Results = dict[str, Any]
+FURTHER = {'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell'}
 
 
-def score(cells: Cells, logits: Float32[np.ndarray, 'cells classes']) -> Results:
+def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
     """The `test` part of results.json for cells and their logits."""
     predicted = logits.argmax(1)
     correct = predicted == cells.labels
@@ -91,31 +93,49 @@ def write(
     workdir: Path,
     results: Results,
     cells: Cells,
-    logits: Float32[np.ndarray, 'cells classes'],
+    logits: Float[np.ndarray, 'cells classes'],
     history: list[dict[str, Any]],
     best_epoch: int | None,
+    more: Mapping[str, Path],
 ) -> None:
-    """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
+    """predictions.csv, the figures, report.html and, last, results.json, for the test cells.
+
+    `more` are figures that were drawn already, by their headings.
+    """
     probabilities = softmax(logits.astype(np.float64), axis=1)
     _predictions(workdir / 'predictions.csv', cells, probabilities)
     title = _banner(results)
-    plots.curves(history, workdir / 'curves.png', best_epoch=best_epoch, title=title)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion(matrix, cells.classes, workdir / 'confusion.png', title=title)
     groups = [cells.group_names[group] for group in cells.groups]
     worst = mistakes.most_confident(probabilities, cells.labels, cells.images, cells.names, groups, cells.classes)
-    figures = {'Confusion matrix': workdir / 'confusion.png', 'Training': workdir / 'curves.png'}
+    figures = {'Confusion matrix': workdir / 'confusion.png', **more}
+    if history:
+        figures['Training'] = workdir / 'curves.png'
+        plots.curves(history, workdir / 'curves.png', best_epoch=best_epoch, title=title)
     if gradient_curves.looked_at(history):
         figures['Gradients, layer by layer; the new layers in orange'] = workdir / 'gradients.png'
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
-    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures)
+    facts = {label: results[part] for part, label in FURTHER.items() if part in results}
+    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts)
     write_json(workdir / RESULTS, results)
 
 
 def read(workdir: Path) -> Results:
     """The results.json of a finished run."""
     return json.loads((workdir / RESULTS).read_text())
+
+
+def right(workdir: Path) -> dict[str, bool]:
+    """Of each test cell of a finished run, by file: whether it was classified rightly."""
+    return {row['file']: row['label'] == row['prediction'] for row in predictions(workdir)}
+
+
+def predictions(workdir: Path) -> list[dict[str, str]]:
+    """The rows of a finished run's predictions.csv."""
+    with (workdir / 'predictions.csv').open(newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
 
 
 def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:

@@ -9,6 +9,8 @@ from ml_collections import ConfigDict
 
 from alljax import config as fields
 from alljax import models
+from alljax.baselines.features import NETWORK
+from alljax.baselines.systems import assembled
 from alljax.data import datasets
 from alljax.errors import UserError
 from alljax.weights import shelf
@@ -32,14 +34,16 @@ def settle(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
     demo = datasets.is_drawn(config.data)
-    if demo and earlier.get('model.init') == 'random' != config.model.init:
+    if not asks_network(config):
+        source, start = None, 'none: the system needs no network'
+    elif demo and earlier.get('model.init') == 'random' != config.model.init:
         source, start = None, 'random, since ImageNet weights could not be had when the run began'
     else:
         source, start = find_start(config.model, demo)
-    if not source:
+    if not source and asks_network(config):
         config.model.init = 'random'
     paper = config.split.protocol == 'paper'
-    for situation, active in (('random', not source), ('paper', paper), ('demo', demo)):
+    for situation, active in (('random', not source and asks_network(config)), ('paper', paper), ('demo', demo)):
         for key, value in fields.flat(when.get(situation, {})).items() if active else ():
             if key not in given:
                 fields.set_field(config, key, value)
@@ -47,6 +51,13 @@ def settle(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any
         config.model.dropout = None  # the `when` table does not know the network
     fields.check(config)
     return Setting(config, demo, source, start)
+
+
+def asks_network(config: ConfigDict) -> bool:
+    """Whether a run needs the network of `config.model`: a classical system that measures cells by hand does not."""
+    baseline = config.baseline.to_dict()
+    name = baseline.pop('system')
+    return not name or NETWORK in assembled(name, baseline).features
 
 
 def find_start(config: ConfigDict, demo: bool) -> tuple[Path | None, str]:

@@ -76,12 +76,19 @@ def _suppress_all() -> Iterator[None]:
 
 def write(folder: Path, tree: Tree, facts: dict[str, Any]) -> None:
     """Writes a tree and facts.json to `folder`, replacing an earlier one only when the new one is whole."""
+    slowly = ocp.StandardCheckpointHandler(save_concurrent_gb=1)  # of gigabytes it would hold a second copy otherwise
+    with replacing(folder, facts) as part, ocp.Checkpointer(slowly) as checkpointer:
+        checkpointer.save(part.resolve() / 'tree', args=ocp.args.StandardSave(jax.tree.map(np.asarray, tree)))
+
+
+@contextmanager
+def replacing(folder: Path, facts: dict[str, Any]) -> Iterator[Path]:
+    """A new folder with facts.json to write into, which takes the place of `folder` at the end."""
     part = folder.with_name(f'.{folder.name}.part')
     shutil.rmtree(part, ignore_errors=True)
-    slowly = ocp.StandardCheckpointHandler(save_concurrent_gb=1)  # of gigabytes it would hold a second copy otherwise
-    with _told(folder), ocp.Checkpointer(slowly) as checkpointer:
+    with _told(folder):
         part.mkdir(parents=True)
-        checkpointer.save(part.resolve() / 'tree', args=ocp.args.StandardSave(jax.tree.map(np.asarray, tree)))
+        yield part
         (part / 'facts.json').write_text(json.dumps({**facts, 'format': FORMAT}, indent=2) + '\n')
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)

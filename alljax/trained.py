@@ -35,6 +35,8 @@ def load(path: Path) -> Trained:
     """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
     folder = place(path)
     facts = store.read_facts(folder)
+    if 'system' in facts:
+        raise UserError(f'{path}: holds {facts["model"]["name"]}, a classical system; expected a network')
     network = facts['network']
     classes = tuple(facts['classes'])
     model = models.create(network['name'], len(classes), **network['options'])

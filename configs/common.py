@@ -58,6 +58,18 @@ def get_config() -> ConfigDict:
     #                              None for the published one, which is 0.5 for AlexNet [MATLAB's AlexNet]
     config.model.freeze = ''  # regular expression over parameter names that stay as they start, e.g. 'conv.*'
 
+    config.baseline = ConfigDict()  # a classical system of Table 6; its own parts stand in alljax/baselines/systems.py
+    config.baseline.system = ''  # 'joshi2013', 'chatap2014', 'putzu2014', … in the place of the network; '' for none
+    config.baseline.preprocess = None  # of 'stretch', 'equalize', 'median', in their order; None for the system's own,
+    #                                    here and below
+    config.baseline.segment = None  # 'otsu', 'three_levels', 'triangle_and_watershed', 'dual_threshold', 'hsv_k_means',
+    #                                 'lab_fuzzy', 'gray_k_means', 'gray_fuzzy', or 'whole' for the picture as it is
+    config.baseline.features = None  # of 'nucleus_shape', 'cell_shape', 'color', 'statistics', 'glcm', and 'network':
+    #                                  what config.model says before its last layers
+    config.baseline.components = None  # principal components of the features that are classified; 0 for all features
+    config.baseline.classify = None  # of 'knn', 'svm', 'anfis', 'pnn', 'vote'; the best of several is taken
+    config.baseline.hierarchical = None  # True: first normal or not, then which of the others
+
     config.optimizer = ConfigDict()
     config.optimizer.name = 'sgd'  # 'sgd' with momentum [MATLAB] or 'adamw'
     config.optimizer.rate = 1e-4  # learning rate a step, before the factors [MATLAB's AlexNet example]

@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _summary(options: argparse.Namespace, folder: Path) -> int:
     problem = writing.problem(folder)
     run = trained.load(options.run)
-    read = [pictures.read(run, file) for file in pictures.files(options.paths)]
+    read = [pictures.read(run.facts, file) for file in pictures.files(options.paths)]
     unread = [f'{file.path}: {file.error}' for file in read if isinstance(file, Unread)]
     if problem or unread:
         raise UserError(*filter(None, [problem]), *unread)
@@ -161,7 +161,7 @@ def _checked(options: argparse.Namespace, folder: Path) -> Asked:
     layer = _layer(run, options.layer, problems)
     chosen, notes = _possible(run, [name for name in names if name in METHODS] or list(DEFAULT), bool(names) and
                               options.methods.strip() != 'all', layer, problems)  # fmt: skip
-    read = [pictures.read(run, file) for file in pictures.files(options.paths)]
+    read = [pictures.read(run.facts, file) for file in pictures.files(options.paths)]
     cells = [file for file in read if isinstance(file, Picture)]
     unread = [file for file in read if isinstance(file, Unread)]
     if not cells:

@@ -1,24 +1,16 @@
 """The truth about a drawn cell: where its nucleus and its cytoplasm lie in the network's input."""
 
-import json
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool
 
 from alljax import pictures
-from alljax.data import augment, image
-from alljax.data.synthetic import Planned, draw, folder, plant, slide
+from alljax.data import augment
+from alljax.data.synthetic import truth
 from alljax.trained import Trained
-
-MARKER = 'synthetic.json'
-IN_PLACE = ('same file', 'same pixels', 're-encoded', 're-lit')  # repeats that move nothing
-ABOVE = 3  # folders above a file in which the marker is looked for; the sets have it two above
-
-Picture = UInt8[np.ndarray, 'height width 3']
 
 
 class Masks(NamedTuple):
@@ -33,73 +25,14 @@ class Masks(NamedTuple):
         return {'cell': self.nucleus | self.cytoplasm, 'nucleus': self.nucleus}
 
 
-class _Set(NamedTuple):
-    cells: dict[str, tuple[Planned, int]]  # by file: what it shows, and the number it was drawn with
-    repeats: dict[str, tuple[str, int, bool]]  # by file: kind, index of the copy, and whether it is that copy
-    seed: int
-
-
 def of(path: Path, run: Trained) -> tuple[Masks | None, str]:
-    """The masks of a file of a drawn folder, at the input's size; None for any other file, with a note if it is odd.
-
-    The cell is drawn again from the folder's seed, and its masks are trusted only if its pixels are the file's.
-    """
-    root = next((above for above in path.absolute().parents[:ABOVE] if (above / MARKER).is_file()), None)
-    if root is None:
-        return None, ''
-    try:
-        drawn = _set(root)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return None, f'{MARKER} cannot be used ({error}), so where the cell lies is not known'
-    if path.name not in drawn.cells:
-        return None, f'{MARKER} does not know this file, so where the cell lies is not known'
-    picture, parts = _redrawn(drawn, path.name)
-    if not np.array_equal(picture, image.read(path).pixels):
-        return None, 'is not what its folder’s seed draws, so where the cell lies is not known'
-    return _at_input(parts, run), ''
+    """The masks of a file of a drawn folder, at the input's size; None for any other file, with a note if it is odd."""
+    parts, note = truth.parts(path)
+    return (None if parts is None else _at_input(parts, run)), note
 
 
-def _at_input(parts: Picture, run: Trained) -> Masks:
+def _at_input(parts: truth.Picture, run: Trained) -> Masks:
     """Brought to the input as the image itself is; a pixel belongs to what covers most of it."""
-    fitted = jnp.asarray(pictures.fit(parts, run))[None]
+    fitted = jnp.asarray(pictures.fit(parts, run.facts))[None]
     sized = np.asarray(augment.resize(fitted, run.model.input.size))[0] >= 128
     return Masks(sized[..., 0], sized[..., 1])
-
-
-def _redrawn(drawn: _Set, name: str) -> tuple[Picture, Picture]:
-    """The picture of a file, and its masks as the red (nucleus) and green (cytoplasm) of another, 0 or 255.
-
-    As a picture the masks go through the very functions that cut and move the cell.
-    """
-    cell, number = drawn.cells[name]
-    whole = draw(cell.kind, slide(drawn.seed, cell.slide), np.random.default_rng([drawn.seed, 2, number]))
-    nothing = np.zeros_like(whole.nucleus)
-    parts = 255 * np.stack([whole.nucleus, whole.cytoplasm, nothing], -1).astype(np.uint8)
-    picture, parts = (
-        folder._cropped(layer, np.random.default_rng([drawn.seed, 3, number])) for layer in (whole.image, parts)
-    )
-    if name not in drawn.repeats:
-        return picture, parts
-    kind, copy, second = drawn.repeats[name]
-    picture = plant(picture, kind, np.random.default_rng([drawn.seed, 6, copy]))[second]
-    if kind not in IN_PLACE:
-        parts = plant(parts, kind, np.random.default_rng([drawn.seed, 6, copy]))[second]
-        middle = (int(parts.min()) + int(parts.max())) / 2  # 'everything' changes the light of the masks too
-        parts = 255 * (parts > middle).astype(np.uint8)
-    return picture, parts
-
-
-@lru_cache(maxsize=8)
-def _set(root: Path) -> _Set:
-    """What stands in each file of a drawn folder; ValueError, KeyError or TypeError for a marker that does not tell."""
-    marker: dict[str, Any] = json.loads((root / MARKER).read_text(encoding='utf-8'))
-    if marker['generator'] != folder.GENERATOR:
-        raise ValueError(f'it was drawn by generator {marker["generator"]}, this one is {folder.GENERATOR}')
-    planned = folder.plan(marker['cells'], marker['seed'])
-    index = {cell.file: number for number, cell in enumerate(planned)}
-    cells = {cell.file: (cell, number + 1) for number, cell in enumerate(planned)}
-    repeats: dict[str, tuple[str, int, bool]] = {}
-    for source, copy, kind in marker.get('repeats', []):
-        cells[copy] = cells[source]
-        repeats |= {source: (kind, index[copy], False), copy: (kind, index[copy], True)}
-    return _Set(cells, repeats, marker['seed'])

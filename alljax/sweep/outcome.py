@@ -1,6 +1,5 @@
 """The predictions of all folds of one cell of a table."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -41,7 +40,7 @@ def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Out
         return f'{len(done)} of {len(runs)} runs finished' if done else 'not run yet'
     facts = [results.read(folder / run.folder) for run in runs]
     classes = tuple(facts[0]['test']['confusion']['labels'])
-    tables = [_rows(folder / run.folder / 'predictions.csv') for run in runs]
+    tables = [results.predictions(folder / run.folder) for run in runs]
     label, prediction = (
         [np.array([classes.index(row[column]) for row in rows]) for rows in tables]
         for column in ('label', 'prediction')
@@ -52,13 +51,8 @@ def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Out
         classes,
         intervals.by_group(np.concatenate(label), np.concatenate(prediction), groups, len(classes)),
         [metrics.confusion(*pair, len(classes)) for pair in zip(label, prediction, strict=True)],
-        [{row['file']: row['label'] == row['prediction'] for row in rows} for rows in tables],
+        [results.right(folder / run.folder) for run in runs],
         float(np.mean([fact['split']['test_n'] / fact['split']['train_n'] for fact in facts])),
         facts[0]['data']['synthetic'],
         facts[0]['data']['groups'] == sum(facts[0]['data']['counts'].values()),
     )
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))

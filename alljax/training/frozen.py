@@ -1,24 +1,22 @@
 """Runs that train the head only: what the frozen layers say of a picture is computed once and kept on disk."""
 
-import fcntl
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int, UInt8
 
+from alljax import kept
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
 from alljax.training import infer
 
 log = logging.getLogger(__name__)
-FILE = 'features.npz'
 
 
 def features(
@@ -34,18 +32,12 @@ def features(
     They are kept by the network and its options (`about`), its variables, the form of its input, and each picture's
     pixels: runs that share these share the features, whatever their splits.
     """
-    folder = folder / key(body, variables, about)
-    folder.mkdir(parents=True, exist_ok=True)
-    names = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
-    with _alone(folder):  # another run that wants the same waits for it, instead of computing it too
-        known = _read(folder / FILE)
-        missing = {name: place for place, name in enumerate(names) if name not in known}
-        if missing:
-            log.info('computing the features of %d pictures before the head', len(missing))
-            rows = infer.run(infer.make_logits(body), variables, images, np.array([*missing.values()]), batch_size)
-            known |= dict(zip(missing, rows, strict=True))
-            _write(folder / FILE, known)
-    return np.stack([known[name] for name in names])
+
+    def compute(missing: Int[np.ndarray, ' missing']) -> Float32[np.ndarray, 'missing ...']:
+        log.info('computing the features of %d pictures before the head', len(missing))
+        return infer.run(infer.make_logits(body), variables, images, missing, batch_size)
+
+    return kept.by_picture(folder / key(body, variables, about), images, compute)
 
 
 def key(body: Model, variables: Variables, about: Mapping[str, Any]) -> str:
@@ -57,23 +49,3 @@ def key(body: Model, variables: Variables, about: Mapping[str, Any]) -> str:
             digest.update(name.encode())
             digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        return {}
-    with np.load(path) as file:
-        return dict(zip(file['pictures'].tolist(), file['features'], strict=True))
-
-
-def _write(path: Path, known: Mapping[str, np.ndarray]) -> None:
-    part = path.with_name(f'.part-{path.name}')
-    np.savez(part, pictures=np.array([*known]), features=np.stack([*known.values()]))
-    part.replace(path)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / '.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

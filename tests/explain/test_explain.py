@@ -10,6 +10,7 @@ from PIL import Image
 
 from alljax import explain, models, pictures, predict, store, trained
 from alljax.data import image, synthetic
+from alljax.data.synthetic import truth
 from alljax.errors import UserError
 from alljax.explain import images, masks, measured, methods, overlays
 
@@ -82,7 +83,7 @@ def test_the_page_loads_nothing_and_says_that_the_run_is_synthetic(page):
 def test_probabilities_are_those_of_predict(page, run, cells):
     rows = {row['file']: row for row in csv.DictReader((page[1] / 'scores.csv').open()) if row['method']}
     model = trained.load(run)
-    for row in predict.predict(model, [cells[0], cells[-1]]):
+    for row in predict.predict(predict.load(run), [cells[0], cells[-1]]):
         found = rows[row.file]
         assert model.classes[row.probabilities.argmax()] == found['prediction']
         assert float(found['probability']) == pytest.approx(row.probabilities.max(), abs=1e-5)
@@ -157,12 +158,12 @@ def test_masks_follow_every_kind_of_repeat_and_only_pixels_that_agree_are_truste
     synthetic.write(tmp_path / 'set', 64, 3, repeats=16)
     model = trained.load(run)
     root = tmp_path / 'set' / 'ALL_IDB2'
-    drawn = masks._set(root)
+    drawn = truth._set(root)
     assert len(drawn.repeats) == 32
     for name in drawn.repeats:
         found, note = masks.of(root / 'img' / name, model)
         assert (found is not None, note) == (True, ''), name
-        rgb = np.asarray(images.batch(model, [pictures.read(model, root / 'img' / name)]).rgb)[0]
+        rgb = np.asarray(images.batch(model, [pictures.read(model.facts, root / 'img' / name)]).rgb)[0]
         inside, outside = (rgb[part].mean() for part in (found.nucleus, ~(found.nucleus | found.cytoplasm)))
         assert inside < outside - 20, name  # nuclei are dark
     pixels = image.read(root / 'img' / 'Im001_1.tif').pixels.copy()
@@ -178,9 +179,9 @@ def test_masks_are_at_the_place_of_the_cell(cells, run):
     found, _ = masks.of(cells[0], model)
     assert found.nucleus.shape == (SIZE, SIZE)
     assert not (found.nucleus & found.cytoplasm).any()
-    truth = synthetic.draw(synthetic.plan(80, 0)[0].kind, synthetic.slide(0, 1), np.random.default_rng([0, 2, 1]))
-    assert found.nucleus.mean() == pytest.approx(truth.nucleus.mean(), rel=0.03)
-    assert found.regions['cell'].mean() == pytest.approx((truth.nucleus | truth.cytoplasm).mean(), rel=0.03)
+    whole = synthetic.draw(synthetic.plan(80, 0)[0].kind, synthetic.slide(0, 1), np.random.default_rng([0, 2, 1]))
+    assert found.nucleus.mean() == pytest.approx(whole.nucleus.mean(), rel=0.03)
+    assert found.regions['cell'].mean() == pytest.approx((whole.nucleus | whole.cytoplasm).mean(), rel=0.03)
 
 
 def test_a_broken_marker_is_a_note(tmp_path, cells, run):

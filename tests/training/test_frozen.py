@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers import make_cells
 
-from alljax import experiment
+from alljax import experiment, kept
 from alljax.data.protocol import divide
 from alljax.feed import feed, network_options, preparation, turns, whole
 from alljax.models import MODELS, Input, Network, create, cut, from_nnx
@@ -162,4 +162,4 @@ def test_a_cut_cache_file_is_never_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, 'replace', lambda *_: (_ for _ in ()).throw(OSError('no space')))
     with pytest.raises(OSError, match='no space'):
         frozen.features(body, variables, {}, CELLS.images, 8, tmp_path)
-    assert not list(tmp_path.rglob(frozen.FILE))
+    assert not list(tmp_path.rglob(kept.FILE))

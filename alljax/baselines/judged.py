@@ -1,0 +1,85 @@
+"""How well a system finds the cell: against the truth where the cells were drawn, by count where they were not."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Integer
+from skimage import metrics
+
+from alljax.baselines.extraction import each, segmented
+from alljax.baselines.segment import Parts, Picture
+from alljax.baselines.segment.central import Mask
+from alljax.baselines.systems import System
+from alljax.data import image
+from alljax.data.cells import Cells
+from alljax.data.synthetic import truth
+
+MEASURES = ('nucleus_dice', 'cell_dice', 'nucleus_hausdorff', 'cell_hausdorff')
+
+
+class Judged(NamedTuple):
+    """Some cells with what was found in them, and the truth where it is known."""
+
+    cells: Cells
+    found: list[Parts]
+    truth: list[Parts | None]
+    scores: Float[np.ndarray, 'cells measures']  # MEASURES; NaN without truth. Distances are in pixels
+
+    def worst(self, count: int) -> list[int]:
+        """The places of the cells in which nothing was found, then of those with the least Dice."""
+        dice = np.nan_to_num(self.scores[:, :2].mean(1), nan=2.0)
+        missing = np.array([not parts.found for parts in self.found])
+        return np.lexsort((dice, ~missing))[:count].tolist()
+
+
+def judge(system: System, cells: Cells, index: Integer[np.ndarray, ' chosen']) -> Judged:
+    """Segments the cells at `index` and compares them with the truth; a copy, whose truth is not known, is left out."""
+    originals = index[[(Path(cells.origin.root) / cells.names[place]).is_file() for place in index]]
+    chosen = cells.take(originals)
+    found = each(segmented, chosen.images, system)
+    known = [_truth(Path(cells.origin.root) / name, chosen.images.shape[1]) for name in chosen.names]
+    rows = [_scores(*pair) for pair in zip(found, known, strict=True)]
+    return Judged(chosen, found, known, np.array(rows).reshape(len(rows), len(MEASURES)))
+
+
+def summary(judged: Judged) -> dict[str, Any]:
+    """What results.json says: cells, those in which nothing was found, and means of MEASURES if there is a truth."""
+    said: dict[str, Any] = {
+        'cells': len(judged.found),
+        'nothing_found': sum(not parts.found for parts in judged.found),
+    }
+    known = ~np.isnan(judged.scores[:, 0])
+    if known.any():
+        means = judged.scores[known].mean(0)
+        said |= {name: round(float(mean), 4) for name, mean in zip(MEASURES, means, strict=True)}
+    return said
+
+
+def dice(found: Mask, known: Mask) -> float:
+    """Twice the common area over the sum of both areas; 1 for two empty masks (Dice 1945)."""
+    total = np.count_nonzero(found) + np.count_nonzero(known)
+    return 2 * np.count_nonzero(found & known) / total if total else 1.0
+
+
+def hausdorff(found: Mask, known: Mask) -> float:
+    """The farthest that a pixel of one mask lies from the other, in pixels; the picture's diagonal if one is empty."""
+    if found.any() != known.any():
+        return float(np.hypot(*found.shape))
+    return float(metrics.hausdorff_distance(found, known)) if found.any() else 0.0
+
+
+def _scores(found: Parts, known: Parts | None) -> list[float]:
+    if known is None:
+        return [np.nan] * len(MEASURES)
+    pairs = ((found.nucleus, known.nucleus), (found.cell, known.cell))
+    return [dice(*pair) for pair in pairs] + [hausdorff(*pair) for pair in pairs]
+
+
+def _truth(path: Path, size: int) -> Parts | None:
+    """The masks of a drawn file as its cell is kept: square, at `size` pixels a side."""
+    drawn, _ = truth.parts(path)
+    if drawn is None:
+        return None
+    sized: Picture = image.to_square(drawn, size)
+    return Parts(sized[..., 0] >= 128, sized[..., 1] >= 128)

@@ -1,0 +1,69 @@
+"""Fitted classifiers as files that run no code when they are read."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skops.io
+from sklearn.base import BaseEstimator
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.tree._tree import Tree
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from alljax.baselines.classify import Anfis, Hierarchy, Pnn, Svm, Vote
+from alljax.errors import UserError
+
+# What a file may hold besides NumPy's arrays and the estimators of scikit-learn that skops knows to be harmless.
+TRUSTED = (
+    *(f'{kind.__module__}.{kind.__qualname__}' for kind in (Anfis, Hierarchy, Pnn, Svm, Vote)),
+    'sklearn.neural_network._stochastic_optimizers.AdamOptimizer',  # numbers of a perceptron's training
+    'sklearn.tree._tree.Tree',  # arrays, which are checked below: it is compiled code that walks along them
+    'sklearn.utils._bunch.Bunch',
+)
+
+
+def write(path: Path, estimator: BaseEstimator) -> None:
+    """Writes a fitted classifier."""
+    skops.io.dump(estimator, path)
+
+
+def read(path: Path) -> BaseEstimator:
+    """The classifier that `write` wrote; UserError if it is damaged or holds anything that `write` does not write."""
+    try:
+        estimator = skops.io.load(path, trusted=list(TRUSTED))
+    except UntrustedTypesFoundException:
+        strange = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
+        raise UserError(f'{path}: holds {", ".join(strange)}, which no alljax run writes; it was not opened') from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise UserError(f'{path}: cannot be read ({error}); the model is damaged: train it again') from None
+    if not all(_is_sound(tree) for tree in _trees(estimator)):
+        raise UserError(f'{path}: holds a decision tree that leads nowhere; the model is damaged: train it again')
+    return estimator
+
+
+def _trees(estimator: Any) -> Iterator[Tree]:
+    """The decision trees in a pipeline, a vote or a hierarchy."""
+    if isinstance(estimator, Pipeline):
+        yield from _trees(estimator[-1])
+    elif isinstance(estimator, Hierarchy):
+        yield from _trees(estimator.first)
+        yield from _trees(estimator.second)
+    elif isinstance(estimator, Vote):
+        for member in estimator.estimators_:
+            yield from _trees(member)
+    elif isinstance(estimator, RandomForestClassifier):
+        for member in estimator.estimators_:
+            yield member.tree_
+
+
+def _is_sound(tree: Tree) -> bool:
+    """Whether every branch leads to a later node and asks for a feature that there is."""
+    leaf = tree.children_left < 0
+    places = np.arange(tree.node_count)
+    children = np.stack([tree.children_left, tree.children_right])[:, ~leaf]
+    asked = tree.feature[~leaf]
+    forward = (children > places[~leaf]).all() and (children < tree.node_count).all()
+    return bool(forward and (asked >= 0).all() and (asked < tree.n_features).all())

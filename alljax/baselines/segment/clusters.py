@@ -1,0 +1,94 @@
+"""Segmentation by clusters of colors: k-means and fuzzy c-means."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, Int
+from skimage import color
+from sklearn.cluster import KMeans
+
+from alljax.baselines.fuzzy import fuzzy_c_means, spread
+from alljax.baselines.segment.central import Mask, Parts, central, clean, nothing, whole
+from alljax.baselines.segment.thresholds import Picture
+
+Colors = Float[np.ndarray, 'colors coordinates']
+Clustering = Callable[[Colors, Float[np.ndarray, ' colors'], int], Int[np.ndarray, ' colors']]
+STEP = 4  # levels of a channel that are taken as one: at the noise of a camera, and a picture then has few colors
+KINDS = 4  # nucleus, cytoplasm, red cells, background
+
+
+def k_means(colors: Colors, weights: Float[np.ndarray, ' colors'], count: int) -> Int[np.ndarray, ' colors']:
+    """The cluster of each color by k-means, from the same centers each time."""
+    fitted = KMeans(count, init=spread(colors, count, weights), n_init=1).fit(colors, sample_weight=weights)
+    return fitted.labels_.astype(int)
+
+
+def fuzzy(colors: Colors, weights: Float[np.ndarray, ' colors'], count: int) -> Int[np.ndarray, ' colors']:
+    """The cluster to which each color belongs most, by fuzzy c-means with m = 2."""
+    return fuzzy_c_means(colors, spread(colors, count, weights), weights=weights).memberships.argmax(1)
+
+
+def hsv_k_means(image: Picture) -> Parts:
+    """Four clusters of hue, saturation and value by k-means."""
+    return by_clusters(image, cone, k_means)
+
+
+def lab_fuzzy(image: Picture) -> Parts:
+    """Four clusters of L*, a* and b* by fuzzy c-means."""
+    return by_clusters(image, lab, fuzzy)
+
+
+def gray_k_means(image: Picture) -> Parts:
+    """Three clusters of gray levels by k-means: nucleus, cytoplasm with red cells, background."""
+    return by_clusters(image, gray, k_means, 3)
+
+
+def gray_fuzzy(image: Picture) -> Parts:
+    """Three clusters of gray levels by fuzzy c-means: nucleus, cytoplasm with red cells, background."""
+    return by_clusters(image, gray, fuzzy, 3)
+
+
+def cone(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
+    """HSV in a cone, where hues of pale colors lie close together and red has no seam: (s cos h, s sin h, v)."""
+    hue, saturation, value = np.moveaxis(color.rgb2hsv(colors), -1, 0)
+    return np.stack([saturation * np.cos(2 * np.pi * hue), saturation * np.sin(2 * np.pi * hue), value], -1)
+
+
+def lab(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
+    """CIE L*a*b*."""
+    return color.rgb2lab(colors)
+
+
+def gray(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
+    """Luminance alone."""
+    return color.rgb2gray(colors)[..., None]
+
+
+def by_clusters(
+    image: Picture, space: Callable[[np.ndarray], Colors], clustering: Clustering, kinds: int = KINDS
+) -> Parts:
+    """The nucleus is the cluster of the least green, the cytoplasm of the bluest other one that is not the brightest.
+
+    Every color of the picture is clustered once, with the number of its pixels as weight.
+    """
+    coarse = (image // STEP).reshape(-1, 3)
+    codes = coarse.astype(np.int64) @ (2**16, 2**8, 1)
+    _, first, place, counts = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
+    if len(first) < kinds:
+        return nothing((image.shape[0], image.shape[1]))
+    colors = np.minimum(coarse[first] * STEP + STEP // 2, 255) / 255
+    number = clustering(space(colors), counts.astype(float), kinds)
+    found = np.unique(number)
+    means = {k: np.average(colors[number == k], axis=0, weights=counts[number == k]) for k in found}
+    by_green = sorted(found, key=lambda k: means[k][1])
+    members = number[place].reshape(image.shape[:2])
+    nucleus = central(clean(members == by_green[0]))
+    return whole(nucleus, _body(members, by_green, means))
+
+
+def _body(members: Int[np.ndarray, 'height width'], by_green: list[int], means: dict[int, np.ndarray]) -> Mask:
+    """Where a cell's cytoplasm may lie: the bluest cluster between the nucleus' and the brightest."""
+    between = by_green[1:-1]
+    if not between:
+        return np.zeros(members.shape, bool)
+    return members == max(between, key=lambda k: means[k][2] - means[k][0])

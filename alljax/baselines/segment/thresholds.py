@@ -1,0 +1,149 @@
+"""Segmentation by thresholds: Otsu's, Zack's triangle, and two at a time by golden-section search."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from scipy import ndimage
+from skimage import color, exposure, feature, filters, segmentation
+
+from alljax.baselines.segment.central import (
+    Channel,
+    Mask,
+    Parts,
+    by_second_threshold,
+    central,
+    clean,
+    holding,
+    nothing,
+    whole,
+)
+
+Picture = UInt8[np.ndarray, 'height width 3']
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def otsu(image: Picture) -> Parts:
+    """The nucleus is what is darker than Otsu's threshold of the gray picture; its cytoplasm by a second threshold."""
+    gray = color.rgb2gray(image)
+    if np.ptp(gray) == 0:
+        return nothing(gray.shape)
+    return by_second_threshold(gray, central(clean(gray <= filters.threshold_otsu(gray))))
+
+
+def three_levels(image: Picture) -> Parts:
+    """Nucleus, cytoplasm and the rest by the two thresholds that split the green channel best (Liao et al. 2001)."""
+    green = image[..., 1]
+    if len(np.unique(green)) < 3:
+        return nothing(green.shape)
+    low, high = filters.threshold_multiotsu(green, classes=3)
+    return whole(central(clean(green <= low)), green <= high)
+
+
+def yellow(image: Picture) -> Float[np.ndarray, 'height width']:
+    """The yellow of CMYK, 0 to 1: what the blue channel lacks of the strongest."""
+    strongest = image.max(-1).astype(float)
+    return np.divide(strongest - image[..., 2], strongest, out=np.zeros_like(strongest), where=strongest > 0)
+
+
+def zack(channel: Channel) -> float:
+    """Zack's triangle threshold (Zack et al. 1977): the level farthest from the line from peak to tail."""
+    return float(filters.threshold_triangle(channel))
+
+
+def triangle_and_watershed(image: Picture) -> Parts:
+    """The cell by its lack of yellow (Zack's triangle), cut from its neighbors by a watershed; nucleus by green × a*.
+
+    The yellow channel is equalized and stretched first. Blank parts of the picture lack yellow too: they are left out
+    by Otsu's threshold on green.
+    """
+    channel = yellow(image)
+    green = image[..., 1].astype(float)
+    if np.ptp(channel) == 0 or np.ptp(green) == 0:
+        return nothing(green.shape)
+    level = exposure.equalize_hist(channel)
+    level = exposure.rescale_intensity(level, in_range=(level.min(), level.max()), out_range=(0.0, 1.0))
+    stained = green <= filters.threshold_otsu(green)
+    cell = central(apart(clean((level <= zack(level)) & stained, 3)))
+    return nucleus_within(image, cell)
+
+
+def apart(mask: Mask) -> Mask:
+    """A mask in which objects that touch are cut along the watershed of their distance to the border."""
+    inside = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 2)
+    least = max(5, min(mask.shape) // 8)
+    peaks = feature.peak_local_max(inside, min_distance=least, labels=mask.astype(int), exclude_border=False)
+    markers = np.zeros(mask.shape, int)
+    markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
+    return segmentation.watershed(-inside, markers, mask=mask, watershed_line=True) > 0
+
+
+def nucleus_within(image: Picture, cell: Mask) -> Parts:
+    """The nucleus of a cell: where the lack of green times a* is above Otsu's threshold of the cell."""
+    product = (255 - image[..., 1].astype(float)) * np.maximum(color.rgb2lab(image)[..., 1], 0)
+    if not cell.any() or np.ptp(product[cell]) == 0:
+        return nothing(product.shape)
+    nucleus = central(clean((product >= filters.threshold_otsu(product[cell])) & cell) & cell)
+    return Parts(nucleus, cell & ~nucleus) if nucleus.any() else nothing(product.shape)
+
+
+def golden_section(score: Callable[[float], float], low: float, high: float, tolerance: float) -> float:
+    """The place of a maximum of `score` between `low` and `high`, to within `tolerance` (Kiefer 1953).
+
+    The only one, if there is no other; each step keeps the golden part of the interval and asks for one new value.
+    """
+    left, right = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+    at_left, at_right = score(left), score(right)
+    while high - low > tolerance:
+        if at_left >= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - GOLDEN * (high - low)
+            at_left = score(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + GOLDEN * (high - low)
+            at_right = score(right)
+    return (low + high) / 2
+
+
+def between_classes(values: Float[np.ndarray, ' pixels']) -> Callable[[float], float]:
+    """Otsu's criterion: the variance between the pixels on both sides of a threshold."""
+    counts, edges = np.histogram(values, 256)
+    centers = (edges[1:] + edges[:-1]) / 2
+
+    def score(threshold: float) -> float:
+        below = centers <= threshold
+        first, second = counts[below].sum(), counts[~below].sum()
+        if not first or not second:
+            return 0.0
+        gap = (counts[below] @ centers[below]) / first - (counts[~below] @ centers[~below]) / second
+        return float(first * second * gap**2 / counts.sum() ** 2)
+
+    return score
+
+
+def searched(values: Float[np.ndarray, ' pixels']) -> float:
+    """The threshold of the largest variance between classes that a golden-section search finds."""
+    low, high = float(values.min()), float(values.max())
+    return golden_section(between_classes(values), low, high, (high - low) / 256)
+
+
+def dual_threshold(image: Picture) -> Parts:
+    """Pixels that are dark in the stretched gray picture and of a cell's hue, each by a searched threshold.
+
+    Holes are filled, thin parts opened away, and the border smoothed by a median filter.
+    """
+    gray = color.rgb2gray(image)
+    gray = exposure.rescale_intensity(gray, in_range=tuple(np.percentile(gray, (1, 99))), out_range=(0.0, 1.0))
+    hue = color.rgb2hsv(image)[..., 0]
+    if np.ptp(gray) == 0 or np.ptp(hue) == 0:
+        return nothing(gray.shape)
+    hue = (hue - 0.5 / 3) % 1.0  # cut in the yellow, which no stain takes: red follows blue without a jump
+    dark = gray <= searched(gray.ravel())
+    blue = hue <= searched(hue.ravel())
+    cell = ndimage.median_filter(clean(dark & blue, 3).astype(np.uint8), 7).astype(bool)
+    cell = central(cell)
+    if not cell.any() or np.ptp(gray[cell]) == 0:
+        return nothing(gray.shape)
+    nucleus = central(clean(cell & (gray <= searched(gray[cell]))) & cell)
+    return Parts(nucleus, holding(cell, nucleus) & ~nucleus)
