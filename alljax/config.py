@@ -3,7 +3,7 @@
 import ast
 import difflib
 import runpy
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +122,7 @@ def check(config: ConfigDict) -> None:
         if fields[key] not in allowed
     ]
     problems += [
-        f'config.{key} names {name!r}{nearest(str(name), allowed)}; it may name {some([*map(repr, allowed)], 20)}'
-        for key, allowed in SEVERAL.items()
-        for name in fields[key] or ()
-        if name not in allowed
+        problem for key, allowed in SEVERAL.items() for problem in unknown(f'config.{key}', fields[key] or (), allowed)
     ]
     problems += [f'config.{key} is (), expected one name at least, or None' for key in NOT_EMPTY if fields[key] == ()]
     problems += [
@@ -144,6 +141,15 @@ def check(config: ConfigDict) -> None:
     ]
     if problems:
         raise UserError(*problems)
+
+
+def unknown(field: str, names: Iterable[str], allowed: Collection[str]) -> list[str]:
+    """A sentence for each name in a field of several that is none of the allowed."""
+    return [
+        f'{field} names {name!r}{nearest(str(name), allowed)}; it may name {some([*map(repr, allowed)], 20)}'
+        for name in names
+        if name not in allowed
+    ]
 
 
 def flat(config: ConfigDict | Mapping[str, Any], prefix: str = '') -> dict[str, Any]:

@@ -106,7 +106,7 @@ def of_system(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> Ou
     judged, figures = classical.judge(system.system, cells, parts), {}
     found = {
         **{part: system.facts[part] for part in ('model', 'train')},
-        'segmentation': {'nothing_found_in_test': int(np.count_nonzero(~rows.found))},
+        'segmentation': {'nothing_found_in_test': float(np.mean(~rows.found))},
         'seconds_a_cell': classical.seconds_a_cell(system, rows, test.images),
     }
     if judged and len(judged.found):

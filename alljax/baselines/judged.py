@@ -44,14 +44,12 @@ def judge(system: System, cells: Cells, index: Integer[np.ndarray, ' chosen']) -
 
 
 def summary(judged: Judged) -> dict[str, Any]:
-    """What results.json says: cells, those in which nothing was found, and means of MEASURES if there is a truth."""
-    said: dict[str, Any] = {
-        'cells': len(judged.found),
-        'nothing_found': sum(not parts.found for parts in judged.found),
-    }
+    """The cells whose truth is known, and the means of MEASURES over them; empty if there are none."""
+    said: dict[str, Any] = {}
     known = ~np.isnan(judged.scores[:, 0])
     if known.any():
         means = judged.scores[known].mean(0)
+        said |= {'cells_with_truth': int(known.sum())}
         said |= {name: round(float(mean), 4) for name, mean in zip(MEASURES, means, strict=True)}
     return said
 

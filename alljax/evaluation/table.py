@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +47,16 @@ class Line(NamedTuple):
     noise: Mapping[str, str]  # column -> 'reference', or how it differs from it: 'p = 0.43: within noise'
 
 
+class Further(NamedTuple):
+    """A second, smaller table below the first: a row for each experiment, numbers only."""
+
+    name: str  # of its CSV file
+    title: str
+    heads: Mapping[str, Callable[[float], str]]  # head of a column -> how its numbers are printed
+    rows: Mapping[str, Sequence[float | None]]  # experiment -> a number for each head, None where there is none
+    note: str
+
+
 class Table(NamedTuple):
     """What is to be printed."""
 
@@ -59,6 +69,7 @@ class Table(NamedTuple):
     notes: Sequence[str]
     banner: str  # 'synthetic cells', or ''
     command: str
+    further: Further | None = None
 
 
 def write(folder: Path, table: Table) -> None:
@@ -71,6 +82,8 @@ def write(folder: Path, table: Table) -> None:
         raise ValueError(f'the table {table.title!r} has no lines, expected one at least')
     png = _chart(table)
     texts = {'table.md': _markdown(table), 'table.csv': _csv(table), 'table.html': _html(table, png)}
+    if table.further:
+        texts[f'{table.further.name}.csv'] = _csv_of(_records(table.further))
     # a name that is not UTF-8 reaches us with surrogates, which no file can hold
     files = {name: text.encode('utf-8', errors='backslashreplace') for name, text in texts.items()}
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,11 +136,30 @@ def _markdown(table: Table) -> str:
         *warnings,
         '\n'.join(f'| {" | ".join(row)} |' for row in grid),
         ' '.join([*source, INTERVALS]),
+        _markdown_of(table.further) if table.further else '',
         '\n'.join(f'- {_plain(note)}' for note in table.notes),
         'To repeat:',
         '\n'.join(f'    {line}' for line in table.command.splitlines()),
     ]
     return '\n\n'.join(part for part in parts if part) + '\n'
+
+
+def _markdown_of(further: Further) -> str:
+    grid = [['cell', *further.heads], ['---'] + ['---:'] * len(further.heads)]
+    grid += [[_plain(cell), *words] for cell, words in said(further).items()]
+    rows = '\n'.join(f'| {" | ".join(row)} |' for row in grid)
+    return f'## {_plain(further.title)}\n\n{rows}\n\n{_plain(further.note)}'
+
+
+def said(further: Further) -> dict[str, list[str]]:
+    """The numbers of a further table as they are printed, by experiment."""
+    return {
+        cell: [
+            readable.MISSING if number is None else how(number)
+            for how, number in zip(further.heads.values(), numbers, strict=True)
+        ]
+        for cell, numbers in further.rows.items()
+    }
 
 
 def _words(table: Table, line: Line) -> dict[str, str]:
@@ -161,7 +193,15 @@ def _plain(text: str) -> str:
 
 
 def _csv(table: Table) -> str:
-    records = [_record(table, line) for line in table.lines]
+    return _csv_of([_record(table, line) for line in table.lines])
+
+
+def _records(further: Further) -> list[dict[str, Any]]:
+    rows = further.rows.items()
+    return [{'cell': cell, **dict(zip(further.heads, numbers, strict=True))} for cell, numbers in rows]
+
+
+def _csv_of(records: list[dict[str, Any]]) -> str:
     file = io.StringIO()
     writer = csv.DictWriter(file, list(records[0]), lineterminator='\n')
     writer.writeheader()
@@ -206,6 +246,7 @@ def _html(table: Table, png: bytes) -> str:
             for cell, found in table.confusions.items()
         },
         printed=PRINTED,
+        further=said(table.further) if table.further else {},
         leaky=[name for name, leaky in table.columns.items() if leaky],
         warning=LEAKY,
         intervals=INTERVALS,

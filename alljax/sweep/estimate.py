@@ -9,42 +9,53 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import joblib
 import numpy as np
 
+from alljax import classical, experiment, models
 from alljax import config as fields
-from alljax import experiment
+from alljax.baselines import extraction
+from alljax.baselines.features import NETWORK
 from alljax.data.cells import Cells
 from alljax.evaluation import readable
-from alljax.feed import Feed, cut, of_head, of_pictures, turns
+from alljax.feed import Feed, cut, network_options, of_head, of_pictures, turns
 from alljax.sweep.work import Ready
 from alljax.training import infer, optimizer
 from alljax.training.step import Batch, init, make_step
 from alljax.workdir import is_finished
 
 log = logging.getLogger(__name__)
+TRIED = 6  # pictures on which a classical system is timed, in one process
 AROUND = 10.0  # seconds of a run besides its steps, on two cores: reading, drawing copies, compiling, report
-TIMED = ('model', 'optimizer', 'augment', 'batch_size', 'data.task', 'data.color', 'data.size')
+TIMED = ('model', 'baseline', 'optimizer', 'augment', 'batch_size', 'data.task', 'data.color', 'data.size')
 
 
 def describe(runs: Sequence[Ready], folder: Path | None) -> str:
     """A line a run and the sum, in words for the terminal."""
     lines, total, known = [], 0.0, {}
     for ready in runs:
+        system = ready.setting.config.baseline.system
         plan = experiment.make_plan(ready.setting.config, ready.cells, ready.parts)
-        steps = plan.epochs * plan.batches
+        steps = 0 if system else plan.epochs * plan.batches
         if folder and is_finished(folder / ready.run.folder):
             state = 'finished, kept'
         else:
             kind = _kind(ready)
             if kind not in known:
-                log.info('timing two steps of %s', ready.run)
-                known[kind] = _seconds(ready)
+                log.info('timing %s of %s', 'some cells' if system else 'two steps', ready.run)
+                known[kind] = (0.0, _seconds_of_system(ready)) if system else _seconds(ready)
             a_step, a_picture = known[kind]
             seconds = AROUND + steps * a_step + len(ready.cells) * a_picture
             total += seconds
             state = f'about {readable.value(seconds, "seconds")}'
         lines.append(
-            (str(ready.run), f'{len(plan.train)} train', f'{len(ready.parts.test)} test', f'{steps} steps', state)
+            (
+                str(ready.run),
+                f'{len(plan.train)} train',
+                f'{len(ready.parts.test)} test',
+                'no steps' if system else f'{steps} steps',
+                state,
+            )
         )
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = '\n'.join('  '.join(part.ljust(width) for part, width in zip(line, widths, strict=True)) for line in lines)
@@ -57,6 +68,19 @@ def describe(runs: Sequence[Ready], folder: Path | None) -> str:
 def _kind(ready: Ready) -> str:
     every = fields.flat(ready.setting.config)
     return json.dumps([(name, value) for name, value in every.items() if name.startswith(TIMED)])
+
+
+def _seconds_of_system(ready: Ready) -> float:
+    """Seconds a picture of a classical system, on all cores."""
+    config, system = ready.setting.config, classical.system_of(ready.setting.config)
+    images = ready.sources.images[:TRIED]
+    model = models.create(config.model.name, 0, **network_options(config)) if NETWORK in system.features else None
+    found = extraction.rows(system, images)
+    a_picture = (found.segmentation + found.features) / joblib.cpu_count()
+    if model:
+        batch = jnp.asarray(images[: config.batch_size])
+        a_picture += infer.seconds_a_cell(infer.make_logits(model), model.init(jax.random.key(0)), batch)
+    return a_picture
 
 
 def _seconds(ready: Ready) -> tuple[float, float]:

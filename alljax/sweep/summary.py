@@ -8,7 +8,7 @@ from alljax import results
 from alljax.evaluation import intervals, metrics, table
 from alljax.evaluation import paper as published
 from alljax.evaluation.table import Line, Number, Table
-from alljax.sweep import noise
+from alljax.sweep import costs, noise
 from alljax.sweep.outcome import Outcome, outcome
 from alljax.sweep.plan import Cell, Run, Sweep
 
@@ -53,6 +53,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
             notes=[*sweep.notes, *noise.notes(sweep, found)],
             banner='synthetic cells' if any(one.synthetic for one in good) else '',
             command=results.command(),
+            further=costs.table(folder, runs),
         ),
     )
 

@@ -144,6 +144,7 @@ def _start(jobs: int) -> None:
     logging.basicConfig(format='%(message)s', level=logging.WARNING, force=True)
     logging.getLogger('alljax').setLevel(logging.INFO)
     logging.getLogger('alljax').propagate = False  # to each run.log; the terminal shows a line a run
+    os.environ['LOKY_MAX_CPU_COUNT'] = str(max(1, (os.cpu_count() or 1) // jobs))  # cores that features may take
     if jobs > 1:
         os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'  # a GPU is shared
         sys.stderr = Path(os.devnull).open('w')  # noqa: SIM115 --  their bars would write over each other

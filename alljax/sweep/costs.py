@@ -1,0 +1,60 @@
+"""What each cell of a table costs in seconds, and how well it finds the cell, where there are classical systems."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alljax import results
+from alljax.evaluation.table import Further
+from alljax.sweep.plan import Run
+from alljax.workdir import is_finished
+
+NOTE = (
+    'Means over the runs of a row; milliseconds a cell on this machine, medians over cells or of three rounds. '
+    'Segmentation and features by hand take one core, a network all; a network’s own features are part of its '
+    'prediction, but for a system that classifies them. Dice, 1 at best, and Hausdorff distance are of the test cells '
+    'whose truth is known, with nothing found as 0 and as the picture’s diagonal.'
+)
+
+
+def _milliseconds(seconds: float) -> str:
+    return f'{1000 * seconds:.3g}'
+
+
+COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {
+    'segmentation, ms': ('seconds_a_cell', 'segmentation', _milliseconds),
+    'features, ms': ('seconds_a_cell', 'features', _milliseconds),
+    'prediction, ms': ('seconds_a_cell', 'prediction', _milliseconds),
+    'test cells with nothing found': ('segmentation', 'nothing_found_in_test', '{:.0%}'.format),
+    'nucleus Dice': ('segmentation', 'nucleus_dice', '{:.3f}'.format),
+    'cell Dice': ('segmentation', 'cell_dice', '{:.3f}'.format),
+    'nucleus Hausdorff, pixels': ('segmentation', 'nucleus_hausdorff', '{:.1f}'.format),
+    'cell Hausdorff, pixels': ('segmentation', 'cell_hausdorff', '{:.1f}'.format),
+}
+
+
+def table(folder: Path, runs: Sequence[Run]) -> Further | None:
+    """A row for each cell with a finished run; None if no run is of a classical system."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for run in runs:
+        if is_finished(folder / run.folder):
+            found.setdefault(run.cell.name, []).append(results.read(folder / run.folder))
+    if not any('segmentation' in one for each in found.values() for one in each):
+        return None
+    rows = {cell: [_mean(each, part, name) for part, name, _ in COLUMNS.values()] for cell, each in found.items()}
+    shown = [place for place in range(len(COLUMNS)) if any(row[place] is not None for row in rows.values())]
+    heads = [(head, how) for head, (_, _, how) in COLUMNS.items()]
+    return Further(
+        'costs',
+        'Time and segmentation',
+        dict(heads[place] for place in shown),
+        {cell: [row[place] for place in shown] for cell, row in rows.items()},
+        NOTE,
+    )
+
+
+def _mean(facts: Sequence[dict[str, Any]], part: str, name: str) -> float | None:
+    values = [fact[part][name] for fact in facts if name in fact.get(part, {})]
+    return float(np.mean(values)) if values else None
