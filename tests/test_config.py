@@ -140,3 +140,29 @@ def test_missing_and_empty_config_files_are_told(tmp_path):
     (tmp_path / 'empty.py').write_text('x = 1\n')
     with pytest.raises(UserError, match=r'has to define get_config\(\)'):
         fields.load(tmp_path / 'empty.py')
+
+
+def test_unknown_parts_of_a_classical_system_are_told_together():
+    values = common.get_config()
+    fields.override(
+        values,
+        {
+            'baseline.system': 'putzu',
+            'baseline.features': "('glcm', 'colour')",
+            'baseline.classify': '()',
+            'baseline.segment': 'watershed',
+            'baseline.components': '6',
+        },
+    )
+    assert values.baseline.components == 6
+    with pytest.raises(UserError) as error:
+        fields.check(values)
+    said = str(error.value)
+    assert "config.baseline.system is 'putzu', did you mean 'putzu2014'?" in said
+    assert "config.baseline.features names 'colour', did you mean 'color'?" in said
+    assert 'config.baseline.classify is (), expected one name at least' in said
+    assert "config.baseline.segment is 'watershed'" in said
+    fields.override(values, {'baseline.segment': 'none'})
+    assert values.baseline.segment is None
+    with pytest.raises(UserError, match='expected a tuple such as'):
+        fields.override(values, {'baseline.features': 'glcm'})

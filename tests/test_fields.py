@@ -9,8 +9,8 @@ import optax
 import pytest
 from helpers import make_cells
 
+from alljax import classical, experiment, feed, models, setting
 from alljax import config as fields
-from alljax import experiment, feed, models, setting
 from alljax.data import datasets
 from alljax.data.protocol import divide
 from alljax.data.split import split
@@ -92,6 +92,10 @@ def chosen(config):
     return datasets.choose(config.data), datasets.root_of(config.data), datasets.is_drawn(config.data)
 
 
+def system(config):
+    return classical.system_of(config)
+
+
 def drawn(config):
     config.data.name = 'synthetic'
     cells = datasets.load(config.data, config.seed)
@@ -129,6 +133,13 @@ CHANGES = {
     'model.width': (0.5, network, {}),
     'model.dropout': (0.9, dropped, {}),
     'model.freeze': ('conv.*', rates, {}),
+    'baseline.system': ('joshi2013', system, {'baseline.system': 'putzu2014'}),
+    'baseline.preprocess': (('median',), system, {'baseline.system': 'putzu2014'}),
+    'baseline.segment': ('otsu', system, {'baseline.system': 'putzu2014'}),
+    'baseline.features': (('glcm',), system, {'baseline.system': 'putzu2014'}),
+    'baseline.components': (6, system, {'baseline.system': 'putzu2014'}),
+    'baseline.classify': (('knn', 'pnn'), system, {'baseline.system': 'putzu2014'}),
+    'baseline.hierarchical': (True, system, {'baseline.system': 'putzu2014'}),
     'optimizer.name': ('adamw', steps, {}),
     'optimizer.rate': (1e-2, steps, {}),
     'optimizer.factors': ((('.*', 2.0),), rates, {}),

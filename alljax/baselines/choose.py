@@ -1,5 +1,6 @@
 """Hyperparameters, and the classifier itself where there are several, by inner cross-validation over whole groups."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -47,9 +48,12 @@ def folds(labels: Labels, groups: Labels, seed: int) -> list[tuple[Int[np.ndarra
     count = min(FOLDS, len(np.unique(groups)))
     if count < 2:
         return []
-    split = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32).split(labels, labels, groups)
+    split = StratifiedGroupKFold(count, shuffle=True, random_state=seed % 2**32)
     whole = set(labels)
-    return [(train, test) for train, test in split if set(labels[train]) == whole and len(test)]
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged here
+        parts = list(split.split(labels, labels, groups))
+    return [(train, test) for train, test in parts if set(labels[train]) == whole and len(test)]
 
 
 def _searched(system: System, values: Table, labels: Labels, groups: Labels, seed: int) -> Fitted:

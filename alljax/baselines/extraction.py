@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -70,7 +70,7 @@ def key(system: System) -> str:
     return digest.hexdigest()[:16]
 
 
-def each(work: Callable, images: Images, *rest: object) -> list:
+def each(work: Callable, images: Sequence[Picture] | Images, *rest: object) -> list:
     """`work(image, *rest)` of every picture, on all cores if there are many."""
     if len(images) < FEW:
         return [work(image, *rest) for image in images]

@@ -1,4 +1,7 @@
-"""Fitted classifiers as files that run no code when they are read."""
+"""Fitted classifiers as files that run no code when they are read.
+
+skops is imported where it is used: it imports all of scikit-learn, and that torch, if the user has it for other ends.
+"""
 
 import zipfile
 from collections.abc import Iterator
@@ -6,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skops.io
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.tree._tree import Tree
-from skops.io.exceptions import UntrustedTypesFoundException
 
 from alljax.baselines.classify import Anfis, Hierarchy, Pnn, Svm, Vote
 from alljax.errors import UserError
@@ -27,11 +28,16 @@ TRUSTED = (
 
 def write(path: Path, estimator: BaseEstimator) -> None:
     """Writes a fitted classifier."""
+    import skops.io
+
     skops.io.dump(estimator, path)
 
 
 def read(path: Path) -> BaseEstimator:
     """The classifier that `write` wrote; UserError if it is damaged or holds anything that `write` does not write."""
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
     try:
         estimator = skops.io.load(path, trusted=list(TRUSTED))
     except UntrustedTypesFoundException:

@@ -5,7 +5,7 @@ import pytest
 from alljax.errors import UserError
 from alljax.sweep import Cell, Sweep, across
 from alljax.sweep.plan import folds, found_in, plan
-from configs import common, subtype, table1, table2_3_5, table4
+from configs import common, subtype, table1, table2_3_5, table4, table6
 from configs.ablations import architectures, denoise, equalise, learning_rate
 
 
@@ -95,7 +95,9 @@ def test_across_gives_a_cell_for_each_value_and_task():
     assert cells[1].fields == {'model.head': 2048}  # the user says data.task=classes
 
 
-@pytest.mark.parametrize('module', [table1, table2_3_5, table4, architectures, denoise, equalise, learning_rate])
+@pytest.mark.parametrize(
+    'module', [table1, table2_3_5, table4, table6, architectures, denoise, equalise, learning_rate]
+)
 def test_the_sweeps_of_the_paper_are_whole(module):
     values = module.get_config()
     assert (

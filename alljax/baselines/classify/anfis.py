@@ -1,6 +1,6 @@
 """ANFIS: a network of fuzzy rules, whose conclusions are linear in the features (Jang 1993)."""
 
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -34,7 +34,7 @@ class Anfis(ClassifierMixin, BaseEstimator):
         self.rules = rules
         self.epochs = epochs
 
-    def fit(self, x: X, y: Shaped[np.ndarray, ' cells']) -> Self:
+    def fit(self, x: X, y: Shaped[np.ndarray, ' cells']) -> 'Anfis':
         """Finds rules whose outputs are close to 1 for a cell's class and to 0 for others."""
         x = np.asarray(x, float)
         self.classes_, labels = np.unique(y, return_inverse=True)

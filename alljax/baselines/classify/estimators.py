@@ -1,6 +1,6 @@
 """Classifiers of scikit-learn that also say how sure they are, and the hierarchy of two."""
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -41,7 +41,7 @@ class Hierarchy(ClassifierMixin, BaseEstimator):
         self.first = first  # its classes are 0, not normal, and 1
         self.second = second  # of the classes that are not normal
 
-    def fit(self, x: X, y: Shaped[np.ndarray, ' cells']) -> Self:
+    def fit(self, x: X, y: Shaped[np.ndarray, ' cells']) -> 'Hierarchy':
         """Fits each on its part of the cells."""
         ill = y != self.normal
         self.first.fit(x, (~ill).astype(int))

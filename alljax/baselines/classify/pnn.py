@@ -1,7 +1,5 @@
 """The probabilistic neural network: the density of each class as a sum of Gaussians, one on each training cell."""
 
-from typing import Self
-
 import numpy as np
 from jaxtyping import Float, Shaped
 from scipy.special import logsumexp, softmax
@@ -20,7 +18,7 @@ class Pnn(ClassifierMixin, BaseEstimator):
     def __init__(self, width: float = 0.3):
         self.width = width
 
-    def fit(self, x: X, y: Shaped[np.ndarray, ' cells']) -> Self:
+    def fit(self, x: X, y: Shaped[np.ndarray, ' cells']) -> 'Pnn':
         """Keeps the cells."""
         self.classes_, self.labels_ = np.unique(y, return_inverse=True)
         self.cells_ = np.asarray(x, float)

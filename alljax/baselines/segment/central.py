@@ -45,14 +45,14 @@ def clean(mask: Mask, radius: int = 2) -> Mask:
     return ndimage.binary_fill_holes(ndimage.binary_opening(mask, morphology.disk(radius)))
 
 
-def central(mask: Mask) -> Mask:
+def central(mask: Mask, *, lobes: bool = True) -> Mask:
     """The object of a mask that is closest to the middle; empty if all are too small or too far from it.
 
-    Objects that nearly touch, as the lobes of a nucleus do, are one.
+    With `lobes`, objects that nearly touch are one, as those of a nucleus are.
     """
     side = min(mask.shape)
-    joined = ndimage.binary_closing(mask, morphology.disk(max(1, side // 64)))
-    labels = measure.label(joined)
+    joined = ndimage.binary_closing(mask, morphology.disk(max(1, side // 64))) if lobes else mask
+    labels = measure.label(joined, connectivity=2 if lobes else 1)
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
     away = np.hypot(y - (mask.shape[0] - 1) / 2, x - (mask.shape[1] - 1) / 2)
     best, least = 0, (float(NEAREST * side), 0)

@@ -78,7 +78,7 @@ def by_clusters(
         return nothing((image.shape[0], image.shape[1]))
     colors = np.minimum(coarse[first] * STEP + STEP // 2, 255) / 255
     number = clustering(space(colors), counts.astype(float), kinds)
-    found = np.unique(number)
+    found = np.unique(number).tolist()
     means = {k: np.average(colors[number == k], axis=0, weights=counts[number == k]) for k in found}
     by_green = sorted(found, key=lambda k: means[k][1])
     members = number[place].reshape(image.shape[:2])

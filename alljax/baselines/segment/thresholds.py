@@ -64,7 +64,7 @@ def triangle_and_watershed(image: Picture) -> Parts:
     level = exposure.equalize_hist(channel)
     level = exposure.rescale_intensity(level, in_range=(level.min(), level.max()), out_range=(0.0, 1.0))
     stained = green <= filters.threshold_otsu(green)
-    cell = central(apart(clean((level <= zack(level)) & stained, 3)))
+    cell = central(apart(clean((level <= zack(level)) & stained, 3)), lobes=False)
     return nucleus_within(image, cell)
 
 
@@ -81,8 +81,10 @@ def apart(mask: Mask) -> Mask:
 def nucleus_within(image: Picture, cell: Mask) -> Parts:
     """The nucleus of a cell: where the lack of green times a* is above Otsu's threshold of the cell."""
     product = (255 - image[..., 1].astype(float)) * np.maximum(color.rgb2lab(image)[..., 1], 0)
-    if not cell.any() or np.ptp(product[cell]) == 0:
+    if not cell.any():
         return nothing(product.shape)
+    if np.ptp(product[cell]) == 0:  # of one tone: a nucleus that shows no cytoplasm
+        return Parts(cell, np.zeros_like(cell))
     nucleus = central(clean((product >= filters.threshold_otsu(product[cell])) & cell) & cell)
     return Parts(nucleus, cell & ~nucleus) if nucleus.any() else nothing(product.shape)
 
@@ -143,7 +145,9 @@ def dual_threshold(image: Picture) -> Parts:
     blue = hue <= searched(hue.ravel())
     cell = ndimage.median_filter(clean(dark & blue, 3).astype(np.uint8), 7).astype(bool)
     cell = central(cell)
-    if not cell.any() or np.ptp(gray[cell]) == 0:
+    if not cell.any():
         return nothing(gray.shape)
+    if np.ptp(gray[cell]) == 0:
+        return Parts(cell, np.zeros_like(cell))
     nucleus = central(clean(cell & (gray <= searched(gray[cell]))) & cell)
     return Parts(nucleus, holding(cell, nucleus) & ~nucleus)

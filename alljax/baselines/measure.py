@@ -1,0 +1,80 @@
+"""Masks and measurements of any images, without a classifier."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from alljax.baselines import features
+from alljax.baselines.extraction import each, segmented
+from alljax.baselines.segment import Parts, Picture
+from alljax.baselines.systems import WHOLE, System
+from alljax.data import image
+from alljax.errors import UserError
+from alljax.files import write_whole
+
+PALETTE = (255, 255, 255, 86, 180, 233, 213, 94, 0)  # background, cytoplasm, nucleus
+
+
+def write(system: System, place: Path, out: Path, say: Callable[[str], None]) -> None:
+    """A mask for each image at `place`, and measured.csv with all features of all of them, in `out`.
+
+    A mask is an indexed PNG file of the image's size: 0 background, 1 cytoplasm, 2 nucleus. UserError for a system that
+    does not segment, for a folder without images, for an `out` that holds something, and for files that cannot be read.
+    """
+    files = [place] if place.is_file() else sorted(p for p in place.rglob('*') if p.suffix.lower() in image.SUFFIXES)
+    problems = []
+    if system.segment == WHOLE:
+        problems.append(
+            'the system measures the whole picture, so there are no masks; choose one that segments (--list)'
+        )
+    if not files:
+        problems.append(f'{place}: holds no images')
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        problems.append(f'--measure {out}: exists and is not an empty folder; name a new one')
+    pictures = []
+    for file in files:
+        try:
+            pictures.append(image.read(file).pixels)
+        except image.ImageError as error:
+            problems.append(f'{file}: {error}')
+    if problems:
+        raise UserError(*problems)
+    rows = []
+    (out / 'masks').mkdir(parents=True, exist_ok=True)
+    root = place if place.is_dir() else place.parent
+    measured = each(_one, pictures, system)
+    for file, (parts, row) in zip(files, measured, strict=True):
+        name = file.relative_to(root)
+        mask = (out / 'masks' / name).with_name(name.name + '.png')
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(mask, _png(parts))
+        rows.append({'file': name.as_posix(), **row})
+    write_whole(out / 'measured.csv', _csv(rows))
+    missing = sum(not parts.found for parts, _ in measured)
+    say(f'{len(rows)} images, nothing found in {missing}; written: {out / "measured.csv"} and {out / "masks"}')
+
+
+def _one(picture: Picture, system: System) -> tuple[Parts, dict[str, float]]:
+    parts = segmented(picture, system)
+    return parts, features.described(picture, parts, system.features)
+
+
+def _png(parts: Parts) -> bytes:
+    levels = np.where(parts.nucleus, 2, parts.cytoplasm.astype(int)).astype(np.uint8)
+    picture = Image.fromarray(levels).convert('P')
+    picture.putpalette(PALETTE)
+    file = io.BytesIO()
+    picture.save(file, 'PNG')
+    return file.getvalue()
+
+
+def _csv(rows: list[dict]) -> bytes:
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    return file.getvalue().encode(errors='backslashreplace')

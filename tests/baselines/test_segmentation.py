@@ -1,0 +1,81 @@
+"""Every way to find a cell, on drawn cells whose truth is known and on pictures that are hard."""
+
+import numpy as np
+import pytest
+from hard_pictures import awkward, cell, cut, touching
+from skimage import measure
+
+from alljax.baselines import features, judged
+from alljax.baselines.extraction import segmented
+from alljax.baselines.segment import SEGMENTS, central
+from alljax.baselines.systems import SYSTEMS
+
+AWKWARD = awkward()
+
+
+@pytest.mark.parametrize('name', AWKWARD)
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_every_picture_gives_a_result(system, name):
+    picture, made = AWKWARD[name], SYSTEMS[system]()
+    parts = segmented(picture, made)
+    assert parts.nucleus.shape == parts.cytoplasm.shape == picture.shape[:2]
+    assert not (parts.nucleus & parts.cytoplasm).any()
+    assert parts.found or not parts.cell.any()
+    values = features.described(picture, parts, made.features)
+    assert np.isfinite([*values.values()]).all()
+    assert list(values) == list(
+        features.described(AWKWARD['a cell'], segmented(AWKWARD['a cell'], made), made.features)
+    )
+    assert values['found'] == parts.found
+
+
+@pytest.mark.parametrize('segment', SEGMENTS)
+def test_nothing_is_found_where_there_is_nothing(segment):
+    for name in ('white', 'black', 'one color'):
+        assert not SEGMENTS[segment](AWKWARD[name]).found, name
+
+
+@pytest.mark.parametrize('segment', SEGMENTS)
+def test_a_cell_cut_by_the_border_is_found(segment):
+    parts = SEGMENTS[segment](cut())
+    y, x = np.mgrid[:96, :96]
+    assert judged.dice(parts.nucleus, np.hypot(y - 48, x) < 26) > 0.85
+
+
+def test_only_the_watershed_parts_two_touching_cells():
+    picture = touching()
+    one = SEGMENTS['triangle_and_watershed'](picture)
+    assert np.count_nonzero(one.cell) < 0.7 * np.count_nonzero(SEGMENTS['otsu'](picture).cell)
+    assert measure.label(one.cell).max() == 1
+
+
+def test_the_best_system_finds_the_nucleus_of_drawn_cells():
+    drawn = [cell(number) for number in range(0, 80, 8)]
+    means = {}
+    for segment, of in SEGMENTS.items():
+        found = [of(one.image) for one in drawn]
+        means[segment] = np.mean([judged.dice(f.nucleus, t.nucleus) for f, t in zip(found, drawn, strict=True)])
+    assert max(means.values()) > 0.95
+    assert min(means.values()) > 0.6, means
+    cells = [SEGMENTS['hsv_k_means'](one.image).cell for one in drawn]
+    truth = [one.nucleus | one.cytoplasm for one in drawn]
+    assert np.mean([judged.dice(*pair) for pair in zip(cells, truth, strict=True)]) > 0.9
+
+
+def test_the_middle_object_is_taken_and_specks_are_not():
+    mask = np.zeros((100, 100), bool)
+    mask[5:30, 5:30] = mask[48:62, 44:58] = True
+    mask[40, 50] = True  # closer to the middle, but a speck
+    assert central.central(mask).sum() == 14 * 14
+    lobes = np.zeros((200, 200), bool)
+    lobes[90:110, 80:98] = lobes[90:110, 100:120] = True  # two pixels apart: lobes of one nucleus
+    assert central.central(lobes).sum() == 20 * 38
+    far = np.zeros((100, 100), bool)
+    far[:15, :15] = True
+    assert not central.central(far).any()
+
+
+def test_the_systems_differ():
+    picture = cell(3).image
+    masks = {name: of(picture).nucleus.tobytes() for name, of in SEGMENTS.items()}
+    assert len(set(masks.values())) >= len(SEGMENTS) - 1  # k-means and its fuzzy kin may agree
