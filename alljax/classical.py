@@ -59,10 +59,10 @@ def system_of(config: ConfigDict) -> System:
     return assembled(parts.pop('system'), parts)
 
 
-def fit(setting: Setting, cells: Cells, parts: Split) -> Classical:
+def fit(setting: Setting, cells: Cells, parts: Split, *, keep: bool = True) -> Classical:
     """The system's classifier, fitted to the training cells, and to those of a validation fold, which it needs not.
 
-    The facts hold the `model` and `train` parts of results.json.
+    The facts hold the `model` and `train` parts of results.json. `keep` is that of `measured`.
     """
     config, start = setting.config, time.monotonic()
     system = system_of(config)
@@ -71,15 +71,11 @@ def fit(setting: Setting, cells: Cells, parts: Split) -> Classical:
     side = np.concatenate([parts.train, parts.validation])
     how = 'oversample' if config.data.equalize == 'weights' else config.data.equalize
     index = equalize(cells.labels, side, how, config.seed)
-    rows = measured(system, body, cells.take(side).images, config.batch_size)
-    place = np.searchsorted(np.sort(side), index)
-    ordered = np.argsort(side)[place]
+    rows = measured(system, body, cells.take(side).images, config.batch_size, keep=keep)
+    ordered = np.argsort(side)[np.searchsorted(np.sort(side), index)]  # where in `rows` the cells of `index` are
     fitted = choose.fitted(
         system, rows.values[ordered], cells.labels[index], cells.groups[index], cells.classes, config.seed
     )
-    about: dict[str, Any] = {'name': config.baseline.system, 'parts': str(system)}
-    if body:
-        about |= {'network': body.model.name, 'init': source}
     train = {
         'cells_an_epoch': len(index),
         'seconds': round(time.monotonic() - start, 1),
@@ -87,6 +83,7 @@ def fit(setting: Setting, cells: Cells, parts: Split) -> Classical:
         'features': rows.values.shape[1],
         'chosen': fitted.chosen,
     }
+    network = {'network': body.model.name, 'init': source} if body else {}
     facts = {
         'system': system._asdict(),
         'classes': list(cells.classes),
@@ -94,7 +91,7 @@ def fit(setting: Setting, cells: Cells, parts: Split) -> Classical:
         'denoise': config.data.denoise,
         'synthetic': cells.origin.synthetic,
         'batch_size': config.batch_size,
-        'model': about,
+        'model': {'name': config.baseline.system, 'parts': str(system), **network},
         'train': train,
     }
     return Classical(system, fitted.estimator, body, cells.classes, facts)

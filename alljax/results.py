@@ -78,7 +78,7 @@ def about_split(cells: Cells, split: Split) -> Results:
 
 def environment() -> dict[str, str]:
     """What the numbers may depend on besides the seed."""
-    names = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
+    names = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scipy', 'scikit-image', 'scikit-learn')
     devices = jax.devices()
     return {
         'python': platform.python_version(),

@@ -5,9 +5,9 @@ r"""Table 6 of the paper: AlexNet beside the systems that it ranks itself agains
         --config.data.root=/path/to/cells
 
 The printed numbers are other people's on other pictures, so they rank nothing; `python -m alljax.baselines --list` says
-what each system is made of. --config.systems="('putzu2014', 'rawat2017')" runs some of them, --config.network=resnet50
-chooses the network of today, which also gives vogado2017 its features. The network of today learns by the recipe of
-configs/modern.py, for as many epochs as AlexNet.
+what each system is made of. --config.systems="('putzu2014', 'rawat2017')" runs some of them; --config.network=resnet50
+chooses the network of today, which also gives vogado2017 its features; --config.starts="('random', 'imagenet')" says
+what AlexNet and that network begin with. It learns by the recipe of configs/modern.py, for as many epochs as AlexNet.
 """
 
 from typing import Any
@@ -38,6 +38,7 @@ def get_config() -> ConfigDict:
     config.augment.copies = 'published'
     config.systems = tuple(SYSTEMS)  # of alljax.baselines.systems.SYSTEMS, in the order of the rows
     config.network = 'efficientnet_b0'  # the network of today, of `python -m alljax.weights --list`
+    config.starts = ('imagenet', 'imagenet')  # model.init of AlexNet and of the network of today
     config.when.random = {name: value for name, value in config.when.random.items() if name != 'augment'}  # same cells
     return config
 
@@ -45,6 +46,8 @@ def get_config() -> ConfigDict:
 def sweep(config: ConfigDict) -> Sweep:
     """AlexNet, a network of today, and the systems, compared with AlexNet."""
     problems = fields.unknown('config.systems', config.systems, SYSTEMS)
+    if len(config.starts) != 2:
+        problems.append(f'config.starts is {config.starts}, expected two: of {config.model.name} and {config.network}')
     if problems:
         raise UserError(*problems)
     tasks = ('',) if config.data.task == 'classes' else ('subtype', 'detection')
@@ -73,16 +76,17 @@ def _of_task(config: ConfigDict, task: str, peers: dict[str, dict[str, Any]]) ->
 
     first = config.model.name
     systems = [cell(name, {'baseline.system': name} | _network(config, name)) for name in config.systems]
-    return [cell(first, {}), cell(config.network, _recipe(config)), *systems]
+    return [cell(first, {'model.init': config.starts[0]}), cell(config.network, _recipe(config)), *systems]
 
 
 def _network(config: ConfigDict, system: str) -> dict[str, Any]:
     """The network of today for a system that measures with one."""
-    return {'model.name': config.network} if 'network' in SYSTEMS[system]().features else {}
+    asked = 'network' in SYSTEMS[system]().features
+    return {'model.name': config.network, 'model.init': config.starts[1]} if asked else {}
 
 
 def _recipe(config: ConfigDict) -> dict[str, Any]:
     """The network of today and how it learns: what configs/modern.py sets of the optimizer."""
     theirs, ours = fields.flat(modern.get_config()), fields.flat(subtype.get_config())
     changed = {key: value for key, value in theirs.items() if key.startswith('optimizer.') and value != ours[key]}
-    return {**changed, 'model.name': config.network}
+    return {**changed, 'model.name': config.network, 'model.init': config.starts[1]}
