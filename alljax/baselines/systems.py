@@ -96,7 +96,8 @@ def li2016() -> System:
     """Li et al. 2016: dark in stretched gray and of a cell's hue, both thresholds by golden-section search.
 
     The source ends with the segmentation; shape and an SVM follow so that it can be ranked. Not stated in the source:
-    what the search maximizes (the variance between classes), how nucleus and cytoplasm part (one more search).
+    what the search maximizes (the variance between classes), on which side of the hue's threshold cells are (where the
+    darkest pixels are), how nucleus and cytoplasm part (one more search).
     """
     return System('dual_threshold', ('nucleus_shape', 'cell_shape'), ('svm',))
 

@@ -20,6 +20,7 @@ from alljax.baselines.segment.central import (
 )
 
 Picture = UInt8[np.ndarray, 'height width 3']
+DARKEST = 3  # percent of a picture's pixels: few enough to be of a nucleus, if there is one
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -131,7 +132,7 @@ def searched(values: Float[np.ndarray, ' pixels']) -> float:
 
 
 def dual_threshold(image: Picture) -> Parts:
-    """Pixels that are dark in the stretched gray picture and of a cell's hue, each by a searched threshold.
+    """Pixels that are dark in the stretched gray picture and of the hue of the darkest, by two searched thresholds.
 
     Holes are filled, thin parts opened away, and the border smoothed by a median filter.
     """
@@ -142,8 +143,10 @@ def dual_threshold(image: Picture) -> Parts:
         return nothing(gray.shape)
     hue = (hue - 0.5 / 3) % 1.0  # cut in the yellow, which no stain takes: red follows blue without a jump
     dark = gray <= searched(gray.ravel())
-    blue = hue <= searched(hue.ravel())
-    cell = ndimage.median_filter(clean(dark & blue, 3).astype(np.uint8), 7).astype(bool)
+    below = hue <= searched(hue.ravel())
+    darkest = gray <= np.percentile(gray, DARKEST)
+    cells_hue = below == (np.mean(below[darkest]) >= 0.5)  # the side on which a nucleus is
+    cell = ndimage.median_filter(clean(dark & cells_hue, 3).astype(np.uint8), 7).astype(bool)
     cell = central(cell)
     if not cell.any():
         return nothing(gray.shape)
