@@ -141,18 +141,22 @@ def seconds_a_cell(run: Classical, rows: Rows, images: Images) -> dict[str, floa
     }
 
 
-def judge(system: System, cells: Cells, parts: Split) -> Judged | None:
-    """How well the system finds the test cells; None if it does not look for them."""
-    return None if system.segment == WHOLE else judged.judge(system, cells, parts.test)
+def judge(system: System, rows: Rows, test: Cells, workdir: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """The `segmentation` part of results.json, and the sheet of the worst test cells, if the system looks for cells.
+
+    The sheet shows first the cells in which nothing was found, then those least like the truth.
+    """
+    said: dict[str, Any] = {'nothing_found_in_test': float(np.mean(~rows.found))}
+    found = None if system.segment == WHOLE else judged.judge(system, test, np.arange(len(test)))
+    if not found or not found.found:
+        return said, {}
+    draw_worst(found, workdir / 'segmentation.png')
+    figures = {'Segmentation of the test cells, the worst first': workdir / 'segmentation.png'}
+    return {**said, **judged.summary(found)}, figures
 
 
-def summary(found: Judged) -> dict[str, Any]:
-    """The `segmentation` part of results.json."""
-    return judged.summary(found)
-
-
-def draw_worst(found: Judged, path: Path, title: str) -> None:
-    """Writes the sheet of those test cells in which nothing was found, and of the least like the truth."""
+def draw_worst(found: Judged, path: Path, title: str = '') -> None:
+    """Writes the sheet of the worst cells."""
     outlines.sheet([_outlined(found, place) for place in found.worst(SHOWN)], path, title=title)
 
 

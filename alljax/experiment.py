@@ -87,8 +87,8 @@ def of_network(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> O
         found['train'], changed = train(config, fed, rates, cells, parts, workdir)
         variables = whole(variables, changed)
         keep(config, model, cells, workdir, found, variables)
-    batch = jnp.asarray(cells.images[: config.batch_size])
-    forward = infer.seconds_a_cell(infer.make_logits(model), variables, batch)
+    whole_logits = fed.logits if fed.model is model else infer.make_logits(model)
+    forward = infer.seconds_a_cell(whole_logits, variables, jnp.asarray(cells.images[: config.batch_size]))
     logits = infer.run(fed.logits, variables, fed.images, parts.test, config.batch_size)
     return Outcome({**found, 'seconds_a_cell': {'prediction': forward}}, logits, {})
 
@@ -103,16 +103,12 @@ def of_system(setting: Setting, cells: Cells, parts: Split, workdir: Path) -> Ou
         system = classical.fit(setting, cells, parts)
         classical.save(system, workdir / 'model', facts(config, cells))
     rows = classical.measured(system.system, system.body, test.images, config.batch_size)
-    judged, figures = classical.judge(system.system, cells, parts), {}
+    segmentation, figures = classical.judge(system.system, rows, test, workdir)
     found = {
         **{part: system.facts[part] for part in ('model', 'train')},
-        'segmentation': {'nothing_found_in_test': float(np.mean(~rows.found))},
+        'segmentation': segmentation,
         'seconds_a_cell': classical.seconds_a_cell(system, rows, test.images),
     }
-    if judged and len(judged.found):
-        found['segmentation'] |= classical.summary(judged)
-        figures['Segmentation of the test cells, the worst first'] = workdir / 'segmentation.png'
-        classical.draw_worst(judged, workdir / 'segmentation.png', '')
     return Outcome(found, np.log(np.maximum(classical.probabilities(system, rows.values), 1e-12)), figures)
 
 
