@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import joblib
 import numpy as np
@@ -18,7 +18,7 @@ from alljax.baselines.segment import SEGMENTS, Parts, Picture
 from alljax.baselines.systems import WHOLE, System
 
 Images = UInt8[np.ndarray, 'cells height width 3']
-FEW = 16  # pictures that are done before other processes would have started
+FEW = 16  # items that are done before other processes would have started
 CODE = ('extraction.py', 'fuzzy.py', 'preprocess.py', 'segment', 'features')  # what a row depends on
 
 
@@ -70,11 +70,11 @@ def key(system: System) -> str:
     return digest.hexdigest()[:16]
 
 
-def each(work: Callable, images: Sequence[Picture] | Images, *rest: object) -> list:
-    """`work(image, *rest)` of every picture, on all cores if there are many."""
-    if len(images) < FEW:
-        return [work(image, *rest) for image in images]
-    return list(joblib.Parallel(n_jobs=-1)(joblib.delayed(work)(image, *rest) for image in images))
+def each(work: Callable, items: Sequence[Any] | Images, *rest: object) -> list:
+    """`work(item, *rest)` of every item, such as pictures, on all cores if there are many."""
+    if len(items) < FEW:
+        return [work(item, *rest) for item in items]
+    return list(joblib.Parallel(n_jobs=-1)(joblib.delayed(work)(item, *rest) for item in items))
 
 
 def _measured(system: System, images: Images) -> Float[np.ndarray, 'cells columns']:

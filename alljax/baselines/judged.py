@@ -38,8 +38,8 @@ def judge(system: System, cells: Cells, index: Integer[np.ndarray, ' chosen']) -
     originals = index[[(Path(cells.origin.root) / cells.names[place]).is_file() for place in index]]
     chosen = cells.take(originals)
     found = each(segmented, chosen.images, system)
-    known = [_truth(Path(cells.origin.root) / name, chosen.images.shape[1]) for name in chosen.names]
-    rows = [_scores(*pair) for pair in zip(found, known, strict=True)]
+    known = each(_truth, [Path(cells.origin.root) / name for name in chosen.names], chosen.images.shape[1])
+    rows = each(_scores, list(zip(found, known, strict=True)))
     return Judged(chosen, found, known, np.array(rows).reshape(len(rows), len(MEASURES)))
 
 
@@ -67,7 +67,8 @@ def hausdorff(found: Mask, known: Mask) -> float:
     return float(metrics.hausdorff_distance(found, known)) if found.any() else 0.0
 
 
-def _scores(found: Parts, known: Parts | None) -> list[float]:
+def _scores(both: tuple[Parts, Parts | None]) -> list[float]:
+    found, known = both
     if known is None:
         return [np.nan] * len(MEASURES)
     pairs = ((found.nucleus, known.nucleus), (found.cell, known.cell))
