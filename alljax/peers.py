@@ -23,6 +23,8 @@ from alljax.errors import UserError, nearest
 from alljax.evaluation import compare
 from alljax.evaluation.readable import percent
 
+COMMON = Path(__file__).parents[1] / 'configs' / 'common.py'  # found from any folder
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Does one of the three, and prints what came of it."""
@@ -33,10 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print('\n'.join(listed()))
         return 0
     if options.system not in SYSTEMS:
-        raise UserError(
-            f'{options.system or "SYSTEM"}: is no system{nearest(options.system or "", SYSTEMS)}; '
-            f'they are {", ".join(SYSTEMS)}'
-        )
+        wrong = f'{options.system}: is no system{nearest(options.system, SYSTEMS)}' if options.system else ''
+        raise UserError(f'{wrong or "name a system"}; they are {", ".join(SYSTEMS)}')
     if not options.place:
         raise UserError(f'name a run or a folder of cells after {options.system}')
     if not options.place.exists():
@@ -134,6 +134,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--workdir', type=Path, metavar='DIR', help='the run folder (default beside RUN, or in runs/)')
     parser.add_argument('--task', choices=('detection', 'subtype'), help='for ALL-IDB2; default by its subtypes.csv')
     parser.add_argument(
-        '--config', default='configs/common.py', metavar='FILE', help='settings for a FOLDER (default %(default)s)'
+        '--config', default=str(COMMON), metavar='FILE', help='settings for a FOLDER (default configs/common.py)'
     )
     return parser

@@ -40,6 +40,13 @@ def first(folder, tmp_path_factory):
     return place
 
 
+def test_the_settings_are_found_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(UserError, match='empty: holds nothing'):
+        peers.main(['chatap2014', 'empty'])
+
+
 def test_a_folder_of_class_folders_is_trained_and_tested(first):
     found = json.loads((first / 'results.json').read_text())
     assert found['data']['name'] == 'folder'
@@ -82,7 +89,7 @@ def test_the_list_names_every_system(capsys):
 def test_what_cannot_be_is_told(folder, first, tmp_path):
     for arguments, words in (
         (['putzu'], "is no system, did you mean 'putzu2014'"),
-        ([], 'SYSTEM: is no system'),
+        ([], 'name a system; they are'),
         (['putzu2014'], 'name a run or a folder'),
         (['putzu2014', str(tmp_path / 'none')], 'there is no such folder'),
         (['vogado2017', str(folder), '--measure', str(tmp_path / 'x')], 'so there are no masks'),
