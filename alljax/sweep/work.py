@@ -12,9 +12,11 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from joblib.externals.loky import get_reusable_executor
 from ml_collections import ConfigDict
 
 from alljax import config as fields
@@ -141,6 +143,7 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 
 def _start(jobs: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    Finalize(None, _end_helpers, exitpriority=100)  # before the queues to them are closed, and they are waited for
     logging.basicConfig(format='%(message)s', level=logging.WARNING, force=True)
     logging.getLogger('alljax').setLevel(logging.INFO)
     logging.getLogger('alljax').propagate = False  # to each run.log; the terminal shows a line a run
@@ -148,6 +151,11 @@ def _start(jobs: int) -> None:
     if jobs > 1:
         os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'  # a GPU is shared
         sys.stderr = Path(os.devnull).open('w')  # noqa: SIM115 --  their bars would write over each other
+
+
+def _end_helpers() -> None:
+    """Ends the processes that measured features, which wait five minutes for more, and the sweep for them."""
+    get_reusable_executor().shutdown()
 
 
 def _end_with_parent() -> None:
