@@ -151,7 +151,8 @@ def judge(system: System, rows: Rows, test: Cells, workdir: Path) -> tuple[dict[
     if not found or not found.found:
         return said, {}
     draw_worst(found, workdir / 'segmentation.png')
-    figures = {'Segmentation of the test cells, the worst first': workdir / 'segmentation.png'}
+    order = 'the worst first' if any(found.truth) else 'any in which nothing was found first'
+    figures = {f'Segmentation of the test cells, {order}': workdir / 'segmentation.png'}
     return {**said, **judged.summary(found)}, figures
 
 

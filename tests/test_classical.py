@@ -45,7 +45,7 @@ def test_a_run_has_the_results_and_files_of_any_run(run):
         assert (run / name).is_file(), name
     assert not (run / 'curves.png').exists()
     page = (run / 'report.html').read_text()
-    for words in ('Segmentation of the test cells', 'Seconds a cell', 'three levels', 'inner balanced accuracy'):
+    for words in ('test cells, the worst first', 'Seconds a cell', 'three levels', 'inner balanced accuracy'):
         assert words in page, words
 
 

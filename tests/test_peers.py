@@ -53,6 +53,7 @@ def test_a_folder_of_class_folders_is_trained_and_tested(first):
     assert found['split']['protocol'] == 'grouped'
     assert found['test']['accuracy'] == 1
     assert found['segmentation'] == {'nothing_found_in_test': 0.0}  # no truth to measure it against
+    assert 'any in which nothing was found first' in (first / 'report.html').read_text()
 
 
 def test_beside_a_run_it_takes_its_cells_and_compares(first, capsys):
