@@ -147,7 +147,7 @@ def judge(system: System, rows: Rows, test: Cells, workdir: Path) -> tuple[dict[
     The sheet shows first the cells in which nothing was found, then those least like the truth.
     """
     said: dict[str, Any] = {'nothing_found_in_test': float(np.mean(~rows.found))}
-    found = None if system.segment == WHOLE else judged.judge(system, test, np.arange(len(test)))
+    found = None if system.segment == WHOLE else judged.judge(system, test)
     if not found or not found.found:
         return said, {}
     draw_worst(found, workdir / 'segmentation.png')

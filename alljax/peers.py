@@ -11,11 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from alljax import config as fields
-from alljax import experiment, results, workdir
+from alljax import experiment, pictures, results, workdir
 from alljax.baselines import measure
 from alljax.baselines.systems import SYSTEMS
 from alljax.data.datasets import all_idb2
@@ -42,7 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.place.exists():
         raise UserError(f'{options.place}: there is no such folder; expected a run folder, or one of cells')
     if options.measure:
-        measure.write(SYSTEMS[options.system](), options.place, options.measure, print)
+        files = pictures.files([options.place])
+        measure.write(SYSTEMS[options.system](), options.place, files, options.measure, print)
     elif (options.place / 'config.json').is_file():
         beside(options.system, options.place, options.workdir)
     else:
@@ -90,14 +90,13 @@ def compared(first: Path, second: Path) -> list[str]:
     """Two runs on the same test cells, in words; UserError if they are not the same."""
     names = [results.read(run)['model']['name'] for run in (first, second)]
     right = [results.right(run) for run in (first, second)]
-    if right[0].keys() != right[1].keys():
+    found = compare.mcnemar_by_file(*right)
+    if found is None:
         raise UserError(f'{first} and {second}: were tested on other cells, so they cannot be compared')
-    files = sorted(right[0])
-    one, other = (np.array([its[file] for file in files]) for its in right)
-    found = compare.mcnemar(one, other)
-    shares = [f'{name} {percent(its.mean(), len(its))}' for name, its in zip(names, (one, other), strict=True)]
+    count = len(right[0])
+    shares = [f'{name} {percent(sum(its.values()) / count, count)}' for name, its in zip(names, right, strict=True)]
     alone = [f'only {name} right: {its}' for name, its in zip(names, found[:2], strict=True)]
-    return [f'{", ".join(shares)} of {len(one)} cells', f'{", ".join(alone)}; McNemar p = {found.p:.2g}']
+    return [f'{", ".join(shares)} of {count} cells', f'{", ".join(alone)}; McNemar p = {found.p:.2g}']
 
 
 def nested(flat: dict[str, Any]) -> ConfigDict:

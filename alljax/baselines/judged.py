@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 from skimage import metrics
 
 from alljax.baselines.extraction import each, segmented
@@ -33,14 +33,15 @@ class Judged(NamedTuple):
         return np.lexsort((dice, ~missing))[:count].tolist()
 
 
-def judge(system: System, cells: Cells, index: Integer[np.ndarray, ' chosen']) -> Judged:
-    """Segments the cells at `index` and compares them with the truth; a copy, whose truth is not known, is left out."""
-    originals = index[[(Path(cells.origin.root) / cells.names[place]).is_file() for place in index]]
+def judge(system: System, cells: Cells) -> Judged:
+    """Segments the cells and compares them with the truth; a copy, whose truth is not known, is left out."""
+    files = [Path(cells.origin.root) / name for name in cells.names]
+    originals = np.flatnonzero([file.is_file() for file in files])
     chosen = cells.take(originals)
-    found = each(segmented, chosen.images, system)
-    known = each(_truth, [Path(cells.origin.root) / name for name in chosen.names], chosen.images.shape[1])
-    rows = each(_scores, list(zip(found, known, strict=True)))
-    return Judged(chosen, found, known, np.array(rows).reshape(len(rows), len(MEASURES)))
+    pairs = zip(chosen.images, (files[place] for place in originals), strict=True)
+    every = each(_one, list(pairs), system)
+    scores = np.array([one[2] for one in every]).reshape(len(every), len(MEASURES))
+    return Judged(chosen, [one[0] for one in every], [one[1] for one in every], scores)
 
 
 def summary(judged: Judged) -> dict[str, Any]:
@@ -67,8 +68,14 @@ def hausdorff(found: Mask, known: Mask) -> float:
     return float(metrics.hausdorff_distance(found, known)) if found.any() else 0.0
 
 
-def _scores(both: tuple[Parts, Parts | None]) -> list[float]:
-    found, known = both
+def _one(item: tuple[Picture, Path], system: System) -> tuple[Parts, Parts | None, list[float]]:
+    """What is found in a picture, the truth about its file, and how alike they are."""
+    picture, path = item
+    found, known = segmented(picture, system), _truth(path, len(picture))
+    return found, known, _scores(found, known)
+
+
+def _scores(found: Parts, known: Parts | None) -> list[float]:
     if known is None:
         return [np.nan] * len(MEASURES)
     pairs = ((found.nucleus, known.nucleus), (found.cell, known.cell))

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,24 +19,24 @@ from alljax.files import write_whole
 PALETTE = (255, 255, 255, 86, 180, 233, 213, 94, 0)  # background, cytoplasm, nucleus
 
 
-def write(system: System, place: Path, out: Path, say: Callable[[str], None]) -> None:
-    """A mask for each image at `place`, and measured.csv with all features of all of them, in `out`.
+def write(system: System, place: Path, files: Sequence[Path], out: Path, say: Callable[[str], None]) -> None:
+    """A mask for each image file at `place`, and measured.csv with all features of all of them, in `out`.
 
     A mask is an indexed PNG file of the image's size: 0 background, 1 cytoplasm, 2 nucleus. UserError for a system that
     does not segment, for a folder without images, for an `out` that holds something, and for files that cannot be read.
     """
-    files = [place] if place.is_file() else sorted(p for p in place.rglob('*') if p.suffix.lower() in image.SUFFIXES)
     problems = []
     if system.segment == WHOLE:
         problems.append(
             'the system measures the whole picture, so there are no masks; choose one that segments (--list)'
         )
-    if not files:
-        problems.append(f'{place}: holds no images')
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         problems.append(f'--measure {out}: exists and is not an empty folder; name a new one')
     pictures = []
     for file in files:
+        if file.is_dir():
+            problems.append(f'{file}: holds no images')
+            continue
         try:
             pictures.append(image.read(file).pixels)
         except image.ImageError as error:

@@ -1,6 +1,6 @@
 """Whether two classifiers differ by more than chance would make them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,13 @@ def mcnemar(first: Bool[np.ndarray, ' cells'], second: Bool[np.ndarray, ' cells'
     ahead, behind = int((first & ~second).sum()), int((second & ~first).sum())
     p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else 1.0
     return McNemar(ahead, behind, p)
+
+
+def mcnemar_by_file(first: Mapping[str, bool], second: Mapping[str, bool]) -> McNemar | None:
+    """`mcnemar` of who was right on each file; None if the files are not the same."""
+    if first.keys() != second.keys():
+        return None
+    return mcnemar(*(np.array([its[file] for file in first]) for its in (first, second)))
 
 
 def corrected_t(differences: Float[np.ndarray, ' folds'], test_share: float) -> TTest:

@@ -64,11 +64,8 @@ def _p(first: Outcome | str, second: Outcome | str, measure: str) -> float | Non
     if isinstance(first, str) or isinstance(second, str) or first.classes != second.classes:
         return None
     if len(first.folds) == 1:
-        one, other = first.right[0], second.right[0]
-        if one.keys() != other.keys():
-            return None
-        files = sorted(one)
-        return compare.mcnemar(np.array([one[f] for f in files]), np.array([other[f] for f in files])).p
+        found = compare.mcnemar_by_file(first.right[0], second.right[0])
+        return None if found is None else found.p
     if len(first.folds) != len(second.folds):
         return None
     pairs = zip(first.folds, second.folds, strict=True)

@@ -33,7 +33,7 @@ def found(drawn):
     config = subtype.get_config()
     config.data.root, config.augment.copies, config.split.protocol = str(drawn), 'published', 'paper'
     cells, parts = divide(datasets.load(config.data, 0), config, 0)
-    return cells, parts, judged.judge(SYSTEMS['rawat2017'](), cells, parts.test)
+    return cells, parts, judged.judge(SYSTEMS['rawat2017'](), cells.take(parts.test))
 
 
 def test_drawn_cells_are_judged_and_copies_are_left_out(found):

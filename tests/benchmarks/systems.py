@@ -13,7 +13,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import numpy as np
 
 from alljax import cache, classical, setting
 from alljax.baselines import judged
@@ -52,7 +51,7 @@ def main() -> None:
 
 
 def _found(system, name, cells, worst) -> str:
-    every = judged.judge(system, cells, np.arange(len(cells)))
+    every = judged.judge(system, cells)
     if worst:
         worst.mkdir(parents=True, exist_ok=True)
         classical.draw_worst(every, worst / f'{name}.png', name)
