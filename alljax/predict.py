@@ -11,9 +11,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from scipy.special import softmax
 
-from alljax import cache, classical, config, pictures, store, trained
+from alljax import config
+from alljax.data import image_files
 from alljax.errors import UserError, told_to_the_user
-from alljax.training import infer
+from alljax.runs import classical_system, trained
+from alljax.storage import cache, checkpoints
+from alljax.training import inference
 
 BATCH = 28
 
@@ -37,16 +40,16 @@ class Predictor(NamedTuple):
 
 def load(path: Path) -> Predictor:
     """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
-    if 'system' in store.read_facts(trained.place(path)):
-        system = classical.load(path)
-        return Predictor(system.classes, system.facts, lambda images, _: classical.predict(system, images))
+    if 'system' in checkpoints.read_facts(trained.place(path)):
+        system = classical_system.load(path)
+        return Predictor(system.classes, system.facts, lambda images, _: classical_system.predict(system, images))
     run = trained.load(path)
-    logits_of = infer.make_logits(run.model)
+    logits_of = inference.make_logits(run.model)
 
     def probabilities(
         images: UInt8[np.ndarray, 'cells side side 3'], batch_size: int
     ) -> Float[np.ndarray, 'cells classes']:
-        logits = infer.run(logits_of, run.variables, images, np.arange(len(images)), batch_size)
+        logits = inference.run(logits_of, run.variables, images, np.arange(len(images)), batch_size)
         return softmax(logits.astype(np.float64), axis=1)
 
     return Predictor(run.classes, run.facts, probabilities)
@@ -57,13 +60,13 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
 
     A folder stands for every image in it and below.
     """
-    files = pictures.files(paths)
+    files = image_files.files(paths)
     for start in range(0, len(files), batch_size):
-        found = [pictures.read(run.facts, file) for file in files[start : start + batch_size]]
-        good = [file.pixels for file in found if isinstance(file, pictures.Picture)]
+        found = [image_files.read(run.facts, file) for file in files[start : start + batch_size]]
+        good = [file.pixels for file in found if isinstance(file, image_files.Picture)]
         rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
         for file in found:
-            if isinstance(file, pictures.Picture):
+            if isinstance(file, image_files.Picture):
                 yield Row(str(file.path), next(rows), note=file.note)
             else:
                 yield Row(str(file.path), None, error=file.error)

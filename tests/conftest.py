@@ -18,7 +18,7 @@ def cache(tmp_path_factory):
     os.environ['ALLJAX_CACHE'] = str(folder)
     os.environ.pop('ALLJAX_DATA', None)
     os.environ['ALLJAX_OFFLINE'] = '1'  # tests say themselves when they download
-    from alljax.cache import keep_compiled_programs
+    from alljax.storage.cache import keep_compiled_programs
 
     keep_compiled_programs()
     return folder

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from alljax import store
+from alljax.storage import checkpoints
 
 ROOT = Path(__file__).parents[1]
 # Every step is saved, so most kills fall into a save; three epochs of a tenth of the width take a few seconds.
@@ -75,8 +75,8 @@ def test_killed_runs_end_as_an_undisturbed_one(tmp_path):
     last = start(killed)
     _, said = last.communicate()
     assert last.returncode == 0, said
-    trees = [store.Checkpoints(folder / 'checkpoints').latest()[0] for folder in (whole, killed)]
+    trees = [checkpoints.Checkpoints(folder / 'checkpoints').latest()[0] for folder in (whole, killed)]
     assert digest(trees[0]) == digest(trees[1])
-    assert digest(store.read(whole / 'model')) == digest(store.read(killed / 'model'))
+    assert digest(checkpoints.read(whole / 'model')) == digest(checkpoints.read(killed / 'model'))
     assert (whole / 'predictions.csv').read_text() == (killed / 'predictions.csv').read_text()
     assert steps(whole) == steps(killed)

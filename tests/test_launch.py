@@ -54,10 +54,10 @@ def test_a_demo_says_so_first_and_everywhere(demo):
 
 
 def test_the_default_folder_of_a_demo_says_so(tmp_path, monkeypatch):
-    from alljax import workdir
+    from alljax.storage import run_folder
 
-    assert workdir.default('configs/subtype.py', 'synthetic', True).name.startswith('subtype-demo-synthetic-20')
-    assert workdir.default('configs/folder.py', 'folder', False).name.startswith('folder-folder-20')
+    assert run_folder.default('configs/subtype.py', 'synthetic', True).name.startswith('subtype-demo-synthetic-20')
+    assert run_folder.default('configs/folder.py', 'folder', False).name.startswith('folder-folder-20')
 
 
 def test_the_run_folder_holds_what_it_should(demo):

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from alljax import config, experiment, models, predict, trained
+from alljax import config, models, predict
 from alljax.errors import UserError
+from alljax.runs import experiment, trained
 
 README = (Path(__file__).parents[1] / 'README.md').read_text()
 BLOCKS = re.findall(r'```python\n(.*?)```', README, re.DOTALL)

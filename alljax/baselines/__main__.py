@@ -2,9 +2,9 @@
 
 import sys
 
-from alljax import peers
+from alljax.commands import baselines
 from alljax.errors import told_to_the_user
 
 if __name__ == '__main__':
     with told_to_the_user('the same command with the same --workdir starts again'):
-        sys.exit(peers.main())
+        sys.exit(baselines.main())

@@ -11,11 +11,11 @@ import joblib
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
-from alljax import kept
 from alljax.baselines import features
 from alljax.baselines.preprocess import prepared
 from alljax.baselines.segment import SEGMENTS, Parts, Picture
 from alljax.baselines.systems import WHOLE, System
+from alljax.storage import feature_cache
 
 Images = UInt8[np.ndarray, 'cells height width 3']
 FEW = 16  # items that are done before other processes would have started
@@ -38,7 +38,9 @@ def rows(system: System, images: Images, folder: Path | None = None) -> Rows:
     the features, whatever their splits. The seconds are those of the time when they were computed.
     """
     if folder:
-        table = kept.by_picture(folder / key(system), images, lambda missing: _measured(system, images[missing]))
+        table = feature_cache.by_picture(
+            folder / key(system), images, lambda missing: _measured(system, images[missing])
+        )
     else:
         table = _measured(system, images)
     return Rows(table[:, 2:], table[:, 2].astype(bool), *(float(value) for value in np.median(table[:, :2], axis=0)))

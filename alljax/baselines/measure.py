@@ -14,7 +14,7 @@ from alljax.baselines.segment import Parts, Picture
 from alljax.baselines.systems import WHOLE, System
 from alljax.data import image
 from alljax.errors import UserError
-from alljax.files import write_whole
+from alljax.storage.atomic import write_whole
 
 PALETTE = (255, 255, 255, 86, 180, 233, 213, 94, 0)  # background, cytoplasm, nucleus
 

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import readable
+from alljax.evaluation import formatting
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 
@@ -80,12 +80,12 @@ def environment() -> jinja2.Environment:
     """
     made = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {
-        'percent': readable.percent,
-        'interval': readable.interval,
-        'sure': readable.sure,
-        'label': readable.label,
-        'value': readable.value,
-        'moment': readable.moment,
+        'percent': formatting.percent,
+        'interval': formatting.interval,
+        'sure': formatting.sure,
+        'label': formatting.label,
+        'value': formatting.value,
+        'moment': formatting.moment,
     }
     return made
 
@@ -102,8 +102,8 @@ def _recall_intervals(confusion: Mapping[str, Any]) -> dict[str, list[float] | N
 
 def _measures(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Name, number and meaning of what is said of a test beside accuracy, precision and recall."""
-    rows = [(name, readable.percent(test[key], test['n']), remark) for key, name, remark in SHARES]
-    return rows + [(name, readable.value(test[key]), remark) for key, name, remark in COEFFICIENTS]
+    rows = [(name, formatting.percent(test[key], test['n']), remark) for key, name, remark in SHARES]
+    return rows + [(name, formatting.value(test[key]), remark) for key, name, remark in COEFFICIENTS]
 
 
 def _counts(results: Mapping[str, Any]) -> dict[str, Mapping[str, int]]:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from alljax.evaluation import plots, readable, report, table_chart
-from alljax.files import write_whole
+from alljax.evaluation import formatting, plots, report, table_chart
+from alljax.storage.atomic import write_whole
 
 PRINTED = 1000  # papers print two decimals of a percentage, as `readable` does for this many cells
 INK = '#000000'
@@ -101,7 +101,7 @@ def verdict(gap: Number) -> str:
 def points(difference: float, n: int) -> str:
     """Format a difference of fractions in signed percentage points, with the digits of `readable.percent`."""
     sign = '−' if difference < 0 else '+'
-    return f'{sign}{readable.percent(abs(difference), n)[:-1]}'
+    return f'{sign}{formatting.percent(abs(difference), n)[:-1]}'
 
 
 def _heads(table: Table) -> dict[str, str]:
@@ -123,7 +123,7 @@ def _markdown(table: Table) -> str:
     leaky = [name for name, leaky in table.columns.items() if leaky]
     warnings = [
         *(
-            [f'**{_plain(readable.label(table.banner))}: these numbers say nothing about leukaemia.**']
+            [f'**{_plain(formatting.label(table.banner))}: these numbers say nothing about leukaemia.**']
             if table.banner
             else []
         ),
@@ -155,7 +155,7 @@ def said(further: Further) -> dict[str, list[str]]:
     """The numbers of a further table as they are printed, by experiment."""
     return {
         cell: [
-            readable.MISSING if number is None else how(number)
+            formatting.MISSING if number is None else how(number)
             for how, number in zip(further.heads.values(), numbers, strict=True)
         ]
         for cell, numbers in further.rows.items()
@@ -167,19 +167,19 @@ def _words(table: Table, line: Line) -> dict[str, str]:
     shown, heads = _shown(table), _heads(table)
     words = {'cell': line.cell, 'measure': line.measure}
     if shown['paper']:
-        words['paper'] = readable.percent(line.printed, PRINTED)
+        words['paper'] = formatting.percent(line.printed, PRINTED)
     for name, head in heads.items():
-        number = line.numbers.get(name, readable.MISSING)
+        number = line.numbers.get(name, formatting.MISSING)
         words[head] = number if isinstance(number, str) else _sentence(number)
     if shown['gap']:
-        words[f'gap: {shown["gap"]}'] = _difference(line.gap) if line.gap else readable.MISSING
+        words[f'gap: {shown["gap"]}'] = _difference(line.gap) if line.gap else formatting.MISSING
     words |= {f'{heads[name]}: against the reference': line.noise.get(name, '') for name in shown['judged']}
     return {_plain(head): _plain(text) for head, text in words.items()}
 
 
 def _sentence(number: Number) -> str:
-    bounds = readable.interval(number.interval, number.n) if number.interval else 'no interval'
-    return f'{readable.percent(number.value, number.n)} ({bounds}, n = {number.n:,})'
+    bounds = formatting.interval(number.interval, number.n) if number.interval else 'no interval'
+    return f'{formatting.percent(number.value, number.n)} ({bounds}, n = {number.n:,})'
 
 
 def _difference(gap: Number) -> str:

@@ -10,10 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from alljax import cache, config, pictures, trained
+from alljax import config
+from alljax.data import image_files
+from alljax.data.image_files import Picture, Unread
 from alljax.errors import UserError, nearest, some
-from alljax.explain import overlays, page, summary, summary_page, writing
-from alljax.explain.measured import Explained, Where, areas, explain, located
+from alljax.explain import output_folder, overlays, page, summary, summary_page
+from alljax.explain.measurements import Explained, Where, areas, explain, located
 from alljax.explain.methods import (
     DEFAULT,
     METHODS,
@@ -25,9 +27,10 @@ from alljax.explain.methods import (
     last_map,
     shape_at,
 )
-from alljax.files import write_whole
-from alljax.pictures import Picture, Unread
-from alljax.trained import Trained
+from alljax.runs import trained
+from alljax.runs.trained import Trained
+from alljax.storage import cache
+from alljax.storage.atomic import write_whole
 
 BATCH = 32
 NOWHERE = Where(*[float('nan')] * 3)
@@ -63,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.paths:
         raise UserError('name images, or folders of them; or ask for --summary')
     asked = _checked(options, folder)
-    writing.make(folder)
+    output_folder.make(folder)
     cache.keep_compiled_programs()
     if asked.run.facts.get('synthetic'):
         print('This model was trained on synthetic cells: what it says of real ones means nothing.', file=sys.stderr)
@@ -74,10 +77,10 @@ def main(arguments: list[str] | None = None) -> int:
     found = []
     for one in explain(asked.run, asked.cells, asked.methods, asked.options, asked.target):
         found.append(one)
-        writing.pictures(folder, len(found), one)
+        output_folder.pictures(folder, len(found), one)
         _say(_line(one, asked.run.classes))
     write_whole(folder / 'overview.png', overlays.overview(found, asked.run.classes))
-    writing.scores(folder, found, asked.unread, asked.run.classes)
+    output_folder.scores(folder, found, asked.unread, asked.run.classes)
     html = page.render(asked.run, str(options.run), asked.methods, asked.options, found, asked.unread, asked.notes)
     # a file name that is not UTF-8 reaches us with surrogates, which no page can hold
     write_whole(folder / 'index.html', html.encode(errors='backslashreplace'))
@@ -88,13 +91,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _summary(options: argparse.Namespace, folder: Path) -> int:
-    problem = writing.problem(folder)
+    problem = output_folder.problem(folder)
     run = trained.load(options.run)
-    read = [pictures.read(run.facts, file) for file in pictures.files(options.paths)]
+    read = [image_files.read(run.facts, file) for file in image_files.files(options.paths)]
     unread = [f'{file.path}: {file.error}' for file in read if isinstance(file, Unread)]
     if problem or unread:
         raise UserError(*filter(None, [problem]), *unread)
-    writing.make(folder)
+    output_folder.make(folder)
     cache.keep_compiled_programs()
     images = [file for file in read if isinstance(file, Picture)]
     found = summary.summarize(run, options.run, images, options.batch_size, _say)
@@ -154,14 +157,14 @@ def _checked(options: argparse.Namespace, folder: Path) -> Asked:
     try:
         run = trained.load(options.run)
     except UserError as error:
-        problems += [*error.problems, *filter(None, [writing.problem(options.to) if options.to else ''])]
+        problems += [*error.problems, *filter(None, [output_folder.problem(options.to) if options.to else ''])]
         raise UserError(*problems) from None
-    problems += filter(None, [writing.problem(folder)])
+    problems += filter(None, [output_folder.problem(folder)])
     target = _target(run, options.target, problems)
     layer = _layer(run, options.layer, problems)
     chosen, notes = _possible(run, [name for name in names if name in METHODS] or list(DEFAULT), bool(names) and
                               options.methods.strip() != 'all', layer, problems)  # fmt: skip
-    read = [pictures.read(run.facts, file) for file in pictures.files(options.paths)]
+    read = [image_files.read(run.facts, file) for file in image_files.files(options.paths)]
     cells = [file for file in read if isinstance(file, Picture)]
     unread = [file for file in read if isinstance(file, Unread)]
     if not cells:

@@ -10,9 +10,9 @@ from jaxtyping import Array, Float
 from scipy.ndimage import gaussian_filter
 
 from alljax.data import augment
-from alljax.pictures import Picture
-from alljax.trained import Trained
-from alljax.training import infer
+from alljax.data.image_files import Picture
+from alljax.runs.trained import Trained
+from alljax.training import inference
 
 BLUR = 1 / 20  # of the side of the input: the standard deviation of the blur that hides what tells a class
 
@@ -38,4 +38,4 @@ def batch(run: Trained, cells: Sequence[Picture]) -> Batch:
 
 
 _resized = jax.jit(augment.resize, static_argnums=1)
-_to_input = jax.jit(infer.to_input, static_argnums=1)
+_to_input = jax.jit(inference.to_input, static_argnums=1)

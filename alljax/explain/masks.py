@@ -7,10 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
-from alljax import pictures
-from alljax.data import augment
-from alljax.data.synthetic import truth
-from alljax.trained import Trained
+from alljax.data import augment, image_files
+from alljax.data.synthetic import ground_truth
+from alljax.runs.trained import Trained
 
 
 class Masks(NamedTuple):
@@ -27,12 +26,12 @@ class Masks(NamedTuple):
 
 def of(path: Path, run: Trained) -> tuple[Masks | None, str]:
     """The masks of a file of a drawn folder, at the input's size; None for any other file, with a note if it is odd."""
-    parts, note = truth.parts(path)
+    parts, note = ground_truth.parts(path)
     return (None if parts is None else _at_input(parts, run)), note
 
 
-def _at_input(parts: truth.Picture, run: Trained) -> Masks:
+def _at_input(parts: ground_truth.Picture, run: Trained) -> Masks:
     """Brought to the input as the image itself is; a pixel belongs to what covers most of it."""
-    fitted = jnp.asarray(pictures.fit(parts, run.facts))[None]
+    fitted = jnp.asarray(image_files.fit(parts, run.facts))[None]
     sized = np.asarray(augment.resize(fitted, run.model.input.size))[0] >= 128
     return Masks(sized[..., 0], sized[..., 1])

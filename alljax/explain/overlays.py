@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from alljax.evaluation import plots
-from alljax.explain.measured import Explained
+from alljax.explain.measurements import Explained
 from alljax.explain.methods import METHODS
 
 ROWS = 6  # of the overview

@@ -10,12 +10,12 @@ import numpy as np
 from markupsafe import Markup
 
 import alljax
-from alljax.evaluation import readable, report
+from alljax.data.image_files import Unread
+from alljax.evaluation import formatting, report
 from alljax.explain import images, overlays
-from alljax.explain.measured import Explained, areas, located
+from alljax.explain.measurements import Explained, areas, located
 from alljax.explain.methods import METHODS, Options
-from alljax.pictures import Unread
-from alljax.trained import Trained
+from alljax.runs.trained import Trained
 
 SHOWN = 100  # cells; a page of more takes long to open
 BARS = 6  # classes of a cell; a thousand fit on no page
@@ -67,12 +67,12 @@ def fill(template: str, run: Trained, name: str, filters: Mapping[str, Callable[
 
 def area(value: float) -> str:
     """An area under a curve, or a dash for a map that ranks no pixel."""
-    return readable.MISSING if math.isnan(value) else f'{value:.2f}'
+    return formatting.MISSING if math.isnan(value) else f'{value:.2f}'
 
 
 def share(value: float) -> str:
     """A share in whole percent, or a dash."""
-    return readable.MISSING if math.isnan(value) else f'{value:.0%}'
+    return formatting.MISSING if math.isnan(value) else f'{value:.0%}'
 
 
 def _means(cells: Sequence[Explained], method: str) -> tuple[float, float]:

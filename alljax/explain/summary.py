@@ -15,16 +15,16 @@ from jaxtyping import Array, Float
 from ml_collections import ConfigDict
 
 from alljax import config as fields
-from alljax import gradients, pictures
-from alljax.data import datasets
+from alljax import gradients
+from alljax.data import datasets, image_files
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
 from alljax.errors import UserError
 from alljax.gradients import batches
 from alljax.gradients.trees import named
-from alljax.trained import Trained
-from alljax.training import infer, parameters
-from alljax.workdir import earlier
+from alljax.runs.trained import Trained
+from alljax.storage.run_folder import earlier
+from alljax.training import inference, rate_factors
 
 CURVED = 56  # training cells for the curvature, evenly through them: a product costs three steps of training
 VECTORS = 2**27  # numbers that Lanczos' method may keep: half a GB, twice while it adds one
@@ -70,7 +70,11 @@ class Summary(NamedTuple):
 
 
 def summarize(
-    run: Trained, path: Path, images: Sequence[pictures.Picture], batch_size: int, say: Callable[[str], None] = log.info
+    run: Trained,
+    path: Path,
+    images: Sequence[image_files.Picture],
+    batch_size: int,
+    say: Callable[[str], None] = log.info,
 ) -> Summary:
     """The summary of a run on its own data; UserError if its folder is none of a run, or its data are gone.
 
@@ -167,7 +171,7 @@ def _trained(config: ConfigDict, run: Trained) -> str:
     """A pattern for the names of the parameters that the run trained."""
     names = list(named(run.variables['params']))
     patterns = [(pattern, factor) for pattern, factor in config.optimizer.factors]
-    factors = parameters.factors(names, patterns, config.model.freeze)
+    factors = rate_factors.factors(names, patterns, config.model.freeze)
     return '|'.join(re.escape(name) for name, factor in factors.items() if factor)
 
 
@@ -176,22 +180,22 @@ def _prepared(run: Trained, images: np.ndarray, batch_size: int) -> np.ndarray:
     return np.asarray(batches.rows(partial(_ready, form=run.model.input), batch_size, images))
 
 
-_ready = jax.jit(infer.prepared, static_argnames='form')
+_ready = jax.jit(inference.prepared, static_argnames='form')
 
 
 def _worst(run: Trained, cells: Cells, test: np.ndarray, batch_size: int) -> tuple[Any, ...]:
     """Images, labels, names and probabilities of the test cells with the greatest loss."""
-    logits = infer.run(infer.make_logits(run.model), run.variables, cells.images, test, batch_size)
+    logits = inference.run(inference.make_logits(run.model), run.variables, cells.images, test, batch_size)
     right = np.asarray(jax.nn.softmax(logits))[np.arange(len(test)), cells.labels[test]]
     order = np.argsort(right, kind='stable')[:ASKED]
     chosen = test[order]
     return cells.images[chosen], cells.labels[chosen], [cells.names[index] for index in chosen], right[order]
 
 
-def _asked(run: Trained, images: Sequence[pictures.Picture]) -> tuple[Any, ...]:
+def _asked(run: Trained, images: Sequence[image_files.Picture]) -> tuple[Any, ...]:
     """The same of images from outside, with their predicted classes as labels."""
     pixels = np.stack([one.pixels for one in images])
-    logits = infer.run(infer.make_logits(run.model), run.variables, pixels, np.arange(len(images)), len(images))
+    logits = inference.run(inference.make_logits(run.model), run.variables, pixels, np.arange(len(images)), len(images))
     chances = np.asarray(jax.nn.softmax(logits))
     return pixels, chances.argmax(1), [str(one.path) for one in images], chances.max(1)
 

@@ -8,7 +8,7 @@ from alljax.explain import overlays
 from alljax.explain.page import fill
 from alljax.explain.summary import Summary
 from alljax.gradients.examples import ALL
-from alljax.trained import Trained
+from alljax.runs.trained import Trained
 
 
 def render(run: Trained, name: str, found: Summary) -> str:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from alljax import cache, config, experiment, workdir
+from alljax import config
 from alljax.data import datasets
-from alljax.sweep import estimate, summary, work
+from alljax.runs import experiment
+from alljax.storage import cache, run_folder
+from alljax.sweep import execution, summary, time_estimate
 from alljax.sweep.plan import Cell, Sweep, across, found_in, plan
 
 __all__ = ['Cell', 'Sweep', 'across', 'launch']
@@ -36,21 +38,21 @@ def launch(
     runs = plan(sweep, values)
     if dry_run:
         cache.keep_compiled_programs()
-        print(estimate.describe(work.ready(runs, values, overrides, folder), folder))
+        print(time_estimate.describe(execution.ready(runs, values, overrides, folder), folder))
         return True
     if len(runs) == 1 and not sweep.declared:
         experiment.run(values, config_file, overrides, folder)
         return True
     demo = datasets.is_drawn(values.data)
-    folder = folder or workdir.default(config_file, datasets.choose(values.data), demo)
-    with workdir.opened(folder, config.flat(values)):
+    folder = folder or run_folder.default(config_file, datasets.choose(values.data), demo)
+    with run_folder.opened(folder, config.flat(values)):
         if demo:
             log.warning(experiment.DEMO)
-        work.ready(runs, values, overrides, folder)
+        execution.ready(runs, values, overrides, folder)
         log.info('%d runs in %s', len(runs), folder)
         failed: dict[str, str] = {}
         try:
-            work.do(runs, config_file, overrides, folder, jobs, failed)
+            execution.do(runs, config_file, overrides, folder, jobs, failed)
         finally:
             summary.write(folder, sweep, runs, failed)
     if (folder / 'table.html').is_file():

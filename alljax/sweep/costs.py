@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from alljax import results
 from alljax.evaluation.table import Further
+from alljax.runs import results
+from alljax.storage.run_folder import is_finished
 from alljax.sweep.plan import Run
-from alljax.workdir import is_finished
 
 NOTE = (
     'Means over the runs of a row; milliseconds a cell on this machine, medians over cells or of three rounds. '

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from alljax import results
 from alljax.evaluation import intervals, metrics
+from alljax.runs import results
+from alljax.storage.run_folder import is_finished
 from alljax.sweep.plan import Run
-from alljax.workdir import is_finished
 
 
 class Outcome(NamedTuple):

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from alljax import results
 from alljax.evaluation import intervals, metrics, table
 from alljax.evaluation import paper as published
 from alljax.evaluation.table import Line, Number, Table
-from alljax.sweep import costs, noise
+from alljax.runs import results
+from alljax.sweep import costs, significance
 from alljax.sweep.outcome import Outcome, outcome
 from alljax.sweep.plan import Cell, Run, Sweep
 
@@ -39,7 +39,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
     good = [one for one in found.values() if isinstance(one, Outcome)]
     if not good:
         return
-    said = noise.verdicts(sweep, found, measures)
+    said = significance.verdicts(sweep, found, measures)
     lines = [_line(sweep, cell, measure, found, said) for cell in sweep.cells for measure in measures(cell)]
     shown = [cell for cell in sweep.cells if cell.confusion or len(sweep.cells) <= FEW]
     table.write(
@@ -50,7 +50,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
             columns={COLUMNS[protocol]: protocol != 'grouped' for protocol in sweep.protocols},
             lines=lines,
             confusions={cell.name: _confusions(sweep, cell, found) for cell in shown},
-            notes=[*sweep.notes, *noise.notes(sweep, found)],
+            notes=[*sweep.notes, *significance.notes(sweep, found)],
             banner='synthetic cells' if any(one.synthetic for one in good) else '',
             command=results.command(),
             further=costs.table(folder, runs),
@@ -71,7 +71,7 @@ def words(measure: str) -> str:
     return WORDS.get(measure, measure.replace('_', ' '))
 
 
-def _line(sweep: Sweep, cell: Cell, measure: str, found: Found, said: noise.Verdicts) -> Line:
+def _line(sweep: Sweep, cell: Cell, measure: str, found: Found, said: significance.Verdicts) -> Line:
     its = {protocol: found[cell.name, protocol] for protocol in sweep.protocols}
     verdicts = {
         COLUMNS[protocol]: said[cell.name, measure, protocol]

@@ -16,8 +16,8 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from alljax.errors import UserError
 from alljax.models import Variables
-from alljax.store import Checkpoints
-from alljax.training.records import Records
+from alljax.storage.checkpoints import Checkpoints
+from alljax.training.metrics_log import Records
 from alljax.training.step import Batch, Metrics, State, Step
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from alljax.gradients.trees import layer
 from alljax.models import Model, Variables
 from alljax.models.inside import still
 from alljax.models.trees import flatten, unflatten
-from alljax.training import watch
-from alljax.training.parameters import head_only
+from alljax.training import gradient_statistics
+from alljax.training.rate_factors import head_only
 
 
 class Batch(NamedTuple):
@@ -40,7 +40,7 @@ class Metrics(NamedTuple):
     loss: Float[Array, '']
     correct: Int[Array, '']
     cells: Int[Array, '']
-    gradients: watch.Numbers  # of a step that looks at them; else empty
+    gradients: gradient_statistics.Numbers  # of a step that looks at them; else empty
 
 
 Prepare = Callable[[Shaped[Array, 'batch ...'], Array], Float[Array, 'batch ...']]
@@ -108,10 +108,12 @@ def make_step(
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, old)
         params = unflatten(flatten(state.variables['params']) | optax.apply_updates(old, updates))
         correct = jnp.sum((logits.argmax(-1) == label) & present)
-        seen: watch.Numbers = {}
+        seen: gradient_statistics.Numbers = {}
         if look:
             short = layerwise.factors(layers, inputs, jax.tree.map(lambda part: part * present.sum(), back))
-            seen = watch.lengths(gradient, old, updates) | watch.spread(short, label, present, len(weights))
+            seen = gradient_statistics.lengths(gradient, old, updates) | gradient_statistics.spread(
+                short, label, present, len(weights)
+            )
         return State({'params': params, **rest}, optimizer_state, state.step + 1), Metrics(
             value, correct, present.sum(), seen
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from alljax import models
 from alljax.errors import UserError, nearest, told_to_the_user
-from alljax.weights import shelf
+from alljax.weights import weight_cache
 from alljax.weights.published import everything
 
 
@@ -33,11 +33,11 @@ def main(arguments: list[str] | None = None) -> None:
     if options.file:
         if options.weights:
             raise UserError('--weights and --file exclude each other: the file decides; leave one out')
-        folder = shelf.from_file(options.name, options.file, head=not options.without_head, out=options.out)
+        folder = weight_cache.from_file(options.name, options.file, head=not options.without_head, out=options.out)
     elif options.out or options.without_head:
         raise UserError('--out and --without-head belong to --file; name one, or leave them out')
     else:
-        folder = shelf.obtain(options.name, options.weights)
+        folder = weight_cache.obtain(options.name, options.weights)
     print(f'{folder}\nStart from it with --config.model.name={options.name} --config.model.init={folder}')
 
 
@@ -48,7 +48,7 @@ def listing() -> list[str]:
     lines = [f'{"network":{wide}}  {"weights":21}{"parameters":>12}{"pixels":>8}{"MiB":>8}  {"license":20} cached']
     for row in rows:
         size = models.MODELS[row.network].input.size
-        mark = 'yes' if shelf.cached(row) else 'no'
+        mark = 'yes' if weight_cache.cached(row) else 'no'
         lines.append(
             f'{row.network:{wide}}  {row.weights:21}{row.parameters:12,}{size:8}{row.megabytes:8.1f}  '
             f'{row.license:20} {mark}'

@@ -72,7 +72,7 @@ def _seems(head: bytes) -> str:
         if head.lstrip().lower().startswith(mark):
             return kind
     if head[8:9] == b'{':
-        return 'a safetensors file, expected one of torch.save; read it with alljax.weights.files'
+        return 'a safetensors file, expected one of torch.save; read it with alljax.weights.tensor_files'
     if head[257:262] == b'ustar':
         return f'a tar archive, which only torch before 2017 wrote; unpack it, or load it with torch and {REMEDY}'
     return f'no file of torch.save (it starts with {printable(head[:16].decode("latin-1"))!r}); {AGAIN}'

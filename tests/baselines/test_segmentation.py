@@ -5,7 +5,7 @@ import pytest
 from hard_pictures import awkward, cell, cut, touching
 from skimage import measure
 
-from alljax.baselines import features, judged
+from alljax.baselines import features, segmentation_scores
 from alljax.baselines.extraction import segmented
 from alljax.baselines.segment import SEGMENTS, central
 from alljax.baselines.systems import SYSTEMS
@@ -39,7 +39,7 @@ def test_nothing_is_found_where_there_is_nothing(segment):
 def test_a_cell_cut_by_the_border_is_found(segment):
     parts = SEGMENTS[segment](cut())
     y, x = np.mgrid[:96, :96]
-    assert judged.dice(parts.nucleus, np.hypot(y - 48, x) < 26) > 0.85
+    assert segmentation_scores.dice(parts.nucleus, np.hypot(y - 48, x) < 26) > 0.85
 
 
 def test_only_the_watershed_parts_two_touching_cells():
@@ -54,12 +54,14 @@ def test_the_best_system_finds_the_nucleus_of_drawn_cells():
     means = {}
     for segment, of in SEGMENTS.items():
         found = [of(one.image) for one in drawn]
-        means[segment] = np.mean([judged.dice(f.nucleus, t.nucleus) for f, t in zip(found, drawn, strict=True)])
+        means[segment] = np.mean(
+            [segmentation_scores.dice(f.nucleus, t.nucleus) for f, t in zip(found, drawn, strict=True)]
+        )
     assert max(means.values()) > 0.95
     assert min(means.values()) > 0.6, means
     cells = [SEGMENTS['hsv_k_means'](one.image).cell for one in drawn]
     truth = [one.nucleus | one.cytoplasm for one in drawn]
-    assert np.mean([judged.dice(*pair) for pair in zip(cells, truth, strict=True)]) > 0.9
+    assert np.mean([segmentation_scores.dice(*pair) for pair in zip(cells, truth, strict=True)]) > 0.9
 
 
 def test_the_middle_object_is_taken_and_specks_are_not():

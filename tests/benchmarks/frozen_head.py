@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alljax import models, store
+from alljax import models
 from alljax.models.trees import flatten
-from alljax.training import loop, optimizer, records
+from alljax.storage.checkpoints import Checkpoints
+from alljax.training import loop, metrics_log, optimizer
 from alljax.training.step import init, make_step
 from configs import subtype
 
@@ -44,7 +45,7 @@ def main() -> None:
     step = make_step(head, update, lambda rows, key: rows, rates, jnp.ones(4), 0)
     course = loop.Course(init(variables, update, rates), None, 0.0)
     with tempfile.TemporaryDirectory() as folder:
-        rows, checkpoints = records.Records(Path(folder), 0), store.Checkpoints(Path(folder) / 'checkpoints')
+        rows, checkpoints = metrics_log.Records(Path(folder), 0), Checkpoints(Path(folder) / 'checkpoints')
         start = time.perf_counter()
         course = loop.fit(
             step, course, jnp.asarray(features), jnp.asarray(labels), plan, None, rows, checkpoints, {'seed': 0}

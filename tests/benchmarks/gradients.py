@@ -25,8 +25,9 @@ import optax
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'parity')]
 
-from alljax import cache, gradients, models
+from alljax import gradients, models
 from alljax.models.trees import flatten
+from alljax.storage import cache
 from alljax.training.step import Batch, init, make_step
 
 SIZE, CLASSES = 227, 4

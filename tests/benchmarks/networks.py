@@ -25,8 +25,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'parity')]
 
 import peers
 
-from alljax import cache, models
+from alljax import models
 from alljax.models.trees import flatten
+from alljax.storage import cache
 from alljax.training.step import Batch, init, make_step
 
 NAMES = (

@@ -14,11 +14,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
-from alljax import cache, classical, setting
-from alljax.baselines import judged
+from alljax.baselines import segmentation_scores
 from alljax.baselines.systems import SYSTEMS, WHOLE
+from alljax.config import resolve
 from alljax.data import datasets
 from alljax.data.protocol import divide
+from alljax.runs import classical_system
+from alljax.storage import cache
 from configs import subtype
 
 
@@ -37,11 +39,11 @@ def main() -> None:
     print(f'{"":24}seconds  accuracy  {head[0]:>8}{head[1]:>7}{head[2]:>11}{head[3]:>7}    found')
     for name in SYSTEMS:
         config.baseline.system = name
-        settled = setting.settle(config, ())
+        settled = resolve.settle(config, ())
         cells, parts = divide(datasets.load(config.data, 0), settled.config, 0)
         start = time.perf_counter()
-        run = classical.fit(settled, cells, parts, keep=False)
-        shares = classical.predict(run, cells.images[parts.test])
+        run = classical_system.fit(settled, cells, parts, keep=False)
+        shares = classical_system.predict(run, cells.images[parts.test])
         seconds = time.perf_counter() - start
         whole += seconds
         right = (shares.argmax(1) == cells.labels[parts.test]).mean()
@@ -51,10 +53,10 @@ def main() -> None:
 
 
 def _found(system, name, cells, worst) -> str:
-    every = judged.judge(system, cells)
+    every = segmentation_scores.judge(system, cells)
     if worst:
         worst.mkdir(parents=True, exist_ok=True)
-        classical.draw_worst(every, worst / f'{name}.png', name)
+        classical_system.draw_worst(every, worst / f'{name}.png', name)
     dice, cell, far, farther = every.scores.mean(0)
     missing = sum(not parts.found for parts in every.found)
     return f'{dice:>10.3f}{cell:>7.3f}{far:>11.1f}{farther:>7.1f}{missing:>9}'

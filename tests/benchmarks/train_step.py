@@ -24,9 +24,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'parity')]
 
 import torch_alexnet
 
-from alljax import cache, feed, models
+from alljax import models
 from alljax.models.trees import flatten
-from alljax.training import optimizer, parameters
+from alljax.storage import cache
+from alljax.training import inputs, optimizer, rate_factors
 from alljax.training.step import Batch, init, make_step
 from configs import subtype
 
@@ -38,9 +39,9 @@ def ours(augmented: bool) -> Callable[[], None]:
     config = subtype.get_config()
     model = models.create('alexnet', CLASSES)
     variables = model.init(jax.random.key(0))
-    factors = parameters.factors(list(flatten(variables['params'])), config.optimizer.factors, '')
+    factors = rate_factors.factors(list(flatten(variables['params'])), config.optimizer.factors, '')
     update = optimizer.make(config.optimizer, factors, 1000, 10)
-    prepare = feed.preparation(config, model) if augmented else lambda images, key: images / jnp.float32(255)
+    prepare = inputs.preparation(config, model) if augmented else lambda images, key: images / jnp.float32(255)
     step = make_step(model, update, prepare, factors, jnp.ones(CLASSES), 0)
     side = 257 if augmented else SIZE
     images = jax.random.randint(jax.random.key(1), (BATCH, side, side, 3), 0, 256, jnp.uint8)

@@ -12,9 +12,9 @@ from PIL import Image
 
 from alljax.data import datasets, synthetic
 from alljax.data.audit import audit
+from alljax.data.audit.audit_files import write
+from alljax.data.audit.folder_listing import listed
 from alljax.data.audit.groups import merged, repeats
-from alljax.data.audit.listed import listed
-from alljax.data.audit.writing import write
 from alljax.data.split import split
 from alljax.errors import UserError
 from configs import common

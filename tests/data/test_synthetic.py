@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from alljax.data.synthetic import CLASSES, Drawing, draw, plan, slide, write
-from alljax.data.synthetic.looks import LOOKS, Look, blend
+from alljax.data.synthetic.appearance import LOOKS, Look, blend
 from alljax.data.synthetic.texture import noise
 from alljax.errors import UserError
 

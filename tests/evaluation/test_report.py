@@ -11,9 +11,9 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score
 
 from alljax.data.cells import Cells, Origin
-from alljax.evaluation import intervals, metrics, readable, report
+from alljax.evaluation import formatting, intervals, metrics, report
 from alljax.evaluation.mistakes import Mistake
-from alljax.results import score
+from alljax.runs.results import score
 
 MATRIX = np.array([[21, 2, 0, 0], [1, 22, 2, 0], [0, 1, 23, 0], [2, 0, 1, 85]])
 NAMES = ['L1', 'L2', 'L3', 'normal']
@@ -256,7 +256,7 @@ def test_a_perfect_result_warns_of_its_collapsed_interval(render):
     ],
 )
 def test_one_error_is_never_rounded_away(fraction, n, text):
-    assert readable.percent(fraction, n) == text
+    assert formatting.percent(fraction, n) == text
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_one_error_is_never_rounded_away(fraction, n, text):
     ],
 )
 def test_values_are_readable(item, key, text):
-    assert readable.value(item, key) == text
+    assert formatting.value(item, key) == text
 
 
 @pytest.mark.parametrize(
@@ -290,4 +290,4 @@ def test_values_are_readable(item, key, text):
     ],
 )
 def test_moments_are_in_utc(timestamp, text):
-    assert readable.moment(timestamp) == text
+    assert formatting.moment(timestamp) == text

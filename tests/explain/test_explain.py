@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alljax import explain, models, pictures, predict, store, trained
-from alljax.data import image, synthetic
-from alljax.data.synthetic import truth
+from alljax import explain, models, predict
+from alljax.data import image, image_files, synthetic
+from alljax.data.synthetic import ground_truth
 from alljax.errors import UserError
-from alljax.explain import images, masks, measured, methods, overlays
+from alljax.explain import images, masks, measurements, methods, overlays
+from alljax.runs import trained
+from alljax.storage import checkpoints
 
 SIZE = 96
 
@@ -24,7 +26,7 @@ def saved(folder, name='alexnet', **options):
     model = models.create(name, len(classes), color='HSV', **options)
     facts = trained.describe(name, options | {'color': 'HSV'}, classes, model.input)
     facts |= {'data_size': 128, 'synthetic': True, 'denoise': 'mean'}
-    store.write(folder / 'model', model.init(jax.random.key(1)), facts)
+    checkpoints.write(folder / 'model', model.init(jax.random.key(1)), facts)
     return folder
 
 
@@ -57,7 +59,7 @@ def test_a_page_pictures_and_scores_are_written_and_a_bad_file_is_a_line(page, c
     assert (out / 'overview.png').is_file()
     assert pictures == {f'{number:03}-{cell.stem}-{method}.png' for number, cell in ((1, cells[0]), (2, cells[-1]))
                         for method in methods.DEFAULT}  # fmt: skip
-    assert Image.open(out / min(pictures)).size == (SIZE, SIZE)
+    assert Image.open(out / min(image_files)).size == (SIZE, SIZE)
     rows = list(csv.DictReader((out / 'scores.csv').open()))
     assert [row['method'] for row in rows] == [*methods.DEFAULT, *methods.DEFAULT, '']
     assert rows[-1]['file'] == str(bad)
@@ -158,12 +160,12 @@ def test_masks_follow_every_kind_of_repeat_and_only_pixels_that_agree_are_truste
     synthetic.write(tmp_path / 'set', 64, 3, repeats=16)
     model = trained.load(run)
     root = tmp_path / 'set' / 'ALL_IDB2'
-    drawn = truth._set(root)
+    drawn = ground_truth._set(root)
     assert len(drawn.repeats) == 32
     for name in drawn.repeats:
         found, note = masks.of(root / 'img' / name, model)
         assert (found is not None, note) == (True, ''), name
-        rgb = np.asarray(images.batch(model, [pictures.read(model.facts, root / 'img' / name)]).rgb)[0]
+        rgb = np.asarray(images.batch(model, [image_files.read(model.facts, root / 'img' / name)]).rgb)[0]
         inside, outside = (rgb[part].mean() for part in (found.nucleus, ~(found.nucleus | found.cytoplasm)))
         assert inside < outside - 20, name  # nuclei are dark
     pixels = image.read(root / 'img' / 'Im001_1.tif').pixels.copy()
@@ -194,7 +196,7 @@ def test_a_broken_marker_is_a_note(tmp_path, cells, run):
 
 def test_a_map_that_is_zero_everywhere_ranks_nothing():
     curve = (jax.numpy.array([0.5]), jax.numpy.zeros((1, 21)))
-    marked = measured._of_one((np.zeros((1, 8, 8), np.float32), curve, curve), 0, {'cell': np.eye(8, dtype=bool)})
+    marked = measurements._of_one((np.zeros((1, 8, 8), np.float32), curve, curve), 0, {'cell': np.eye(8, dtype=bool)})
     assert np.isnan([marked.deletion, marked.insertion, marked.regions['cell'].mass]).all()
     assert marked.regions['cell'].area == 1 / 8
 

@@ -5,8 +5,9 @@ import shutil
 
 import pytest
 
-from alljax import config, experiment, explain
+from alljax import config, explain
 from alljax.errors import UserError
+from alljax.runs import experiment
 
 pytestmark = pytest.mark.slow
 

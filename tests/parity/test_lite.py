@@ -25,9 +25,9 @@ from sklearn.preprocessing import StandardScaler
 from alljax import models
 from alljax.data.image import read
 from alljax.models.efficientnet_lite import NETWORKS
-from alljax.training import infer
+from alljax.training import inference
 from alljax.weights import convert as conversion
-from alljax.weights import files
+from alljax.weights import tensor_files
 
 LITE0 = 'efficientnet_lite0'
 LAYERS = {'stem/bn': '_bn0', 'stage3_0/depthwise/conv': '_blocks.3._depthwise_conv', 'stage6_3': '_blocks.14'}
@@ -52,7 +52,7 @@ def pair(request):
     """Lite0 of the package with the published weights, ours converted from its file, and an image."""
     theirs = build(LITE0, image_size=request.param)
     theirs.load_state_dict(torch.load(PATH))
-    variables, classes = conversion.convert(LITE0, files.read(PATH))
+    variables, classes = conversion.convert(LITE0, tensor_files.read(PATH))
     assert classes == 1000
     return variables, theirs, np.random.default_rng(0).normal(size=(2, request.param, request.param, 3))
 
@@ -72,7 +72,7 @@ def test_gradients_are_the_package_s(pair):
 @pytest.mark.slow
 def test_the_published_weights_know_a_cat():
     data = pytest.importorskip('skimage.data', reason='scikit-image, which has the picture, is not installed')
-    variables, _ = conversion.convert(LITE0, files.read(PATH))
+    variables, _ = conversion.convert(LITE0, tensor_files.read(PATH))
     model = models.create(LITE0, 1000, head=0)
     side = model.input.size
     pixels = np.asarray(Image.fromarray(data.chelsea()).resize((side, side), Image.Resampling.BICUBIC))
@@ -89,8 +89,8 @@ def test_frozen_features_and_a_linear_classifier_reach_what_the_cells_readme_say
         rows = list(csv.DictReader(file))
     cells = np.stack([read(wbc / row['file']).pixels for row in rows])
     labels, slides = (np.array([row[column] for row in rows]) for column in ('label', 'group'))
-    variables, _ = conversion.convert(LITE0, files.read(PATH), head=False)
-    vectors = infer.run(infer.make_logits(models.create(LITE0, 0)), variables, cells, np.arange(len(cells)), 28)
+    variables, _ = conversion.convert(LITE0, tensor_files.read(PATH), head=False)
+    vectors = inference.run(inference.make_logits(models.create(LITE0, 0)), variables, cells, np.arange(len(cells)), 28)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     by_file = cross_val_score(classifier, vectors, labels, cv=StratifiedKFold(5, shuffle=True, random_state=0))
     by_slide = cross_val_score(classifier, vectors, labels, groups=slides, cv=GroupKFold(5))

@@ -14,7 +14,7 @@ import torch_alexnet
 
 from alljax import models
 from alljax.models.trees import flatten
-from alljax.training import optimizer, parameters
+from alljax.training import optimizer, rate_factors
 from alljax.training.step import Batch, init, make_step
 from configs import common
 
@@ -59,7 +59,7 @@ def test_losses_and_parameters_stay_those_of_torch():
 
 def train(model, variables, settings, images, labels):
     """Our step's losses and the final parameters."""
-    factors = parameters.factors(list(flatten(variables['params'])), settings.factors, '')
+    factors = rate_factors.factors(list(flatten(variables['params'])), settings.factors, '')
     update = optimizer.make(settings, factors, STEPS, STEPS)
     step = make_step(model, update, lambda image, key: image / jnp.float64(255), factors, jnp.ones(CLASSES), 0)
     state, losses = init(variables, update, factors), []

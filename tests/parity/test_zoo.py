@@ -13,7 +13,7 @@ import torchvision
 from alljax import models
 from alljax.errors import UserError
 from alljax.weights import convert as conversion
-from alljax.weights import files
+from alljax.weights import tensor_files
 
 TORCHVISION = sorted(set(models.MODELS) & set(torchvision.models.list_models(module=torchvision.models)))
 
@@ -135,7 +135,7 @@ def pair(request, tmp_path_factory):
         settle(theirs, image)
     path = tmp_path_factory.mktemp('files') / f'{name}.pth'
     torch.save(theirs.state_dict(), path)
-    variables, classes = conversion.convert(name, files.read(path))
+    variables, classes = conversion.convert(name, tensor_files.read(path))
     path.unlink()
     assert classes == 1000
     yield name, variables, theirs, image

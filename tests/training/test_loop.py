@@ -8,11 +8,12 @@ import numpy as np
 import optax
 import pytest
 
-from alljax import models, store
+from alljax import models
 from alljax.data import augment
 from alljax.errors import UserError
 from alljax.models.trees import flatten
-from alljax.training import loop, records
+from alljax.storage.checkpoints import Checkpoints
+from alljax.training import loop, metrics_log
 from alljax.training.loop import Best, Course, Plan
 from alljax.training.step import init, make_step
 
@@ -37,12 +38,12 @@ def plan(epochs=3, patience=0, save_seconds=1e9, batch_size=4):
 
 def fit(setting, folder, plan, course=None, validate=None, step=None):
     folder.mkdir(exist_ok=True)
-    checkpoints = store.Checkpoints(folder / 'checkpoints')
+    checkpoints = Checkpoints(folder / 'checkpoints')
     start = setting.start()
     if course is None:
         latest = checkpoints.latest()
         course = loop.restore(*latest, start) if latest else Course(start, None, 0.0)
-    rows = records.Records(folder, int(course.state.step))
+    rows = metrics_log.Records(folder, int(course.state.step))
     try:
         return loop.fit(step or setting.step, course, IMAGES, LABELS, plan, validate, rows, checkpoints, {'seed': 7})
     finally:
@@ -62,7 +63,7 @@ def test_every_cell_is_seen_once_an_epoch_in_an_order_of_seed_and_epoch():
 
 def test_metrics_are_written_for_every_step(setting, tmp_path):
     course = fit(setting, tmp_path, plan(), validate=lambda variables: (0.5, 0.75))
-    rows = records.read(tmp_path / 'metrics.jsonl')
+    rows = metrics_log.read(tmp_path / 'metrics.jsonl')
     assert [row['step'] for row in rows if 'loss' in row] == list(range(1, 10))
     assert [row['epoch'] for row in rows if 'validation_loss' in row] == [1, 2, 3]
     assert int(course.state.step) == 9
@@ -126,7 +127,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_state(setting, t
 
     with pytest.raises(UserError, match=r'no longer a finite number at step 5.*--config.optimizer.rate'):
         fit(setting, tmp_path, plan(save_seconds=0), step=broken)
-    tree, facts = store.Checkpoints(tmp_path / 'checkpoints').latest()
+    tree, facts = Checkpoints(tmp_path / 'checkpoints').latest()
     assert facts['step'] == 4
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(tree))
 
@@ -135,13 +136,13 @@ def test_a_state_that_is_not_finite_is_never_saved(setting, tmp_path):
     start = setting.start()
     spoilt = start._replace(variables=jax.tree.map(lambda leaf: leaf * math.inf, start.variables))
     with pytest.raises(UserError, match='no longer a finite number'):
-        loop.save(store.Checkpoints(tmp_path), Course(spoilt, None, 0.0), {})
-    assert store.Checkpoints(tmp_path).latest() is None
+        loop.save(Checkpoints(tmp_path), Course(spoilt, None, 0.0), {})
+    assert Checkpoints(tmp_path).latest() is None
 
 
 def test_a_line_cut_by_a_kill_is_left_out(tmp_path):
     (tmp_path / 'metrics.jsonl').write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
-    rows = records.Records(tmp_path, 1)
+    rows = metrics_log.Records(tmp_path, 1)
     rows.write({'step': 2, 'loss': 1.0})
     rows.close()
-    assert [row['loss'] for row in records.read(tmp_path / 'metrics.jsonl')] == [2.0, 1.0]
+    assert [row['loss'] for row in metrics_log.read(tmp_path / 'metrics.jsonl')] == [2.0, 1.0]

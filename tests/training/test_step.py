@@ -7,7 +7,7 @@ import pytest
 from alljax import models
 from alljax.data import augment
 from alljax.models.trees import flatten
-from alljax.training import infer
+from alljax.training import inference
 from alljax.training.step import Batch, init, make_step
 
 
@@ -95,7 +95,7 @@ def test_the_step_and_the_forward_pass_lower_for_cuda(cells):
     lowered = step.trace(state, Batch(*cells, jnp.arange(4))).lower(lowering_platforms=('cuda',))
     assert 'stablehlo.convolution' in lowered.as_text()
     model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
-    infer.make_logits(model).trace(state.variables, cells[0]).lower(lowering_platforms=('cuda',))
+    inference.make_logits(model).trace(state.variables, cells[0]).lower(lowering_platforms=('cuda',))
 
 
 def test_the_state_is_donated(cells):
@@ -107,9 +107,9 @@ def test_the_state_is_donated(cells):
 def test_inference_counts_the_last_partial_batch(cells):
     model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
     variables = model.init(jax.random.key(0))
-    logits = infer.make_logits(model)
+    logits = inference.make_logits(model)
     index = np.array([7, 1, 5, 0, 11])
-    whole = infer.run(logits, variables, cells[0], index, 5)
-    parts = infer.run(logits, variables, cells[0], index, 2)
+    whole = inference.run(logits, variables, cells[0], index, 5)
+    parts = inference.run(logits, variables, cells[0], index, 2)
     assert parts.shape == (5, 3)
     np.testing.assert_allclose(whole, parts, atol=1e-6)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch_writer import Name, archive, legacy, operations, storage, tensor, whole
 
 from alljax.errors import UserError
-from alljax.weights import files
+from alljax.weights import tensor_files
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = pytest.mark.parametrize('kind', ['zip', 'legacy', 'safetensors'])
@@ -36,7 +36,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, kind):
     for length in range(len(intact)):
         path.write_bytes(intact[:length])
         with pytest.raises(UserError):
-            files.read(path)
+            tensor_files.read(path)
 
 
 @KINDS
@@ -50,7 +50,7 @@ def test_flipped_bytes_give_the_right_tensors_or_a_sentence(tmp_path, kind, data
         flipped[at] = data.draw(st.integers(0, 255))
     path.write_bytes(flipped)
     try:
-        found = files.read(path)
+        found = tensor_files.read(path)
     except UserError:
         return
     if kind == 'zip':  # the others have no check sums
@@ -76,4 +76,4 @@ def test_any_pickle_ends_in_tensors_or_a_sentence(tmp_path, parts):
     for write in (archive, legacy):
         write(path, b'\x80\x02' + b''.join(parts) + b'.', {'0': np.zeros(4, np.float32)})
         with contextlib.suppress(UserError):
-            files.read(path)
+            tensor_files.read(path)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Shaped
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from alljax.baselines.fuzzy import fuzzy_c_means, spread
+from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
 
 X = Float[np.ndarray, 'cells features']
 RIDGE = 1e-3  # times the number of cells: keeps the least squares solvable where rules overlap

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from skimage import color
 from sklearn.cluster import KMeans
 
-from alljax.baselines.fuzzy import fuzzy_c_means, spread
+from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
 from alljax.baselines.segment.central import Mask, Parts, central, clean, nothing, whole
 from alljax.baselines.segment.thresholds import Picture
 

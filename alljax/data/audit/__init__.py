@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from alljax.data.audit import exact, groups, kinds
+from alljax.data.audit import exact_repeats, groups, repeat_kinds
 from alljax.data.audit.candidates import Candidates, candidates
-from alljax.data.audit.listed import Listed, listed
+from alljax.data.audit.folder_listing import Listed, listed
 from alljax.data.audit.reading import Sights, read
 from alljax.data.audit.registration import register
 from alljax.data.audit.shortcuts import Shortcut, shortcuts
@@ -61,7 +61,7 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
     found = listed(root)
     track = partial(tqdm, disable=not progress, leave=False)
     sights = read(found.home, found.files, partial(track, desc='reading', total=len(found.files), unit=' cells'))
-    same = [Pair(*pair, 1.0) for pair in exact.pairs(sights.file_digests, sights.pixel_digests)]
+    same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(sights.file_digests, sights.pixel_digests)]
     copies = {pair.second for pair in same}
     unique = [cell for cell in range(len(found.files)) if cell not in copies]
     chosen = candidates(sights.detail[unique], sights.density[unique])
@@ -94,7 +94,7 @@ def _near(sights: Sights, chosen: Candidates, threshold: float, track: Track) ->
                     density = sights.density[first], sights.density[second]
                     (height, width), (other_height, other_width) = sights.shapes[[first, second]].tolist()
                     shapes = (height, width), (other_height, other_width)
-                    kind = kinds.describe(match.pose, density, shapes)
-                    found.append(Pair(first, second, kind, match.score, kinds.one_cell(match.pose)))
+                    kind = repeat_kinds.describe(match.pose, density, shapes)
+                    found.append(Pair(first, second, kind, match.score, repeat_kinds.one_cell(match.pose)))
             whole = groups.connected([(pair.first, pair.second) for pair in found], len(whole))
     return found

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from alljax.data.audit import THRESHOLD, Audit, audit
+from alljax.data.audit.audit_files import write
 from alljax.data.audit.page import accuracy, counted, interval
-from alljax.data.audit.writing import write
 from alljax.errors import UserError, some, told_to_the_user
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from alljax import cache
 from alljax.data import denoise
 from alljax.data.cells import Cells
 from alljax.data.datasets import all_idb2, synthetic
@@ -15,6 +14,7 @@ from alljax.data.datasets.builder import CellsBuilder, cells
 from alljax.data.datasets.folder import Folder
 from alljax.data.datasets.synthetic import Synthetic
 from alljax.errors import UserError
+from alljax.storage import cache
 
 DATASETS: dict[str, type[CellsBuilder]] = {'all_idb2': AllIdb2, 'folder': Folder, 'synthetic': Synthetic}
 

@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-from alljax import cache
 from alljax.data import synthetic
 from alljax.data.datasets import all_idb2
 from alljax.data.datasets.builder import CellsBuilder
 from alljax.data.datasets.listing import Listing
 from alljax.data.synthetic.folder import GENERATOR
+from alljax.storage import cache
 
 
 class Synthetic(CellsBuilder):

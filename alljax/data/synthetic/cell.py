@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from alljax.data.synthetic.looks import Look, count, look, pick
+from alljax.data.synthetic.appearance import Look, count, look, pick
 from alljax.data.synthetic.shapes import Field, Grid, cover, distance, grid, intersection, outline, ridge, wedge
 from alljax.data.synthetic.slides import Slide, expose
 from alljax.data.synthetic.surroundings import surroundings

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from alljax.data.synthetic.appearance import CLASSES
 from alljax.data.synthetic.cell import draw
-from alljax.data.synthetic.looks import CLASSES
 from alljax.data.synthetic.repeats import KINDS, plant
 from alljax.data.synthetic.slides import Slide, slide
 from alljax.errors import UserError

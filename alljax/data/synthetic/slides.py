@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from scipy.ndimage import gaussian_filter1d
 
-from alljax.data.synthetic.looks import pick
+from alljax.data.synthetic.appearance import pick
 from alljax.data.synthetic.shapes import Field, Grid
 
 # Optical density (natural logarithm) of red, green and blue at unit amount of each stain of a Wright-Leishman smear.

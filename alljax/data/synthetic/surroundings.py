@@ -5,7 +5,7 @@ import math
 import numpy as np
 from jaxtyping import Float32
 
-from alljax.data.synthetic.looks import pick
+from alljax.data.synthetic.appearance import pick
 from alljax.data.synthetic.shapes import Field, Grid, cover, distance, outline, ridge
 from alljax.data.synthetic.slides import Slide
 from alljax.data.synthetic.texture import noise

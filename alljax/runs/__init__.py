@@ -1,0 +1,1 @@
+"""One run from a plan to its report, of a network or of a classical system."""

@@ -1,0 +1,158 @@
+"""What a run found, in the files that people and programs read."""
+
+import csv
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float
+from scipy.special import softmax
+
+from alljax.data.cells import Cells
+from alljax.data.split import Split
+from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plots, report
+from alljax.storage.run_folder import RESULTS, write_json
+
+Results = dict[str, Any]
+FURTHER = {'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell'}
+
+
+def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
+    """The `test` part of results.json for cells and their logits."""
+    predicted = logits.argmax(1)
+    correct = predicted == cells.labels
+    matrices = intervals.by_group(cells.labels, predicted, cells.groups, len(cells.classes))
+    scores = metrics.scores(matrices.sum(0), cells.classes)
+    accuracy = scores.pop('accuracy')
+    interval = {
+        'wilson': intervals.wilson(int(correct.sum()), len(cells)),
+        'bootstrap_groups': intervals.over_groups(matrices, metrics.WHOLE['accuracy']),
+    }
+    ranked = metrics.ranked(cells.labels, softmax(logits.astype(np.float64), axis=1), cells.classes)
+    for name, row in ranked.pop('per_class').items():
+        scores['per_class'][name] |= row
+    return {
+        'n': len(cells),
+        'accuracy': accuracy,
+        'accuracy_ci95': interval,
+        'macro_precision_ci95': intervals.over_groups(matrices, metrics.WHOLE['macro_precision']),
+        **scores,
+        **ranked,
+    }
+
+
+def about_data(cells: Cells) -> Results:
+    """The `data` part of results.json."""
+    origin = cells.origin
+    return {
+        'name': origin.name,
+        'synthetic': origin.synthetic,
+        'fingerprint': origin.fingerprint,
+        'counts': cells.counts(),
+        'groups': len(set(cells.groups)),
+        'root': origin.root,
+        'notes': list(origin.notes),
+    }
+
+
+def about_split(cells: Cells, split: Split) -> Results:
+    """The `split` part of results.json."""
+    sides = {'train': split.train, 'validation': split.validation, 'test': split.test}
+    return {
+        'protocol': split.protocol,
+        'leaky': split.leaky,
+        **{f'{side}_n': len(index) for side, index in sides.items()},
+        'groups': {side: len(set(cells.groups[index])) for side, index in sides.items()},
+        **{f'{side}_counts': cells.take(index).counts() for side, index in sides.items()},
+    }
+
+
+def environment() -> dict[str, str]:
+    """What the numbers may depend on besides the seed."""
+    names = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scipy', 'scikit-image', 'scikit-learn')
+    devices = jax.devices()
+    return {
+        'python': platform.python_version(),
+        **{name: version(name) for name in names},
+        'devices': f'{len(devices)} × {devices[0].device_kind}',
+        'cores': str(os.cpu_count()),
+        'platform': platform.platform(),
+    }
+
+
+def write(
+    workdir: Path,
+    results: Results,
+    cells: Cells,
+    logits: Float[np.ndarray, 'cells classes'],
+    history: list[dict[str, Any]],
+    best_epoch: int | None,
+    more: Mapping[str, Path],
+) -> None:
+    """predictions.csv, the figures, report.html and, last, results.json, for the test cells.
+
+    `more` are figures that were drawn already, by their headings.
+    """
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    _predictions(workdir / 'predictions.csv', cells, probabilities)
+    title = _banner(results)
+    matrix = np.array(results['test']['confusion']['matrix'])
+    plots.confusion(matrix, cells.classes, workdir / 'confusion.png', title=title)
+    groups = [cells.group_names[group] for group in cells.groups]
+    worst = mistakes.most_confident(probabilities, cells.labels, cells.images, cells.names, groups, cells.classes)
+    figures = {'Confusion matrix': workdir / 'confusion.png', **more}
+    if history:
+        figures['Training'] = workdir / 'curves.png'
+        plots.curves(history, workdir / 'curves.png', best_epoch=best_epoch, title=title)
+    if gradient_curves.looked_at(history):
+        figures['Gradients, layer by layer; the new layers in orange'] = workdir / 'gradients.png'
+        gradient_curves.curves(history, workdir / 'gradients.png', title=title)
+    results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
+    facts = {label: results[part] for part, label in FURTHER.items() if part in results}
+    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts)
+    write_json(workdir / RESULTS, results)
+
+
+def read(workdir: Path) -> Results:
+    """The results.json of a finished run."""
+    return json.loads((workdir / RESULTS).read_text())
+
+
+def right(workdir: Path) -> dict[str, bool]:
+    """Of each test cell of a finished run, by file: whether it was classified rightly."""
+    return {row['file']: row['label'] == row['prediction'] for row in predictions(workdir)}
+
+
+def predictions(workdir: Path) -> list[dict[str, str]]:
+    """The rows of a finished run's predictions.csv."""
+    with (workdir / 'predictions.csv').open(newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:
+    with path.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes)])
+        for index, row in enumerate(probabilities):
+            known = cells.names[index], cells.group_names[cells.groups[index]], cells.classes[cells.labels[index]]
+            writer.writerow([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row)])
+
+
+def _banner(results: Results) -> str:
+    parts = ['synthetic cells'] if results['data']['synthetic'] else []
+    parts += [f'{results["split"]["protocol"]} split: leaky'] if results['split']['leaky'] else []
+    return ', '.join(parts)
+
+
+def command() -> str:
+    """The command line of this process, as a shell would take it."""
+    return f'python {shlex.join(sys.argv)}'

@@ -1,0 +1,100 @@
+"""The folder of one run: whose it is, and what is in it already."""
+
+import fcntl
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from alljax.errors import UserError
+from alljax.storage.atomic import write_whole
+
+Fields = dict[str, Any]
+RESULTS = 'results.json'
+
+
+def default(config_file: str, data: str, demo: bool) -> Path:
+    """runs/<config>-<data>-<time>, with 'demo' in the name of a demo."""
+    parts = [Path(config_file).stem, *(['demo'] if demo else []), data, f'{datetime.now():%Y%m%d-%H%M%S}']
+    return Path('runs') / '-'.join(parts)
+
+
+def earlier(workdir: Path | None) -> Fields:
+    """The config fields of the run that is in the folder; none if there is no run, or no folder yet."""
+    path = workdir / 'config.json' if workdir else None
+    return json.loads(path.read_text()) if path and path.is_file() else {}
+
+
+def is_finished(workdir: Path) -> bool:
+    """Whether the run in the folder came to its end: its results are written last."""
+    return (workdir / RESULTS).is_file()
+
+
+def differences(workdir: Path, fields: Fields) -> list[str]:
+    """In what the run in the folder differs from one with these config fields; nothing if there is no run."""
+    old, new = earlier(workdir), json.loads(json.dumps(fields))
+    return [
+        f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
+        for key in sorted({*old, *new})
+        if old and old.get(key) != new.get(key)
+    ]
+
+
+@contextmanager
+def opened(workdir: Path, fields: Fields) -> Iterator[None]:
+    """Claims the folder for a run with these config fields; UserError if it is another's or in use."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock = (workdir / '.lock').open('w')
+    except OSError as error:
+        raise UserError(f'--workdir={workdir}: cannot be written ({error.strerror}); choose another folder') from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f'--workdir={workdir}: another process is running in it; wait for it, or choose another'
+            ) from None
+        _claim(workdir, fields)
+        with _logged(workdir / 'run.log'):
+            yield
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON whole or not at all."""
+    write_whole(path, (json.dumps(value, indent=2) + '\n').encode())
+
+
+def _claim(workdir: Path, fields: Fields) -> None:
+    path = workdir / 'config.json'
+    if not path.is_file():
+        others = sorted(p.name for p in workdir.iterdir() if p.name != '.lock')
+        if others:
+            raise UserError(
+                f'--workdir={workdir}: holds {", ".join(others[:4])} but no run; choose a new or empty folder'
+            )
+        write_json(path, fields)
+        return
+    different = differences(workdir, fields)
+    if different:
+        raise UserError(f'--workdir={workdir}: holds a run of another config ({"; ".join(different)}); choose another')
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Copies the package's log to a file for the time of a run."""
+    logger = logging.getLogger('alljax')
+    handler = logging.FileHandler(path, encoding='utf-8')
+    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
+    logger.addHandler(handler)
+    try:
+        yield
+    except BaseException as error:
+        logger.debug('stopped: %s', error, exc_info=not isinstance(error, UserError | KeyboardInterrupt))
+        raise
+    finally:
+        logger.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,180 @@
+"""Doing the runs of a sweep: each in a process that can die without taking the others along."""
+
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Mapping, MutableMapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from joblib.externals.loky import get_reusable_executor
+from ml_collections import ConfigDict
+
+from alljax import config as fields
+from alljax.config.resolve import Setting, settle
+from alljax.data import datasets
+from alljax.data.cells import Cells
+from alljax.data.protocol import planned
+from alljax.data.split import Split
+from alljax.errors import UserError
+from alljax.runs import experiment, results
+from alljax.storage import run_folder
+from alljax.sweep.plan import Run, with_fields
+
+log = logging.getLogger(__name__)
+
+
+class Ready(NamedTuple):
+    """A run of which all is known that can be known before its first step."""
+
+    run: Run
+    setting: Setting
+    sources: Cells
+    cells: Cells  # with their copies, which are of one pixel here
+    parts: Split
+
+
+def ready(
+    runs: Sequence[Run], config: ConfigDict, overrides: Mapping[str, str], folder: Path | None = None
+) -> list[Ready]:
+    """The runs, looked at without any work; UserError with all that would stop one of them.
+
+    That includes a run in `folder` that is finished, but was of another config or on other cells.
+    """
+    problems: dict[str, None] = {}  # in order, each once
+    loaded: dict[str, Cells] = {}
+    found = []
+    for run in runs:
+        place = (folder / run.folder) if folder else None
+        try:
+            setting = settle(with_fields(config, run.fields), {*overrides, *run.fields}, run_folder.earlier(place))
+            sources = _load(setting.config, loaded)
+            found.append(Ready(run, setting, sources, *planned(sources, setting.config, setting.config.seed)))
+            if place:
+                _same(place, setting, sources)
+        except UserError as error:
+            problems |= dict.fromkeys(error.problems)
+    if problems:
+        raise UserError(*problems)
+    return found
+
+
+def _same(place: Path, setting: Setting, sources: Cells) -> None:
+    differences = run_folder.differences(place, fields.flat(setting.config))
+    if differences:
+        raise UserError(f'{place}: holds a run of another config ({"; ".join(differences)}); name a new --workdir')
+    if run_folder.is_finished(place):
+        experiment.same_data(results.read(place)['data']['fingerprint'], sources, place)
+
+
+def do(
+    runs: Sequence[Run],
+    config_file: str,
+    overrides: Mapping[str, str],
+    folder: Path,
+    jobs: int,
+    failed: MutableMapping[str, str],
+) -> None:
+    """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`."""
+    todo = [run for run in runs if not run_folder.is_finished(folder / run.folder)]
+    if len(todo) < len(runs):
+        log.info('%d runs are finished and kept', len(runs) - len(todo))
+    pools: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
+    for _ in range(jobs):
+        pools.put(_pool(jobs))
+
+    def one(run: Run) -> tuple[str, float]:
+        pool, start = pools.get(), time.monotonic()
+        try:
+            error = pool.submit(_run, config_file, dict(overrides), dict(run.fields), folder / run.folder).result()
+        except BrokenProcessPool:
+            pool = _pool(jobs)
+            error = 'its process was killed, perhaps for lack of memory; try a smaller --config.batch_size or --jobs=1'
+        finally:
+            pools.put(pool)
+        return error, time.monotonic() - start
+
+    with ThreadPoolExecutor(jobs) as threads:
+        futures = {threads.submit(one, run): run for run in todo}
+        try:
+            for number, future in enumerate(as_completed(futures), 1):
+                run, (error, seconds) = futures[future], future.result()
+                if error:
+                    failed[run.folder] = error
+                _tell(run, number, len(todo), error, seconds, folder)
+        finally:
+            threads.shutdown(cancel_futures=True)
+            while not pools.empty():
+                pools.get().shutdown(cancel_futures=True)
+
+
+def _tell(run: Run, number: int, total: int, error: str, seconds: float, folder: Path) -> None:
+    if error:
+        log.error('%d of %d: %s failed: %s', number, total, run, error)
+        return
+    found = results.read(folder / run.folder)
+    leaky = ' [leaky]' if found['split']['leaky'] else ''
+    log.info('%d of %d: %s: accuracy %.1f %%%s (%.0f s)', number, total, run, 100 * found['test']['accuracy'], leaky,
+             seconds)  # fmt: skip
+
+
+def _load(config: ConfigDict, loaded: MutableMapping[str, Cells]) -> Cells:
+    """The cells without their denoising, each set once."""
+    raw = config.data.copy_and_resolve_references()
+    raw.denoise = 'none'
+    key = json.dumps([fields.flat(raw), config.seed])
+    if key not in loaded:
+        loaded[key] = datasets.load(raw, config.seed)
+    return loaded[key]
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    """A process that does one run after the other, and so compiles once what they share."""
+    return ProcessPoolExecutor(1, mp_context=get_context('spawn'), initializer=_start, initargs=(jobs,))
+
+
+def _start(jobs: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    Finalize(None, _end_helpers, exitpriority=100)  # before the queues to them are closed, and they are waited for
+    logging.basicConfig(format='%(message)s', level=logging.WARNING, force=True)
+    logging.getLogger('alljax').setLevel(logging.INFO)
+    logging.getLogger('alljax').propagate = False  # to each run.log; the terminal shows a line a run
+    os.environ['LOKY_MAX_CPU_COUNT'] = str(max(1, (os.cpu_count() or 1) // jobs))  # cores that features may take
+    if jobs > 1:
+        os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'  # a GPU is shared
+        sys.stderr = Path(os.devnull).open('w')  # noqa: SIM115 --  their bars would write over each other
+
+
+def _end_helpers() -> None:
+    """Ends the processes that measured features, which wait five minutes for more, and the sweep for them."""
+    get_reusable_executor().shutdown()
+
+
+def _end_with_parent() -> None:
+    """A sweep that is killed takes its runs along; they go on from their last checkpoints when it is started again."""
+    parent = parent_process()
+    if parent:
+        wait([parent.sentinel])
+        os._exit(1)
+
+
+def _run(config_file: str, overrides: dict[str, str], changes: dict[str, Any], place: Path) -> str:
+    """One run in a process of the pool; returns why it failed, '' if it did not."""
+    try:
+        config = fields.load(config_file)  # again, for it may add networks
+        fields.override(config, overrides)
+        experiment.run(with_fields(config, changes), config_file, {*overrides, *changes}, place)
+    except UserError as error:
+        return str(error)
+    except Exception as error:
+        return f'{type(error).__name__}: {error} (the traceback is in {place / "run.log"})'
+    return ''

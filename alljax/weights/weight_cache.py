@@ -1,0 +1,129 @@
+"""Converted weights in the user's cache: each a model folder, as a run's, with where it came from."""
+
+import fcntl
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alljax
+from alljax import models
+from alljax.errors import UserError
+from alljax.models import Variables
+from alljax.runs import trained
+from alljax.storage import cache, checkpoints
+from alljax.weights import caffe_file, tensor_files
+from alljax.weights.convert import convert
+from alljax.weights.fetch import check, digest, fetched
+from alljax.weights.published import Published, everything, find, imagenet_classes
+from alljax.weights.rules import table
+
+log = logging.getLogger(__name__)
+
+
+def cached(row: Published) -> Path | None:
+    """The folder of these weights, if they were converted before by a release that stored them as this one does."""
+    folder = _place(row.name)
+    try:
+        checkpoints.read_facts(folder)
+    except UserError:
+        return None
+    return folder
+
+
+def obtain(name: str, weights: str = '') -> Path:
+    """The model folder with ImageNet weights of a network, fetched and converted if the cache has none.
+
+    `weights` chooses others than the publisher's recommended ones. UserError, with what to do by hand, if they cannot
+    be had.
+    """
+    row = find(name, weights)
+    with _alone(row.name):
+        folder = cached(row)
+        if folder:
+            return folder
+        with fetched(row, cache.folder('downloads')) as path:
+            return _convert(row.network, path, _place(row.name), row, digest(path, 'sha256'))
+
+
+def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = None) -> Path:
+    """The model folder converted from a local file: the cache's own entry if it is the published file.
+
+    Without `head`, the last layers are dropped. UserError for a file that is not of this network.
+    """
+    table(name)
+    if not path.is_file():
+        raise UserError(
+            f'--file {path}: {"is a folder; name a file in it" if path.is_dir() else "there is no such file"}'
+        )
+    sha256 = digest(path, 'sha256')
+    row = _recognized(name, path, sha256) if head and not out else None
+    if out and out.exists():
+        raise UserError(f'--out {out}: exists already, and is left as it is; name a new folder')
+    label = row.name if row else f'{name}-file-{sha256[:8]}{"" if head else "-features"}'
+    with _alone(label):
+        return _convert(name, path, out or _place(label), row, sha256, head=head)
+
+
+def _convert(
+    name: str, path: Path, folder: Path, row: Published | None, sha256: str, *, head: bool = True
+) -> Path:  # fmt: skip
+    log.info('converting %s', path)
+    variables, count = _read(name, path, head=head)
+    names = imagenet_classes()
+    classes = names if count == len(names) else tuple(f'class {index}' for index in range(count))
+    form = models.MODELS[name].input
+    if row:
+        form = form._replace(size=row.size, resize=row.resize, interpolation=row.interpolation)
+    about = trained.describe(name, {'head': 0}, classes, form)
+    checkpoints.write(
+        folder, variables, {**about, 'photograph': True, 'synthetic': False, 'weights': _origin(path, row, sha256)}
+    )
+    return folder
+
+
+def _read(name: str, path: Path, *, head: bool) -> tuple[Variables, int]:
+    """`convert` of a file, which is let go of on return: only then there is room to write."""
+    source = caffe_file.read(path) if path.suffix == '.caffemodel' else tensor_files.read(path)
+    try:
+        return convert(name, source, head=head)
+    except UserError as error:
+        raise UserError(*(f'{path}: {problem}' for problem in error.problems)) from None
+
+
+def _origin(path: Path, row: Published | None, sha256: str) -> dict[str, Any]:
+    known = {'weights': row.weights, 'address': row.address, 'license': row.license} if row else {}
+    return {
+        **known,
+        'file': row.file if row else path.name,
+        'bytes': path.stat().st_size,
+        'sha256': sha256,
+        'converted_by': f'alljax {alljax.__version__}',
+    }
+
+
+def _recognized(name: str, path: Path, sha256: str) -> Published | None:
+    """The published weights that this file holds: by its hash, whatever it is called."""
+    for row in everything():
+        if row.network != name:
+            continue
+        algorithm, _, expected = row.hash.partition(':')
+        found = sha256 if algorithm == 'sha256' else digest(path, algorithm)
+        if found.startswith(expected):
+            return row
+        if path.name == row.file:
+            check(path, row)  # it says that it is the published file, so this says what is wrong
+    return None
+
+
+def _place(label: str) -> Path:
+    return cache.folder('weights') / label
+
+
+@contextmanager
+def _alone(label: str) -> Iterator[None]:
+    """Waits for another process that fetches or converts the same weights."""
+    with (cache.folder('weights') / f'.{label}.lock').open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,68 @@
+"""Dice and Hausdorff by hand, and what is drawn first."""
+
+import numpy as np
+import pytest
+
+from alljax.baselines import segmentation_scores
+from alljax.baselines.systems import SYSTEMS
+from alljax.data import datasets
+from alljax.data.protocol import MARK, divide
+from alljax.evaluation import outlines
+from configs import subtype
+
+
+def square(row, column, side=4, size=20):
+    mask = np.zeros((size, size), bool)
+    mask[row : row + side, column : column + side] = True
+    return mask
+
+
+def test_dice_and_hausdorff_by_hand():
+    empty = np.zeros((20, 20), bool)
+    assert segmentation_scores.dice(square(2, 2), square(2, 4)) == pytest.approx(2 * 8 / 32)
+    assert segmentation_scores.dice(empty, empty) == 1
+    assert segmentation_scores.dice(empty, square(0, 0)) == 0
+    assert segmentation_scores.hausdorff(square(2, 2), square(2, 5)) == pytest.approx(3)
+    assert segmentation_scores.hausdorff(square(2, 2), square(5, 6)) == pytest.approx(5)
+    assert segmentation_scores.hausdorff(empty, square(0, 0)) == pytest.approx(np.hypot(20, 20))
+    assert segmentation_scores.hausdorff(empty, empty) == 0
+
+
+@pytest.fixture(scope='module')
+def found(drawn):
+    config = subtype.get_config()
+    config.data.root, config.augment.copies, config.split.protocol = str(drawn), 'published', 'paper'
+    cells, parts = divide(datasets.load(config.data, 0), config, 0)
+    return cells, parts, segmentation_scores.judge(SYSTEMS['rawat2017'](), cells.take(parts.test))
+
+
+def test_drawn_cells_are_judged_and_copies_are_left_out(found):
+    cells, parts, result = found
+    originals = [name for name in (cells.names[place] for place in parts.test) if MARK not in name]
+    assert list(result.cells.names) == originals
+    assert 0 < len(originals) < len(parts.test)
+    summary = segmentation_scores.summary(result)
+    assert summary['cells_with_truth'] == len(originals)
+    assert summary['nucleus_dice'] > 0.9
+    assert summary['cell_hausdorff'] >= 0
+
+
+def test_the_worst_come_first(found):
+    result = found[2]
+    dice = result.scores[:, :2].mean(1)
+    order = result.worst(len(dice))
+    assert dice[order[0]] == dice.min()
+    assert (np.diff(dice[order]) >= 0).all()
+
+
+def test_the_sheet_is_a_picture_of_all_of_them(found, tmp_path):
+    from PIL import Image
+
+    result = found[2]
+    cells = [
+        outlines.Outlined(image, (parts.nucleus,), (), f'cell $ {number}')
+        for number, (image, parts) in enumerate(zip(result.cells.images[:8], result.found, strict=False))
+    ]
+    outlines.sheet(cells, tmp_path / 'sheet.png', title='some cells')
+    with Image.open(tmp_path / 'sheet.png') as picture:
+        assert picture.size[0] > 1800

@@ -1,0 +1,181 @@
+"""Every field of a config changes something: its value is changed, and what it is for is looked at before and after."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from helpers import make_cells
+
+from alljax import config as fields
+from alljax import models
+from alljax.config import resolve
+from alljax.data import datasets
+from alljax.data.protocol import divide
+from alljax.data.split import split
+from alljax.runs import classical_system, experiment
+from alljax.sweep.plan import folds
+from alljax.training import inputs, optimizer, rate_factors
+from configs import common
+
+CELLS = make_cells([0] * 18 + [1] * 12 + [2] * 12, groups=[n // 3 for n in range(42)])
+
+
+def plan(config):
+    return experiment.make_plan(config, CELLS, parts(config))
+
+
+def parts(config):
+    return split(CELLS, config.split, config.seed)
+
+
+def training(config):
+    found = parts(config)
+    return [*found, plan(config).train, experiment.loss_weights(config, CELLS, found)]
+
+
+def prepared(config):
+    model = models.create('alexnet', 3, width=0.05, size=32, platform='gpu', color=config.data.color)
+    return inputs.preparation(config, model)(jnp.asarray(CELLS.images[:2]), jax.random.key(0))
+
+
+def divided(config):
+    cells, parts = divide(CELLS, config, config.seed)
+    return len(cells), parts.train
+
+
+def pixels(config):
+    config.data.name = 'synthetic'
+    return datasets.load(config.data, config.seed).images
+
+
+def runs(config):
+    return [sorted(run.items()) for run in folds(config)]
+
+
+def network(config):
+    model = models.create(config.model.name, 3, platform='gpu', **inputs.network_options(config))
+    return model.name, model.input, jax.tree.map(jnp.shape, jax.eval_shape(model.init, jax.random.key(0)))
+
+
+def dropped(config):
+    model = models.create('alexnet', 3, width=0.05, head=4, size=64, dropout=config.model.dropout, platform='gpu')
+    variables = model.init(jax.random.key(0))
+    key = jax.random.key(1)
+    return jax.jit(lambda image: model.apply(variables, image, train=True, rngs={'dropout': key}))(
+        jnp.ones((1, 64, 64, 3))
+    )
+
+
+def rates(config):
+    names = ['conv1/kernel', 'conv1/bias', 'head/logits/kernel']
+    return rate_factors.factors(names, config.optimizer.factors, config.model.freeze)
+
+
+def steps(config):
+    start = {'head/kernel': jnp.array([3.0, -2.0]), 'head/bias': jnp.array([1.0])}
+    update = optimizer.make(config.optimizer, dict.fromkeys(start, 1.0), 12, 4)
+    leaves, state = start, update.init(start)
+    for step in range(6):
+        gradient = jax.tree.map(lambda leaf, step=step: jnp.cos(leaf + step), leaves)
+        updates, state = update.update(gradient, state, leaves)
+        leaves = optax.apply_updates(leaves, updates)
+    return leaves
+
+
+def start(config):
+    found = resolve.settle(config, fields.flat(config))
+    return found.source, found.start.partition(':')[0]
+
+
+def chosen(config):
+    return datasets.choose(config.data), datasets.root_of(config.data), datasets.is_drawn(config.data)
+
+
+def system(config):
+    return classical_system.system_of(config)
+
+
+def drawn(config):
+    config.data.name = 'synthetic'
+    cells = datasets.load(config.data, config.seed)
+    return cells.images.shape, cells.classes
+
+
+#      field: another value, what to look at, and what has to be set besides
+CHANGES = {
+    'seed': (1, training, {}),
+    'epochs': (3, plan, {}),
+    'batch_size': (5, plan, {}),
+    'data.name': ('folder', chosen, {}),
+    'data.root': ('/elsewhere', chosen, {}),
+    'data.task': ('detection', drawn, {'data.cells': 40}),
+    'data.size': (64, drawn, {'data.cells': 40}),
+    'data.cells': (44, drawn, {'data.size': 64, 'data.cells': 40}),
+    'data.denoise': ('median', pixels, {'data.size': 64, 'data.cells': 40}),
+    'data.color': ('HSV', prepared, {}),
+    'data.equalize': ('none', training, {}),
+    'split.protocol': ('random', training, {}),
+    'split.test': (0.3, training, {}),
+    'split.validation': (0.3, training, {}),
+    'split.folds': (3, training, {}),
+    'split.fold': (1, training, {'split.folds': 3}),
+    'split.repeats': (3, runs, {}),
+    'split.repeat': (1, training, {'split.repeats': 2}),
+    'augment.copies': ('published', divided, {}),
+    'augment.rotate': (20.0, prepared, {}),
+    'augment.light': (0.5, prepared, {}),
+    'augment.mirror': (False, prepared, {}),
+    'model.name': ('squeezenet1_1', network, {}),
+    'model.init': ('/a/run', start, {}),
+    'model.head': (16, network, {}),
+    'model.size': (256, network, {}),
+    'model.width': (0.5, network, {}),
+    'model.dropout': (0.9, dropped, {}),
+    'model.freeze': ('conv.*', rates, {}),
+    'baseline.system': ('joshi2013', system, {'baseline.system': 'putzu2014'}),
+    'baseline.preprocess': (('median',), system, {'baseline.system': 'putzu2014'}),
+    'baseline.segment': ('otsu', system, {'baseline.system': 'putzu2014'}),
+    'baseline.features': (('glcm',), system, {'baseline.system': 'putzu2014'}),
+    'baseline.components': (6, system, {'baseline.system': 'putzu2014'}),
+    'baseline.classify': (('knn', 'pnn'), system, {'baseline.system': 'putzu2014'}),
+    'baseline.hierarchical': (True, system, {'baseline.system': 'putzu2014'}),
+    'optimizer.name': ('adamw', steps, {}),
+    'optimizer.rate': (1e-2, steps, {}),
+    'optimizer.factors': ((('.*', 2.0),), rates, {}),
+    'optimizer.momentum': (0.5, steps, {}),
+    'optimizer.l2': (0.5, steps, {'optimizer.rate': 0.1}),
+    'optimizer.schedule': ('cosine', steps, {}),
+    'optimizer.warmup': (1.0, steps, {}),
+    'optimizer.clip': (0.1, steps, {}),
+    'stop.patience': (3, plan, {'split.validation': 0.3}),
+    'checkpoint.seconds': (1.0, plan, {}),
+    'gradients.every': (5, plan, {}),
+}
+
+
+def same(first, second):
+    if jax.tree.structure(first) != jax.tree.structure(second):
+        return False
+    return all(np.array_equal(a, b) for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True))
+
+
+@pytest.mark.parametrize('field', CHANGES)
+def test_it_changes_something(field):
+    value, look, besides = CHANGES[field]
+    before, after = common.get_config(), common.get_config()
+    for config in (before, after):
+        for other, needed in besides.items():
+            fields.set_field(config, other, needed)
+    fields.set_field(after, field, value)
+    assert not same(look(before), look(after))
+    assert same(look(after), look(after))
+
+
+def test_no_field_is_left_out_and_each_is_explained():
+    assert set(CHANGES) == set(fields.flat(common.get_config()))
+    lines = Path(common.__file__).read_text().splitlines()
+    for field in CHANGES:
+        assert '  # ' in next(line for line in lines if line.strip().startswith(f'config.{field} =')), field

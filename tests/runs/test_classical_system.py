@@ -1,0 +1,194 @@
+"""Runs of classical systems, from the config to the saved model that predicts."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alljax import config, predict
+from alljax.baselines import extraction
+from alljax.baselines.systems import SYSTEMS, System, assembled
+from alljax.config import resolve
+from alljax.data import datasets
+from alljax.data.protocol import divide
+from alljax.errors import UserError
+from alljax.runs import classical_system, experiment, trained
+from alljax.storage import cache
+from configs import common, detection, subtype
+
+
+def values(root, system, task=subtype, **parts):
+    made = task.get_config()
+    made.data.root, made.data.size, made.data.equalize = str(root), 96, 'none'
+    made.augment.copies, made.split.test = 'published', 0.5
+    made.baseline.update({'system': system, **parts})
+    return made
+
+
+@pytest.fixture(scope='module')
+def run(drawn, tmp_path_factory):
+    folder = tmp_path_factory.mktemp('classical') / 'run'
+    made = values(drawn, 'rawat2017')
+    return experiment.run(made, 'mine', {'data.equalize'}, folder)
+
+
+def test_a_run_has_the_results_and_files_of_any_run(run):
+    found = json.loads((run / 'results.json').read_text())
+    assert found['model']['name'] == 'rawat2017'
+    assert found['model']['parts'].endswith('hierarchy of svm or knn or anfis or pnn')
+    assert set(found['train']['chosen']) == {'normal or not', 'which of the others'}
+    assert found['segmentation']['nucleus_dice'] > 0.8
+    assert found['segmentation']['nothing_found_in_test'] < 0.2
+    assert set(found['seconds_a_cell']) == {'segmentation', 'features', 'prediction'}
+    assert min(found['seconds_a_cell'].values()) > 0
+    assert found['test']['accuracy'] > 0.5
+    for name in ('report.html', 'confusion.png', 'segmentation.png', 'predictions.csv', 'model/classifier.skops'):
+        assert (run / name).is_file(), name
+    assert not (run / 'curves.png').exists()
+    page = (run / 'report.html').read_text()
+    for words in ('test cells, the worst first', 'Seconds a cell', 'three levels', 'inner balanced accuracy'):
+        assert words in page, words
+
+
+def test_no_test_cell_is_dropped_and_the_split_is_the_networks(run, drawn):
+    made = resolve.settle(values(drawn, ''), {'data.equalize'}).config
+    made.baseline.system = 'rawat2017'
+    cells, parts = divide(datasets.load(made.data, made.seed), made, made.seed)
+    with (run / 'predictions.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row['file'] for row in rows] == [cells.names[place] for place in parts.test]
+
+
+def test_a_finished_run_is_evaluated_again_with_the_same_result(run, drawn):
+    before = json.loads((run / 'results.json').read_text())
+    experiment.run(values(drawn, 'rawat2017'), 'mine', {'data.equalize'}, run)
+    after = json.loads((run / 'results.json').read_text())
+    assert after['test'] == before['test']
+    assert after['train'] == before['train']
+
+
+def test_predict_reads_it_like_any_other_run(run, drawn, capsys, tmp_path):
+    with (run / 'predictions.csv').open() as file:
+        row = next(csv.DictReader(file))
+    Image.fromarray(np.full((40, 50, 3), 255, np.uint8)).save(tmp_path / 'blank.png')
+    (tmp_path / 'broken.png').write_bytes(b'no image')
+    path = drawn / 'ALL_IDB2' / row['file']
+    assert predict.main([str(run), str(path), str(tmp_path), '--csv', str(tmp_path / 'out.csv')]) == 1
+    out = capsys.readouterr()
+    assert 'broken.png: error: is no image' in out.out
+    assert 'synthetic cells' in out.err
+    with (tmp_path / 'out.csv').open() as file:
+        first, blank, _ = csv.DictReader(file)
+    assert first['prediction'] == row['prediction']
+    assert float(first['probability_normal']) == pytest.approx(float(row['probability_normal']), abs=2e-6)
+    assert blank['prediction'] in ('L1', 'L2', 'L3', 'normal')  # nothing is found in it, and that is classified
+
+
+def test_gradients_of_a_classical_system_are_refused_in_words(run):
+    with pytest.raises(UserError, match='holds rawat2017, a classical system; expected a network'):
+        trained.load(run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('task', [subtype, detection])
+@pytest.mark.parametrize('system', SYSTEMS)
+def test_both_tasks_of_every_system(system, task, drawn):
+    made = values(drawn, system, task)
+    made.model.update({'name': 'alexnet', 'init': 'random', 'width': 0.05, 'size': 64})
+    settled = resolve.settle(made, {'data.equalize'})
+    cells, parts = divide(datasets.load(made.data, 0), settled.config, 0)
+    fitted = classical_system.fit(settled, cells, parts)
+    shares = classical_system.predict(fitted, cells.images[parts.test])
+    assert shares.shape == (len(parts.test), len(cells.classes))
+    np.testing.assert_allclose(shares.sum(1), 1, atol=1e-9)
+    right = (shares.argmax(1) == cells.labels[parts.test]).mean()
+    chance = np.bincount(cells.labels[parts.test]).max() / len(parts.test)
+    assert right > (0.25 if task is subtype else 0.5) or right >= chance - 0.1, (right, chance)
+
+
+def test_a_networks_features_are_saved_with_the_system(drawn, tmp_path):
+    made = values(drawn, 'vogado2017', detection, classify=('knn',))
+    made.model.update({'name': 'alexnet', 'init': 'random', 'width': 0.05, 'size': 64})
+    made.augment.copies = 'fresh'
+    path = experiment.run(made, 'mine', {'data.equalize', 'augment'}, tmp_path / 'run')
+    loaded = classical_system.load(path)
+    cells, parts = divide(datasets.load(made.data, 0), made, 0)
+    shares = classical_system.predict(loaded, cells.images[parts.test])
+    with (path / 'predictions.csv').open() as file:
+        told = [float(row['probability_blast']) for row in csv.DictReader(file)]
+    np.testing.assert_allclose(shares[:, 0], told, atol=2e-6)
+    found = json.loads((path / 'results.json').read_text())
+    assert found['model']['network'] == 'alexnet'
+    assert 'segmentation.png' not in [file.name for file in path.iterdir()]  # the whole picture is taken
+
+
+def test_the_validation_fold_is_fitted_too_and_weights_are_repeats(drawn):
+    made = values(drawn, 'chatap2014', detection)
+    made.split.protocol, made.split.validation, made.data.equalize = 'random', 0.25, 'weights'
+    settled = resolve.settle(made, {'data.equalize'})
+    cells, parts = divide(datasets.load(made.data, 0), settled.config, 0)
+    side = np.concatenate([parts.train, parts.validation])
+    fitted = classical_system.fit(settled, cells, parts)
+    counts = np.bincount(cells.labels[side])
+    assert fitted.facts['train']['cells_an_epoch'] == 2 * counts.max()
+
+
+def test_parts_are_recombined_by_config():
+    made = common.get_config()
+    made.baseline.system = 'putzu2014'
+    with made.ignore_type():
+        made.baseline.segment, made.baseline.features, made.baseline.classify = 'lab_fuzzy', ('glcm',), ('knn', 'pnn')
+        made.baseline.preprocess, made.baseline.components, made.baseline.hierarchical = (), 3, True
+    config.check(made)
+    expected = System('lab_fuzzy', ('glcm',), ('knn', 'pnn'), (), 3, True)
+    assert classical_system.system_of(made) == expected
+    assert assembled('putzu2014', {'segment': None}) == SYSTEMS['putzu2014']()
+
+
+def test_a_system_without_a_network_asks_for_no_weights():
+    made = values('/nowhere', 'putzu2014')
+    found = resolve.settle(made, ())
+    assert found.source is None
+    assert found.config.model.init == 'imagenet'  # left as it is: nothing was started at random
+    assert not resolve.asks_network(made)
+    with made.ignore_type():
+        made.baseline.features = ('glcm', 'network')
+    assert resolve.asks_network(made)
+    with pytest.raises(UserError, match='random'):
+        resolve.settle(made, ())
+
+
+def test_every_system_says_what_its_source_does_not():
+    for name, make in SYSTEMS.items():
+        assert name[-4:].isdigit() or name[:-1].rstrip('_kmeansfc')[-4:].isdigit()
+        text = make.__doc__
+        assert 'Not stated in the source' in text or 'The same with k-means' in text, name
+
+
+def test_features_are_measured_once(monkeypatch, drawn, tmp_path):
+    images = datasets.load(values(drawn, '').data, 0).images[:6]
+    system = SYSTEMS['rawat2017']()
+    first = extraction.rows(system, images[:4], tmp_path)
+    measured = []
+    monkeypatch.setattr(
+        extraction, '_row', lambda image, system: measured.append(1) or np.zeros(first.values.shape[1] + 2)
+    )
+    again = extraction.rows(system, images, tmp_path)
+    assert len(measured) == 2  # the two that are new
+    np.testing.assert_array_equal(again.values[:4], first.values)
+    assert not again.found[4:].any()
+    assert again.found[:4].all()
+    other = extraction.key(system._replace(preprocess=('median',)))
+    assert other != extraction.key(system) == extraction.key(system._replace(classify=('knn',)))
+    assert len(extraction.names(system)) == first.values.shape[1]
+    assert cache.folder('baselines').is_dir()
+
+
+def test_many_pictures_are_measured_on_all_cores_alike(drawn):
+    images = datasets.load(values(drawn, '').data, 0).images[: extraction.FEW + 2]
+    system = SYSTEMS['chatap2014']()
+    many = extraction.rows(system, images)
+    few = extraction.rows(system, images[:3])
+    np.testing.assert_array_equal(many.values[:3], few.values)

@@ -1,0 +1,49 @@
+"""A run folder belongs to one run and one process at a time, on a disk that has room for it."""
+
+import shutil
+from dataclasses import replace
+
+import jax.numpy as jnp
+import pytest
+from helpers import make_cells
+
+from alljax.errors import UserError
+from alljax.runs import experiment
+from alljax.storage import run_folder
+
+
+def test_two_processes_cannot_share_a_folder(tmp_path):
+    with (
+        run_folder.opened(tmp_path, {'seed': 0}),
+        pytest.raises(UserError, match='another process is running in it'),
+        run_folder.opened(tmp_path, {'seed': 0}),
+    ):
+        pass
+    with run_folder.opened(tmp_path, {'seed': 0}):  # the first has left it
+        pass
+
+
+def test_a_folder_knows_in_what_another_run_differs(tmp_path):
+    assert run_folder.differences(tmp_path, {'seed': 0}) == []
+    with run_folder.opened(tmp_path, {'seed': 0, 'factors': (('.*', 1.0),)}):
+        pass
+    assert run_folder.differences(tmp_path, {'seed': 0, 'factors': (('.*', 1.0),)}) == []
+    assert run_folder.differences(tmp_path, {'seed': 1, 'factors': (('.*', 1.0),)}) == ['seed: 0 there, 1 now']
+    with pytest.raises(UserError, match='holds a run of another config'), run_folder.opened(tmp_path, {'seed': 1}):
+        pass
+
+
+def test_a_full_disk_is_told_before_training(tmp_path, monkeypatch):
+    state = {'kernel': jnp.zeros(1000, jnp.float32)}
+    experiment.need_space(state, tmp_path)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10_000))
+    with pytest.raises(UserError, match='GB free, checkpoints need'):
+        experiment.need_space(state, tmp_path)
+
+
+def test_a_run_does_not_go_on_with_other_cells(tmp_path):
+    cells = make_cells([0, 1])
+    experiment.same_data(cells.origin.fingerprint, cells, tmp_path)
+    changed = replace(cells, origin=replace(cells.origin, fingerprint='e' * 64))
+    with pytest.raises(UserError, match='was trained on other cells than those now in /nowhere'):
+        experiment.same_data(cells.origin.fingerprint, changed, tmp_path)

@@ -1,0 +1,166 @@
+import hashlib
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from alljax import models, predict
+from alljax.errors import UserError
+from alljax.models.trees import flatten
+from alljax.runs import trained
+from alljax.storage import cache
+from alljax.weights import published, weight_cache
+from alljax.weights.__main__ import main
+from alljax.weights.convert import shapes
+from alljax.weights.rules import table
+from alljax.weights.rules.rule import routes
+
+
+@pytest.fixture(scope='module')
+def squeezenet(tmp_path_factory):
+    """A file of random weights for SqueezeNet under torchvision's names."""
+    tensors = tensors_for('squeezenet1_1')
+    path = tmp_path_factory.mktemp('files') / 'mine.safetensors'
+    save_file(tensors, path)
+    return path
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path / 'cache'))
+    return tmp_path / 'cache'
+
+
+def tensors_for(name):
+    """Random tensors under torchvision's names for SqueezeNet 1.1."""
+    fires = [
+        f'features.{n}.{part}' for n in (3, 4, 6, 7, 9, 10, 11, 12) for part in ('squeeze', 'expand1x1', 'expand3x3')
+    ]
+    names = [f'{layer}.{kind}' for layer in ('features.0', *fires, 'classifier.1') for kind in ('weight', 'bias')]
+    rng, target = np.random.default_rng(0), shapes(name, 1000)
+    leaves = {
+        key: 0.1 * rng.normal(size=target[place]).astype(np.float32) for key, place, _ in routes(names, table(name), [])
+    }
+    return {key: leaf.transpose(3, 2, 0, 1).copy() if leaf.ndim == 4 else leaf for key, leaf in leaves.items()}
+
+
+def test_a_local_file_becomes_a_model_folder_with_its_origin(squeezenet, own_cache, capsys):
+    main(['squeezenet1_1', '--file', str(squeezenet)])
+    sha = hashlib.sha256(squeezenet.read_bytes()).hexdigest()
+    folder = own_cache / 'weights' / f'squeezenet1_1-file-{sha[:8]}'
+    assert f'--config.model.name=squeezenet1_1 --config.model.init={folder}' in capsys.readouterr().out
+    facts = json.loads((folder / 'facts.json').read_text())
+    assert facts['weights']['sha256'] == sha
+    assert facts['weights']['file'] == 'mine.safetensors'
+    net = trained.load(folder)
+    assert net.classes == published.imagenet_classes()
+    logits = net.model.apply(net.variables, jnp.zeros((1, 224, 224, 3)))
+    assert logits.shape == (1, 1000)
+
+
+def test_training_starts_from_it_with_a_new_head(squeezenet, own_cache):
+    folder = weight_cache.from_file('squeezenet1_1', squeezenet)
+    model = models.create('squeezenet1_1', 4, head=16)
+    variables, how = trained.start_from(folder, model, ('a', 'b', 'c', 'd'), jax.random.key(0))
+    source = flatten(trained.load(folder).variables)
+    for place, leaf in flatten(variables).items():
+        if place.startswith('params/head'):
+            assert leaf.shape[-1] in (16, 4)
+        else:
+            np.testing.assert_array_equal(leaf, source[place])
+    assert how.startswith('mine.safetensors, without its head for tench, goldfish')
+
+
+def test_the_head_can_be_left_out(squeezenet, own_cache, tmp_path):
+    out = tmp_path / 'features'
+    main(['squeezenet1_1', '--file', str(squeezenet), '--without-head', '--out', str(out)])
+    net = trained.load(out)
+    assert net.classes == ()
+    assert net.model.apply(net.variables, jnp.zeros((1, 224, 224, 3))).shape == (1, 512)
+    with pytest.raises(UserError, match='exists already, and is left as it is'):
+        main(['squeezenet1_1', '--file', str(squeezenet), '--out', str(out)])
+
+
+def test_the_published_file_by_hand_fills_the_cache(squeezenet, own_cache, monkeypatch):
+    digits = hashlib.sha256(squeezenet.read_bytes()).hexdigest()[:8]
+    row = published.find('squeezenet1_1')._replace(hash=f'sha256:{digits}')
+    monkeypatch.setattr(weight_cache, 'everything', lambda: [row])
+    monkeypatch.setattr(weight_cache, 'find', lambda *_: row)
+    assert weight_cache.cached(row) is None
+    folder = weight_cache.from_file('squeezenet1_1', squeezenet)
+    assert folder == weight_cache.cached(row) == weight_cache.obtain('squeezenet1_1')
+    assert trained.load(folder).facts['weights']['weights'] == 'IMAGENET1K_V1'
+
+
+def test_a_file_that_only_has_the_published_name_is_refused(squeezenet, own_cache, tmp_path):
+    wrong = tmp_path / 'squeezenet1_1-b8a52dc0.pth'
+    wrong.write_bytes(squeezenet.read_bytes())
+    with pytest.raises(UserError, match='expected b8a52dc0: the file is damaged or another one, and was not used'):
+        main(['squeezenet1_1', '--file', str(wrong)])
+    assert not list((own_cache / 'weights').glob('squeezenet*'))
+
+
+def test_a_file_of_another_network_leaves_no_entry(squeezenet, own_cache):
+    with pytest.raises(UserError, match=r'mine.safetensors: .*the file is of another network'):
+        main(['squeezenet1_0', '--file', str(squeezenet)])
+    assert not list((own_cache / 'weights').glob('[!.]*'))
+
+
+def test_a_damaged_file_is_named_once(own_cache, tmp_path):
+    path = tmp_path / 'cut.pth'
+    path.write_bytes(b'PK')
+    with pytest.raises(UserError) as caught:
+        main(['squeezenet1_1', '--file', str(path)])
+    assert str(caught.value).count(str(path)) == 1
+    with pytest.raises(UserError, match='is a folder; name a file in it'):
+        main(['squeezenet1_1', '--file', str(tmp_path)])
+
+
+def test_photographs_are_classified_by_name(squeezenet, own_cache, tmp_path, capsys):
+    from PIL import Image
+
+    folder = weight_cache.from_file('squeezenet1_1', squeezenet)
+    Image.fromarray(np.full((300, 400, 3), 99, np.uint8)).save(tmp_path / 'cat.png')
+    assert predict.main([str(folder), str(tmp_path / 'cat.png')]) == 0
+    said = capsys.readouterr().out
+    assert any(name in said for name in published.imagenet_classes())
+
+
+def test_the_list_shows_every_network(own_cache, capsys):
+    main(['--list'])
+    said = capsys.readouterr().out
+    for name in models.MODELS:
+        assert name in said
+    line = next(line for line in said.splitlines() if line.startswith('resnet18 '))
+    assert line.split() == ['resnet18', 'IMAGENET1K_V1', '11,689,512', '224', '44.7', 'BSD-3-Clause', 'no']
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        ([], 'a NAME is missing'),
+        (['resnet51'], "no such network, did you mean 'resnet50'"),
+        (
+            ['resnet18'],
+            r'\$ALLJAX_OFFLINE forbids downloads; fetch https://download.pytorch.org/models/resnet18-f37072fd',
+        ),
+        (['efficientnet_lite3'], 'no published weights are known'),
+        (['resnet18', '--file', '/nowhere.pth'], 'there is no such file'),
+        (['resnet18', '--out', 'x'], 'belong to --file'),
+        (['resnet18', '--file', 'x', '--weights', 'V1'], 'exclude each other'),
+    ],
+)
+def test_what_cannot_be_done_is_told(arguments, said, own_cache):
+    with pytest.raises(UserError, match=said):
+        main(arguments)
+
+
+def test_an_entry_of_another_release_is_made_anew(own_cache):
+    row = published.find('resnet18')
+    folder = cache.folder('weights') / row.name
+    folder.mkdir()
+    (folder / 'facts.json').write_text('{"format": 0}')
+    assert weight_cache.cached(row) is None
