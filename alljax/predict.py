@@ -9,14 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from scipy.special import softmax
 
 from alljax import config
 from alljax.data import image_files
 from alljax.errors import UserError, told_to_the_user
-from alljax.runs import classical_system, trained
-from alljax.storage import cache, checkpoints
-from alljax.training import inference
+from alljax.runs import kinds
+from alljax.storage import cache
 
 BATCH = 28
 
@@ -40,19 +38,9 @@ class Predictor(NamedTuple):
 
 def load(path: Path) -> Predictor:
     """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
-    if 'system' in checkpoints.read_facts(trained.place(path)):
-        system = classical_system.load(path)
-        return Predictor(system.classes, system.facts, lambda images, _: classical_system.predict(system, images))
-    run = trained.load(path)
-    logits_of = inference.make_logits(run.model)
-
-    def probabilities(
-        images: UInt8[np.ndarray, 'cells side side 3'], batch_size: int
-    ) -> Float[np.ndarray, 'cells classes']:
-        logits = inference.run(logits_of, run.variables, images, np.arange(len(images)), batch_size)
-        return softmax(logits.astype(np.float64), axis=1)
-
-    return Predictor(run.classes, run.facts, probabilities)
+    kind = kinds.of_model(path)
+    run = kind.load(path)
+    return Predictor(run.classes, run.facts, kind.predictor(run))
 
 
 def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:

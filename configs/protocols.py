@@ -10,7 +10,7 @@ the first protocol to the grouped one.
 
 from ml_collections import ConfigDict
 
-from alljax.sweep import Cell, Sweep
+from alljax.sweep import Sweep, Variant
 from configs import subtype
 
 
@@ -24,4 +24,4 @@ def get_config() -> ConfigDict:
 
 def sweep(config: ConfigDict) -> Sweep:
     """One row, a column a protocol."""
-    return Sweep('One network, one column a protocol', (Cell(config.model.name, {}),), config.protocols)
+    return Sweep('One network, one column a protocol', (Variant(config.model.name, {}),), config.protocols)

@@ -24,5 +24,5 @@ def sweep(config: ConfigDict) -> Sweep:
     """A row a color model and task, compared with RGB."""
     table = paper.tables()['table1_color']
     printed = {task: [p / 100 for p in table[task]['reported_accuracy']] for task in ('subtype', 'detection')}
-    cells = across('data.color', table['classes'], config=config, printed=printed)
-    return Sweep('Table 1: color models', cells, source=paper.SOURCE)
+    variants = across('data.color', table['classes'], config=config, printed=printed)
+    return Sweep('Table 1: color models', variants, source=paper.SOURCE)

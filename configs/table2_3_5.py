@@ -9,7 +9,7 @@ Table 5 calls accuracy is precision, and stands here as precision; its row "prec
 from ml_collections import ConfigDict
 
 from alljax.evaluation import paper
-from alljax.sweep import Cell, Sweep
+from alljax.sweep import Sweep, Variant
 from configs import subtype
 
 
@@ -34,8 +34,8 @@ def sweep(config: ConfigDict) -> Sweep:
     for row, measure in (('sensitivity', 'recall'), ('specificity', 'specificity'), ('accuracy', 'precision')):
         for name, percent in zip(by_class['labels'], by_class[row], strict=True):
             subtypes[f'per_class.{name}.{measure}'] = percent / 100
-    cells = (
-        Cell('detection', {'data.task': 'detection'}, detection, confusion='detection'),
-        Cell('subtype', {'data.task': 'subtype'}, subtypes, confusion='subtype'),
+    variants = (
+        Variant('detection', {'data.task': 'detection'}, detection, confusion='detection'),
+        Variant('subtype', {'data.task': 'subtype'}, subtypes, confusion='subtype'),
     )
-    return Sweep('Tables 2, 3 and 5: confusion and classes', cells, source=paper.SOURCE)
+    return Sweep('Tables 2, 3 and 5: confusion and classes', variants, source=paper.SOURCE)

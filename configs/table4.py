@@ -23,5 +23,5 @@ def sweep(config: ConfigDict) -> Sweep:
     """A row a width and task, compared with 1024."""
     table = paper.tables()['table4_width']
     printed = {task: [p / 100 for p in reversed(table[task])] for task in ('subtype', 'detection')}
-    cells = across('model.head', table['widths'][::-1], config=config, printed=printed)
-    return Sweep('Table 4: units of the new hidden layer', cells, source=paper.SOURCE)
+    variants = across('model.head', table['widths'][::-1], config=config, printed=printed)
+    return Sweep('Table 4: units of the new hidden layer', variants, source=paper.SOURCE)

@@ -18,7 +18,7 @@ from alljax import config as fields
 from alljax.baselines.systems import SYSTEMS
 from alljax.errors import UserError
 from alljax.evaluation import paper
-from alljax.sweep import Cell, Sweep
+from alljax.sweep import Sweep, Variant
 from configs import modern, subtype
 
 PEERS = {  # system -> its row in the paper's table
@@ -52,31 +52,33 @@ def sweep(config: ConfigDict) -> Sweep:
         raise UserError(*problems)
     tasks = ('',) if config.data.task == 'classes' else ('subtype', 'detection')
     peers = {row['name']: row for row in paper.tables()['table6_peers']}
-    cells = [cell for task in tasks for cell in _of_task(config, task, peers)]
+    variants = [variant for task in tasks for variant in _of_task(config, task, peers)]
     images = ', '.join(f'{name} {row["images"]}' for name, row in peers.items())
     notes = (
         f'The paper takes its peers’ numbers from their own articles, on other pictures (how many: {images}). It has '
         'one row for MoradiAmin et al., which stands beside both of their systems. AlexNet’s is macro precision.',
         'The systems are rebuilt from what is published; where that is silent the plainest way was taken.',
     )
-    return Sweep('Table 6: the classical systems', cells, source=paper.SOURCE, notes=notes if tasks[0] else notes[1:])
+    return Sweep(
+        'Table 6: the classical systems', variants, source=paper.SOURCE, notes=notes if tasks[0] else notes[1:]
+    )
 
 
-def _of_task(config: ConfigDict, task: str, peers: dict[str, dict[str, Any]]) -> list[Cell]:
-    def cell(name: str, changes: dict[str, Any]) -> Cell:
+def _of_task(config: ConfigDict, task: str, peers: dict[str, dict[str, Any]]) -> list[Variant]:
+    def variant(name: str, changes: dict[str, Any]) -> Variant:
         percent = peers[PEERS[name]][task] if task and name in PEERS else None
         number = None if percent is None else percent / 100
         which = 'macro_precision' if name == first else 'accuracy'
         printed = {measure: number if measure == which else None for measure in ('accuracy', 'macro_precision')}
         its = {**changes, 'data.task': task} if task else changes
-        return Cell(words(name), its, printed, '' if name == first else words(first))
+        return Variant(words(name), its, printed, '' if name == first else words(first))
 
     def words(name: str) -> str:
         return f'{name}, {task}' if task else name
 
     first = config.model.name
-    systems = [cell(name, {'baseline.system': name} | _network(config, name)) for name in config.systems]
-    return [cell(first, {'model.init': config.starts[0]}), cell(config.network, _recipe(config)), *systems]
+    systems = [variant(name, {'baseline.system': name} | _network(config, name)) for name in config.systems]
+    return [variant(first, {'model.init': config.starts[0]}), variant(config.network, _recipe(config)), *systems]
 
 
 def _network(config: ConfigDict, system: str) -> dict[str, Any]:

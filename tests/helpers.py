@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from alljax import config as fields
+from alljax.config import resolve
 from alljax.data.cells import Cells, Origin
 
 
@@ -22,3 +24,9 @@ def make_cells(labels, groups=None, size=64, seed=0, repeats=None):
         group_names=tuple(f'group{n}' for n in range(groups.max() + 1)),
         origin=Origin('folder', 'f' * 64, False, '/nowhere'),
     )
+
+
+def plan_of(config):
+    """The plan of a config from random weights, with every field as it stands there."""
+    changed = fields.with_fields(config, {'model.init': 'random'} if config.model.init == 'imagenet' else {})
+    return resolve.resolve(changed, fields.flat(changed))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from alljax import config, models, predict
+from alljax.config import resolve
 from alljax.errors import UserError
 from alljax.runs import experiment, trained
 
@@ -34,7 +35,7 @@ def test_a_linen_module_of_the_user_s_own_is_trained_and_predicts(tmp_path, monk
     values = config.load(path)
     given = {'epochs': '2', 'data.cells': '60'}
     config.override(values, given)
-    run = experiment.run(values, str(path), given, tmp_path / 'run')
+    run = experiment.run(resolve.resolve(values, given), tmp_path / 'run')
     assert trained.load(run).model.name == 'mine'
     del models.MODELS['mine']
     with pytest.raises(UserError, match="there is no network 'mine'"):

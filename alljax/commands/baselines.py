@@ -9,13 +9,13 @@ import argparse
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ml_collections import ConfigDict
 
 from alljax import config as fields
 from alljax.baselines import measure
 from alljax.baselines.systems import SYSTEMS
+from alljax.config import resolve
 from alljax.data import image_files
 from alljax.data.datasets import all_idb2
 from alljax.errors import UserError, nearest
@@ -23,8 +23,6 @@ from alljax.evaluation import compare
 from alljax.evaluation.formatting import percent
 from alljax.runs import experiment, results
 from alljax.storage import run_folder
-
-COMMON = Path(__file__).parents[2] / 'configs' / 'common.py'  # found from any folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,18 +60,17 @@ def beside(system: str, run: Path, folder: Path | None) -> None:
     """Runs the system on the cells, split and seed of a finished run, and prints which of the two was right when."""
     if not run_folder.is_finished(run):
         raise UserError(f'{run}: is not finished, so there is nothing to compare with; give its command again first')
-    config = nested(run_folder.earlier(run))
-    absent = sorted({*fields.CHOICES, *fields.BOUNDS} - {*fields.flat(config), *fields.OPTIONAL, 'baseline.system'})
-    if absent:
-        raise UserError(f'{run}: was made by an older release, without {", ".join(absent)}; give its command anew')
-    config.baseline = ConfigDict({**_no_parts(), 'system': system})
-    mine = experiment.run(config, system, fields.flat(config), folder or run.with_name(f'{run.name}-{system}'))
+    config = resolve.config_of_run(run)
+    config.baseline = ConfigDict({**dict.fromkeys(config.baseline), 'system': system})
+    folder = folder or run.with_name(f'{run.name}-{system}')
+    plan = resolve.resolve(config, fields.flat(config), run_folder.earlier(folder))
+    mine = experiment.run(plan, folder)
     print('\n'.join(compared(mine, run)))
 
 
 def on_folder(system: str, folder: Path, options: argparse.Namespace) -> None:
     """Trains and tests the system on a folder of cells, by the settings of a config file."""
-    config = fields.load(options.config)
+    config = fields.load(options.config) if options.config else fields.defaults()
     config.data.root, config.baseline.system = str(folder), system
     try:
         home, _ = all_idb2.places(folder)
@@ -84,14 +81,14 @@ def on_folder(system: str, folder: Path, options: argparse.Namespace) -> None:
     given = {'data.root', 'data.name', 'data.task', 'baseline.system'}
     if options.task:
         config.data.task = options.task
-    fields.check(config)
-    experiment.run(config, system, given, options.workdir)
+    plan = resolve.resolve(config, given, run_folder.earlier(options.workdir))
+    experiment.run(plan, options.workdir or run_folder.default(system, plan.data.name, plan.demo))
 
 
 def compared(first: Path, second: Path) -> list[str]:
     """Two runs on the same test cells, in words; UserError if they are not the same."""
     names = [results.read(run)['model']['name'] for run in (first, second)]
-    right = [results.right(run) for run in (first, second)]
+    right = [results.correct_by_file(run) for run in (first, second)]
     found = compare.mcnemar_by_file(*right)
     if found is None:
         raise UserError(f'{first} and {second}: were tested on other cells, so they cannot be compared')
@@ -99,29 +96,6 @@ def compared(first: Path, second: Path) -> list[str]:
     shares = [f'{name} {percent(sum(its.values()) / count, count)}' for name, its in zip(names, right, strict=True)]
     alone = [f'only {name} right: {its}' for name, its in zip(names, found[:2], strict=True)]
     return [f'{", ".join(shares)} of {count} cells', f'{", ".join(alone)}; McNemar p = {found.p:.2g}']
-
-
-def nested(flat: dict[str, Any]) -> ConfigDict:
-    """A config from the dotted fields of a run's config.json."""
-    config = ConfigDict()
-    for key, value in flat.items():
-        *parents, name = key.split('.')
-        place = config
-        for parent in parents:
-            if parent not in place:
-                place[parent] = ConfigDict()
-            place = place[parent]
-        place[name] = _tuples(value)
-    return config
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
-
-
-def _no_parts() -> dict[str, None]:
-    """Every part the system's own."""
-    return {key.removeprefix('baseline.'): None for key in fields.OPTIONAL if key.startswith('baseline.')}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,7 +108,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--measure', type=Path, metavar='OUT', help='writes masks and measurements there, no training')
     parser.add_argument('--workdir', type=Path, metavar='DIR', help='the run folder (default beside RUN, or in runs/)')
     parser.add_argument('--task', choices=('detection', 'subtype'), help='for ALL-IDB2; default by its subtypes.csv')
-    parser.add_argument(
-        '--config', default=str(COMMON), metavar='FILE', help='settings for a FOLDER (default configs/common.py)'
-    )
+    parser.add_argument('--config', metavar='FILE', help="settings for a FOLDER (default: the paper's)")
     return parser

@@ -9,74 +9,15 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from alljax.baselines.classify import CLASSIFIERS
-from alljax.baselines.features import FEATURES, NETWORK
-from alljax.baselines.preprocess import PREPROCESS
-from alljax.baselines.segment import SEGMENTS
-from alljax.baselines.systems import SYSTEMS, WHOLE
-from alljax.data import color, denoise
+from alljax.config.fields import FIELDS, WHEN, Field, allowed
 from alljax.errors import UserError, nearest, some
-from alljax.models import MODELS
 
-CHOICES: dict[str, tuple[Any, ...]] = {
-    'data.name': ('auto', 'all_idb2', 'folder', 'synthetic'),
-    'data.task': ('detection', 'subtype', 'classes'),
-    'data.denoise': denoise.NAMES,
-    'data.color': color.MODELS,
-    'data.equalize': ('undersample', 'oversample', 'weights', 'none'),
-    'split.protocol': ('grouped', 'random', 'paper'),
-    'augment.copies': ('fresh', 'published'),
-    'baseline.system': ('', *SYSTEMS),
-    'baseline.segment': (None, WHOLE, *SEGMENTS),
-    'optimizer.name': ('sgd', 'adamw'),
-    'optimizer.schedule': ('constant', 'cosine'),
-}
-# Fields that are several of these, in an order.
-SEVERAL: dict[str, tuple[str, ...]] = {
-    'baseline.preprocess': tuple(PREPROCESS),
-    'baseline.features': (*FEATURES, NETWORK),
-    'baseline.classify': tuple(CLASSIFIERS),
-}
-NOT_EMPTY = ('baseline.features', 'baseline.classify')
-# Fields that may be None, with a value of the type that they have otherwise.
-OPTIONAL: dict[str, Any] = {
-    'model.dropout': 0.5,
-    'baseline.preprocess': ('median',),
-    'baseline.segment': 'otsu',
-    'baseline.features': ('glcm',),
-    'baseline.components': 6,
-    'baseline.classify': ('knn',),
-    'baseline.hierarchical': True,
-}
-#        field: (smallest, largest), both allowed
-BOUNDS: dict[str, tuple[float, float]] = {
-    'seed': (0, 2**31 - 1),
-    'epochs': (1, 10**6),
-    'batch_size': (1, 10**5),
-    'data.size': (64, 1024),
-    'data.cells': (40, 10**6),
-    'split.test': (0.05, 0.95),
-    'split.validation': (0, 0.5),
-    'split.folds': (1, 1000),
-    'split.fold': (-1, 999),
-    'split.repeats': (1, 1000),
-    'split.repeat': (-1, 999),
-    'augment.rotate': (0, 180),
-    'augment.light': (0, 1),
-    'model.head': (0, 10**5),
-    'model.width': (0.02, 4),
-    'model.size': (0, 2048),
-    'model.dropout': (0, 0.99),
-    'baseline.components': (0, 10**4),
-    'optimizer.rate': (0, 100),
-    'optimizer.momentum': (0, 0.9999),
-    'optimizer.l2': (0, 1),
-    'optimizer.warmup': (0, 10**6),
-    'optimizer.clip': (0, float('inf')),
-    'stop.patience': (0, 10**6),
-    'checkpoint.seconds': (0, float('inf')),
-    'gradients.every': (0, 10**6),
-}
+
+def defaults() -> ConfigDict:
+    """The paper's settings, without a task: every field of FIELDS, and `when`."""
+    config = nested({name: field.default for name, field in FIELDS.items()})
+    config.when = ConfigDict(WHEN)
+    return config
 
 
 def load(path: str | Path) -> ConfigDict:
@@ -101,10 +42,7 @@ def override(config: ConfigDict, values: Mapping[str, str]) -> None:
             problems.append(f'--config.{key}: there is no such field; did you mean --config.{near[0]}?')
             continue
         try:
-            if key in OPTIONAL and text.lower() == 'none':
-                set_field(config, key, None)
-            else:
-                set_field(config, key, _parse(text, OPTIONAL.get(key, fields[key])))
+            set_field(config, key, _parsed(text, FIELDS.get(key), fields[key]))
         except ValueError as error:
             problems.append(f'--config.{key}={text}: {error}')
     if problems:
@@ -114,22 +52,7 @@ def override(config: ConfigDict, values: Mapping[str, str]) -> None:
 def check(config: ConfigDict) -> None:
     """One UserError for all values that no run could use."""
     fields = flat(config)
-    choices = {**CHOICES, 'model.name': tuple(MODELS)}  # MODELS may have got a network of the user's own
-    problems = [
-        f'config.{key} is {fields[key]!r}{nearest(str(fields[key]), map(str, allowed))}; '
-        f'it may be {some([*map(repr, allowed)], 20)}'
-        for key, allowed in choices.items()
-        if fields[key] not in allowed
-    ]
-    problems += [
-        problem for key, allowed in SEVERAL.items() for problem in unknown(f'config.{key}', fields[key] or (), allowed)
-    ]
-    problems += [f'config.{key} is (), expected one name at least, or None' for key in NOT_EMPTY if fields[key] == ()]
-    problems += [
-        f'config.{key} is {fields[key]}; it has to lie between {low:g} and {high:g}'
-        for key, (low, high) in BOUNDS.items()
-        if fields[key] is not None and not low <= fields[key] <= high
-    ]
+    problems = [problem for name, field in FIELDS.items() for problem in _wrong(name, field, fields[name])]
     if fields['stop.patience'] and not fields['split.validation']:
         problems.append(
             'config.stop.patience needs a validation fold; set config.split.validation, for example to 0.15'
@@ -143,12 +66,12 @@ def check(config: ConfigDict) -> None:
         raise UserError(*problems)
 
 
-def unknown(field: str, names: Iterable[str], allowed: Collection[str]) -> list[str]:
-    """A sentence for each name in a field of several that is none of the allowed."""
+def unknown(field: str, names: Iterable[str], known: Collection[str]) -> list[str]:
+    """A sentence for each name in a field of several that is none of the known ones."""
     return [
-        f'{field} names {name!r}{nearest(str(name), allowed)}; it may name {some([*map(repr, allowed)], 20)}'
+        f'{field} names {name!r}{nearest(str(name), known)}; it may name {some([*map(repr, known)], 20)}'
         for name in names
-        if name not in allowed
+        if name not in known
     ]
 
 
@@ -165,6 +88,20 @@ def flat(config: ConfigDict | Mapping[str, Any], prefix: str = '') -> dict[str, 
     return fields
 
 
+def nested(fields: Mapping[str, Any]) -> ConfigDict:
+    """The inverse of `flat`; lists, as JSON has them, become tuples."""
+    config = ConfigDict()
+    for key, value in fields.items():
+        *parents, name = key.split('.')
+        place = config
+        for parent in parents:
+            if parent not in place:
+                place[parent] = ConfigDict()
+            place = place[parent]
+        place[name] = _tuples(value)
+    return config
+
+
 def set_field(config: ConfigDict, key: str, value: Any) -> None:
     """Sets a dotted field."""
     *parents, name = key.split('.')
@@ -174,8 +111,45 @@ def set_field(config: ConfigDict, key: str, value: Any) -> None:
         config[name] = value
 
 
-def _parse(text: str, old: Any) -> Any:
+def with_fields(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
+    """A copy of the config with some dotted fields changed."""
+    changed = config.copy_and_resolve_references()
+    for key, value in changes.items():
+        set_field(changed, key, value)
+    return changed
+
+
+def _wrong(name: str, field: Field, value: Any) -> list[str]:
+    """What is wrong with a value, in sentences."""
+    known = allowed(name)
+    if value is None and field.default is None:
+        return []
+    if field.several:
+        problems = unknown(f'config.{name}', value or (), known)
+        if value == () and field.not_empty:
+            problems.append(f'config.{name} is (), expected one name at least, or None')
+        return problems
+    if field.choices and value not in known:
+        names = (None, *known) if field.default is None else known
+        return [
+            f'config.{name} is {value!r}{nearest(str(value), map(str, names))}; '
+            f'it may be {some([*map(repr, names)], 20)}'
+        ]
+    if field.low is not None and not field.low <= value <= field.high:
+        return [f'config.{name} is {value}; it has to lie between {field.low:g} and {field.high:g}']
+    return []
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _parsed(text: str, field: Field | None, old: Any) -> Any:
     """A string of the command line as a value of the type that the field has."""
+    if field and field.default is None:
+        if text.lower() == 'none':
+            return None
+        old = field.example
     if isinstance(old, str):
         return text
     try:

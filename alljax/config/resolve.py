@@ -1,9 +1,9 @@
-"""What follows from a config before any cell is read: demo or not, where to start, and the fields as they are used."""
+"""From a config to a plan, once: which data set, where to start, and every field as it is used."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -11,65 +11,134 @@ from alljax import config as fields
 from alljax import models
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
+from alljax.config.fields import FIELDS
+from alljax.config.plan import NamedSystem, Plan, Start, TrainingOptions
 from alljax.data import datasets
+from alljax.data.augment import Augmentation
+from alljax.data.datasets import DataOptions
+from alljax.data.split import SplitOptions
 from alljax.errors import UserError
+from alljax.models import NetworkSpec
+from alljax.storage import run_folder
+from alljax.training.optimizer import OptimizerOptions
 from alljax.weights import weight_cache
 
 
-class Setting(NamedTuple):
-    """A config with what follows from it before any cell is read."""
+def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any] = MappingProxyType({})) -> Plan:
+    """The plan of a config, with its start found and its `when` table applied.
 
-    config: ConfigDict
-    demo: bool
-    source: Path | None  # the model folder to start from, None for random variables
-    start: str  # how the variables come about, for results.json
-
-
-def settle(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any] = MappingProxyType({})) -> Setting:
-    """Finds the start and applies the `when` table; UserError for values that no run could use.
-
-    The same for a start that cannot be had: only a demo then begins with random variables, and says why. One that did
-    goes on so; `earlier` holds the fields of the run that is in the folder already.
+    `given` names the fields that the user set: they win over `when`. `earlier` holds the fields of the run that is in
+    the folder already. UserError for values that no run could use, and for a start that cannot be had: only a demo then
+    begins with random variables, and says why. One that did goes on so.
     """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
-    demo = datasets.is_drawn(config.data)
-    if not asks_network(config):
-        source, start = None, 'none: the system needs no network'
+    demo = data_options(config).drawn
+    network = asks_network(config)
+    if not network:
+        start = Start(None, 'none: the system needs no network')
     elif demo and earlier.get('model.init') == 'random' != config.model.init:
-        source, start = None, 'random, since ImageNet weights could not be had when the run began'
+        start = Start(None, 'random, since ImageNet weights could not be had when the run began')
     else:
-        source, start = find_start(config.model, demo)
-    if not source and asks_network(config):
+        start = find_start(config.model.name, config.model.init, demo)
+    at_random = network and not start.source
+    if at_random:
         config.model.init = 'random'
     paper = config.split.protocol == 'paper'
-    for situation, active in (('random', not source and asks_network(config)), ('paper', paper), ('demo', demo)):
+    for situation, active in (('random', at_random), ('paper', paper), ('demo', demo)):
         for key, value in fields.flat(when.get(situation, {})).items() if active else ():
             if key not in given:
                 fields.set_field(config, key, value)
     if 'dropout' not in models.options(config.model.name) and 'model.dropout' not in given:
         config.model.dropout = None  # the `when` table does not know the network
     fields.check(config)
-    return Setting(config, demo, source, start)
+    return _plan(config, start)
+
+
+def of_run(folder: Path) -> Plan:
+    """The plan of the run in a folder, from the fields that it used; it starts from its own variables.
+
+    UserError if there is none, or if it is of a release without some of the fields.
+    """
+    return _plan(config_of_run(folder), Start(folder, f'{folder}'))
+
+
+def config_of_run(folder: Path) -> ConfigDict:
+    """The config that the run in a folder used; UserError as of `of_run`."""
+    used = run_folder.earlier(folder)
+    if not used:
+        raise UserError(f'{folder}: holds no config.json, so its data are unknown; name a run folder')
+    absent = sorted(name for name in {*FIELDS} - {*used} if not name.startswith('baseline.'))
+    if absent:
+        raise UserError(f'{folder}: was made by an older release, without {", ".join(absent)}; give its command anew')
+    parts = {name: field.default for name, field in FIELDS.items() if name.startswith('baseline.')}
+    return fields.nested({**parts, **used})
+
+
+def data_options(config: ConfigDict) -> DataOptions:
+    """The data set that a config means, with the folder of $ALLJAX_DATA where it names none."""
+    data = config.data
+    return datasets.located(DataOptions(data.name, data.root, data.task, data.size, data.cells, data.denoise))
 
 
 def asks_network(config: ConfigDict) -> bool:
-    """Whether a run needs the network of `config.model`: a classical system that measures cells by hand does not."""
-    baseline = config.baseline.to_dict()
-    name = baseline.pop('system')
-    return not name or NETWORK in assembled(name, baseline).features
+    """True if a run needs the network of `config.model`: a classical system that measures cells by hand does not."""
+    system = _system(config)
+    return system is None or NETWORK in system.parts.features
 
 
-def find_start(config: ConfigDict, demo: bool) -> tuple[Path | None, str]:
-    """The model folder to start from, fetched if need be, and None with the reason if the start is random."""
-    if config.init == 'random':
-        return None, 'random'
-    kind, _, weights = config.init.partition(':')
+def find_start(name: str, init: str, demo: bool) -> Start:
+    """The model folder to start from, fetched if need be, or none with the reason if the start is random."""
+    if init == 'random':
+        return Start(None, 'random')
+    kind, _, weights = init.partition(':')
     if kind != 'imagenet':
-        return Path(config.init), config.init
+        return Start(Path(init), init)
     try:
-        return weight_cache.obtain(config.name, weights), 'imagenet'
+        return Start(weight_cache.obtain(name, weights), 'imagenet')
     except UserError as error:
         if demo:
-            return None, f'random, since ImageNet weights could not be had: {error}'
+            return Start(None, f'random, since ImageNet weights could not be had: {error}')
         raise UserError(*error.problems, 'or start from random weights with --config.model.init=random') from None
+
+
+def _plan(config: ConfigDict, start: Start) -> Plan:
+    split, augment, optimizer = config.split, config.augment, config.optimizer
+    data = data_options(config)
+    return Plan(
+        fields=fields.flat(config),
+        demo=data.drawn,
+        seed=config.seed,
+        batch_size=config.batch_size,
+        data=data,
+        split=SplitOptions(
+            split.protocol, split.test, split.validation, split.folds, max(split.fold, 0), max(split.repeat, 0)
+        ),
+        augmentation=Augmentation(augment.copies, augment.rotate, augment.light, augment.mirror),
+        network=_network(config),
+        start=start,
+        training=TrainingOptions(
+            epochs=config.epochs,
+            equalize=config.data.equalize,
+            optimizer=OptimizerOptions(**{name: optimizer[name] for name in OptimizerOptions._fields}),
+            factors=optimizer.factors,
+            freeze=config.model.freeze,
+            patience=config.stop.patience,
+            save_seconds=config.checkpoint.seconds,
+            gradients_every=config.gradients.every,
+        ),
+        system=_system(config),
+    )
+
+
+def _network(config: ConfigDict) -> NetworkSpec:
+    chosen = {name: config.model[name] for name in ('head', 'size', 'width', 'dropout')}
+    if 'width' not in models.options(config.model.name) and chosen['width'] == 1:
+        del chosen['width']  # a network of the user's own need not have it
+    return NetworkSpec(config.model.name, {**chosen, 'color': config.data.color})
+
+
+def _system(config: ConfigDict) -> NamedSystem | None:
+    parts = config.baseline.to_dict()
+    name = parts.pop('system')
+    return NamedSystem(name, assembled(name, parts)) if name else None

@@ -1,8 +1,24 @@
 """From kept crops to network input on the device: turn, mirror, resize and normalize in one pass over the pixels."""
 
+from typing import Literal, NamedTuple
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, UInt8
+
+
+class Augmentation(NamedTuple):
+    """Changes of training cells that leave their class as it is, and when they are made."""
+
+    copies: Literal['fresh', 'published'] = 'fresh'  # anew at each step, or as copies that are made once [paper]
+    rotate: float = 180.0  # degrees, either way [paper]
+    light: float = 0.0  # standard deviation of each channel's log gain; 0 [paper]
+    mirror: bool = True  # half of the cells, left to right [paper]
+
+    @property
+    def at_each_step(self) -> bool:
+        """True if each step changes its cells anew."""
+        return self.copies == 'fresh' and bool(self.rotate or self.mirror or self.light)
 
 
 def draw(

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Integer, UInt8
-from ml_collections import ConfigDict
 
 from alljax.data import augment
+from alljax.data.augment import Augmentation
 from alljax.data.cells import Cells
-from alljax.data.split import Index, Split, split
+from alljax.data.split import Index, Split, SplitOptions, split
 
 SOURCES = 310  # images before enlarging: ALL-IDB2 and 50 more blasts [paper]
 ENLARGED: Mapping[str, int] = MappingProxyType({'L1': 266, 'L2': 153, 'L3': 81, 'normal': 260})  # [paper]
@@ -20,30 +21,30 @@ MARK = '#'  # 'Im001_1.tif#2' is the second copy of Im001_1.tif
 CHUNK = 64  # cells turned at a time
 
 
-def divide(cells: Cells, config: ConfigDict, seed: int) -> tuple[Cells, Split]:
-    """The cells, with their copies if `augment.copies` asks for them, and who trains and tests.
+def divide(cells: Cells, options: SplitOptions, augmentation: Augmentation, seed: int) -> tuple[Cells, Split]:
+    """The cells, with their copies if the augmentation asks for them, and who trains and tests.
 
     Under 'paper' the copies are made first and split like any cell, so that turned pictures of one cell stand on both
     sides. Otherwise only cells of the training side have copies.
     """
-    published = config.augment.copies == 'published'
-    if config.split.protocol == 'paper':
+    published = augmentation.copies == 'published'
+    if options.protocol == 'paper':
         if published:
-            cells = enlarge(cells, np.arange(len(cells)), goal(cells), config.augment, seed)
-        return cells, split(cells, config.split, seed)
-    parts = split(cells, config.split, seed)
+            cells = enlarge(cells, np.arange(len(cells)), goal(cells), augmentation, seed)
+        return cells, split(cells, options, seed)
+    parts = split(cells, options, seed)
     if not published:
         return cells, parts
     everywhere = np.bincount(cells.labels, minlength=len(cells.classes))
     trained = np.bincount(cells.labels[parts.train], minlength=len(cells.classes))
     wanted = np.round(goal(cells) * (trained / everywhere)).astype(int)
-    grown = enlarge(cells, parts.train, wanted, config.augment, seed)
+    grown = enlarge(cells, parts.train, wanted, augmentation, seed)
     return grown, parts._replace(train=np.concatenate([parts.train, np.arange(len(cells), len(grown))]))
 
 
-def planned(cells: Cells, config: ConfigDict, seed: int) -> tuple[Cells, Split]:
+def planned(cells: Cells, options: SplitOptions, augmentation: Augmentation, seed: int) -> tuple[Cells, Split]:
     """As `divide`, but with pictures of one pixel: who trains and tests, without the work."""
-    return divide(replace(cells, images=cells.images[:, :1, :1]), config, seed)
+    return divide(replace(cells, images=cells.images[:, :1, :1]), options, augmentation, seed)
 
 
 def goal(cells: Cells) -> Integer[np.ndarray, ' classes']:
@@ -63,7 +64,7 @@ def goal(cells: Cells) -> Integer[np.ndarray, ' classes']:
 
 
 def enlarge(
-    cells: Cells, among: Index, wanted: Integer[np.ndarray, ' classes'], config: ConfigDict, seed: int
+    cells: Cells, among: Index, wanted: Integer[np.ndarray, ' classes'], augmentation: Augmentation, seed: int
 ) -> Cells:
     """All cells, then turned and mirrored copies of those in `among` until each class has the `wanted` number there.
 
@@ -87,7 +88,7 @@ def enlarge(
     copies = cells.take(index)
     return replace(
         cells,
-        images=np.concatenate([cells.images, _turned(copies, index, np.array(numbers), config, seed)]),
+        images=np.concatenate([cells.images, _turned(copies, index, np.array(numbers), augmentation, seed)]),
         labels=np.concatenate([cells.labels, copies.labels]),
         groups=np.concatenate([cells.groups, copies.groups]),
         repeats=np.concatenate([cells.repeats, copies.repeats]),
@@ -95,26 +96,28 @@ def enlarge(
     )
 
 
-def make_turn(config: ConfigDict, seed: int) -> Callable[..., UInt8[Array, 'cells size size 3']]:
+def make_turn(augmentation: Augmentation, seed: int) -> Callable[..., UInt8[Array, 'cells size size 3']]:
     """The jitted function from pictures, their cells' and their copies' numbers to turned, mirrored and relit bytes."""
 
     @jax.jit
     def turn(images: Array, source: Array, number: Array) -> Array:
         base = jax.random.key(seed)
         keys = jax.vmap(lambda s, n: jax.random.fold_in(jax.random.fold_in(base, s), n))(source, number)
-        angle, sign = jax.vmap(lambda key: augment.draw(key, 1, degrees=config.rotate, mirror=config.mirror))(keys)
+        draw = partial(augment.draw, count=1, degrees=augmentation.rotate, mirror=augmentation.mirror)
+        angle, sign = jax.vmap(draw)(keys)
         image = augment.warp(images, angle[:, 0], sign[:, 0], images.shape[1])
-        if config.light:
-            relit = jax.vmap(lambda one, key: augment.relight(one[None], jax.random.fold_in(key, 1), config.light)[0])
+        if augmentation.light:
+            light = augmentation.light
+            relit = jax.vmap(lambda one, key: augment.relight(one[None], jax.random.fold_in(key, 1), light)[0])
             image = relit(image, keys)
         return jnp.clip(jnp.round(image), 0, 255).astype(jnp.uint8)
 
     return turn
 
 
-def _turned(copies: Cells, sources: Index, numbers: Index, config: ConfigDict, seed: int) -> np.ndarray:
+def _turned(copies: Cells, sources: Index, numbers: Index, augmentation: Augmentation, seed: int) -> np.ndarray:
     """The copies, a few at a time so that one program serves any number."""
-    turn, results = make_turn(config, seed), []
+    turn, results = make_turn(augmentation, seed), []
     for start in range(0, len(sources), CHUNK):
         rows = np.resize(np.arange(start, min(start + CHUNK, len(sources))), CHUNK)
         turned = turn(copies.images[rows], jnp.asarray(sources[rows]), jnp.asarray(numbers[rows]))

@@ -3,18 +3,29 @@
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Int32, Integer
-from ml_collections import ConfigDict
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from alljax.data.cells import Cells
 from alljax.errors import UserError, some
 
 Index = Integer[np.ndarray, ' _']  # of any length
+SEEDS = 1_000_003  # between two repetitions: further apart than any two seeds that a user is likely to compare
 DRAWS = 10  # shuffles of the groups, of which the one closest to the asked fraction in every class is taken
+
+
+class SplitOptions(NamedTuple):
+    """How cells are divided: a hold-out, or one fold of a cross-validation."""
+
+    protocol: Literal['grouped', 'random', 'paper'] = 'grouped'
+    test: float = 0.4  # fraction of the cells that is tested [paper]; unused with folds
+    validation: float = 0.0  # fraction of the training side that chooses the best epoch
+    folds: int = 1  # of a cross-validation; 1 for the hold-out [paper]
+    fold: int = 0  # the one to test
+    repeat: int = 0  # the repetition, each of which shuffles the cells anew
 
 
 class Split(NamedTuple):
@@ -31,29 +42,26 @@ class Split(NamedTuple):
         return self.protocol != 'grouped'
 
 
-def split(cells: Cells, config: ConfigDict, seed: int) -> Split:
-    """The stratified hold-out, or one of the folds, of a config's `split` fields.
+def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
+    """The stratified hold-out, or one of the folds, that the options ask for.
 
     The validation fold is cut from the training side. UserError if a repeat that an audit found is separated, but for
     the protocol 'paper', which is there to show what that does.
     """
-    grouped = config.protocol == 'grouped'
-    draw = seed + SEEDS * max(config.repeat, 0)
-    if config.folds > 1:
+    grouped = options.protocol == 'grouped'
+    draw = seed + SEEDS * options.repeat
+    if options.folds > 1:
         folds = by_group_folds if grouped else by_file_folds
-        rest, test = folds(cells, config.folds, draw)[max(config.fold, 0)]
+        rest, test = folds(cells, options.folds, draw)[options.fold]
     else:
-        rest, test = (by_group if grouped else by_file)(cells, np.arange(len(cells)), config.test, draw)
+        rest, test = (by_group if grouped else by_file)(cells, np.arange(len(cells)), options.test, draw)
     train, validation = rest, rest[:0]
-    if config.validation:
-        train, validation = (by_group if grouped else by_file)(cells, rest, config.validation, draw)
-    parts = Split(train, validation, test, config.protocol)
-    if config.protocol != 'paper':
+    if options.validation:
+        train, validation = (by_group if grouped else by_file)(cells, rest, options.validation, draw)
+    parts = Split(train, validation, test, options.protocol)
+    if options.protocol != 'paper':
         keep_repeats_together(cells, parts)
     return parts
-
-
-SEEDS = 1_000_003  # between two repetitions: further apart than any two seeds that a user is likely to compare
 
 
 def keep_repeats_together(cells: Cells, parts: Split) -> None:

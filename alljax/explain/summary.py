@@ -12,10 +12,10 @@ import jax
 import numpy as np
 import optax
 from jaxtyping import Array, Float
-from ml_collections import ConfigDict
 
-from alljax import config as fields
 from alljax import gradients
+from alljax.config import resolve
+from alljax.config.plan import Plan
 from alljax.data import datasets, image_files
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
@@ -23,7 +23,6 @@ from alljax.errors import UserError
 from alljax.gradients import batches
 from alljax.gradients.trees import named
 from alljax.runs.trained import Trained
-from alljax.storage.run_folder import earlier
 from alljax.training import inference, rate_factors
 
 CURVED = 56  # training cells for the curvature, evenly through them: a product costs three steps of training
@@ -80,12 +79,12 @@ def summarize(
 
     `say` is told what comes next.
     """
-    settings = _settings(path)
-    cells, parts = divide(datasets.load(settings.data, settings.seed), settings, settings.seed)
+    plan = resolve.of_run(path.parent if path.name == 'model' else path)
+    cells, parts = divide(datasets.load(plan.data, plan.seed), plan.split, plan.augmentation, plan.seed)
     if cells.origin.fingerprint != run.facts['fingerprint']:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
     rest = {name: tree for name, tree in run.variables.items() if name != 'params'}
-    params, where = run.variables['params'], _trained(settings, run)
+    params, where = run.variables['params'], _trained(plan, run)
 
     def apply(params: Any, x: Array) -> Array:
         return run.model.apply({'params': params, **rest}, x)
@@ -104,7 +103,7 @@ def summarize(
     operator = gradients.operator(apply, params, train[0][chosen], train[1][chosen], where=where, batch_size=batch_size)
     steps = int(np.clip(VECTORS // operator.like.size, 6, MOST))
     say(f'curvature of {operator.like.size:,} parameters on {len(chosen)} of them: {steps + PROBES} products')
-    key = jax.random.key(settings.seed)
+    key = jax.random.key(plan.seed)
     largest = gradients.eigenvalues(operator, min(3, operator.like.size), key=key, iterations=steps)
     trace = gradients.trace(operator, key, PROBES)
     asked = _asked(run, images) if images else _worst(run, cells, parts.test, batch_size)
@@ -152,27 +151,10 @@ def as_json(run: Trained, found: Summary) -> str:
     return json.dumps(whole, indent=2) + '\n'
 
 
-def _settings(path: Path) -> ConfigDict:
-    """The config of a run; UserError if the folder has none."""
-    home = path.parent if path.name == 'model' else path
-    flat = earlier(home)
-    if not flat:
-        raise UserError(f'{path}: holds no config.json, so its data are unknown; --summary needs a run folder')
-    config = ConfigDict()
-    for key, value in flat.items():
-        part = key.partition('.')[0]
-        if '.' in key and part not in config:
-            config[part] = ConfigDict()
-        fields.set_field(config, key, value)
-    return config
-
-
-def _trained(config: ConfigDict, run: Trained) -> str:
+def _trained(plan: Plan, run: Trained) -> str:
     """A pattern for the names of the parameters that the run trained."""
-    names = list(named(run.variables['params']))
-    patterns = [(pattern, factor) for pattern, factor in config.optimizer.factors]
-    factors = rate_factors.factors(names, patterns, config.model.freeze)
-    return '|'.join(re.escape(name) for name, factor in factors.items() if factor)
+    names = rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
+    return '|'.join(map(re.escape, names))
 
 
 def _prepared(run: Trained, images: np.ndarray, batch_size: int) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Networks as two pure functions: `init(key) -> variables` and `apply(variables, image) -> logits`."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -30,7 +31,7 @@ from alljax.models.from_nnx import from_nnx
 from alljax.models.head import Features, Head
 from alljax.models.network import Input, Network
 
-__all__ = ['MODELS', 'Input', 'Model', 'Network', 'Variables', 'create', 'cut', 'from_nnx', 'options']
+__all__ = ['MODELS', 'Input', 'Model', 'Network', 'NetworkSpec', 'Variables', 'create', 'cut', 'from_nnx', 'options']
 
 Variables = dict[str, Any]  # {'params': tree, 'batch_stats': tree, …}
 
@@ -63,6 +64,26 @@ class Model(NamedTuple):
     init: Callable[[Key[Array, '']], Variables]
     apply: Callable[..., Any]
     input: Input
+
+
+class NetworkSpec(NamedTuple):
+    """A network of MODELS by name, with the options of `create`: what a config asks for and a model folder keeps."""
+
+    name: str
+    options: Mapping[str, Any] = MappingProxyType({})
+
+    def create(self, classes: int) -> Model:
+        """The network for a number of classes; for none, it ends with its features."""
+        return create(self.name, classes, **self.options)
+
+    def cut(self, classes: int) -> tuple[Model, Model] | None:
+        """The network in two: from images to features, and from features to logits. See `cut`."""
+        return cut(self.name, classes, **self.options)
+
+    def without_head(self) -> 'NetworkSpec':
+        """The same network up to its features: what only concerns the layers after them is left out."""
+        kept = {name: value for name, value in self.options.items() if name not in ('head', 'dropout')}
+        return NetworkSpec(self.name, kept)
 
 
 def create(

@@ -2,33 +2,30 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, UInt8
-from ml_collections import ConfigDict
 from sklearn.base import BaseEstimator
 
-from alljax import models
 from alljax.baselines import classifier_file, extraction, model_selection, segmentation_scores
 from alljax.baselines.extraction import Rows
 from alljax.baselines.features import NETWORK
 from alljax.baselines.segmentation_scores import Judged
-from alljax.baselines.systems import WHOLE, System, assembled
-from alljax.config.resolve import Setting
+from alljax.baselines.systems import SYSTEMS, WHOLE, System
+from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.data.split import Split, equalize
 from alljax.errors import UserError
 from alljax.evaluation import outlines
-from alljax.models import Model, Variables
-from alljax.runs import trained
+from alljax.models import Model, NetworkSpec, Variables
+from alljax.runs import data_check, start, trained
+from alljax.runs.results import TestOutput
 from alljax.storage import cache, checkpoints
 from alljax.training import frozen_features, inference
-from alljax.training.inputs import network_options
 
 log = logging.getLogger(__name__)
 SHOWN = 18  # cells on the sheet of outlines
@@ -38,11 +35,11 @@ Images = UInt8[np.ndarray, 'cells height width 3']
 
 
 class Body(NamedTuple):
-    """A pretrained network without its last layers, and the options that made it."""
+    """A pretrained network without its last layers, and how it was asked for."""
 
     model: Model
     variables: Variables
-    options: dict[str, Any]
+    spec: NetworkSpec
 
 
 class Classical(NamedTuple):
@@ -55,48 +52,51 @@ class Classical(NamedTuple):
     facts: dict[str, Any]
 
 
-def system_of(config: ConfigDict) -> System:
-    """The system that a config's `baseline` fields ask for."""
-    parts = config.baseline.to_dict()
-    return assembled(parts.pop('system'), parts)
+def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Classical:
+    """The system of a plan, fitted to the training cells and kept in the folder's model/."""
+    run = fitted(plan, cells, parts)
+    save(run, folder / 'model')
+    return run
 
 
-def fit(setting: Setting, cells: Cells, parts: Split, *, keep: bool = True) -> Classical:
+def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Classical:
     """The system's classifier, fitted to the training cells, and to those of a validation fold, which it needs not.
 
     The facts hold the `model` and `train` parts of results.json. `keep` is that of `measured`.
     """
-    config, start = setting.config, time.monotonic()
-    system = system_of(config)
-    body, source = _body(setting) if NETWORK in system.features else (None, '')
-    log.info('%s: %s', config.baseline.system, system)
+    if plan.system is None:
+        raise UserError(f"config.baseline.system is ''; it may be {', '.join(SYSTEMS)}")
+    began, (name, system) = time.monotonic(), plan.system
+    body, source = _body(plan) if NETWORK in system.features else (None, '')
+    log.info('%s: %s', name, system)
     side = np.concatenate([parts.train, parts.validation])
-    how = 'oversample' if config.data.equalize == 'weights' else config.data.equalize
-    index = equalize(cells.labels, side, how, config.seed)
-    rows = measured(system, body, cells.take(side).images, config.batch_size, keep=keep)
+    how = 'oversample' if plan.training.equalize == 'weights' else plan.training.equalize
+    index = equalize(cells.labels, side, how, plan.seed)
+    rows = measured(system, body, cells.take(side).images, plan.batch_size, keep=keep)
     ordered = np.argsort(side)[np.searchsorted(np.sort(side), index)]  # where in `rows` the cells of `index` are
-    fitted = model_selection.fitted(
-        system, rows.values[ordered], cells.labels[index], cells.groups[index], cells.classes, config.seed
+    chosen = model_selection.fitted(
+        system, rows.values[ordered], cells.labels[index], cells.groups[index], cells.classes, plan.seed
     )
     train = {
         'cells_an_epoch': len(index),
-        'seconds': round(time.monotonic() - start, 1),
+        'seconds': round(time.monotonic() - began, 1),
         'nothing_found': int(np.count_nonzero(~rows.found[ordered])),
         'features': rows.values.shape[1],
-        'chosen': fitted.chosen,
+        'chosen': chosen.chosen,
     }
-    network = {'network': body.model.name, 'init': source} if body else {}
+    said = {'network': body.model.name, 'init': source} if body else {}
     facts = {
         'system': system._asdict(),
         'classes': list(cells.classes),
-        'data_size': config.data.size,
-        'denoise': config.data.denoise,
+        'data_size': plan.data.size,
+        'denoise': plan.data.denoise,
         'synthetic': cells.origin.synthetic,
-        'batch_size': config.batch_size,
-        'model': {'name': config.baseline.system, 'parts': str(system), **network},
+        'batch_size': plan.batch_size,
+        'model': {'name': name, 'parts': str(system), **said},
         'train': train,
+        **data_check.facts(plan, cells),
     }
-    return Classical(system, fitted.estimator, body, cells.classes, facts)
+    return Classical(system, chosen.estimator, body, cells.classes, facts)
 
 
 def measured(system: System, body: Body | None, images: Images, batch_size: int, *, keep: bool = True) -> Rows:
@@ -105,7 +105,7 @@ def measured(system: System, body: Body | None, images: Images, batch_size: int,
     if body is None:
         return found
     if keep:
-        about = {**body.options, 'averaged': True}
+        about = {**body.spec.options, 'averaged': True}
         rows = frozen_features.features(body.model, body.variables, about, images, batch_size, cache.folder('features'))
     else:
         every = np.arange(len(images))
@@ -120,9 +120,27 @@ def probabilities(run: Classical, values: Float[np.ndarray, 'cells features']) -
     return found
 
 
-def predict(run: Classical, images: Images) -> Float[np.ndarray, 'cells classes']:
-    """The chance of each class for pictures as the run takes them."""
-    return probabilities(run, measured(run.system, run.body, images, run.facts['batch_size'], keep=False).values)
+def predictor(run: Classical) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
+    """The function from images and a batch size to the probability of each class."""
+
+    def predict(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
+        return probabilities(run, measured(run.system, run.body, images, batch_size, keep=False).values)
+
+    return predict
+
+
+def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) -> TestOutput:
+    """The log-probabilities of the test cells, how well they were segmented, and what the run says about itself."""
+    data_check.same_data(run.facts['fingerprint'], cells, folder)
+    test = cells.take(parts.test)
+    rows = measured(run.system, run.body, test.images, plan.batch_size)
+    segmentation, figures = judge(run.system, rows, test, folder)
+    found = {
+        **{part: run.facts[part] for part in ('model', 'train')},
+        'segmentation': segmentation,
+        'seconds_a_cell': seconds_a_cell(run, rows, test.images),
+    }
+    return TestOutput(found, np.log(np.maximum(probabilities(run, rows.values), 1e-12)), figures)
 
 
 def seconds_a_cell(run: Classical, rows: Rows, images: Images) -> dict[str, float]:
@@ -133,9 +151,9 @@ def seconds_a_cell(run: Classical, rows: Rows, images: Images) -> dict[str, floa
         network = inference.seconds_a_cell(inference.make_logits(run.body.model), run.body.variables, batch)
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        began = time.perf_counter()
         run.estimator.predict_proba(rows.values)
-        times.append(time.perf_counter() - start)
+        times.append(time.perf_counter() - began)
     return {
         'segmentation': rows.segmentation,
         'features': rows.features + network,
@@ -163,12 +181,12 @@ def draw_worst(found: Judged, path: Path, title: str = '') -> None:
     outlines.sheet([_outlined(found, place) for place in found.worst(SHOWN)], path, title=title)
 
 
-def save(run: Classical, folder: Path, facts: dict[str, Any]) -> None:
-    """Writes the model folder; `facts` are added to the run's own."""
-    with checkpoints.replacing(folder, {**run.facts, **facts}) as part:
+def save(run: Classical, folder: Path) -> None:
+    """Writes the model folder."""
+    with checkpoints.replacing(folder, run.facts) as part:
         classifier_file.write(part / CLASSIFIER, run.estimator)
         if run.body:
-            form = trained.describe(run.body.model.name, run.body.options, (), run.body.model.input)
+            form = trained.describe(run.body.spec, (), run.body.model.input)
             checkpoints.write(part / BODY, run.body.variables, form)
 
 
@@ -179,8 +197,9 @@ def load(path: Path) -> Classical:
     system = System(**{name: _tuple(part) for name, part in facts['system'].items()})
     body = None
     if NETWORK in system.features:
-        network = trained.load(folder / BODY)
-        body = Body(network.model, network.variables, network.facts['network']['options'])
+        kept = trained.load(folder / BODY)
+        spec = NetworkSpec(kept.model.name, kept.facts['network']['options'])
+        body = Body(kept.model, kept.variables, spec)
     return Classical(system, classifier_file.read(folder / CLASSIFIER), body, tuple(facts['classes']), facts)
 
 
@@ -188,21 +207,17 @@ def _tuple(part: Any) -> Any:
     return tuple(part) if isinstance(part, list) else part
 
 
-def _body(setting: Setting) -> tuple[Body, str]:
-    """The network that the config names, without its last layers, and where its variables come from."""
-    config = setting.config
-    options = {name: value for name, value in network_options(config).items() if name not in ('head', 'dropout')}
-    if models.cut(config.model.name, 1, **options) is None:
+def _body(plan: Plan) -> tuple[Body, str]:
+    """The network that the plan names, without its last layers, and where its variables come from."""
+    spec = plan.network.without_head()
+    if spec.cut(1) is None:
         raise UserError(
-            f'config.model.name={config.model.name}: is no linen module, so its last layers cannot be left out; '
+            f'config.model.name={spec.name}: is no linen module, so its last layers cannot be left out; '
             "choose another, or leave 'network' out of config.baseline.features"
         )
-    model = models.create(config.model.name, 0, **options)
-    key = jax.random.fold_in(jax.random.key(config.seed), 2**31)
-    if not setting.source:
-        return Body(model, model.init(key), options), setting.start
-    variables, start = trained.start_from(setting.source, model, (), key)
-    return Body(model, variables, options), f'imagenet: {start}' if setting.start == 'imagenet' else start
+    model = spec.create(0)
+    variables, how = start.first_variables(plan, model, ())
+    return Body(model, variables, spec), how
 
 
 def _outlined(found: Judged, place: int) -> outlines.Outlined:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -23,6 +23,16 @@ from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plo
 from alljax.storage.run_folder import RESULTS, write_json
 
 Results = dict[str, Any]
+
+
+class TestOutput(NamedTuple):
+    """The test cells of a run: what the model says of them, and about itself."""
+
+    found: Results  # parts of results.json: 'model', 'train', 'seconds_a_cell', …
+    logits: Float[np.ndarray, 'test classes']
+    figures: Mapping[str, Path]  # heading in the report → PNG file that is drawn already
+
+
 FURTHER = {'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell'}
 
 
@@ -93,26 +103,21 @@ def write(
     workdir: Path,
     results: Results,
     cells: Cells,
-    logits: Float[np.ndarray, 'cells classes'],
+    output: TestOutput,
     history: list[dict[str, Any]],
-    best_epoch: int | None,
-    more: Mapping[str, Path],
 ) -> None:
-    """predictions.csv, the figures, report.html and, last, results.json, for the test cells.
-
-    `more` are figures that were drawn already, by their headings.
-    """
-    probabilities = softmax(logits.astype(np.float64), axis=1)
+    """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
+    probabilities = softmax(output.logits.astype(np.float64), axis=1)
     _predictions(workdir / 'predictions.csv', cells, probabilities)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion(matrix, cells.classes, workdir / 'confusion.png', title=title)
     groups = [cells.group_names[group] for group in cells.groups]
     worst = mistakes.most_confident(probabilities, cells.labels, cells.images, cells.names, groups, cells.classes)
-    figures = {'Confusion matrix': workdir / 'confusion.png', **more}
+    figures = {'Confusion matrix': workdir / 'confusion.png', **output.figures}
     if history:
         figures['Training'] = workdir / 'curves.png'
-        plots.curves(history, workdir / 'curves.png', best_epoch=best_epoch, title=title)
+        plots.curves(history, workdir / 'curves.png', best_epoch=results['train'].get('best_epoch'), title=title)
     if gradient_curves.looked_at(history):
         figures['Gradients, layer by layer; the new layers in orange'] = workdir / 'gradients.png'
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
@@ -127,8 +132,8 @@ def read(workdir: Path) -> Results:
     return json.loads((workdir / RESULTS).read_text())
 
 
-def right(workdir: Path) -> dict[str, bool]:
-    """Of each test cell of a finished run, by file: whether it was classified rightly."""
+def correct_by_file(workdir: Path) -> dict[str, bool]:
+    """The test cells of a finished run, by file: True where the class is right."""
     return {row['file']: row['label'] == row['prediction'] for row in predictions(workdir)}
 
 

@@ -5,13 +5,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
 
 from alljax import models
-from alljax.errors import UserError, some
-from alljax.models import Input, Model, Variables
-from alljax.models.trees import flatten, unflatten
+from alljax.errors import UserError
+from alljax.models import Input, Model, NetworkSpec, Variables
 from alljax.storage import checkpoints
+from alljax.training.inputs import Inputs
 
 
 class Trained(NamedTuple):
@@ -21,12 +20,13 @@ class Trained(NamedTuple):
     variables: Variables
     classes: tuple[str, ...]
     facts: dict[str, Any]
+    inputs: Inputs | None = None  # of the run that has just trained it
 
 
-def describe(name: str, options: dict[str, Any], classes: tuple[str, ...], form: Input) -> dict[str, Any]:
+def describe(spec: NetworkSpec, classes: tuple[str, ...], form: Input) -> dict[str, Any]:
     """The facts from which `load` builds the network again."""
     return {
-        'network': {'name': name, 'options': options},
+        'network': {'name': spec.name, 'options': dict(spec.options)},
         'classes': list(classes),
         'input': form._asdict(),
     }
@@ -55,34 +55,3 @@ def place(path: Path) -> Path:
             return folder
     unfinished = ' yet; give the command of that run again to finish it' if (path / 'checkpoints').is_dir() else ''
     raise UserError(f'{path}: holds no model{unfinished or "; expected a run folder, with model/ in it"}')
-
-
-def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Array, '']) -> tuple[Variables, str]:
-    """Variables for `model` from another run's, and how they came about.
-
-    The new layers are taken over only if the classes are the same. UserError for another network.
-    """
-    source = load(path)
-    if source.model.name != model.name:
-        raise UserError(
-            f'config.model.init={path}: holds {source.model.name}, config.model.name is {model.name}; mend one'
-        )
-    same = source.classes == classes
-    old, new = flatten(source.variables['params']), flatten(jax.eval_shape(model.init, key)['params'])
-    taken = {name: leaf for name, leaf in old.items() if same or not name.startswith('head/')}
-    wrong = [name for name, leaf in taken.items() if name not in new or new[name].shape != leaf.shape]
-    wrong += [name for name in new if name not in taken and not name.startswith('head/')]
-    if wrong:
-        raise UserError(
-            f'config.model.init={path}: {some(wrong, 4)} have other shapes there than config.model asks for '
-            '(are config.model.head, size and width the same?)'
-        )
-    how = source.facts['weights']['file'] if 'weights' in source.facts else f'{path}'
-    if not same:
-        how += f', without its head for {some(list(source.classes), 4)}' if source.classes else ', which has no head'
-
-    @jax.jit
-    def fresh(key: Key[Array, '']) -> dict[str, Array]:  # of all that `init` draws, only this is compiled
-        return {name: leaf for name, leaf in flatten(model.init(key)['params']).items() if name not in taken}
-
-    return {**source.variables, 'params': unflatten(fresh(key) | taken)}, how

@@ -7,13 +7,13 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from alljax import config
-from alljax.data import datasets
+from alljax.config import resolve
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
 from alljax.sweep import execution, summary, time_estimate
-from alljax.sweep.plan import Cell, Sweep, across, found_in, plan
+from alljax.sweep.variants import Sweep, Variant, across, found_in, list_runs
 
-__all__ = ['Cell', 'Sweep', 'across', 'launch']
+__all__ = ['Sweep', 'Variant', 'across', 'launch']
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def launch(
     jobs: int = 1,
     dry_run: bool = False,
 ) -> bool:
-    """Runs what a config file asks for: one run, or all cells, protocols and folds of its `sweep()`.
+    """Runs what a config file asks for: one run, or all variants, protocols and folds of its `sweep()`.
 
     False if a run of several failed. What is finished in `folder` is kept; `jobs` runs are done at a time. With
     `dry_run` only the plan and an estimate of its time are printed. UserError for whatever would stop a run, before
@@ -35,24 +35,25 @@ def launch(
     """
     config.check(values)
     sweep = found_in(config_file, values, overrides)
-    runs = plan(sweep, values)
+    runs = list_runs(sweep, values)
     if dry_run:
         cache.keep_compiled_programs()
         print(time_estimate.describe(execution.ready(runs, values, overrides, folder), folder))
         return True
     if len(runs) == 1 and not sweep.declared:
-        experiment.run(values, config_file, overrides, folder)
+        plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
+        experiment.run(plan, folder or run_folder.default(config_file, plan.data.name, plan.demo))
         return True
-    demo = datasets.is_drawn(values.data)
-    folder = folder or run_folder.default(config_file, datasets.choose(values.data), demo)
+    data = resolve.data_options(values)
+    folder = folder or run_folder.default(config_file, data.name, data.drawn)
     with run_folder.opened(folder, config.flat(values)):
-        if demo:
+        if data.drawn:
             log.warning(experiment.DEMO)
-        execution.ready(runs, values, overrides, folder)
+        ready = execution.ready(runs, values, overrides, folder)
         log.info('%d runs in %s', len(runs), folder)
         failed: dict[str, str] = {}
         try:
-            execution.do(runs, config_file, overrides, folder, jobs, failed)
+            execution.do(ready, config_file, folder, jobs, failed)
         finally:
             summary.write(folder, sweep, runs, failed)
     if (folder / 'table.html').is_file():

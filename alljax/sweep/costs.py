@@ -1,4 +1,4 @@
-"""What each cell of a table costs in seconds, and how well it finds the cell, where there are classical systems."""
+"""Seconds that each variant costs, and how well it finds the cell, where there are classical systems."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import numpy as np
 from alljax.evaluation.table import Further
 from alljax.runs import results
 from alljax.storage.run_folder import is_finished
-from alljax.sweep.plan import Run
+from alljax.sweep.variants import Run
 
 NOTE = (
     'Means over the runs of a row; milliseconds a cell on this machine, medians over cells or of three rounds. '
@@ -36,21 +36,21 @@ COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {
 
 
 def table(folder: Path, runs: Sequence[Run]) -> Further | None:
-    """A row for each cell with a finished run; None if no run is of a classical system."""
+    """A row for each variant with a finished run; None if no run is of a classical system."""
     found: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         if is_finished(folder / run.folder):
-            found.setdefault(run.cell.name, []).append(results.read(folder / run.folder))
+            found.setdefault(run.variant.name, []).append(results.read(folder / run.folder))
     if not any('segmentation' in one for each in found.values() for one in each):
         return None
-    rows = {cell: [_mean(each, part, name) for part, name, _ in COLUMNS.values()] for cell, each in found.items()}
+    rows = {variant: [_mean(each, part, name) for part, name, _ in COLUMNS.values()] for variant, each in found.items()}
     shown = [place for place in range(len(COLUMNS)) if any(row[place] is not None for row in rows.values())]
     heads = [(head, how) for head, (_, _, how) in COLUMNS.items()]
     return Further(
         'costs',
         'Time and segmentation',
         dict(heads[place] for place in shown),
-        {cell: [row[place] for place in shown] for cell, row in rows.items()},
+        {variant: [row[place] for place in shown] for variant, row in rows.items()},
         NOTE,
     )
 

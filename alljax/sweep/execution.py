@@ -1,6 +1,5 @@
 """Doing the runs of a sweep: each in a process that can die without taking the others along."""
 
-import json
 import logging
 import os
 import queue
@@ -14,21 +13,23 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from joblib.externals.loky import get_reusable_executor
 from ml_collections import ConfigDict
 
-from alljax import config as fields
-from alljax.config.resolve import Setting, settle
+from alljax import config as config_files
+from alljax.config.plan import Plan
+from alljax.config.resolve import resolve
 from alljax.data import datasets
 from alljax.data.cells import Cells
+from alljax.data.datasets import DataOptions
 from alljax.data.protocol import planned
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.runs import experiment, results
+from alljax.runs import data_check, experiment, results
 from alljax.storage import run_folder
-from alljax.sweep.plan import Run, with_fields
+from alljax.sweep.variants import Run
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class Ready(NamedTuple):
     """A run of which all is known that can be known before its first step."""
 
     run: Run
-    setting: Setting
+    plan: Plan
     sources: Cells
     cells: Cells  # with their copies, which are of one pixel here
     parts: Split
@@ -51,16 +52,17 @@ def ready(
     That includes a run in `folder` that is finished, but was of another config or on other cells.
     """
     problems: dict[str, None] = {}  # in order, each once
-    loaded: dict[str, Cells] = {}
+    loaded: dict[tuple[DataOptions, int], Cells] = {}
     found = []
     for run in runs:
         place = (folder / run.folder) if folder else None
         try:
-            setting = settle(with_fields(config, run.fields), {*overrides, *run.fields}, run_folder.earlier(place))
-            sources = _load(setting.config, loaded)
-            found.append(Ready(run, setting, sources, *planned(sources, setting.config, setting.config.seed)))
+            its = config_files.with_fields(config, run.fields)
+            plan = resolve(its, {*overrides, *run.fields}, run_folder.earlier(place))
+            sources = _load(plan, loaded)
+            found.append(Ready(run, plan, sources, *planned(sources, plan.split, plan.augmentation, plan.seed)))
             if place:
-                _same(place, setting, sources)
+                _same(place, plan, sources)
         except UserError as error:
             problems |= dict.fromkeys(error.problems)
     if problems:
@@ -68,34 +70,33 @@ def ready(
     return found
 
 
-def _same(place: Path, setting: Setting, sources: Cells) -> None:
-    differences = run_folder.differences(place, fields.flat(setting.config))
+def _same(place: Path, plan: Plan, sources: Cells) -> None:
+    differences = run_folder.differences(place, dict(plan.fields))
     if differences:
         raise UserError(f'{place}: holds a run of another config ({"; ".join(differences)}); name a new --workdir')
     if run_folder.is_finished(place):
-        experiment.same_data(results.read(place)['data']['fingerprint'], sources, place)
+        data_check.same_data(results.read(place)['data']['fingerprint'], sources, place)
 
 
 def do(
-    runs: Sequence[Run],
+    runs: Sequence[Ready],
     config_file: str,
-    overrides: Mapping[str, str],
     folder: Path,
     jobs: int,
     failed: MutableMapping[str, str],
 ) -> None:
     """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`."""
-    todo = [run for run in runs if not run_folder.is_finished(folder / run.folder)]
+    todo = [ready for ready in runs if not run_folder.is_finished(folder / ready.run.folder)]
     if len(todo) < len(runs):
         log.info('%d runs are finished and kept', len(runs) - len(todo))
     pools: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
     for _ in range(jobs):
         pools.put(_pool(jobs))
 
-    def one(run: Run) -> tuple[str, float]:
+    def one(ready: Ready) -> tuple[str, float]:
         pool, start = pools.get(), time.monotonic()
         try:
-            error = pool.submit(_run, config_file, dict(overrides), dict(run.fields), folder / run.folder).result()
+            error = pool.submit(_run, config_file, ready.plan, folder / ready.run.folder).result()
         except BrokenProcessPool:
             pool = _pool(jobs)
             error = 'its process was killed, perhaps for lack of memory; try a smaller --config.batch_size or --jobs=1'
@@ -104,7 +105,7 @@ def do(
         return error, time.monotonic() - start
 
     with ThreadPoolExecutor(jobs) as threads:
-        futures = {threads.submit(one, run): run for run in todo}
+        futures = {threads.submit(one, ready): ready.run for ready in todo}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 run, (error, seconds) = futures[future], future.result()
@@ -127,13 +128,12 @@ def _tell(run: Run, number: int, total: int, error: str, seconds: float, folder:
              seconds)  # fmt: skip
 
 
-def _load(config: ConfigDict, loaded: MutableMapping[str, Cells]) -> Cells:
+def _load(plan: Plan, loaded: MutableMapping[tuple[DataOptions, int], Cells]) -> Cells:
     """The cells without their denoising, each set once."""
-    raw = config.data.copy_and_resolve_references()
-    raw.denoise = 'none'
-    key = json.dumps([fields.flat(raw), config.seed])
+    raw = plan.data._replace(denoise='none')
+    key = raw, plan.seed
     if key not in loaded:
-        loaded[key] = datasets.load(raw, config.seed)
+        loaded[key] = datasets.load(*key)
     return loaded[key]
 
 
@@ -167,12 +167,11 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run(config_file: str, overrides: dict[str, str], changes: dict[str, Any], place: Path) -> str:
+def _run(config_file: str, plan: Plan, place: Path) -> str:
     """One run in a process of the pool; returns why it failed, '' if it did not."""
     try:
-        config = fields.load(config_file)  # again, for it may add networks
-        fields.override(config, overrides)
-        experiment.run(with_fields(config, changes), config_file, {*overrides, *changes}, place)
+        config_files.load(config_file)  # for it may add networks, data sets and systems
+        experiment.run(plan, place)
     except UserError as error:
         return str(error)
     except Exception as error:

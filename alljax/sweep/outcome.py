@@ -1,4 +1,4 @@
-"""The predictions of all folds of one cell of a table."""
+"""The predictions of all folds of one variant."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,16 +10,16 @@ from jaxtyping import Int
 from alljax.evaluation import intervals, metrics
 from alljax.runs import results
 from alljax.storage.run_folder import is_finished
-from alljax.sweep.plan import Run
+from alljax.sweep.variants import Run
 
 
 class Outcome(NamedTuple):
-    """What the test cells of one cell of the table were taken for, under one protocol."""
+    """The classes that the test cells of one variant were taken for, under one protocol."""
 
     classes: tuple[str, ...]
     matrices: Int[np.ndarray, 'groups classes classes']  # over all runs; rows = true classes
     folds: list[Int[np.ndarray, 'classes classes']]  # of each run
-    right: list[dict[str, bool]]  # of each run: file -> whether it was classified rightly
+    correct: list[dict[str, bool]]  # of each run: file -> whether it was classified rightly
     test_share: float  # test cells over training cells of a run
     synthetic: bool
     single_groups: bool  # no two cells share a group, as far as the data set knows
@@ -27,7 +27,7 @@ class Outcome(NamedTuple):
     @property
     def n(self) -> int:
         """Different pictures that were tested."""
-        return len({file for run in self.right for file in run})
+        return len({file for run in self.correct for file in run})
 
 
 def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Outcome | str:
@@ -51,7 +51,7 @@ def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Out
         classes,
         intervals.by_group(np.concatenate(label), np.concatenate(prediction), groups, len(classes)),
         [metrics.confusion(*pair, len(classes)) for pair in zip(label, prediction, strict=True)],
-        [results.right(folder / run.folder) for run in runs],
+        [results.correct_by_file(folder / run.folder) for run in runs],
         float(np.mean([fact['split']['test_n'] / fact['split']['train_n'] for fact in facts])),
         facts[0]['data']['synthetic'],
         facts[0]['data']['groups'] == sum(facts[0]['data']['counts'].values()),

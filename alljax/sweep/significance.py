@@ -1,4 +1,4 @@
-"""Whether two cells of a table differ by more than chance would make them."""
+"""Tests of whether two variants differ by more than chance would make them."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -7,28 +7,28 @@ import numpy as np
 
 from alljax.evaluation import compare, metrics
 from alljax.sweep.outcome import Outcome
-from alljax.sweep.plan import Cell, Sweep
+from alljax.sweep.variants import Sweep, Variant
 
 LEVEL = 0.05  # two-sided, after Holm's correction
-Verdicts = dict[tuple[str, str, str], str]  # cell, measure, protocol
+Verdicts = dict[tuple[str, str, str], str]  # variant, measure, protocol
 
 
 def verdicts(
-    sweep: Sweep, found: Mapping[tuple[str, str], Outcome | str], measures: Callable[[Cell], Sequence[str]]
+    sweep: Sweep, found: Mapping[tuple[str, str], Outcome | str], measures: Callable[[Variant], Sequence[str]]
 ) -> Verdicts:
     """'reference', or 'p = 0.43: within noise', for every number that is compared with another.
 
     p is of McNemar's test where both were tested once on the same cells, else of the corrected t-test over folds;
-    Holm's correction is over the cells that are compared with one reference.
+    Holm's correction is over the variants that are compared with one reference.
     """
     said: Verdicts = {}
     families: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
-    for cell in (cell for cell in sweep.cells if cell.against):
+    for variant in (variant for variant in sweep.variants if variant.against):
         for protocol in sweep.protocols:
-            for measure in measures(cell):
-                p = _p(found[cell.name, protocol], found[cell.against, protocol], measure)
+            for measure in measures(variant):
+                p = _p(found[variant.name, protocol], found[variant.against, protocol], measure)
                 if p is not None:
-                    families[cell.against, measure, protocol][cell.name] = p
+                    families[variant.against, measure, protocol][variant.name] = p
     for (against, measure, protocol), values in families.items():
         said[against, measure, protocol] = 'reference'
         for name, p in zip(values, compare.holm(list(values.values())), strict=True):
@@ -41,7 +41,7 @@ def notes(sweep: Sweep, found: Mapping[tuple[str, str], Outcome | str]) -> list[
     """What a reader has to know of the tests and intervals."""
     good = [one for one in found.values() if isinstance(one, Outcome)]
     said = []
-    if any(cell.against for cell in sweep.cells):
+    if any(variant.against for variant in sweep.variants):
         test = (
             "McNemar's exact test of who is right on the same test cells, each taken as independent"
             if all(len(one.folds) == 1 for one in good)
@@ -64,7 +64,7 @@ def _p(first: Outcome | str, second: Outcome | str, measure: str) -> float | Non
     if isinstance(first, str) or isinstance(second, str) or first.classes != second.classes:
         return None
     if len(first.folds) == 1:
-        found = compare.mcnemar_by_file(first.right[0], second.right[0])
+        found = compare.mcnemar_by_file(first.correct[0], second.correct[0])
         return None if found is None else found.p
     if len(first.folds) != len(second.folds):
         return None

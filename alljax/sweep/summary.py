@@ -1,4 +1,4 @@
-"""What the runs of a sweep found, as one table beside a paper's numbers."""
+"""The findings of all runs of a sweep, as one table beside a paper's numbers."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ from alljax.evaluation.table import Line, Number, Table
 from alljax.runs import results
 from alljax.sweep import costs, significance
 from alljax.sweep.outcome import Outcome, outcome
-from alljax.sweep.plan import Cell, Run, Sweep
+from alljax.sweep.variants import Run, Sweep, Variant
 
 COLUMNS = {'paper': 'as published', 'random': 'split by file', 'grouped': 'grouped'}
 WORDS = {
@@ -23,25 +23,25 @@ WORDS = {
     'kappa': "Cohen's kappa",
 }
 MEASURES = ('accuracy', 'macro_precision', 'macro_recall')  # of a table without printed numbers
-FEW = 4  # cells of which each has its confusion matrices shown
-Found = Mapping[tuple[str, str], Outcome | str]  # cell, protocol
+FEW = 4  # variants of which each has its confusion matrices shown
+Found = Mapping[tuple[str, str], Outcome | str]  # variant, protocol
 
 
 def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, str]) -> None:
     """table.md, table.csv, table.html and table.png of what is finished; what is not is told in words."""
     found = {
-        (cell.name, protocol): outcome(
-            folder, [run for run in runs if run.cell.name == cell.name and run.protocol == protocol], failed
+        (variant.name, protocol): outcome(
+            folder, [run for run in runs if run.variant.name == variant.name and run.protocol == protocol], failed
         )
-        for cell in sweep.cells
+        for variant in sweep.variants
         for protocol in sweep.protocols
     }
     good = [one for one in found.values() if isinstance(one, Outcome)]
     if not good:
         return
     said = significance.verdicts(sweep, found, measures)
-    lines = [_line(sweep, cell, measure, found, said) for cell in sweep.cells for measure in measures(cell)]
-    shown = [cell for cell in sweep.cells if cell.confusion or len(sweep.cells) <= FEW]
+    lines = [_line(sweep, variant, measure, found, said) for variant in sweep.variants for measure in measures(variant)]
+    shown = [variant for variant in sweep.variants if variant.confusion or len(sweep.variants) <= FEW]
     table.write(
         folder,
         Table(
@@ -49,7 +49,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
             source=sweep.source,
             columns={COLUMNS[protocol]: protocol != 'grouped' for protocol in sweep.protocols},
             lines=lines,
-            confusions={cell.name: _confusions(sweep, cell, found) for cell in shown},
+            confusions={variant.name: _confusions(sweep, variant, found) for variant in shown},
             notes=[*sweep.notes, *significance.notes(sweep, found)],
             banner='synthetic cells' if any(one.synthetic for one in good) else '',
             command=results.command(),
@@ -58,9 +58,9 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
     )
 
 
-def measures(cell: Cell) -> Sequence[str]:
-    """The measures that a cell of a table shows."""
-    return tuple(cell.printed) or MEASURES
+def measures(variant: Variant) -> Sequence[str]:
+    """The measures that the table shows of a variant."""
+    return tuple(variant.printed) or MEASURES
 
 
 def words(measure: str) -> str:
@@ -71,17 +71,17 @@ def words(measure: str) -> str:
     return WORDS.get(measure, measure.replace('_', ' '))
 
 
-def _line(sweep: Sweep, cell: Cell, measure: str, found: Found, said: significance.Verdicts) -> Line:
-    its = {protocol: found[cell.name, protocol] for protocol in sweep.protocols}
+def _line(sweep: Sweep, variant: Variant, measure: str, found: Found, said: significance.Verdicts) -> Line:
+    its = {protocol: found[variant.name, protocol] for protocol in sweep.protocols}
     verdicts = {
-        COLUMNS[protocol]: said[cell.name, measure, protocol]
+        COLUMNS[protocol]: said[variant.name, measure, protocol]
         for protocol in sweep.protocols
-        if (cell.name, measure, protocol) in said
+        if (variant.name, measure, protocol) in said
     }
     return Line(
-        cell=cell.name,
+        cell=variant.name,
         measure=words(measure),
-        printed=cell.printed.get(measure),
+        printed=variant.printed.get(measure),
         numbers={COLUMNS[protocol]: _number(one, measure) for protocol, one in its.items()},
         gap=_gap(its, measure),
         noise=verdicts,
@@ -131,10 +131,10 @@ def _gap(its: Mapping[str, Outcome | str], measure: str) -> Number | None:
     return Number(value, (bounds[0], bounds[1]) if bounds else None, honest.n)
 
 
-def _confusions(sweep: Sweep, cell: Cell, found: Found) -> dict:
-    shown = {'paper': published.confusion(cell.confusion)} if cell.confusion else {}
+def _confusions(sweep: Sweep, variant: Variant, found: Found) -> dict:
+    shown = {'paper': published.confusion(variant.confusion)} if variant.confusion else {}
     for protocol in sweep.protocols:
-        one = found[cell.name, protocol]
+        one = found[variant.name, protocol]
         if isinstance(one, Outcome):
             shown[COLUMNS[protocol]] = (one.classes, one.matrices.sum(0))
     return shown

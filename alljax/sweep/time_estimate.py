@@ -12,17 +12,17 @@ import jax.numpy as jnp
 import joblib
 import numpy as np
 
-from alljax import config as fields
-from alljax import models
 from alljax.baselines import extraction
 from alljax.baselines.features import NETWORK
+from alljax.baselines.systems import System
+from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.evaluation import formatting
-from alljax.runs import classical_system, experiment
+from alljax.runs import network
 from alljax.storage.run_folder import is_finished
 from alljax.sweep.execution import Ready
-from alljax.training import inference, optimizer
-from alljax.training.inputs import Feed, cut, network_options, of_head, of_pictures, turns
+from alljax.training import inference, inputs, optimizer, rate_factors
+from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.step import Batch, init, make_step
 
 log = logging.getLogger(__name__)
@@ -35,16 +35,16 @@ def describe(runs: Sequence[Ready], folder: Path | None) -> str:
     """A line a run and the sum, in words for the terminal."""
     lines, total, known = [], 0.0, {}
     for ready in runs:
-        system = ready.setting.config.baseline.system
-        plan = experiment.make_plan(ready.setting.config, ready.cells, ready.parts)
-        steps = 0 if system else plan.epochs * plan.batches
+        system = ready.plan.system
+        schedule = network.schedule(ready.plan, ready.cells, ready.parts)
+        steps = 0 if system else schedule.epochs * schedule.batches
         if folder and is_finished(folder / ready.run.folder):
             state = 'finished, kept'
         else:
             kind = _kind(ready)
             if kind not in known:
                 log.info('timing %s of %s', 'some cells' if system else 'two steps', ready.run)
-                known[kind] = (0.0, _seconds_of_system(ready)) if system else _seconds(ready)
+                known[kind] = (0.0, _seconds_of_system(ready, system.parts)) if system else _seconds(ready)
             a_step, a_picture = known[kind]
             seconds = AROUND + steps * a_step + len(ready.cells) * a_picture
             total += seconds
@@ -52,7 +52,7 @@ def describe(runs: Sequence[Ready], folder: Path | None) -> str:
         lines.append(
             (
                 str(ready.run),
-                f'{len(plan.train)} train',
+                f'{len(schedule.train)} train',
                 f'{len(ready.parts.test)} test',
                 'no steps' if system else f'{steps} steps',
                 state,
@@ -67,45 +67,44 @@ def describe(runs: Sequence[Ready], folder: Path | None) -> str:
 
 
 def _kind(ready: Ready) -> str:
-    every = fields.flat(ready.setting.config)
-    return json.dumps([(name, value) for name, value in every.items() if name.startswith(TIMED)])
+    every = ready.plan.fields.items()
+    return json.dumps([(name, value) for name, value in every if name.startswith(TIMED)])
 
 
-def _seconds_of_system(ready: Ready) -> float:
+def _seconds_of_system(ready: Ready, system: System) -> float:
     """Seconds a picture of a classical system, on all cores."""
-    config, system = ready.setting.config, classical_system.system_of(ready.setting.config)
     images = ready.sources.images[:TRIED]
-    model = models.create(config.model.name, 0, **network_options(config)) if NETWORK in system.features else None
+    model = ready.plan.network.create(0) if NETWORK in system.features else None
     found = extraction.rows(system, images)
     a_picture = (found.segmentation + found.features) / joblib.cpu_count()
     if model:
-        batch = jnp.asarray(images[: config.batch_size])
+        batch = jnp.asarray(images[: ready.plan.batch_size])
         a_picture += inference.seconds_a_cell(inference.make_logits(model), model.init(jax.random.key(0)), batch)
     return a_picture
 
 
 def _seconds(ready: Ready) -> tuple[float, float]:
     """Seconds a step, and seconds a picture before the first step."""
-    config, size = ready.setting.config, ready.setting.config.batch_size
-    cells = ready.sources.take(np.arange(min(size, len(ready.sources))))
-    model = experiment.create(config, cells)
+    plan = ready.plan
+    cells = ready.sources.take(np.arange(min(plan.batch_size, len(ready.sources))))
+    model = plan.network.create(len(cells.classes))
     variables = model.init(jax.random.key(0))
-    rates = experiment.factors(config, variables)
-    halves = cut(config, cells, rates)
-    if not halves or turns(config):
-        return _of_step(ready, of_pictures(config, model, cells, variables), rates, cells), 0.0
+    rates = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+    halves = inputs.cut(NetworkInTraining(plan.network, len(cells.classes), model, rates))
+    if not halves or plan.augmentation.at_each_step:
+        fed = inputs.of_images(model, variables, cells.images, plan.augmentation)
+        return _of_step(plan, fed, rates, cells), 0.0
     body, head = halves
     features, images = inference.make_logits(body), jnp.asarray(cells.images)
     rows = features(variables, images)
     a_picture = _median(lambda: features(variables, images)) / len(cells)
-    return _of_step(ready, of_head(head, rows, variables), rates, cells), a_picture
+    return _of_step(plan, inputs.of_head(head, rows, variables), rates, cells), a_picture
 
 
-def _of_step(ready: Ready, fed: Feed, rates: dict[str, float], cells: Cells) -> float:
-    config = ready.setting.config
-    update = optimizer.make(config.optimizer, rates, 10, 10)
-    step = make_step(fed.model, update, fed.prepare, rates, jnp.ones(len(cells.classes)), config.seed)
-    chosen = jnp.resize(jnp.arange(len(cells)), config.batch_size)
+def _of_step(plan: Plan, fed: Inputs, rates: dict[str, float], cells: Cells) -> float:
+    update = optimizer.make(plan.training.optimizer, rates, 10, 10)
+    step = make_step(fed.model, update, fed.prepare, rates, jnp.ones(len(cells.classes)), plan.seed)
+    chosen = jnp.resize(jnp.arange(len(cells)), (plan.batch_size,))
     state = [init(fed.variables, update, rates)]
 
     def once() -> Any:

@@ -1,18 +1,17 @@
-"""What a network is trained and tested on: pictures, or features where all layers but the last are frozen."""
+"""The data that a network is trained and tested on: images, or features where all layers but the last are frozen."""
 
 import logging
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Shaped
-from ml_collections import ConfigDict
+import numpy as np
+from jaxtyping import Array, Shaped, UInt8
 
-from alljax import models
 from alljax.data import augment
-from alljax.data.cells import Cells
-from alljax.models import Model, Variables
+from alljax.data.augment import Augmentation
+from alljax.models import Model, NetworkSpec, Variables
 from alljax.storage import cache
 from alljax.training import frozen_features, inference
 from alljax.training.rate_factors import head_only
@@ -20,9 +19,11 @@ from alljax.training.step import Prepare
 
 log = logging.getLogger(__name__)
 
+Images = UInt8[np.ndarray, 'cells height width 3']
 
-class Feed(NamedTuple):
-    """A network and what it is fed."""
+
+class Inputs(NamedTuple):
+    """A network and the data it takes."""
 
     model: Model  # from what `prepare` gives to logits
     images: Shaped[Array, 'cells ...']  # on the device
@@ -31,76 +32,74 @@ class Feed(NamedTuple):
     variables: Variables  # those that training starts from and may change
 
 
-def feed(config: ConfigDict, model: Model, cells: Cells, variables: Variables, trained: Collection[str]) -> Feed:
-    """Features if only the head is trained and every step would see the same pictures; else the pictures."""
-    halves = cut(config, cells, trained)
-    if halves and not turns(config):
-        return of_head(halves[1], _features(config, halves[0], cells, variables), variables)
-    if head_only(trained):
+class NetworkInTraining(NamedTuple):
+    """A network, how it was asked for, and the names of its parameters that are trained."""
+
+    spec: NetworkSpec
+    classes: int
+    model: Model
+    trained: Collection[str]
+
+
+def make(
+    network: NetworkInTraining, variables: Variables, images: Images, augmentation: Augmentation, batch_size: int
+) -> Inputs:
+    """Features if only the head is trained and every step would see the same images; else the images."""
+    halves = cut(network)
+    if halves and not augmentation.at_each_step:
+        rows = _features(network.spec, halves[0], variables, images, batch_size)
+        return of_head(halves[1], rows, variables)
+    if head_only(network.trained):
         log.info('only the head is trained, but its features are computed anew at each step, because %s',
                  'each step turns its cells anew; --config.augment.copies=published computes them once' if halves else
-                 f'{model.name} is no linen module')  # fmt: skip
-    return of_pictures(config, model, cells, variables)
+                 f'{network.model.name} is no linen module')  # fmt: skip
+    return of_images(network.model, variables, images, augmentation)
 
 
-def cut(config: ConfigDict, cells: Cells, trained: Collection[str]) -> tuple[Model, Model] | None:
+def cut(network: NetworkInTraining) -> tuple[Model, Model] | None:
     """The network as frozen body and trained head; None if more is trained, or where to cut it is unknown."""
-    if not head_only(trained):
+    if not head_only(network.trained):
         return None
-    return models.cut(config.model.name, len(cells.classes), **network_options(config))
+    return network.spec.cut(network.classes)
 
 
-def of_pictures(config: ConfigDict, model: Model, cells: Cells, variables: Variables) -> Feed:
-    """A whole network, fed with the cells."""
-    return Feed(model, jnp.asarray(cells.images), preparation(config, model), inference.make_logits(model), variables)
+def of_images(model: Model, variables: Variables, images: Images, augmentation: Augmentation) -> Inputs:
+    """A whole network with the images of the cells."""
+    prepare = preparation(model, augmentation)
+    return Inputs(model, jnp.asarray(images), prepare, inference.make_logits(model), variables)
 
 
-def of_head(head: Model, rows: Shaped[Array, 'cells ...'], variables: Variables) -> Feed:
-    """A head, fed with the features that it was cut off from."""
+def of_head(head: Model, rows: Shaped[Array, 'cells ...'], variables: Variables) -> Inputs:
+    """A head with the features that it was cut off from."""
     own = {'params': {'head': variables['params']['head']}}
-    return Feed(head, rows, lambda rows, key: rows, jax.jit(head.apply), own)
+    return Inputs(head, rows, lambda rows, key: rows, jax.jit(head.apply), own)
 
 
-def whole(variables: Variables, changed: Variables) -> Variables:
-    """All variables of a network of which a feed's were changed."""
+def merged(variables: Variables, changed: Variables) -> Variables:
+    """All variables of a network, of which training changed those of its inputs."""
     return {**variables, **changed, 'params': {**variables['params'], **changed['params']}}
 
 
-def turns(config: ConfigDict) -> bool:
-    """Whether each step augments its cells anew."""
-    how = config.augment
-    return how.copies == 'fresh' and bool(how.rotate or how.mirror or how.light)
-
-
-def network_options(config: ConfigDict) -> dict[str, Any]:
-    """What the config says about the form of its network."""
-    chosen = {name: config.model[name] for name in ('head', 'size', 'width', 'dropout')}
-    if 'width' not in models.options(config.model.name) and chosen['width'] == 1:
-        del chosen['width']  # a network of the user's own need not have it
-    return {**chosen, 'color': config.data.color}
-
-
-def preparation(config: ConfigDict, model: Model) -> Prepare:
+def preparation(model: Model, augmentation: Augmentation) -> Prepare:
     """Augmentation and normalization of training cells, for the step."""
-    form, how = model.input, config.augment
+    form = model.input
 
     def still(images: Array, key: Array) -> Array:
         return inference.prepared(images, form)
 
     def prepare(images: Array, key: Array) -> Array:
         place, light = jax.random.split(key)
-        angle, sign = augment.draw(place, images.shape[0], degrees=how.rotate, mirror=how.mirror)
+        angle, sign = augment.draw(place, images.shape[0], degrees=augmentation.rotate, mirror=augmentation.mirror)
         image = augment.warp(images, angle, sign, form.size)
-        if how.light:
-            image = augment.relight(image, light, how.light)
+        if augmentation.light:
+            image = augment.relight(image, light, augmentation.light)
         return inference.to_input(image, form)
 
-    return prepare if turns(config) else still
+    return prepare if augmentation.at_each_step else still
 
 
-def _features(config: ConfigDict, body: Model, cells: Cells, variables: Variables) -> Shaped[Array, 'cells ...']:
-    options = {name: value for name, value in network_options(config).items() if name not in ('head', 'dropout')}
-    about = {**options, 'averaged': bool(config.model.head)}
-    return jnp.asarray(
-        frozen_features.features(body, variables, about, cells.images, config.batch_size, cache.folder('features'))
-    )
+def _features(
+    spec: NetworkSpec, body: Model, variables: Variables, images: Images, batch_size: int
+) -> Shaped[Array, 'cells ...']:
+    about = {**spec.without_head().options, 'averaged': bool(spec.options['head'])}
+    return jnp.asarray(frozen_features.features(body, variables, about, images, batch_size, cache.folder('features')))

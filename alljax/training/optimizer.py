@@ -1,39 +1,52 @@
 """Gradient to update, at a rate of its own for each named part of the network."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import optax
-from ml_collections import ConfigDict
 
 
-def schedule(config: ConfigDict, steps: int, epoch: int) -> optax.Schedule:
+class OptimizerOptions(NamedTuple):
+    """An optimizer and its learning rate over time."""
+
+    name: Literal['sgd', 'adamw'] = 'sgd'  # with momentum [MATLAB]
+    rate: float = 1e-4  # learning rate, before the factors [MATLAB's AlexNet example]
+    momentum: float = 0.9  # of sgd [MATLAB]; of adamw, the decay of the first moment
+    l2: float = 1e-4  # on kernels, not biases [MATLAB]; adamw's is decoupled from the gradient
+    schedule: Literal['constant', 'cosine'] = 'constant'  # [MATLAB], or to zero over all epochs
+    warmup: float = 0.0  # epochs over which the rate rises linearly from zero
+    clip: float = 0.0  # largest global norm of the gradient; 0 for no limit
+
+
+def schedule(options: OptimizerOptions, steps: int, epoch: int) -> optax.Schedule:
     """The learning rate of step 0, 1, …, `steps`, before the factors; `epoch` is the number of steps in one."""
-    warmup = min(round(config.warmup * epoch), steps)
-    if config.schedule == 'cosine':
-        after = optax.cosine_decay_schedule(config.rate, max(1, steps - warmup))
+    warmup = min(round(options.warmup * epoch), steps)
+    if options.schedule == 'cosine':
+        after = optax.cosine_decay_schedule(options.rate, max(1, steps - warmup))
     else:
-        after = optax.constant_schedule(config.rate)
-    rise = optax.linear_schedule(config.rate / (warmup + 1), config.rate, warmup)
+        after = optax.constant_schedule(options.rate)
+    rise = optax.linear_schedule(options.rate / (warmup + 1), options.rate, warmup)
     return optax.join_schedules([rise, after], [warmup]) if warmup else after
 
 
-def make(config: ConfigDict, factors: Mapping[str, float], steps: int, epoch: int) -> optax.GradientTransformation:
+def make(
+    options: OptimizerOptions, factors: Mapping[str, float], steps: int, epoch: int
+) -> optax.GradientTransformation:
     """The optimizer over the flat dictionary of trained parameters, with each one's factor on the rate."""
-    rate = schedule(config, steps, epoch)
-    parts = {str(factor): _one(config, rate, factor) for factor in factors.values()}
+    rate = schedule(options, steps, epoch)
+    parts = {str(factor): _one(options, rate, factor) for factor in factors.values()}
     labels = {name: str(factor) for name, factor in factors.items()}
-    clip = optax.clip_by_global_norm(config.clip) if config.clip else optax.identity()
+    clip = optax.clip_by_global_norm(options.clip) if options.clip else optax.identity()
     return optax.chain(clip, optax.multi_transform(parts, labels))
 
 
-def _one(config: ConfigDict, rate: optax.Schedule, factor: float) -> optax.GradientTransformation:
+def _one(options: OptimizerOptions, rate: optax.Schedule, factor: float) -> optax.GradientTransformation:
     def scaled(step: Any) -> Any:
         return factor * rate(step)
 
-    if config.name == 'adamw':
-        return optax.adamw(scaled, b1=config.momentum, weight_decay=config.l2, mask=_kernels)
-    return optax.chain(optax.add_decayed_weights(config.l2, _kernels), optax.sgd(scaled, config.momentum))
+    if options.name == 'adamw':
+        return optax.adamw(scaled, b1=options.momentum, weight_decay=options.l2, mask=_kernels)
+    return optax.chain(optax.add_decayed_weights(options.l2, _kernels), optax.sgd(scaled, options.momentum))
 
 
 def _kernels(flat: Mapping[str, object]) -> dict[str, bool]:

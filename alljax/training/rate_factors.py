@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from alljax.errors import UserError, some
+from alljax.models.trees import flatten
 
 
 def factors(names: Sequence[str], patterns: Sequence[tuple[str, float]], freeze: str) -> dict[str, float]:
@@ -31,6 +33,11 @@ def factors(names: Sequence[str], patterns: Sequence[tuple[str, float]], freeze:
     if problems:
         raise UserError(*problems)
     return result
+
+
+def trained(params: dict[str, Any], patterns: Sequence[tuple[str, float]], freeze: str) -> dict[str, float]:
+    """The factors of a network's parameters that are not frozen, by name; UserError as of `factors`."""
+    return {name: factor for name, factor in factors(list(flatten(params)), patterns, freeze).items() if factor}
 
 
 def head_only(trained: Collection[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 import alljax
 from alljax import models
 from alljax.errors import UserError
-from alljax.models import Variables
+from alljax.models import NetworkSpec, Variables
 from alljax.runs import trained
 from alljax.storage import cache, checkpoints
 from alljax.weights import caffe_file, tensor_files
@@ -76,7 +76,7 @@ def _convert(
     form = models.MODELS[name].input
     if row:
         form = form._replace(size=row.size, resize=row.resize, interpolation=row.interpolation)
-    about = trained.describe(name, {'head': 0}, classes, form)
+    about = trained.describe(NetworkSpec(name, {'head': 0}), classes, form)
     checkpoints.write(
         folder, variables, {**about, 'photograph': True, 'synthetic': False, 'weights': _origin(path, row, sha256)}
     )

@@ -9,7 +9,7 @@ does not move a network that starts from nothing).
 
 from ml_collections import ConfigDict
 
-from alljax.sweep import Cell, Sweep
+from alljax.sweep import Sweep, Variant
 from configs import subtype
 
 RAISED = 'raised for the new layers'
@@ -24,10 +24,10 @@ def get_config() -> ConfigDict:
 
 def sweep(config: ConfigDict) -> Sweep:
     """A row a choice, compared with the paper's."""
-    cells = (
-        Cell(RAISED, {}),
-        Cell('the same for all layers', {'optimizer.factors': (('.*', 1.0),)}, against=RAISED),
-        Cell('old layers frozen', {'model.freeze': '(?!head/).*'}, against=RAISED),
-        Cell('from scratch', {'model.init': 'random'}, against=RAISED),
+    variants = (
+        Variant(RAISED, {}),
+        Variant('the same for all layers', {'optimizer.factors': (('.*', 1.0),)}, against=RAISED),
+        Variant('old layers frozen', {'model.freeze': '(?!head/).*'}, against=RAISED),
+        Variant('from scratch', {'model.init': 'random'}, against=RAISED),
     )
-    return Sweep('The rate of old and new layers', cells)
+    return Sweep('The rate of old and new layers', variants)

@@ -6,9 +6,11 @@ import pytest
 from alljax.baselines import segmentation_scores
 from alljax.baselines.systems import SYSTEMS
 from alljax.data import datasets
+from alljax.data.augment import Augmentation
+from alljax.data.datasets import DataOptions
 from alljax.data.protocol import MARK, divide
+from alljax.data.split import SplitOptions
 from alljax.evaluation import outlines
-from configs import subtype
 
 
 def square(row, column, side=4, size=20):
@@ -30,9 +32,8 @@ def test_dice_and_hausdorff_by_hand():
 
 @pytest.fixture(scope='module')
 def found(drawn):
-    config = subtype.get_config()
-    config.data.root, config.augment.copies, config.split.protocol = str(drawn), 'published', 'paper'
-    cells, parts = divide(datasets.load(config.data, 0), config, 0)
+    options = SplitOptions('paper'), Augmentation('published')
+    cells, parts = divide(datasets.load(DataOptions('all_idb2', str(drawn)), 0), *options, 0)
     return cells, parts, segmentation_scores.judge(SYSTEMS['rawat2017'](), cells.take(parts.test))
 
 

@@ -18,6 +18,7 @@ from alljax import models
 from alljax.models.trees import flatten
 from alljax.storage.checkpoints import Checkpoints
 from alljax.training import loop, metrics_log, optimizer
+from alljax.training.optimizer import OptimizerOptions
 from alljax.training.step import init, make_step
 from configs import subtype
 
@@ -41,7 +42,7 @@ def main() -> None:
     features = np.maximum(rng.standard_normal((CELLS, width)), 0).astype(np.float32)
     rates = dict.fromkeys(flatten(variables['params']), 20.0)
     plan = loop.Plan(np.arange(CELLS), config.batch_size, EPOCHS, 0, 0, config.checkpoint.seconds)
-    update = optimizer.make(config.optimizer, rates, EPOCHS * plan.batches, plan.batches)
+    update = optimizer.make(OptimizerOptions(), rates, EPOCHS * plan.batches, plan.batches)
     step = make_step(head, update, lambda rows, key: rows, rates, jnp.ones(4), 0)
     course = loop.Course(init(variables, update, rates), None, 0.0)
     with tempfile.TemporaryDirectory() as folder:

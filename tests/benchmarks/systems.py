@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 
+from alljax import config as config_files
 from alljax.baselines import segmentation_scores
 from alljax.baselines.systems import SYSTEMS, WHOLE
 from alljax.config import resolve
@@ -39,11 +40,11 @@ def main() -> None:
     print(f'{"":24}seconds  accuracy  {head[0]:>8}{head[1]:>7}{head[2]:>11}{head[3]:>7}    found')
     for name in SYSTEMS:
         config.baseline.system = name
-        settled = resolve.settle(config, ())
-        cells, parts = divide(datasets.load(config.data, 0), settled.config, 0)
+        plan = resolve.resolve(config, config_files.flat(config))
+        cells, parts = divide(datasets.load(plan.data, 0), plan.split, plan.augmentation, 0)
         start = time.perf_counter()
-        run = classical_system.fit(settled, cells, parts, keep=False)
-        shares = classical_system.predict(run, cells.images[parts.test])
+        run = classical_system.fitted(plan, cells, parts, keep=False)
+        shares = classical_system.predictor(run)(cells.images[parts.test], plan.batch_size)
         seconds = time.perf_counter() - start
         whole += seconds
         right = (shares.argmax(1) == cells.labels[parts.test]).mean()

@@ -25,23 +25,24 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'parity')]
 import torch_alexnet
 
 from alljax import models
+from alljax.config.fields import FIELDS
+from alljax.data.augment import Augmentation
 from alljax.models.trees import flatten
 from alljax.storage import cache
 from alljax.training import inputs, optimizer, rate_factors
+from alljax.training.optimizer import OptimizerOptions
 from alljax.training.step import Batch, init, make_step
-from configs import subtype
 
 BATCH, SIZE, CLASSES = 28, 227, 4
 
 
 def ours(augmented: bool) -> Callable[[], None]:
     """One step of the paper's settings."""
-    config = subtype.get_config()
     model = models.create('alexnet', CLASSES)
     variables = model.init(jax.random.key(0))
-    factors = rate_factors.factors(list(flatten(variables['params'])), config.optimizer.factors, '')
-    update = optimizer.make(config.optimizer, factors, 1000, 10)
-    prepare = inputs.preparation(config, model) if augmented else lambda images, key: images / jnp.float32(255)
+    factors = rate_factors.factors(list(flatten(variables['params'])), FIELDS['optimizer.factors'].default, '')
+    update = optimizer.make(OptimizerOptions(), factors, 1000, 10)
+    prepare = inputs.preparation(model, Augmentation()) if augmented else lambda images, key: images / jnp.float32(255)
     step = make_step(model, update, prepare, factors, jnp.ones(CLASSES), 0)
     side = 257 if augmented else SIZE
     images = jax.random.randint(jax.random.key(1), (BATCH, side, side, 3), 0, 256, jnp.uint8)

@@ -8,10 +8,10 @@ from alljax.errors import UserError
 from configs import common, detection, folder, subtype
 
 
-def settled(given, config=None):
+def resolved(given, config=None):
     config = config or common.get_config()
     fields.override(config, given)
-    return resolve.settle(config, given)
+    return resolve.resolve(config, given)
 
 
 def test_the_task_configs_hold_the_paper_s_settings():
@@ -60,7 +60,7 @@ def test_values_keep_the_type_of_their_field():
 
 def test_values_that_no_run_could_use_are_told_together():
     with pytest.raises(UserError) as caught:
-        settled({'split.protocol': 'groupd', 'split.test': '1.5', 'model.name': 'alexnt', 'stop.patience': '3',
+        resolved({'split.protocol': 'groupd', 'split.test': '1.5', 'model.name': 'alexnt', 'stop.patience': '3',
                  'model.init': 'random'})  # fmt: skip
     said = str(caught.value)
     assert "config.split.protocol is 'groupd', did you mean 'grouped'?; it may be 'grouped', 'random'" in said
@@ -78,7 +78,7 @@ def test_a_value_of_another_type_in_a_config_file_is_a_sentence():
 
 def test_real_data_never_starts_from_random_weights_in_silence(tmp_path):
     with pytest.raises(UserError) as caught:
-        settled({'data.root': str(tmp_path)})
+        resolved({'data.root': str(tmp_path)})
     said = str(caught.value)
     assert 'alexnet-owt-7be5be79.pth by hand and continue with: python -m alljax.weights alexnet --file' in said
     assert 'or start from random weights with --config.model.init=random' in said
@@ -93,45 +93,45 @@ def test_the_start_is_the_given_folder_else_imagenet_else_random(tmp_path, monke
         ({'model.init': 'random'}, None),
     ):
         for data in ({}, {'data.root': str(tmp_path)}):
-            found = settled(given | data)
-            assert found.source == source
-            assert (found.config.optimizer.name == 'adamw') == (source is None)
+            found = resolved(given | data)
+            assert found.start.source == source
+            assert (found.training.optimizer.name == 'adamw') == (source is None)
 
 
 def test_a_demo_that_began_without_weights_goes_on_so(monkeypatch):
     monkeypatch.setattr(resolve.weight_cache, 'obtain', lambda name, weights: Path('/cache/alexnet'))
-    found = resolve.settle(common.get_config(), (), {'model.init': 'random'})
-    assert found.source is None
-    assert found.start == 'random, since ImageNet weights could not be had when the run began'
-    assert resolve.settle(common.get_config(), (), {'model.init': 'imagenet'}).source
+    found = resolve.resolve(common.get_config(), (), {'model.init': 'random'})
+    assert found.start.source is None
+    assert found.start.how == 'random, since ImageNet weights could not be had when the run began'
+    assert resolve.resolve(common.get_config(), (), {'model.init': 'imagenet'}).start.source
 
 
 def test_a_network_without_dropout_gets_none_from_the_random_start(tmp_path):
-    found = settled({'data.root': str(tmp_path), 'model.init': 'random', 'model.name': 'resnet18'})
-    assert found.config.model.dropout is None
-    assert settled({'model.init': 'random'}).config.model.dropout == 0.2
-    assert settled({'model.init': 'random', 'model.dropout': 'none'}).config.model.dropout is None
+    found = resolved({'data.root': str(tmp_path), 'model.init': 'random', 'model.name': 'resnet18'})
+    assert found.network.options['dropout'] is None
+    assert resolved({'model.init': 'random'}).network.options['dropout'] == 0.2
+    assert resolved({'model.init': 'random', 'model.dropout': 'none'}).network.options['dropout'] is None
 
 
 def test_a_random_start_has_its_own_optimizer_unless_the_user_says_otherwise(tmp_path):
-    found = settled({'data.root': str(tmp_path), 'model.init': 'random', 'optimizer.rate': '0.5'})
+    found = resolved({'data.root': str(tmp_path), 'model.init': 'random', 'optimizer.rate': '0.5'})
     assert not found.demo
-    assert found.config.optimizer.name == 'adamw'
-    assert found.config.optimizer.rate == 0.5
-    assert found.config.epochs == common.get_config().when.random.epochs
+    assert found.training.optimizer.name == 'adamw'
+    assert found.training.optimizer.rate == 0.5
+    assert found.training.epochs == common.get_config().when.random.epochs
 
 
 def test_without_data_it_is_a_demo_that_says_how_it_started():
-    found = settled({'epochs': '2'})
+    found = resolved({'epochs': '2'})
     assert found.demo
-    assert found.start.startswith('random, since ImageNet')
-    assert found.config.model.init == 'random'
-    assert found.config.epochs == 2
-    assert found.config.data.cells == common.get_config().when.demo.data.cells
+    assert found.start.how.startswith('random, since ImageNet')
+    assert found.fields['model.init'] == 'random'
+    assert found.training.epochs == 2
+    assert found.data.cells == common.get_config().when.demo.data.cells
 
 
 def test_drawn_cells_named_as_a_folder_are_a_demo_too(drawn):
-    assert settled({'data.root': str(drawn)}).demo
+    assert resolved({'data.root': str(drawn)}).demo
 
 
 def test_missing_and_empty_config_files_are_told(tmp_path):

@@ -1,54 +1,53 @@
 """Every field of a config changes something: its value is changed, and what it is for is looked at before and after."""
 
-from pathlib import Path
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import make_cells
+from helpers import make_cells, plan_of
 
 from alljax import config as fields
-from alljax import models
 from alljax.config import resolve
+from alljax.config.fields import FIELDS
 from alljax.data import datasets
 from alljax.data.protocol import divide
 from alljax.data.split import split
-from alljax.runs import classical_system, experiment
-from alljax.sweep.plan import folds
+from alljax.runs import network as network_run
+from alljax.sweep.variants import folds
 from alljax.training import inputs, optimizer, rate_factors
 from configs import common
 
 CELLS = make_cells([0] * 18 + [1] * 12 + [2] * 12, groups=[n // 3 for n in range(42)])
 
 
-def plan(config):
-    return experiment.make_plan(config, CELLS, parts(config))
-
-
-def parts(config):
-    return split(CELLS, config.split, config.seed)
+def schedule(config):
+    plan = plan_of(config)
+    return network_run.schedule(plan, CELLS, split(CELLS, plan.split, plan.seed))
 
 
 def training(config):
-    found = parts(config)
-    return [*found, plan(config).train, experiment.loss_weights(config, CELLS, found)]
+    plan = plan_of(config)
+    found = split(CELLS, plan.split, plan.seed)
+    return [*found, schedule(config).train, network_run.loss_weights(plan, CELLS, found)]
 
 
 def prepared(config):
-    model = models.create('alexnet', 3, width=0.05, size=32, platform='gpu', color=config.data.color)
-    return inputs.preparation(config, model)(jnp.asarray(CELLS.images[:2]), jax.random.key(0))
+    plan = plan_of(config)
+    options = {**plan.network.options, 'width': 0.05, 'size': 32}
+    model = plan.network._replace(options=options).create(3)
+    return inputs.preparation(model, plan.augmentation)(jnp.asarray(CELLS.images[:2]), jax.random.key(0))
 
 
 def divided(config):
-    cells, parts = divide(CELLS, config, config.seed)
+    plan = plan_of(config)
+    cells, parts = divide(CELLS, plan.split, plan.augmentation, plan.seed)
     return len(cells), parts.train
 
 
 def pixels(config):
-    config.data.name = 'synthetic'
-    return datasets.load(config.data, config.seed).images
+    plan = plan_of(fields.with_fields(config, {'data.name': 'synthetic'}))
+    return datasets.load(plan.data, plan.seed).images
 
 
 def runs(config):
@@ -56,12 +55,13 @@ def runs(config):
 
 
 def network(config):
-    model = models.create(config.model.name, 3, platform='gpu', **inputs.network_options(config))
+    model = plan_of(config).network.create(3)
     return model.name, model.input, jax.tree.map(jnp.shape, jax.eval_shape(model.init, jax.random.key(0)))
 
 
 def dropped(config):
-    model = models.create('alexnet', 3, width=0.05, head=4, size=64, dropout=config.model.dropout, platform='gpu')
+    options = {**plan_of(config).network.options, 'width': 0.05, 'head': 4, 'size': 64}
+    model = plan_of(config).network._replace(options=options).create(3)
     variables = model.init(jax.random.key(0))
     key = jax.random.key(1)
     return jax.jit(lambda image: model.apply(variables, image, train=True, rngs={'dropout': key}))(
@@ -71,12 +71,13 @@ def dropped(config):
 
 def rates(config):
     names = ['conv1/kernel', 'conv1/bias', 'head/logits/kernel']
-    return rate_factors.factors(names, config.optimizer.factors, config.model.freeze)
+    training = plan_of(config).training
+    return rate_factors.factors(names, training.factors, training.freeze)
 
 
 def steps(config):
     start = {'head/kernel': jnp.array([3.0, -2.0]), 'head/bias': jnp.array([1.0])}
-    update = optimizer.make(config.optimizer, dict.fromkeys(start, 1.0), 12, 4)
+    update = optimizer.make(plan_of(config).training.optimizer, dict.fromkeys(start, 1.0), 12, 4)
     leaves, state = start, update.init(start)
     for step in range(6):
         gradient = jax.tree.map(lambda leaf, step=step: jnp.cos(leaf + step), leaves)
@@ -86,29 +87,30 @@ def steps(config):
 
 
 def start(config):
-    found = resolve.settle(config, fields.flat(config))
-    return found.source, found.start.partition(':')[0]
+    found = resolve.resolve(config, fields.flat(config)).start
+    return found.source, found.how.partition(':')[0]
 
 
 def chosen(config):
-    return datasets.choose(config.data), datasets.root_of(config.data), datasets.is_drawn(config.data)
+    plan = plan_of(config)
+    return plan.data.name, plan.data.root, plan.demo
 
 
 def system(config):
-    return classical_system.system_of(config)
+    return plan_of(config).system
 
 
 def drawn(config):
-    config.data.name = 'synthetic'
-    cells = datasets.load(config.data, config.seed)
+    plan = plan_of(fields.with_fields(config, {'data.name': 'synthetic'}))
+    cells = datasets.load(plan.data, plan.seed)
     return cells.images.shape, cells.classes
 
 
 #      field: another value, what to look at, and what has to be set besides
 CHANGES = {
     'seed': (1, training, {}),
-    'epochs': (3, plan, {}),
-    'batch_size': (5, plan, {}),
+    'epochs': (3, schedule, {}),
+    'batch_size': (5, schedule, {}),
     'data.name': ('folder', chosen, {}),
     'data.root': ('/elsewhere', chosen, {}),
     'data.task': ('detection', drawn, {'data.cells': 40}),
@@ -150,9 +152,9 @@ CHANGES = {
     'optimizer.schedule': ('cosine', steps, {}),
     'optimizer.warmup': (1.0, steps, {}),
     'optimizer.clip': (0.1, steps, {}),
-    'stop.patience': (3, plan, {'split.validation': 0.3}),
-    'checkpoint.seconds': (1.0, plan, {}),
-    'gradients.every': (5, plan, {}),
+    'stop.patience': (3, schedule, {'split.validation': 0.3}),
+    'checkpoint.seconds': (1.0, schedule, {}),
+    'gradients.every': (5, schedule, {}),
 }
 
 
@@ -175,7 +177,10 @@ def test_it_changes_something(field):
 
 
 def test_no_field_is_left_out_and_each_is_explained():
-    assert set(CHANGES) == set(fields.flat(common.get_config()))
-    lines = Path(common.__file__).read_text().splitlines()
-    for field in CHANGES:
-        assert '  # ' in next(line for line in lines if line.strip().startswith(f'config.{field} =')), field
+    assert set(CHANGES) == set(fields.flat(common.get_config())) == set(FIELDS)
+    for name, field in FIELDS.items():
+        assert len(field.about) > 10, name
+        bounded = isinstance(field.default, int | float) and not isinstance(field.default, bool)
+        assert (field.low is not None) == (
+            bounded or (isinstance(field.example, int | float) and field.example is not True)
+        ), name

@@ -4,17 +4,17 @@ from alljax.config import resolve
 from configs import common
 
 
-def settled(given=(), **split):
+def resolved(given=(), **split):
     config = common.get_config()
     config.model.init = 'random'
     config.split.update(split)
-    return resolve.settle(config, given).config
+    return resolve.resolve(config, given)
 
 
 def test_the_paper_s_protocol_brings_its_copies():
-    assert settled(protocol='paper').augment.copies == 'published'
-    assert settled(protocol='grouped').augment.copies == 'fresh'
+    assert resolved(protocol='paper').augmentation.copies == 'published'
+    assert resolved(protocol='grouped').augmentation.copies == 'fresh'
 
 
 def test_what_the_user_set_stays():
-    assert settled({'augment.copies'}, protocol='paper').augment.copies == 'fresh'
+    assert resolved({'augment.copies'}, protocol='paper').augmentation.copies == 'fresh'

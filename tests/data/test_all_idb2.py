@@ -4,11 +4,10 @@ import sys
 
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from PIL import Image
 
 from alljax.data import datasets
-from alljax.data.datasets import all_idb2
+from alljax.data.datasets import DataOptions, all_idb2
 from alljax.errors import UserError
 
 
@@ -36,9 +35,7 @@ def root(pristine, tmp_path):
 
 
 def load(root, task='subtype'):
-    return datasets.load(
-        ConfigDict({'name': 'all_idb2', 'root': str(root), 'task': task, 'size': 64, 'cells': 40, 'denoise': 'none'}), 0
-    )
+    return datasets.load(DataOptions('all_idb2', str(root), task, size=64), 0)
 
 
 def problems(root, task='subtype'):

@@ -15,9 +15,9 @@ from alljax.data.audit import audit
 from alljax.data.audit.audit_files import write
 from alljax.data.audit.folder_listing import listed
 from alljax.data.audit.groups import merged, repeats
-from alljax.data.split import split
+from alljax.data.datasets import DataOptions
+from alljax.data.split import SplitOptions, split
 from alljax.errors import UserError
-from configs import common
 
 
 @pytest.fixture(scope='module')
@@ -80,21 +80,17 @@ def test_groups_csv_is_what_the_loaders_read(planted, found, tmp_path):
     assert [path.name for path in written] == ['groups.csv', 'audit.html']
     rows = table(root / 'ALL_IDB2' / 'groups.csv')
     assert set(next(iter(rows.values()))) == {'file', 'group', 'repeat'}
-    config = common.get_config()
-    config.data.update({'name': 'all_idb2', 'root': str(root), 'task': 'detection', 'size': 64})
-    cells = datasets.load(config.data, 0)
+    cells = datasets.load(DataOptions('all_idb2', str(root), task='detection', size=64), 0)
     place = {name: number for number, name in enumerate(cells.names)}
     for first, second, _ in planted[1]:
         assert cells.groups[place[first]] == cells.groups[place[second]]
         assert cells.repeats[place[first]] == cells.repeats[place[second]] >= 0
     assert (cells.repeats >= 0).sum() == 2 * len(planted[1])
-    parts = split(cells, config.split, 0)
+    parts = split(cells, SplitOptions(), 0)
     assert not set(cells.groups[parts.train]) & set(cells.groups[parts.test])
-    config.split.protocol = 'random'
     with pytest.raises(UserError, match='puts pictures of one cell on both sides'):
-        split(cells, config.split, 0)
-    config.split.protocol = 'paper'
-    assert split(cells, config.split, 0).leaky
+        split(cells, SplitOptions('random'), 0)
+    assert split(cells, SplitOptions('paper'), 0).leaky
 
 
 def test_the_page_shows_the_pairs_and_loads_nothing(planted, tmp_path):

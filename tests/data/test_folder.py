@@ -1,19 +1,14 @@
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from PIL import Image
 
 from alljax.data import datasets
+from alljax.data.datasets import DataOptions
 from alljax.errors import UserError
 
 
 def load(root):
-    return datasets.load(
-        ConfigDict(
-            {'name': 'folder', 'root': str(root), 'task': 'classes', 'size': 64, 'cells': 40, 'denoise': 'none'}
-        ),
-        0,
-    )
+    return datasets.load(DataOptions('folder', str(root), 'classes', size=64), 0)
 
 
 @pytest.fixture

@@ -3,16 +3,13 @@ import pytest
 from helpers import make_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ml_collections import ConfigDict
 
-from alljax.data.split import class_weights, equalize, split
+from alljax.data.split import SplitOptions, class_weights, equalize, split
 from alljax.errors import UserError
 
 
-def config(protocol='grouped', test=0.4, validation=0.0, folds=1, fold=-1, repeat=-1):
-    return ConfigDict(
-        {'protocol': protocol, 'test': test, 'validation': validation, 'folds': folds, 'fold': fold, 'repeat': repeat}
-    )
+def options(protocol='grouped', **others):
+    return SplitOptions(protocol, **others)
 
 
 @settings(max_examples=25, deadline=None)
@@ -27,7 +24,7 @@ def test_sides_are_a_partition_and_no_group_straddles(seed, groups, classes, val
     rng = np.random.default_rng(seed)
     labels = np.tile(np.arange(classes), groups * 4)
     cells = make_cells(labels, np.repeat(np.arange(groups), classes * 4), size=8)
-    parts = split(cells, config(protocol, validation=validation), int(rng.integers(1000)))
+    parts = split(cells, options(protocol, validation=validation), int(rng.integers(1000)))
     sides = (parts.train, parts.validation, parts.test)
     assert sorted(np.concatenate(sides)) == list(range(len(cells)))
     assert parts.leaky == (protocol == 'random')
@@ -40,25 +37,25 @@ def test_sides_are_a_partition_and_no_group_straddles(seed, groups, classes, val
 
 def test_fraction_is_kept_in_every_class():
     cells = make_cells([0] * 100 + [1] * 50 + [2] * 150, size=8)
-    parts = split(cells, config(), 3)
+    parts = split(cells, options(), 3)
     for label, size in enumerate((100, 50, 150)):
         assert abs((cells.labels[parts.test] == label).sum() - 0.4 * size) <= 2
 
 
 def test_the_same_seed_gives_the_same_split_and_another_another():
     cells = make_cells([0, 1] * 50, size=8)
-    first, again, other = (split(cells, config(), seed) for seed in (1, 1, 2))
+    first, again, other = (split(cells, options(), seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.test, again.test)
     assert set(first.test) != set(other.test)
 
 
 def test_groups_that_cannot_be_split_are_told():
     with pytest.raises(UserError, match='groups with a class: class1 in 1'):
-        split(make_cells([0] * 20 + [1] * 5, [*range(20), *[20] * 5], size=8), config(), 0)
+        split(make_cells([0] * 20 + [1] * 5, [*range(20), *[20] * 5], size=8), options(), 0)
     with pytest.raises(UserError, match='1 groups are too few'):
-        split(make_cells([0, 1] * 9, [0] * 18, size=8), config(), 0)
+        split(make_cells([0, 1] * 9, [0] * 18, size=8), options(), 0)
     with pytest.raises(UserError, match='cannot be split'):
-        split(make_cells([0] * 9 + [1], size=8), config('random'), 0)
+        split(make_cells([0] * 9 + [1], size=8), options('random'), 0)
 
 
 def test_equalize_makes_counts_equal_and_keeps_to_the_training_side():
@@ -92,7 +89,7 @@ def test_class_weights_give_every_class_the_same_say():
 def test_every_cell_is_tested_exactly_once_in_each_repetition(seed, groups, classes, folds, protocol):
     cells = make_cells(np.tile(np.arange(classes), groups * 4), np.repeat(np.arange(groups), classes * 4), size=8)
     for repeat in range(2):
-        parts = [split(cells, config(protocol, folds=folds, fold=fold, repeat=repeat), seed) for fold in range(folds)]
+        parts = [split(cells, options(protocol, folds=folds, fold=fold, repeat=repeat), seed) for fold in range(folds)]
         assert sorted(np.concatenate([part.test for part in parts])) == list(range(len(cells)))
         for part in parts:
             assert sorted([*part.train, *part.test]) == list(range(len(cells)))
@@ -104,32 +101,32 @@ def test_every_cell_is_tested_exactly_once_in_each_repetition(seed, groups, clas
 @pytest.mark.parametrize('protocol', ['grouped', 'random'])
 def test_another_repetition_draws_other_folds(protocol):
     cells = make_cells([0, 1] * 40, np.repeat(np.arange(40), 2), size=8)
-    first, again, other = (split(cells, config(protocol, folds=2, fold=0, repeat=r), 0).test for r in (0, 0, 1))
+    first, again, other = (split(cells, options(protocol, folds=2, fold=0, repeat=r), 0).test for r in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert set(first) != set(other)
 
 
 def test_a_class_may_be_missing_from_a_test_fold_but_not_from_training():
     labels, groups = [0] * 12 + [1] * 4, [*range(12), 12, 12, 13, 13]
-    parts = [split(make_cells(labels, groups, size=8), config(folds=4, fold=fold), 0) for fold in range(4)]
+    parts = [split(make_cells(labels, groups, size=8), options(folds=4, fold=fold), 0) for fold in range(4)]
     assert sorted(np.concatenate([part.test for part in parts])) == list(range(16))
     with pytest.raises(UserError, match='groups with a class: class1 in 1'):
-        split(make_cells([0] * 12 + [1] * 4, [*range(12), 12, 12, 12, 12], size=8), config(folds=4), 0)
+        split(make_cells([0] * 12 + [1] * 4, [*range(12), 12, 12, 12, 12], size=8), options(folds=4), 0)
 
 
 def test_folds_that_cannot_be_are_told():
     with pytest.raises(UserError, match='folds is 5, but class1 has 3 cells'):
-        split(make_cells([0] * 9 + [1] * 3, size=8), config('random', folds=5), 0)
+        split(make_cells([0] * 9 + [1] * 3, size=8), options('random', folds=5), 0)
     with pytest.raises(UserError, match='folds is 5, but there are 4 groups'):
-        split(make_cells([0, 1] * 10, np.repeat(np.arange(4), 5), size=8), config(folds=5), 0)
+        split(make_cells([0, 1] * 10, np.repeat(np.arange(4), 5), size=8), options(folds=5), 0)
 
 
 @pytest.mark.parametrize('folds', [1, 3])
 def test_an_audited_pair_is_never_separated_but_by_the_paper(folds):
     cells = make_cells([0, 1] * 20, size=8, repeats=[n // 4 * 2 + n % 2 for n in range(40)])
     with pytest.raises(UserError, match=r'puts pictures of one cell on both sides \(0\d\d.png = 0\d\d.png'):
-        split(cells, config('random', folds=folds), 0)
-    assert split(cells, config('paper', folds=folds), 0).leaky
+        split(cells, options('random', folds=folds), 0)
+    assert split(cells, options('paper', folds=folds), 0).leaky
     grouped = make_cells([0, 1] * 20, cells.repeats, size=8, repeats=cells.repeats)
-    parts = split(grouped, config(folds=folds), 0)
+    parts = split(grouped, options(folds=folds), 0)
     assert not set(grouped.repeats[parts.train]) & set(grouped.repeats[parts.test])

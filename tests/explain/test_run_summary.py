@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from alljax import config, explain
+from alljax.config import resolve
 from alljax.errors import UserError
 from alljax.runs import experiment
 
@@ -20,7 +21,7 @@ def run(tmp_path_factory):
     }  # fmt: skip
     values = config.load('configs/subtype.py')
     config.override(values, given)
-    return experiment.run(values, 'configs/subtype.py', given, tmp_path_factory.mktemp('runs') / 'run')
+    return experiment.run(resolve.resolve(values, given), tmp_path_factory.mktemp('runs') / 'run')
 
 
 def test_a_run_that_looked_at_its_gradients_shows_them(run):

@@ -13,18 +13,18 @@ import torch
 import torch_alexnet
 
 from alljax import models
+from alljax.config.fields import FIELDS
 from alljax.models.trees import flatten
 from alljax.training import optimizer, rate_factors
+from alljax.training.optimizer import OptimizerOptions
 from alljax.training.step import Batch, init, make_step
-from configs import common
 
 STEPS, BATCH, SIZE, CLASSES = 20, 4, 227, 4
 
 
 @pytest.mark.slow
 def test_losses_and_parameters_stay_those_of_torch():
-    settings = common.get_config().optimizer
-    settings.l2 = 1e-2  # large enough to show in twenty steps
+    settings = OptimizerOptions(l2=1e-2)  # large enough to show in twenty steps
     model = models.create('alexnet', CLASSES, dropout=0.0)
     variables = model.init(jax.random.key(0))
     # Kernels by He's rule: from smaller ones the logits are equal but for rounding, and learning amplifies that.
@@ -59,7 +59,7 @@ def test_losses_and_parameters_stay_those_of_torch():
 
 def train(model, variables, settings, images, labels):
     """Our step's losses and the final parameters."""
-    factors = rate_factors.factors(list(flatten(variables['params'])), settings.factors, '')
+    factors = rate_factors.factors(list(flatten(variables['params'])), FIELDS['optimizer.factors'].default, '')
     update = optimizer.make(settings, factors, STEPS, STEPS)
     step = make_step(model, update, lambda image, key: image / jnp.float64(255), factors, jnp.ones(CLASSES), 0)
     state, losses = init(variables, update, factors), []

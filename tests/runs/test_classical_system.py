@@ -12,6 +12,7 @@ from alljax.baselines import extraction
 from alljax.baselines.systems import SYSTEMS, System, assembled
 from alljax.config import resolve
 from alljax.data import datasets
+from alljax.data.datasets import DataOptions
 from alljax.data.protocol import divide
 from alljax.errors import UserError
 from alljax.runs import classical_system, experiment, trained
@@ -27,11 +28,15 @@ def values(root, system, task=subtype, **parts):
     return made
 
 
+def divided(plan):
+    return divide(datasets.load(plan.data, plan.seed), plan.split, plan.augmentation, plan.seed)
+
+
 @pytest.fixture(scope='module')
 def run(drawn, tmp_path_factory):
     folder = tmp_path_factory.mktemp('classical') / 'run'
     made = values(drawn, 'rawat2017')
-    return experiment.run(made, 'mine', {'data.equalize'}, folder)
+    return experiment.run(resolve.resolve(made, {'data.equalize'}), folder)
 
 
 def test_a_run_has_the_results_and_files_of_any_run(run):
@@ -53,9 +58,8 @@ def test_a_run_has_the_results_and_files_of_any_run(run):
 
 
 def test_no_test_cell_is_dropped_and_the_split_is_the_networks(run, drawn):
-    made = resolve.settle(values(drawn, ''), {'data.equalize'}).config
-    made.baseline.system = 'rawat2017'
-    cells, parts = divide(datasets.load(made.data, made.seed), made, made.seed)
+    plan = resolve.resolve(values(drawn, ''), {'data.equalize'})
+    cells, parts = divided(plan)
     with (run / 'predictions.csv').open() as file:
         rows = list(csv.DictReader(file))
     assert [row['file'] for row in rows] == [cells.names[place] for place in parts.test]
@@ -63,7 +67,7 @@ def test_no_test_cell_is_dropped_and_the_split_is_the_networks(run, drawn):
 
 def test_a_finished_run_is_evaluated_again_with_the_same_result(run, drawn):
     before = json.loads((run / 'results.json').read_text())
-    experiment.run(values(drawn, 'rawat2017'), 'mine', {'data.equalize'}, run)
+    experiment.run(resolve.resolve(values(drawn, 'rawat2017'), {'data.equalize'}), run)
     after = json.loads((run / 'results.json').read_text())
     assert after['test'] == before['test']
     assert after['train'] == before['train']
@@ -97,10 +101,10 @@ def test_gradients_of_a_classical_system_are_refused_in_words(run):
 def test_both_tasks_of_every_system(system, task, drawn):
     made = values(drawn, system, task)
     made.model.update({'name': 'alexnet', 'init': 'random', 'width': 0.05, 'size': 64})
-    settled = resolve.settle(made, {'data.equalize'})
-    cells, parts = divide(datasets.load(made.data, 0), settled.config, 0)
-    fitted = classical_system.fit(settled, cells, parts)
-    shares = classical_system.predict(fitted, cells.images[parts.test])
+    plan = resolve.resolve(made, {'data.equalize'})
+    cells, parts = divided(plan)
+    fitted = classical_system.fitted(plan, cells, parts)
+    shares = classical_system.predictor(fitted)(cells.images[parts.test], 28)
     assert shares.shape == (len(parts.test), len(cells.classes))
     np.testing.assert_allclose(shares.sum(1), 1, atol=1e-9)
     right = (shares.argmax(1) == cells.labels[parts.test]).mean()
@@ -112,10 +116,11 @@ def test_a_networks_features_are_saved_with_the_system(drawn, tmp_path):
     made = values(drawn, 'vogado2017', detection, classify=('knn',))
     made.model.update({'name': 'alexnet', 'init': 'random', 'width': 0.05, 'size': 64})
     made.augment.copies = 'fresh'
-    path = experiment.run(made, 'mine', {'data.equalize', 'augment'}, tmp_path / 'run')
+    plan = resolve.resolve(made, {'data.equalize', 'augment'})
+    path = experiment.run(plan, tmp_path / 'run')
     loaded = classical_system.load(path)
-    cells, parts = divide(datasets.load(made.data, 0), made, 0)
-    shares = classical_system.predict(loaded, cells.images[parts.test])
+    cells, parts = divided(plan)
+    shares = classical_system.predictor(loaded)(cells.images[parts.test], 28)
     with (path / 'predictions.csv').open() as file:
         told = [float(row['probability_blast']) for row in csv.DictReader(file)]
     np.testing.assert_allclose(shares[:, 0], told, atol=2e-6)
@@ -127,10 +132,10 @@ def test_a_networks_features_are_saved_with_the_system(drawn, tmp_path):
 def test_the_validation_fold_is_fitted_too_and_weights_are_repeats(drawn):
     made = values(drawn, 'chatap2014', detection)
     made.split.protocol, made.split.validation, made.data.equalize = 'random', 0.25, 'weights'
-    settled = resolve.settle(made, {'data.equalize'})
-    cells, parts = divide(datasets.load(made.data, 0), settled.config, 0)
+    plan = resolve.resolve(made, {'data.equalize'})
+    cells, parts = divided(plan)
     side = np.concatenate([parts.train, parts.validation])
-    fitted = classical_system.fit(settled, cells, parts)
+    fitted = classical_system.fitted(plan, cells, parts)
     counts = np.bincount(cells.labels[side])
     assert fitted.facts['train']['cells_an_epoch'] == 2 * counts.max()
 
@@ -143,21 +148,21 @@ def test_parts_are_recombined_by_config():
         made.baseline.preprocess, made.baseline.components, made.baseline.hierarchical = (), 3, True
     config.check(made)
     expected = System('lab_fuzzy', ('glcm',), ('knn', 'pnn'), (), 3, True)
-    assert classical_system.system_of(made) == expected
+    assert resolve.resolve(made, ()).system == ('putzu2014', expected)
     assert assembled('putzu2014', {'segment': None}) == SYSTEMS['putzu2014']()
 
 
 def test_a_system_without_a_network_asks_for_no_weights():
     made = values('/nowhere', 'putzu2014')
-    found = resolve.settle(made, ())
-    assert found.source is None
-    assert found.config.model.init == 'imagenet'  # left as it is: nothing was started at random
+    found = resolve.resolve(made, ())
+    assert found.start.source is None
+    assert found.fields['model.init'] == 'imagenet'  # left as it is: nothing was started at random
     assert not resolve.asks_network(made)
     with made.ignore_type():
         made.baseline.features = ('glcm', 'network')
     assert resolve.asks_network(made)
     with pytest.raises(UserError, match='random'):
-        resolve.settle(made, ())
+        resolve.resolve(made, ())
 
 
 def test_every_system_says_what_its_source_does_not():
@@ -168,7 +173,7 @@ def test_every_system_says_what_its_source_does_not():
 
 
 def test_features_are_measured_once(monkeypatch, drawn, tmp_path):
-    images = datasets.load(values(drawn, '').data, 0).images[:6]
+    images = datasets.load(DataOptions('all_idb2', str(drawn), size=96), 0).images[:6]
     system = SYSTEMS['rawat2017']()
     first = extraction.rows(system, images[:4], tmp_path)
     measured = []
@@ -187,7 +192,7 @@ def test_features_are_measured_once(monkeypatch, drawn, tmp_path):
 
 
 def test_many_pictures_are_measured_on_all_cores_alike(drawn):
-    images = datasets.load(values(drawn, '').data, 0).images[: extraction.FEW + 2]
+    images = datasets.load(DataOptions('all_idb2', str(drawn), size=96), 0).images[: extraction.FEW + 2]
     system = SYSTEMS['chatap2014']()
     many = extraction.rows(system, images)
     few = extraction.rows(system, images[:3])

@@ -8,7 +8,7 @@ import pytest
 from helpers import make_cells
 
 from alljax.errors import UserError
-from alljax.runs import experiment
+from alljax.runs import data_check, network
 from alljax.storage import run_folder
 
 
@@ -35,15 +35,15 @@ def test_a_folder_knows_in_what_another_run_differs(tmp_path):
 
 def test_a_full_disk_is_told_before_training(tmp_path, monkeypatch):
     state = {'kernel': jnp.zeros(1000, jnp.float32)}
-    experiment.need_space(state, tmp_path)
+    network.need_space(state, tmp_path)
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10_000))
     with pytest.raises(UserError, match='GB free, checkpoints need'):
-        experiment.need_space(state, tmp_path)
+        network.need_space(state, tmp_path)
 
 
 def test_a_run_does_not_go_on_with_other_cells(tmp_path):
     cells = make_cells([0, 1])
-    experiment.same_data(cells.origin.fingerprint, cells, tmp_path)
+    data_check.same_data(cells.origin.fingerprint, cells, tmp_path)
     changed = replace(cells, origin=replace(cells.origin, fingerprint='e' * 64))
     with pytest.raises(UserError, match='was trained on other cells than those now in /nowhere'):
-        experiment.same_data(cells.origin.fingerprint, changed, tmp_path)
+        data_check.same_data(cells.origin.fingerprint, changed, tmp_path)

@@ -7,9 +7,9 @@ import pytest
 from test_summary import finished
 
 from alljax.errors import UserError
-from alljax.sweep import Cell, Sweep, costs
-from alljax.sweep.plan import found_in, plan
+from alljax.sweep import Sweep, Variant, costs
 from alljax.sweep.summary import write
+from alljax.sweep.variants import found_in, list_runs
 from configs import common, table6
 
 
@@ -20,12 +20,12 @@ def add(folder, run, **facts):
 
 @pytest.fixture
 def done(tmp_path):
-    sweep = Sweep('Peers', [Cell('alexnet', {}), Cell('putzu2014', {}, against='alexnet')])
-    runs = plan(sweep, common.get_config())
+    sweep = Sweep('Peers', [Variant('alexnet', {}), Variant('putzu2014', {}, against='alexnet')])
+    runs = list_runs(sweep, common.get_config())
     for run in runs:
         finished(tmp_path, run, 30)
         seconds = {'prediction': 0.002}
-        if run.cell.name == 'putzu2014':
+        if run.variant.name == 'putzu2014':
             seconds |= {'segmentation': 0.03 if run.protocol == 'paper' else 0.05, 'features': 0.01}
             found = {'nothing_found_in_test': 0.25, 'nucleus_dice': 0.9 if run.protocol == 'paper' else 0.8}
             add(tmp_path, run, segmentation=found)
@@ -58,13 +58,13 @@ def test_it_stands_below_the_first_table_everywhere(done):
 
 def test_a_sweep_of_networks_has_none(done):
     folder, _, runs = done
-    alone = [run for run in runs if run.cell.name == 'alexnet']
+    alone = [run for run in runs if run.variant.name == 'alexnet']
     assert costs.table(folder, alone) is None
 
 
 def test_table_6_has_a_row_a_system_and_task_with_the_papers_numbers():
     config = table6.get_config()
-    cells = {cell.name: cell for cell in found_in(table6.__file__, config).cells}
+    cells = {cell.name: cell for cell in found_in(table6.__file__, config).variants}
     assert len(cells) == 2 * (2 + len(config.systems))
     assert cells['putzu2014, detection'].printed == {'accuracy': 0.92, 'macro_precision': None}
     assert cells['putzu2014, subtype'].printed['accuracy'] is None
@@ -82,8 +82,8 @@ def test_table_6_of_other_classes_and_of_some_systems():
     config = table6.get_config()
     config.data.task, config.systems = 'classes', ('li2016',)
     sweep = found_in(table6.__file__, config)
-    assert [cell.name for cell in sweep.cells] == ['alexnet', 'efficientnet_b0', 'li2016']
-    assert all(number is None for cell in sweep.cells for number in cell.printed.values())
+    assert [cell.name for cell in sweep.variants] == ['alexnet', 'efficientnet_b0', 'li2016']
+    assert all(number is None for cell in sweep.variants for number in cell.printed.values())
     config.systems = ('li2016', 'putzu')
     with pytest.raises(UserError, match=r"config.systems names 'putzu', did you mean 'putzu2014'"):
         found_in(table6.__file__, config)

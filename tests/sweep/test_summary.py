@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from alljax.evaluation.metrics import confusion
-from alljax.sweep import Cell, Sweep
-from alljax.sweep.plan import plan
+from alljax.sweep import Sweep, Variant
 from alljax.sweep.summary import words, write
+from alljax.sweep.variants import list_runs
 from configs import common
 
 CLASSES = ('L1', 'L2')
@@ -47,11 +47,11 @@ def config(**split):
 @pytest.fixture
 def sweep():
     printed = {'accuracy': 0.97, 'per_class.L1.recall': None}
-    return Sweep('A table', [Cell('a', {}, printed), Cell('b', {}, printed, against='a')], source='A paper')
+    return Sweep('A table', [Variant('a', {}, printed), Variant('b', {}, printed, against='a')], source='A paper')
 
 
 def test_numbers_gap_and_noise(tmp_path, sweep):
-    runs = plan(sweep, config())
+    runs = list_runs(sweep, config())
     for run, right in zip(runs, (40, 30, 39, 12), strict=True):  # a: paper, grouped; b: paper, grouped
         finished(tmp_path, run, right)
     write(tmp_path, sweep, runs, {})
@@ -73,7 +73,7 @@ def test_numbers_gap_and_noise(tmp_path, sweep):
 
 
 def test_what_is_not_there_is_told_in_words(tmp_path, sweep):
-    runs = plan(sweep, config())
+    runs = list_runs(sweep, config())
     finished(tmp_path, runs[0], 40)
     write(tmp_path, sweep, runs, {runs[3].folder: 'the loss is no longer a finite number'})
     text = (tmp_path / 'table.md').read_text()
@@ -84,15 +84,15 @@ def test_what_is_not_there_is_told_in_words(tmp_path, sweep):
 
 
 def test_no_table_without_a_finished_run(tmp_path, sweep):
-    write(tmp_path, sweep, plan(sweep, config()), {})
+    write(tmp_path, sweep, list_runs(sweep, config()), {})
     assert not (tmp_path / 'table.md').exists()
 
 
 def test_folds_are_scored_together_and_compared_by_the_corrected_test(tmp_path, sweep):
     values = config(folds=3)
-    runs = plan(sweep, values)
+    runs = list_runs(sweep, values)
     for number, run in enumerate(runs):
-        good = 36 if run.cell.name == 'a' else 30 + run.fold
+        good = 36 if run.variant.name == 'a' else 30 + run.fold
         finished(tmp_path, run, good, offset=40 * run.fold, synthetic=False)
         assert number < 12
     write(tmp_path, sweep, runs, {})
@@ -105,7 +105,7 @@ def test_folds_are_scored_together_and_compared_by_the_corrected_test(tmp_path, 
 
 
 def test_a_half_finished_cross_validation_has_no_number(tmp_path, sweep):
-    runs = plan(sweep, config(folds=3))
+    runs = list_runs(sweep, config(folds=3))
     finished(tmp_path, runs[0], 40)
     for run in runs[3:6]:
         finished(tmp_path, run, 40, offset=40 * run.fold)

@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MINE = textwrap.dedent("""
-    from alljax.sweep import Cell, Sweep
+    from alljax.sweep import Variant, Sweep
     from configs import subtype
 
     def get_config():
@@ -25,7 +25,7 @@ MINE = textwrap.dedent("""
 
     def sweep(config):
         wild = {'optimizer.name': 'sgd', 'optimizer.clip': 0.0, 'optimizer.rate': 99.0}
-        cells = [Cell('good', {}), Cell('bad', wild, against='good')]
+        cells = [Variant('good', {}), Variant('bad', wild, against='good')]
         return Sweep('Two cells', cells, ('grouped',))
 """)
 GIVEN = ('--config.epochs=3', '--config.data.cells=60')

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import make_cells
+from helpers import make_cells, plan_of
 
 from alljax.data.protocol import divide
 from alljax.models import MODELS, Input, Network, create, cut, from_nnx
 from alljax.models.trees import flatten
-from alljax.runs import experiment
+from alljax.runs import network
 from alljax.storage import feature_cache
-from alljax.training import frozen_features, inference, optimizer
-from alljax.training.inputs import feed, network_options, preparation, turns, whole
+from alljax.training import frozen_features, inference, optimizer, rate_factors
+from alljax.training.inputs import merged, preparation
 from alljax.training.loop import order
 from alljax.training.step import Batch, init, make_step
 from configs import common
@@ -29,23 +29,28 @@ def config(**model):
     return values
 
 
+def rates_of(plan, variables):
+    return rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+
+
 def trained(values, cells, parts, features):
     """The head after three epochs on the very same batches, from features or from pictures."""
-    model = create(values.model.name, 3, **network_options(values))
+    plan = plan_of(values)
+    model = plan.network.create(3)
     variables = model.init(jax.random.key(0))
-    rates = experiment.factors(values, variables)
-    fed = feed(values, model, cells, variables, rates)
+    rates = rates_of(plan, variables)
+    fed = network.inputs_of(plan, model, variables, cells, rates)
     if not features:
-        images = jnp.asarray(cells.images)
-        fed = fed._replace(model=model, images=images, prepare=preparation(values, model), variables=variables)
-    plan = experiment.make_plan(values, cells, parts)
-    update = optimizer.make(values.optimizer, rates, 3 * plan.batches, plan.batches)
+        images, prepare = jnp.asarray(cells.images), preparation(model, plan.augmentation)
+        fed = fed._replace(model=model, images=images, prepare=prepare, variables=variables)
+    schedule = network.schedule(plan, cells, parts)
+    update = optimizer.make(plan.training.optimizer, rates, 3 * schedule.batches, schedule.batches)
     step = make_step(fed.model, update, fed.prepare, rates, jnp.ones(3), 0)
     state = init(jax.tree.map(jnp.copy, fed.variables), update, rates)
     for epoch in range(3):
-        for index in order(plan, epoch):
+        for index in order(schedule, epoch):
             state, _ = step(state, Batch(fed.images, jnp.asarray(cells.labels), jnp.asarray(index)))
-    return whole(variables, state.variables), variables
+    return merged(variables, state.variables), variables
 
 
 @pytest.mark.parametrize(
@@ -59,7 +64,8 @@ def trained(values, cells, parts, features):
 def test_the_head_is_the_same_as_without_the_cache(model):
     values = config(**model)
     values.optimizer.rate = 1e-3
-    cells, parts = divide(CELLS, values, 0)
+    plan = plan_of(values)
+    cells, parts = divide(CELLS, plan.split, plan.augmentation, 0)
     assert len(cells) > len(CELLS)
     (by_features, start), (by_pictures, _) = (trained(values, cells, parts, features) for features in (True, False))
     first, second, before = flatten(by_features['params']), flatten(by_pictures['params']), flatten(start['params'])
@@ -79,12 +85,12 @@ def test_features_are_computed_once_for_all_splits_and_heads(monkeypatch):
 
     monkeypatch.setattr(inference, 'run', counted)
     values = config(width=0.04)
-    variables = create('alexnet', 3, **network_options(values)).init(jax.random.key(1))
+    variables = plan_of(values).network.create(3).init(jax.random.key(1))
 
     def features(values):
-        cells, _ = divide(CELLS, values, 0)
-        model = create('alexnet', 3, **network_options(values))
-        fed = feed(values, model, cells, variables, experiment.factors(values, variables))
+        plan = plan_of(values)
+        cells, _ = divide(CELLS, plan.split, plan.augmentation, 0)
+        fed = network.inputs_of(plan, plan.network.create(3), variables, cells, rates_of(plan, variables))
         return np.asarray(fed.images)
 
     first = features(values)
@@ -122,15 +128,16 @@ def test_the_head_s_own_variables_are_no_part_of_the_key():
 def test_augmentation_at_each_step_keeps_the_pictures(caplog):
     values = config()
     values.augment.copies = 'fresh'
-    assert turns(values)
-    model = create('alexnet', 3, **network_options(values))
+    plan = plan_of(values)
+    assert plan.augmentation.at_each_step
+    model = plan.network.create(3)
     variables = model.init(jax.random.key(0))
     with caplog.at_level('INFO', 'alljax'):
-        fed = feed(values, model, CELLS, variables, experiment.factors(values, variables))
+        fed = network.inputs_of(plan, model, variables, CELLS, rates_of(plan, variables))
     assert fed.images.shape == CELLS.images.shape
     assert '--config.augment.copies=published computes them once' in caplog.text
     values.augment.rotate, values.augment.mirror = 0.0, False
-    assert not turns(values)
+    assert not plan_of(values).augmentation.at_each_step
 
 
 def test_a_network_that_is_no_linen_module_is_not_cut():
@@ -148,8 +155,9 @@ def test_the_step_on_features_lowers_for_a_gpu():
     values = config()
     _, head = cut('alexnet', 3, head=8, width=0.05, size=64)
     variables = create('alexnet', 3, head=8, width=0.05, size=64).init(jax.random.key(0))
-    rates = experiment.factors(values, variables)
-    update = optimizer.make(values.optimizer, rates, 10, 5)
+    plan = plan_of(values)
+    rates = rates_of(plan, variables)
+    update = optimizer.make(plan.training.optimizer, rates, 10, 5)
     step = make_step(head, update, lambda rows, key: rows, rates, jnp.ones(3), 0)
     state = init({'params': {'head': variables['params']['head']}}, update, rates)
     width = variables['params']['head']['hidden']['kernel'].shape[0]

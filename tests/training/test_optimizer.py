@@ -4,20 +4,13 @@ import optax
 import pytest
 
 from alljax.training import optimizer
-from configs import common
-
-
-def config(**changes):
-    config = common.get_config().optimizer
-    with config.ignore_type():
-        config.update(changes)
-    return config
+from alljax.training.optimizer import OptimizerOptions
 
 
 def test_sgd_is_matlab_s_momentum_with_l2_on_kernels_and_a_rate_for_each_layer():
     start = {'old/kernel': jnp.array([1.0, -2.0]), 'old/bias': jnp.array([3.0]), 'head/kernel': jnp.array([4.0])}
     factors = {'old/kernel': 1.0, 'old/bias': 1.0, 'head/kernel': 20.0}
-    update = optimizer.make(config(rate=0.01, momentum=0.9, l2=0.1), factors, 10, 5)
+    update = optimizer.make(OptimizerOptions(rate=0.01, momentum=0.9, l2=0.1), factors, 10, 5)
     ours, state = start, update.init(start)
     expected = {name: np.asarray(value) for name, value in start.items()}
     velocity = {name: np.zeros_like(value) for name, value in expected.items()}
@@ -34,9 +27,9 @@ def test_sgd_is_matlab_s_momentum_with_l2_on_kernels_and_a_rate_for_each_layer()
 
 
 def test_schedules_rise_stay_and_fall_where_they_should():
-    constant = optimizer.schedule(config(rate=0.5), 100, 10)
+    constant = optimizer.schedule(OptimizerOptions(rate=0.5), 100, 10)
     assert constant(0) == constant(99) == 0.5
-    cosine = optimizer.schedule(config(rate=0.5, schedule='cosine', warmup=2.0), 100, 10)
+    cosine = optimizer.schedule(OptimizerOptions(rate=0.5, schedule='cosine', warmup=2.0), 100, 10)
     rates = np.array([cosine(step) for step in range(101)])
     assert 0 < rates[0] < 0.05
     assert (np.diff(rates[:21]) > 0).all()
@@ -48,7 +41,7 @@ def test_schedules_rise_stay_and_fall_where_they_should():
 
 
 def test_clip_limits_the_gradient():
-    update = optimizer.make(config(rate=1.0, momentum=0.0, l2=0.0, clip=1.0), {'a/bias': 1.0}, 10, 5)
+    update = optimizer.make(OptimizerOptions(rate=1.0, momentum=0.0, l2=0.0, clip=1.0), {'a/bias': 1.0}, 10, 5)
     params = {'a/bias': jnp.zeros(2)}
     updates, _ = update.update({'a/bias': jnp.array([30.0, 40.0])}, update.init(params), params)
     np.testing.assert_allclose(updates['a/bias'], [-0.6, -0.8], rtol=1e-5)
@@ -57,7 +50,7 @@ def test_clip_limits_the_gradient():
 def test_adamw_is_optax_s():
     params = {'a/kernel': jnp.array([1.0, 2.0])}
     gradient = {'a/kernel': jnp.array([0.3, -0.1])}
-    ours = optimizer.make(config(name='adamw', rate=0.1, l2=0.01), {'a/kernel': 2.0}, 10, 5)
+    ours = optimizer.make(OptimizerOptions(name='adamw', rate=0.1, l2=0.01), {'a/kernel': 2.0}, 10, 5)
     theirs = optax.adamw(0.2, b1=0.9, weight_decay=0.01)
     for a, b in zip(*(u.update(gradient, u.init(params), params)[0].values() for u in (ours, theirs)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6)

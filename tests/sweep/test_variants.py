@@ -3,8 +3,8 @@ import textwrap
 import pytest
 
 from alljax.errors import UserError
-from alljax.sweep import Cell, Sweep, across
-from alljax.sweep.plan import folds, found_in, plan
+from alljax.sweep import Sweep, Variant, across
+from alljax.sweep.variants import folds, found_in, list_runs
 from configs import common, subtype, table1, table2_3_5, table4, table6
 from configs.ablations import architectures, denoise, equalise, learning_rate
 
@@ -25,8 +25,8 @@ def test_a_hold_out_is_one_fold_and_a_cross_validation_all():
 
 
 def test_every_cell_protocol_and_fold_has_a_folder_of_its_own():
-    sweep = Sweep('t', [Cell('HSV, subtype', {'data.color': 'HSV'}), Cell('b', {})])
-    runs = plan(sweep, config(folds=3))
+    sweep = Sweep('t', [Variant('HSV, subtype', {'data.color': 'HSV'}), Variant('b', {})])
+    runs = list_runs(sweep, config(folds=3))
     assert len(runs) == len({run.folder for run in runs}) == 12
     assert runs[0].folder == 'HSV-subtype/paper-fold-0'
     assert dict(runs[0].fields) == {
@@ -36,7 +36,7 @@ def test_every_cell_protocol_and_fold_has_a_folder_of_its_own():
         'split.fold': 0,
     }
     assert str(runs[0]) == 'HSV, subtype, paper fold 0'
-    assert [run.folder for run in plan(sweep, config())][:2] == ['HSV-subtype/paper', 'HSV-subtype/grouped']
+    assert [run.folder for run in list_runs(sweep, config())][:2] == ['HSV-subtype/paper', 'HSV-subtype/grouped']
 
 
 def test_a_plain_config_is_one_run_or_its_folds(tmp_path):
@@ -44,8 +44,8 @@ def test_a_plain_config_is_one_run_or_its_folds(tmp_path):
     path.write_text('from configs.subtype import get_config\n')
     sweep = found_in(path, config())
     assert not sweep.declared
-    assert plan(sweep, config())[0].fields == {}
-    runs = plan(sweep, config(folds=2, repeats=2))
+    assert list_runs(sweep, config())[0].fields == {}
+    runs = list_runs(sweep, config(folds=2, repeats=2))
     assert [run.folder for run in runs] == [f'mine/grouped-repeat-{r}-fold-{f}' for r in (0, 1) for f in (0, 1)]
 
 
@@ -53,21 +53,21 @@ def test_a_sweep_may_take_the_config_or_nothing(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text(
         textwrap.dedent("""
-        from alljax.sweep import Cell, Sweep
+        from alljax.sweep import Variant, Sweep
         def sweep():
-            return Sweep('mine', [Cell('a', {'seed': 3})])
+            return Sweep('mine', [Variant('a', {'seed': 3})])
         """)
     )
-    assert found_in(path, config()).cells[0].fields == {'seed': 3}
+    assert found_in(path, config()).variants[0].fields == {'seed': 3}
 
 
 def test_mistakes_in_a_sweep_are_told_together(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text(
         textwrap.dedent("""
-        from alljax.sweep import Cell, Sweep
+        from alljax.sweep import Variant, Sweep
         def sweep(config):
-            cells = [Cell('a', {'sed': 3}), Cell('b', {'epochs': 1}), Cell('b', {}, against='c')]
+            cells = [Variant('a', {'sed': 3}), Variant('b', {'epochs': 1}), Variant('b', {}, against='c')]
             return Sweep('mine', cells)
         """)
     )
@@ -75,8 +75,8 @@ def test_mistakes_in_a_sweep_are_told_together(tmp_path):
         found_in(path, config(), {'epochs': '3', 'split.protocol': 'grouped'})
     said = str(error.value)
     assert 'sweep() sets sed, which is no field' in said
-    assert "two cells named 'b'" in said
-    assert "compared with 'c', but the cells are a, b, b" in said
+    assert "two variants named 'b'" in said
+    assert "compared with 'c', but there are a, b, b" in said
     assert '--config.epochs: is varied by sweep()' in said
     assert '--config.split.protocol: is varied' in said
 
@@ -104,29 +104,33 @@ def test_the_sweeps_of_the_paper_are_whole(module):
         values.augment.copies == 'published'
     )  # on both sides of the table, else they would differ in more than splits
     sweep = found_in(module.__file__, values)
-    assert len(plan(sweep, values)) == 2 * len(sweep.cells)
+    assert len(list_runs(sweep, values)) == 2 * len(sweep.variants)
     assert sweep.protocols == ('paper', 'grouped')
 
 
 def test_printed_numbers_are_the_paper_s():
-    cells = {cell.name: cell for cell in found_in(table1.__file__, table1.get_config()).cells}
+    cells = {cell.name: cell for cell in found_in(table1.__file__, table1.get_config()).variants}
     assert len(cells) == 8
     assert cells['HSV, subtype'].printed['macro_precision'] == pytest.approx(0.8313)
     assert cells['HCbCr, detection'].printed['macro_precision'] == pytest.approx(0.9686)
-    cells = {cell.name: cell for cell in found_in(table4.__file__, table4.get_config()).cells}
+    cells = {cell.name: cell for cell in found_in(table4.__file__, table4.get_config()).variants}
     assert cells['4096, subtype'].printed['macro_precision'] == pytest.approx(0.9577)
     assert cells['1024, detection'].printed['macro_precision'] == pytest.approx(0.9950)
-    subtypes = found_in(table2_3_5.__file__, table2_3_5.get_config()).cells[1]
+    subtypes = found_in(table2_3_5.__file__, table2_3_5.get_config()).variants[1]
     assert subtypes.printed['per_class.L2.recall'] == pytest.approx(0.9482)
     assert subtypes.printed['per_class.L2.precision'] == pytest.approx(0.9333)
 
 
 @pytest.mark.parametrize(
     ('returned', 'found'),
-    [("['a']", 'found list'), ("Sweep('t', [])", 'without cells'), ("Sweep('t', [Cell('a', {})], ())", 'or protocols')],
+    [
+        ("['a']", 'found list'),
+        ("Sweep('t', [])", 'without variants'),
+        ("Sweep('t', [Variant('a', {})], ())", 'or protocols'),
+    ],
 )
 def test_a_sweep_of_nothing_is_told(tmp_path, returned, found):
     path = tmp_path / 'mine.py'
-    path.write_text(f'from alljax.sweep import Cell, Sweep\ndef sweep():\n    return {returned}\n')
-    with pytest.raises(UserError, match=f'at least one cell and one protocol; .*{found}'):
+    path.write_text(f'from alljax.sweep import Variant, Sweep\ndef sweep():\n    return {returned}\n')
+    with pytest.raises(UserError, match=f'at least one variant and one protocol; .*{found}'):
         found_in(path, config())

@@ -18,13 +18,13 @@ Fields = Mapping[str, Any]
 NOTHING: Fields = MappingProxyType({})
 
 
-class Cell(NamedTuple):
-    """A cell of a table: the config with a few fields changed."""
+class Variant(NamedTuple):
+    """The config with a few fields changed: a row of the table."""
 
     name: str  # 'HSV, subtype'
     fields: Fields  # 'data.color' -> 'HSV'
     printed: Fields = NOTHING  # measure -> the paper's number, a fraction of 1 or None; these measures are shown
-    against: str = ''  # the name of the cell that this one is compared with
+    against: str = ''  # the name of the variant that this one is compared with
     confusion: str = ''  # the paper's confusion matrix to show beside: 'detection' or 'subtype'
 
 
@@ -32,7 +32,7 @@ class Sweep(NamedTuple):
     """What a config file's `sweep(config)` returns."""
 
     title: str
-    cells: Sequence[Cell]
+    variants: Sequence[Variant]
     protocols: Sequence[str] = ('paper', 'grouped')
     source: str = ''  # whose numbers are printed
     notes: Sequence[str] = ()  # below the table
@@ -42,7 +42,7 @@ class Sweep(NamedTuple):
 class Run(NamedTuple):
     """One run of a sweep."""
 
-    cell: Cell
+    variant: Variant
     protocol: str
     repeat: int
     fold: int
@@ -50,23 +50,23 @@ class Run(NamedTuple):
     folder: str  # below the sweep's
 
     def __str__(self) -> str:
-        return f'{self.cell.name}, {self.protocol}' + self.folder.rpartition(self.protocol)[2].replace('-', ' ')
+        return f'{self.variant.name}, {self.protocol}' + self.folder.rpartition(self.protocol)[2].replace('-', ' ')
 
 
 def found_in(config_file: str | Path, config: ConfigDict, given: Collection[str] = ()) -> Sweep:
     """The `sweep()` of a config file, else the config alone; UserError if it varies a field that the user set."""
     make = runpy.run_path(str(config_file)).get('sweep')
     if make is None:
-        alone = Cell(Path(config_file).stem, NOTHING)
+        alone = Variant(Path(config_file).stem, NOTHING)
         return Sweep(Path(config_file).stem, (alone,), (config.split.protocol,), declared=False)
     sweep = make(config) if inspect.signature(make).parameters else make()
-    if not isinstance(sweep, Sweep) or not sweep.cells or not sweep.protocols:
+    if not isinstance(sweep, Sweep) or not sweep.variants or not sweep.protocols:
         raise UserError(
-            f'{config_file}: sweep() has to return alljax.sweep.Sweep with at least one cell and one protocol; found '
-            f'{type(sweep).__name__}{"" if not isinstance(sweep, Sweep) else " without cells or protocols"}'
+            f'{config_file}: sweep() has to return alljax.sweep.Sweep with at least one variant and one protocol; '
+            f'found {type(sweep).__name__}{"" if not isinstance(sweep, Sweep) else " without variants or protocols"}'
         )
     known = fields.flat(config)
-    varied = {*(key for cell in sweep.cells for key in cell.fields), 'split.protocol'}
+    varied = {*(key for variant in sweep.variants for key in variant.fields), 'split.protocol'}
     problems = [
         f'--config.{key}: is varied by sweep() in {config_file}; leave it out, or change it there'
         for key in sorted(varied & set(given))
@@ -74,39 +74,39 @@ def found_in(config_file: str | Path, config: ConfigDict, given: Collection[str]
     problems += [
         f'{config_file}: sweep() sets {key}, which is no field of the config' for key in sorted(varied - set(known))
     ]
-    names = [cell.name for cell in sweep.cells]
+    names = [variant.name for variant in sweep.variants]
     problems += [
-        f'{config_file}: sweep() has two cells named {name!r}' for name in {n for n in names if names.count(n) > 1}
+        f'{config_file}: sweep() has two variants named {name!r}' for name in {n for n in names if names.count(n) > 1}
     ]
     problems += [
-        f'{config_file}: cell {cell.name!r} is compared with {cell.against!r}, but the cells are {some(names)}'
-        for cell in sweep.cells
-        if cell.against and cell.against not in names
+        f'{config_file}: variant {variant.name!r} is compared with {variant.against!r}, but there are {some(names)}'
+        for variant in sweep.variants
+        if variant.against and variant.against not in names
     ]
     if problems:
         raise UserError(*problems)
     return sweep
 
 
-def plan(sweep: Sweep, config: ConfigDict) -> list[Run]:
-    """Every cell, protocol, repetition and fold, cell by cell."""
+def list_runs(sweep: Sweep, config: ConfigDict) -> list[Run]:
+    """Every variant, protocol, repetition and fold, variant by variant."""
     if not sweep.declared and len(folds(config)) == 1:
-        return [Run(sweep.cells[0], config.split.protocol, 0, 0, NOTHING, '')]
-    runs = []
-    for cell in sweep.cells:
-        its = with_fields(config, cell.fields)
+        return [Run(sweep.variants[0], config.split.protocol, 0, 0, NOTHING, '')]
+    found = []
+    for variant in sweep.variants:
+        its = fields.with_fields(config, variant.fields)
         for protocol, fold in product(sweep.protocols, folds(its)):
-            runs.append(
+            found.append(
                 Run(
-                    cell,
+                    variant,
                     protocol,
                     fold['split.repeat'],
                     fold['split.fold'],
-                    {**cell.fields, 'split.protocol': protocol, **fold},
-                    f'{_slug(cell.name)}/{protocol}{_number(its, fold)}',
+                    {**variant.fields, 'split.protocol': protocol, **fold},
+                    f'{_slug(variant.name)}/{protocol}{_number(its, fold)}',
                 )
             )
-    return runs
+    return found
 
 
 def across(
@@ -115,27 +115,27 @@ def across(
     *,
     config: ConfigDict | None = None,
     printed: Mapping[str, Sequence[float]] = NOTHING,
-) -> list[Cell]:
-    """A cell for each value of a field, each compared with the first.
+) -> list[Variant]:
+    """A variant for each value of a field, each compared with the first.
 
     With a `config`, for each of the paper's tasks, unless it is about the classes of a folder; `printed` holds the
     paper's macro precision for each value by task.
     """
     both = config is not None and config.data.task != 'classes'
-    cells = []
+    variants = []
     for task in ('subtype', 'detection') if both else ('',):
         name = f'{{}}, {task}' if task else '{}'
         for place, value in enumerate(values):
             number = printed[task][place] if task in printed else None
-            cells.append(
-                Cell(
+            variants.append(
+                Variant(
                     name.format(value),
                     {field: value, 'data.task': task} if task else {field: value},
                     {'macro_precision': number, 'accuracy': None},
                     name.format(values[0]) if place else '',
                 )
             )
-    return cells
+    return variants
 
 
 def folds(config: ConfigDict) -> list[dict[str, int]]:
@@ -144,14 +144,6 @@ def folds(config: ConfigDict) -> list[dict[str, int]]:
     repeats = range(split.repeats) if split.repeat < 0 else (split.repeat,)
     tested = range(split.folds) if split.fold < 0 else (split.fold,)
     return [{'split.repeat': repeat, 'split.fold': fold} for repeat, fold in product(repeats, tested)]
-
-
-def with_fields(config: ConfigDict, changes: Fields) -> ConfigDict:
-    """A copy of the config with some fields changed."""
-    changed = config.copy_and_resolve_references()
-    for key, value in changes.items():
-        fields.set_field(changed, key, value)
-    return changed
 
 
 def _number(config: ConfigDict, fold: Mapping[str, int]) -> str:

@@ -1,0 +1,55 @@
+"""What a run will do, as plain records of the rooms that do it: everything below takes its part, and no config."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from alljax.baselines.systems import System
+from alljax.data.augment import Augmentation
+from alljax.data.datasets import DataOptions
+from alljax.data.split import SplitOptions
+from alljax.models import NetworkSpec
+from alljax.training.optimizer import OptimizerOptions
+
+
+class Start(NamedTuple):
+    """Where a network's variables come from."""
+
+    source: Path | None  # a model folder; None for random variables
+    how: str  # for results.json: 'imagenet', 'random', the path of a run, …
+
+
+class NamedSystem(NamedTuple):
+    """A classical system and what it is called."""
+
+    name: str
+    parts: System
+
+
+class TrainingOptions(NamedTuple):
+    """How long, how fast and on what share of each class a network learns."""
+
+    epochs: int
+    equalize: str  # classes of the training side: 'undersample', 'oversample', 'weights' or 'none'
+    optimizer: OptimizerOptions
+    factors: tuple[tuple[str, float], ...]  # (pattern over parameter names, factor on the learning rate)
+    freeze: str  # pattern over parameter names that stay as they start
+    patience: int  # epochs without a better validation loss; 0 for no early stopping
+    save_seconds: float  # between two checkpoints
+    gradients_every: int  # steps from one look at the gradients to the next; 0 for none
+
+
+class Plan(NamedTuple):
+    """All that a run needs to know before a cell is read."""
+
+    fields: Mapping[str, Any]  # the config as it is used, by dotted name: what config.json keeps
+    demo: bool  # on drawn cells
+    seed: int
+    batch_size: int
+    data: DataOptions
+    split: SplitOptions
+    augmentation: Augmentation
+    network: NetworkSpec  # of a classical system, the one that it measures with
+    start: Start
+    training: TrainingOptions
+    system: NamedSystem | None  # in the place of the network

@@ -1,0 +1,42 @@
+"""The kinds of runs: each trains, is loaded, predicts and is scored by four functions of its own file."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from alljax.config.plan import Plan
+from alljax.data.cells import Cells
+from alljax.data.split import Split
+from alljax.runs import classical_system, network, trained
+from alljax.runs.results import TestOutput
+from alljax.storage import checkpoints
+
+Images = UInt8[np.ndarray, 'cells height width 3']
+Predict = Callable[[Images, int], Float[np.ndarray, 'cells classes']]  # images and a batch size to probabilities
+Trained = Any  # of one kind; all have `classes` and `facts`
+
+
+class Kind(NamedTuple):
+    """A kind of run. What `fit` and `load` return is passed to the other two."""
+
+    fit: Callable[[Plan, Cells, Split, Path], Trained]  # trains it and keeps the model in the run folder
+    load: Callable[[Path], Trained]
+    predictor: Callable[[Trained], Predict]
+    score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
+
+
+NETWORK = Kind(network.fit, trained.load, network.predictor, network.score)
+SYSTEM = Kind(classical_system.fit, classical_system.load, classical_system.predictor, classical_system.score)
+
+
+def of_plan(plan: Plan) -> Kind:
+    """The kind of run that a plan asks for."""
+    return SYSTEM if plan.system else NETWORK
+
+
+def of_model(path: Path) -> Kind:
+    """The kind of the model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
+    return SYSTEM if 'system' in checkpoints.read_facts(trained.place(path)) else NETWORK

@@ -1,0 +1,184 @@
+"""A network as a kind of run: it learns by gradient descent from a given start."""
+
+import logging
+import shutil
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, UInt8
+from scipy.special import softmax
+
+from alljax.config.plan import Plan
+from alljax.data.cells import Cells
+from alljax.data.split import Split, class_weights, equalize
+from alljax.errors import UserError
+from alljax.models import Model, Variables
+from alljax.models.trees import flatten
+from alljax.runs import data_check, start, trained
+from alljax.runs.results import Results, TestOutput
+from alljax.runs.trained import Trained
+from alljax.storage import checkpoints as trees
+from alljax.training import inference, inputs, loop, metrics_log, optimizer, rate_factors
+from alljax.training.inputs import Inputs, NetworkInTraining
+from alljax.training.step import init, make_step
+
+log = logging.getLogger(__name__)
+
+Images = UInt8[np.ndarray, 'cells height width 3']
+Rates = Mapping[str, float]  # trained parameter → factor on its learning rate
+
+
+def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Trained:
+    """The network of a plan, trained to the end and kept in the folder's model/.
+
+    It goes on from the last checkpoint, if the folder has one. The facts hold the `model` and `train` parts of
+    results.json.
+    """
+    log.info('start: %s', plan.start.how)
+    model = plan.network.create(len(cells.classes))
+    variables, origin = start.first_variables(plan, model, cells.classes)
+    rates = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+    fed = inputs_of(plan, model, variables, cells, rates)
+    found: Results = {'model': about_model(model, origin, variables, rates)}
+    found['train'], changed = train(plan, fed, rates, cells, parts, folder)
+    variables = inputs.merged(variables, changed)
+    data = {'data_size': plan.data.size, 'denoise': plan.data.denoise, 'synthetic': cells.origin.synthetic}
+    facts = {
+        **trained.describe(plan.network, cells.classes, model.input),
+        **data_check.facts(plan, cells),
+        **data,
+        **found,
+    }
+    trees.write(folder / 'model', variables, facts)
+    return Trained(model, variables, cells.classes, facts, fed)
+
+
+def predictor(run: Trained) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
+    """The function from images and a batch size to the probability of each class."""
+    logits_of = inference.make_logits(run.model)
+
+    def probabilities(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
+        logits = inference.run(logits_of, run.variables, images, np.arange(len(images)), batch_size)
+        return softmax(logits.astype(np.float64), axis=1)
+
+    return probabilities
+
+
+def score(run: Trained, plan: Plan, cells: Cells, parts: Split, folder: Path) -> TestOutput:
+    """The logits of the test cells, and what the run says about itself."""
+    data_check.same_data(run.facts['fingerprint'], cells, folder)
+    fed = run.inputs
+    if fed is None:
+        rates = rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
+        fed = inputs_of(plan, run.model, run.variables, cells, rates)
+    whole = fed.logits if fed.model is run.model else inference.make_logits(run.model)
+    forward = inference.seconds_a_cell(whole, run.variables, jnp.asarray(cells.images[: plan.batch_size]))
+    logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
+    found = {'train': run.facts['train'], 'model': run.facts['model'], 'seconds_a_cell': {'prediction': forward}}
+    return TestOutput(found, logits, {})
+
+
+def inputs_of(plan: Plan, model: Model, variables: Variables, cells: Cells, rates: Rates) -> Inputs:
+    """The data that the network takes, for a plan: images or features."""
+    network = NetworkInTraining(plan.network, len(cells.classes), model, rates)
+    return inputs.make(network, variables, cells.images, plan.augmentation, plan.batch_size)
+
+
+def train(plan: Plan, fed: Inputs, rates: Rates, cells: Cells, parts: Split, folder: Path) -> tuple[Results, Variables]:
+    """Fits the parameters that have rates, from the last checkpoint if there is one.
+
+    Returns the `train` part of results.json and the chosen variables.
+    """
+    course_of = schedule(plan, cells, parts)
+    steps = course_of.epochs * course_of.batches
+    update = optimizer.make(plan.training.optimizer, rates, steps, course_of.batches)
+    step = make_step(fed.model, update, fed.prepare, rates, loss_weights(plan, cells, parts), plan.seed)
+    state = init(fed.variables, update, rates)
+    need_space(state, folder)
+    checkpoints = trees.Checkpoints(folder / 'checkpoints')
+    course, resumed = loop.Course(state, None, 0.0), checkpoints.latest()
+    if resumed:
+        tree, position = resumed
+        data_check.same_data(position['fingerprint'], cells, folder)
+        course = loop.restore(tree, position, state)
+        log.info('going on after step %d', position['step'])
+    rows = metrics_log.Records(folder, int(course.state.step))
+    try:
+        validate = validation(plan.batch_size, fed, cells, parts)
+        facts, labels = data_check.facts(plan, cells), jnp.asarray(cells.labels)
+        course = loop.fit(step, course, fed.images, labels, course_of, validate, rows, checkpoints, facts)
+    finally:
+        rows.close()
+        checkpoints.close()
+    found = about_training(course_of, course)
+    found['resumed_after_step'] = resumed[1]['step'] if resumed else None
+    return found, course.best.variables if course.best else course.state.variables
+
+
+def schedule(plan: Plan, cells: Cells, parts: Split) -> loop.Plan:
+    """The cells to train on, in what batches and for how long."""
+    how = plan.training
+    index = equalize(cells.labels, parts.train, how.equalize, plan.seed)
+    return loop.Plan(index, plan.batch_size, how.epochs, how.patience, plan.seed, how.save_seconds, how.gradients_every)
+
+
+def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' classes']:
+    """The weight of each class in the loss."""
+    return jnp.asarray(class_weights(cells.labels, parts.train, plan.training.equalize, len(cells.classes)))
+
+
+def validation(batch_size: int, fed: Inputs, cells: Cells, parts: Split) -> loop.Validate | None:
+    """The function from variables to mean loss and accuracy on the validation fold; None if there is no such fold."""
+    if not len(parts.validation):
+        return None
+    labels = cells.labels[parts.validation]
+
+    def validate(variables: Variables) -> tuple[float, float]:
+        logits = inference.run(fed.logits, variables, fed.images, parts.validation, batch_size)
+        losses = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), jnp.asarray(labels))
+        return float(losses.mean()), float(np.mean(logits.argmax(1) == labels))
+
+    return validate
+
+
+def about_training(plan: loop.Plan, course: loop.Course) -> Results:
+    """The `train` part of results.json."""
+    steps, best = int(course.state.step), course.best
+    return {
+        'epochs': steps / plan.batches,
+        'steps': steps,
+        'seconds': round(course.seconds, 1),
+        'images_per_second': round(steps / plan.batches * len(plan.train) / course.seconds, 1),
+        'cells_an_epoch': len(plan.train),
+        'chosen': f'epoch {best.epoch}, of the lowest validation loss' if best else 'the last epoch',
+        'best_epoch': best.epoch if best else None,
+    }
+
+
+def about_model(model: Model, origin: str, variables: Variables, trained_names: Collection[str]) -> Results:
+    """The `model` part of results.json."""
+    sizes = {name: leaf.size for name, leaf in flatten(variables['params']).items()}
+    return {
+        'name': model.name,
+        'init': origin,
+        'parameters': sum(sizes.values()),
+        'trained_parameters': sum(sizes[name] for name in trained_names),
+        'input': [model.input.size, model.input.size, 3],
+        'color': model.input.color,
+    }
+
+
+def need_space(state: Any, folder: Path) -> None:
+    """UserError if the disk cannot hold what the run will save: two checkpoints, each with the best, and the model."""
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    need, free = 3 * size + size // 2, shutil.disk_usage(folder).free
+    if free < need:
+        raise UserError(
+            f'--workdir={folder}: has {free / 1e9:.1f} GB free, checkpoints need {need / 1e9:.1f} GB; free some, or '
+            'choose a --workdir on another disk'
+        )
