@@ -12,7 +12,7 @@ from scipy.special import softmax
 from alljax.explain import images, masks
 from alljax.explain.methods import METHODS, Options
 from alljax.gradients import faithfulness
-from alljax.gradients.masks import localization
+from alljax.gradients.localization_scores import localization
 from alljax.pictures import Picture
 from alljax.trained import Trained
 from alljax.training import infer

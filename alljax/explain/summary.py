@@ -20,8 +20,8 @@ from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
 from alljax.errors import UserError
-from alljax.gradients import batches
-from alljax.gradients.trees import named
+from alljax.gradients import batching
+from alljax.gradients.named_parameters import named
 from alljax.trained import Trained
 from alljax.training import infer, parameters
 from alljax.workdir import earlier
@@ -173,7 +173,7 @@ def _trained(config: ConfigDict, run: Trained) -> str:
 
 def _prepared(run: Trained, images: np.ndarray, batch_size: int) -> np.ndarray:
     """Cells as the network takes them, on the host."""
-    return np.asarray(batches.rows(partial(_ready, form=run.model.input), batch_size, images))
+    return np.asarray(batching.rows(partial(_ready, form=run.model.input), batch_size, images))
 
 
 _ready = jax.jit(infer.prepared, static_argnames='form')

@@ -4,10 +4,9 @@ Pure functions: `batch_size` bounds the memory, randomness comes from `key`, and
 A function is compiled once for an `apply` and its shapes: define `apply` once, not anew in each call.
 """
 
-from alljax.gradients.attribution import integrated, saliency, smooth
-from alljax.gradients.cascade import randomization
+from alljax.gradients.class_activation_maps import cam, resize_map
 from alljax.gradients.curvature import Density, Operator, density, eigenvalues, operator, trace
-from alljax.gradients.examples import (
+from alljax.gradients.example_gradients import (
     Similarity,
     Statistics,
     check,
@@ -18,13 +17,14 @@ from alljax.gradients.examples import (
     update_ratio,
 )
 from alljax.gradients.faithfulness import deletion, infidelity, insertion, max_sensitivity
+from alljax.gradients.feature_visualization import visualize
+from alljax.gradients.gradient_attribution import integrated, saliency, smooth
+from alljax.gradients.guided_backpropagation import guided
 from alljax.gradients.influence import ntk, tracin
-from alljax.gradients.landscape import filter_normalized, line, over, plane, random_direction
-from alljax.gradients.maps import cam, resize_map
-from alljax.gradients.masks import Localization, localization
-from alljax.gradients.perturbation import occlusion, rise
-from alljax.gradients.rectifiers import guided
-from alljax.gradients.visualization import visualize
+from alljax.gradients.localization_scores import Localization, localization
+from alljax.gradients.loss_landscape import filter_normalized, line, over, plane, random_direction
+from alljax.gradients.model_randomization import randomization
+from alljax.gradients.perturbation_attribution import occlusion, rise
 
 __all__ = [
     'Density',

@@ -17,9 +17,9 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 from matfree import decomp, stochtrace
 
-from alljax.gradients import batches
-from alljax.gradients.contract import Apply, Images, Params, classes, picked, targets
-from alljax.gradients.trees import named, renamed
+from alljax.gradients import batching
+from alljax.gradients.named_parameters import named, renamed
+from alljax.gradients.network_checks import Apply, Images, Params, classes, picked, targets
 
 Vector = Float[Array, ' size']
 KINDS = ('hessian', 'ggn', 'fisher')
@@ -67,7 +67,7 @@ def operator(
     def product(vector: Vector) -> Vector:
         with jax.disable_jit(False):
             part = partial(_product, apply, params, vector, 1 / len(x), names=tuple(chosen), kind=kind)
-            return batches.total(part, batch_size, x, labels)
+            return batching.total(part, batch_size, x, labels)
 
     return Operator(product, flat, lambda vector: renamed(params, leaves | unravel(vector)))
 

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from alljax.gradients import batches
-from alljax.gradients.attribution import TOGETHER, logits_of
-from alljax.gradients.contract import Apply, Images, Params, Target, classes, picked, targets
+from alljax.gradients import batching
+from alljax.gradients.gradient_attribution import TOGETHER, logits_of
+from alljax.gradients.network_checks import Apply, Images, Params, Target, classes, picked, targets
 
 Curve = tuple[Float[Array, ' batch'], Float[Array, 'batch steps']]  # area under it, and the probabilities
 
@@ -49,11 +49,11 @@ def infidelity(
     if attribution.shape != x.shape:
         raise ValueError(f'the attribution is {attribution.shape}, the images are {x.shape}; expected the same')
     wanted = targets(target, x, classes(apply, params, x))
-    whole = batches.rows(partial(logits_of, apply, params), batch_size, x, wanted)
+    whole = batching.rows(partial(logits_of, apply, params), batch_size, x, wanted)
     errors = jnp.zeros(len(x), x.dtype)
     for sample in range(samples):
         noise = sigma * jax.random.normal(jax.random.fold_in(key, sample), x.shape, x.dtype)
-        fall = whole - batches.rows(partial(logits_of, apply, params), batch_size, x - noise, wanted)
+        fall = whole - batching.rows(partial(logits_of, apply, params), batch_size, x - noise, wanted)
         errors += ((noise * attribution).sum((1, 2, 3)) - fall) ** 2
     return errors / samples
 
@@ -108,7 +108,7 @@ def _curve(
         images = jnp.asarray(x[image]), base[image], wanted[image], place[image]
         return _probability(apply, params, *images, changed, inserts)
 
-    curve = batches.pairs(of_pairs, len(x), steps + 1, size)
+    curve = batching.pairs(of_pairs, len(x), steps + 1, size)
     return jnp.trapezoid(curve, dx=1 / steps, axis=1), curve
 
 

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from alljax.gradients import batches, layerwise
-from alljax.gradients.contract import Apply, Images, Loss, Params, classes, picked
-from alljax.gradients.layerwise import Factor
+from alljax.gradients import batching, factored_gradients
+from alljax.gradients.factored_gradients import Factor
+from alljax.gradients.network_checks import Apply, Images, Loss, Params, classes, picked
 
 Examples = tuple[Any, Any]  # images and labels
 Others = Float[Array, 'others height width channels'] | Float[np.ndarray, 'others height width channels']
@@ -63,7 +63,7 @@ def _all(
     """The products of every row with every column, batch by batch; the last batches are smaller."""
 
     def parts(examples: Examples) -> list[tuple[Any, Any]]:
-        chosen = [index[:count] for index, count in batches.chunks(len(examples[0]), batch_size)]
+        chosen = [index[:count] for index, count in batching.chunks(len(examples[0]), batch_size)]
         return [(jnp.asarray(examples[0][index]), jnp.asarray(examples[1][index])) for index in chosen]
 
     found = []
@@ -77,12 +77,12 @@ def _all(
 
 @partial(jax.jit, static_argnums=(0, 4))
 def _gradients(loss: Loss, params: Params, x: Array, y: Array, where: str | None) -> dict[str, Factor]:
-    found = layerwise.examples(loss, params, x, y, re.compile('.*' if where is None else where).fullmatch)
+    found = factored_gradients.examples(loss, params, x, y, re.compile('.*' if where is None else where).fullmatch)
     if not found:
         raise ValueError(f'where is {where!r}: it matches no parameter')
-    return {name: layerwise.multiplied(factor) for name, factor in found.items()}
+    return {name: factored_gradients.multiplied(factor) for name, factor in found.items()}
 
 
 @jax.jit
 def _products(one: dict[str, Factor], other: dict[str, Factor]) -> Float[Array, 'rows columns']:
-    return sum(layerwise.products(one[name], other[name]) for name in one)  # type: ignore[return-value]
+    return sum(factored_gradients.products(one[name], other[name]) for name in one)  # type: ignore[return-value]

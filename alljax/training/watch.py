@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from alljax.gradients.examples import ALL, from_products, from_sums, update_ratio
-from alljax.gradients.layerwise import Factor, products
-from alljax.gradients.trees import by_layer
+from alljax.gradients.example_gradients import ALL, from_products, from_sums, update_ratio
+from alljax.gradients.factored_gradients import Factor, products
+from alljax.gradients.named_parameters import by_layer
 
 Numbers = dict[str, Array]  # 'gradient_norm/conv1' → a number
 

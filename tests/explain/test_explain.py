@@ -145,10 +145,10 @@ def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
     assert methods.goes_on_rectified(loaded.model, loaded.variables, 'conv5')
     assert not methods.goes_on_rectified(loaded.model, loaded.variables, 'head/logits')
     x = jax.random.normal(jax.random.key(0), (1, SIZE, SIZE, 3))
-    from alljax.gradients import taps
+    from alljax.gradients import intermediates
 
-    seen = taps.at(methods._rectifying(loaded.model.apply, 'conv5'), 'conv5')(loaded.variables, x)[1]
-    plain = taps.at(loaded.model.apply, 'conv5')(loaded.variables, x)[1]
+    seen = intermediates.at(methods._rectifying(loaded.model.apply, 'conv5'), 'conv5')(loaded.variables, x)[1]
+    plain = intermediates.at(loaded.model.apply, 'conv5')(loaded.variables, x)[1]
     assert plain.min() < 0
     np.testing.assert_allclose(seen, np.maximum(plain, 0), atol=1e-6)
 

@@ -11,7 +11,7 @@ import pytest
 
 from alljax import models
 from alljax.errors import UserError
-from alljax.models.inside import features, layers, still
+from alljax.models.frozen_statistics import features, layers, still
 from alljax.models.layers import batch_norm
 from alljax.models.trees import flatten
 from alljax.training import parameters

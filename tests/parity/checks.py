@@ -6,7 +6,7 @@ import peers
 import torch
 
 from alljax import models
-from alljax.models.inside import features
+from alljax.models.frozen_statistics import features
 from alljax.models.trees import flatten
 from alljax.weights import convert as conversion
 from alljax.weights.rules import table

@@ -16,9 +16,9 @@ import numpy as np
 from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Float
 
-from alljax.gradients.contract import Loss, Params
-from alljax.gradients.patches import patches
-from alljax.gradients.trees import named, renamed
+from alljax.gradients.convolution_patches import patches
+from alljax.gradients.named_parameters import named, renamed
+from alljax.gradients.network_checks import Loss, Params
 
 
 class Pair(NamedTuple):

@@ -8,8 +8,9 @@ import optax
 import pytest
 import tiny
 
-from alljax.gradients import examples
-from alljax.gradients.trees import by_layer, named
+from alljax import gradients
+from alljax.gradients import example_gradients
+from alljax.gradients.named_parameters import by_layer, named
 
 cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 MODEL = tiny.Tiny(act=nn.tanh)
@@ -70,7 +71,7 @@ def squares(gradients):
 )  # fmt: skip
 def test_gradients_of_examples_are_those_of_a_loop(params, looped, given, reduce):
     x, expected = tiny.images(), looped
-    found = examples.per_example(given, params, x, LABELS, reduce=reduce, batch_size=3)
+    found = gradients.per_example(given, params, x, LABELS, reduce=reduce, batch_size=3)
     if reduce is None:
         assert jax.tree.structure(found) == jax.tree.structure(params)
         for name, leaf in named(found).items():
@@ -87,7 +88,7 @@ def test_weight_decay_in_the_loss_counts_for_every_example(params, looped, reduc
     x = tiny.images()
     leaves = named(params)
     expected = {name: leaf + 2 * DECAY * np.asarray(leaves[name]) for name, leaf in looped.items()}
-    found = examples.per_example(decayed, params, x, LABELS, reduce=reduce, batch_size=3)
+    found = gradients.per_example(decayed, params, x, LABELS, reduce=reduce, batch_size=3)
     if reduce:
         np.testing.assert_allclose(found, squares(expected), rtol=1e-5)
     else:
@@ -98,13 +99,13 @@ def test_weight_decay_in_the_loss_counts_for_every_example(params, looped, reduc
 @pytest.mark.parametrize('given', [loss, decayed, pytest.param(mean_loss, marks=pytest.mark.slow)])
 def test_statistics_are_those_of_the_written_out_gradients(wide, looped, given):
     with jax.enable_x64(True):
-        found = examples.statistics(given, wide, tiny.images().astype(np.float64), LABELS, batch_size=3)
+        found = gradients.statistics(given, wide, tiny.images().astype(np.float64), LABELS, batch_size=3)
     shift = 2 * DECAY if given is decayed else 0
-    gradients = {name: leaf + shift * named(wide)[name] for name, leaf in looped.items()}
-    groups = {'all': list(gradients)} | by_layer(gradients)
+    each = {name: leaf + shift * named(wide)[name] for name, leaf in looped.items()}
+    groups = {'all': list(each)} | by_layer(each)
     assert list(found) == list(groups) == ['all', 'params/body', 'params/head', 'params/stem']
     for layer, names in groups.items():
-        flat = np.concatenate([gradients[name].reshape(5, -1) for name in names], 1)
+        flat = np.concatenate([each[name].reshape(5, -1) for name in names], 1)
         mean = flat.mean(0)
         variance = ((flat - mean) ** 2).sum() / 4
         signal = mean @ mean - variance / 5
@@ -117,19 +118,19 @@ def test_statistics_are_those_of_the_written_out_gradients(wide, looped, given):
 
 def test_the_noise_scale_is_infinite_where_the_noise_hides_the_signal():
     """Of two gradients, g and −g/2: the mean is g/4, its noise larger."""
-    found = examples.from_sums(2, 1.25, 0.25)
+    found = example_gradients.from_sums(2, 1.25, 0.25)
     assert np.isinf(found.noise_scale)
     assert float(found.norm) == pytest.approx(0.25)
     assert float(found.variance) == pytest.approx(1.125)
-    alike = examples.from_sums(4, 4.0, 16.0)  # four times the same gradient of length 1
+    alike = example_gradients.from_sums(4, 4.0, 16.0)  # four times the same gradient of length 1
     np.testing.assert_allclose(alike, [1, 0, np.inf, 0, 0.25])
 
 
 def test_class_gradients_are_means_and_classes_without_examples_are_like_no_other(wide, looped):
     with jax.enable_x64(True):
         x = tiny.images().astype(np.float64)
-        found = examples.class_gradients(loss, wide, x, LABELS, classes=4, batch_size=2)
-        lying = examples.similarity(found)
+        found = gradients.class_gradients(loss, wide, x, LABELS, classes=4, batch_size=2)
+        lying = gradients.similarity(found)
     means = {
         name: np.stack(
             [leaf[wanted == LABELS].mean(0) if wanted in LABELS else np.zeros(leaf.shape[1:]) for wanted in range(4)]
@@ -151,7 +152,7 @@ def test_class_gradients_are_means_and_classes_without_examples_are_like_no_othe
 def test_class_gradients_of_one_number_for_a_batch_are_the_same(wide):
     with jax.enable_x64(True):
         x = tiny.images().astype(np.float64)
-        one, other = (examples.class_gradients(given, wide, x, LABELS, batch_size=2) for given in (loss, mean_loss))
+        one, other = (gradients.class_gradients(given, wide, x, LABELS, batch_size=2) for given in (loss, mean_loss))
     for name, leaf in named(one).items():
         assert len(leaf) == 3  # one more than the largest label
         np.testing.assert_allclose(named(other)[name], leaf, rtol=1e-9, atol=1e-12)
@@ -161,7 +162,7 @@ def test_update_ratios_are_those_of_the_norms_of_layers(wide):
     rng = np.random.default_rng(0)
     updates = jax.tree.map(lambda leaf: 0.01 * rng.normal(size=leaf.shape), wide)
     with jax.enable_x64(True):
-        found = examples.update_ratio(wide, updates)
+        found = gradients.update_ratio(wide, updates)
     assert set(found) == {'params/stem', 'params/body', 'params/head'}
     for layer, ratio in found.items():
         leaves, changes = (tree['params'][layer.removeprefix('params/')] for tree in (wide, updates))
@@ -184,7 +185,7 @@ def test_the_check_tells_a_right_derivative_from_a_wrong_one(function, right):
     def total(leaves, x):
         return jnp.sum(function(leaves['a'] * x) * leaves['count'])
 
-    found = np.asarray(examples.check(total, leaves, np.float32(1.3), key=jax.random.key(0), directions=4))
+    found = np.asarray(gradients.check(total, leaves, np.float32(1.3), key=jax.random.key(0), directions=4))
     assert found.shape == (4,)
     assert found.dtype == np.float64
     assert (found < 1e-7).all() if right else (found > 1e-2).all()
@@ -192,7 +193,7 @@ def test_the_check_tells_a_right_derivative_from_a_wrong_one(function, right):
 
 @pytest.mark.slow
 def test_the_check_finds_the_gradients_of_a_network_right(params):
-    found = examples.check(mean_loss, params, tiny.images(2), LABELS[:2], key=jax.random.key(0), directions=3)
+    found = gradients.check(mean_loss, params, tiny.images(2), LABELS[:2], key=jax.random.key(0), directions=3)
     assert (np.asarray(found) < 1e-7).all()
 
 
@@ -203,8 +204,8 @@ def test_it_lowers_for_cuda_within_jit(params, measure):
     @jax.jit
     def run(params):
         if measure == 'norms':
-            return examples.per_example(loss, params, x, LABELS[:2], reduce='norm')
-        return examples.statistics(loss, params, x, LABELS[:2])
+            return gradients.per_example(loss, params, x, LABELS[:2], reduce='norm')
+        return gradients.statistics(loss, params, x, LABELS[:2])
 
     lowered = run.trace(params).lower(lowering_platforms=('cuda',))
     assert 'stablehlo.convolution' in lowered.as_text()
@@ -213,18 +214,18 @@ def test_it_lowers_for_cuda_within_jit(params, measure):
 def test_a_single_example_and_an_unknown_reduction_are_refused(params):
     x = tiny.images()
     with pytest.raises(ValueError, match='1 example has no variance'):
-        examples.statistics(loss, params, x[:1], LABELS[:1])
+        gradients.statistics(loss, params, x[:1], LABELS[:1])
     with tiny.unchecked(), pytest.raises(ValueError, match="reduce is 'mean'"):
-        examples.per_example(loss, params, x, LABELS, reduce='mean')
+        gradients.per_example(loss, params, x, LABELS, reduce='mean')
     with pytest.raises(ValueError, match='4 and 5 rows'):
-        examples.per_example(loss, params, x, LABELS[:4])
+        gradients.per_example(loss, params, x, LABELS[:4])
 
 
 FUNCTIONS = {
-    'gradients': examples.per_example,
-    'norms': lambda *given: examples.per_example(*given, reduce='norm'),
-    'statistics': examples.statistics,
-    'classes': examples.class_gradients,
+    'gradients': gradients.per_example,
+    'norms': lambda *given: gradients.per_example(*given, reduce='norm'),
+    'statistics': gradients.statistics,
+    'classes': gradients.class_gradients,
 }
 
 

@@ -4,24 +4,25 @@ import numpy as np
 import pytest
 import tiny
 
-from alljax.gradients import attribution, batches, faithfulness, maps, perturbation, rectifiers
+from alljax import gradients
+from alljax.gradients import batching
 
 KEY = jax.random.key(3)
 MARKS = tiny.images(seed=4)
 MODEL = tiny.Tiny()
 FUNCTIONS = {
-    'saliency': (attribution.saliency, {}),
-    'integrated': (attribution.integrated, {'steps': 7}),
-    'integrated, baselines': (attribution.integrated, {'steps': 3, 'rule': 'midpoint', 'baseline': MARKS}),
-    'guided': (rectifiers.guided, {}),
-    'gradcam++': (maps.cam, {'layer': 'stem', 'kind': 'gradcam++'}),
-    'layercam': (maps.cam, {'layer': 'body', 'kind': 'layercam'}),
-    'occlusion': (perturbation.occlusion, {'window': 3, 'stride': 2}),
-    'rise': (perturbation.rise, {'key': KEY, 'masks': 11, 'cells': 3}),
-    'deletion': (faithfulness.deletion, {'attribution': MARKS, 'steps': 3}),
-    'insertion': (faithfulness.insertion, {'attribution': MARKS, 'steps': 3}),
-    'infidelity': (faithfulness.infidelity, {'attribution': MARKS, 'key': KEY, 'samples': 2}),
-    'smooth': (attribution.smooth(attribution.saliency, key=KEY, samples=7), {}),
+    'saliency': (gradients.saliency, {}),
+    'integrated': (gradients.integrated, {'steps': 7}),
+    'integrated, baselines': (gradients.integrated, {'steps': 3, 'rule': 'midpoint', 'baseline': MARKS}),
+    'guided': (gradients.guided, {}),
+    'gradcam++': (gradients.cam, {'layer': 'stem', 'kind': 'gradcam++'}),
+    'layercam': (gradients.cam, {'layer': 'body', 'kind': 'layercam'}),
+    'occlusion': (gradients.occlusion, {'window': 3, 'stride': 2}),
+    'rise': (gradients.rise, {'key': KEY, 'masks': 11, 'cells': 3}),
+    'deletion': (gradients.deletion, {'attribution': MARKS, 'steps': 3}),
+    'insertion': (gradients.insertion, {'attribution': MARKS, 'steps': 3}),
+    'infidelity': (gradients.infidelity, {'attribution': MARKS, 'key': KEY, 'samples': 2}),
+    'smooth': (gradients.smooth(gradients.saliency, key=KEY, samples=7), {}),
 }
 
 
@@ -54,7 +55,7 @@ def test_rows_come_in_order_and_batches_have_one_shape(size):
         shapes.add(x.shape)
         return 2 * x, y
 
-    found, others = batches.rows(double, size, np.arange(5), np.arange(10.0).reshape(5, 2))
+    found, others = batching.rows(double, size, np.arange(5), np.arange(10.0).reshape(5, 2))
     np.testing.assert_array_equal(found, 2 * np.arange(5))
     np.testing.assert_array_equal(others, np.arange(10.0).reshape(5, 2))
     assert shapes == {(min(size or 5, 5),)}
@@ -62,20 +63,20 @@ def test_rows_come_in_order_and_batches_have_one_shape(size):
 
 @pytest.mark.parametrize('size', [None, 2, 9])
 def test_a_total_counts_each_row_once(size):
-    found = batches.total(lambda x, present: jnp.where(present, x, 0).sum(), size, np.arange(1, 6))
+    found = batching.total(lambda x, present: jnp.where(present, x, 0).sum(), size, np.arange(1, 6))
     assert found == 15
 
 
 def test_a_batch_of_no_rows_is_told():
     with pytest.raises(ValueError, match='batch_size is 0'):
-        attribution.saliency(tiny.linear, tiny.weights(), tiny.images(), 0, batch_size=0)
+        gradients.saliency(tiny.linear, tiny.weights(), tiny.images(), 0, batch_size=0)
 
 
 def test_arrays_of_different_lengths_are_told():
     with pytest.raises(ValueError, match='4 and 5 rows'):
-        batches.rows(lambda x, y: x, None, np.zeros(5), np.zeros(4))
+        batching.rows(lambda x, y: x, None, np.zeros(5), np.zeros(4))
 
 
 def test_no_rows_at_all_are_told():
     with pytest.raises(ValueError, match='no rows'):
-        batches.rows(lambda x: x, 2, np.zeros((0, 3)))
+        batching.rows(lambda x: x, 2, np.zeros((0, 3)))

@@ -15,9 +15,9 @@ from jax.extend.core import Jaxpr, JaxprEqn
 from jax.extend.core import Literal as Constant
 from jaxtyping import Array, Int
 
-from alljax.gradients import batches
-from alljax.gradients.attribution import Attribution, to_image
-from alljax.gradients.contract import Apply, Images, Params, Target, classes, targets
+from alljax.gradients import batching
+from alljax.gradients.gradient_attribution import Attribution, to_image
+from alljax.gradients.network_checks import Apply, Images, Params, Target, classes, targets
 
 GATES = ('hard_sigmoid', 'hard_silu', 'hard_swish')  # of JAX: a clipped line, but no rectifier
 Rule = Callable[[Array, Array], Array]  # (input of the rectifier, gradient to its output) to gradient to its input
@@ -44,7 +44,7 @@ def guided(
         raise ValueError(f'rule is {rule!r}; it may be {" or ".join(map(repr, RULES))}')
     apply = getattr(model, 'apply', model)
     wanted = targets(target, x, classes(apply, variables, x))
-    return batches.rows(partial(_guided, apply, variables, rule=rule), batch_size, x, wanted)
+    return batching.rows(partial(_guided, apply, variables, rule=rule), batch_size, x, wanted)
 
 
 def with_rule(apply: Apply, rule: Rule) -> Apply:

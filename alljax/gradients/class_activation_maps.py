@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from alljax.gradients import batches, taps
-from alljax.gradients.contract import Images, Params, Target, classes, picked, targets
+from alljax.gradients import batching, intermediates
+from alljax.gradients.network_checks import Images, Params, Target, classes, picked, targets
 
 Map = Float[Array, 'batch rows columns']
 KINDS = ('gradcam', 'gradcam++', 'layercam')
@@ -24,13 +24,13 @@ def cam(
     (Chattopadhay et al. 2017, arXiv:1710.11063) by its positive gradients and their share, 'layercam' (Jiang et al.
     2021, 10.1109/TIP.2021.3089943) each position by its own positive gradient. The map has the layer's rows and
     columns; `resize_map` brings it to the image's. Nothing before the layer is differentiated. `model` and `layer` are
-    as in `taps.at`; ValueError for a layer whose output is no map.
+    as in `intermediates.at`; ValueError for a layer whose output is no map.
     """
     if kind not in KINDS:
         raise ValueError(f'kind is {kind!r}; it may be {", ".join(map(repr, KINDS))}')
     apply = getattr(model, 'apply', model)
     wanted = targets(target, x, classes(apply, variables, x))
-    return batches.rows(partial(_cam, apply, variables, layer=layer, kind=kind), batch_size, x, wanted)
+    return batching.rows(partial(_cam, apply, variables, layer=layer, kind=kind), batch_size, x, wanted)
 
 
 def resize_map(maps: Map, size: int | tuple[int, int], method: str = 'bilinear') -> Float[Array, 'batch height width']:
@@ -41,7 +41,7 @@ def resize_map(maps: Map, size: int | tuple[int, int], method: str = 'bilinear')
 
 @partial(jax.jit, static_argnames=('apply', 'layer', 'kind'))
 def _cam(apply: Any, variables: Params, x: Array, wanted: Int[Array, ' batch'], layer: str, kind: str) -> Map:
-    tapped = taps.at(apply, layer)
+    tapped = intermediates.at(apply, layer)
     seen = jax.eval_shape(tapped, variables, x)[1]
     if len(seen.shape) != 4:
         raise ValueError(f'layer {layer!r} gives {seen.shape}: expected a map [batch, rows, columns, channels]')

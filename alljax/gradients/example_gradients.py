@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from alljax.gradients import batches, layerwise
-from alljax.gradients.contract import Loss, Params, evaluation_only, of_form, signature
-from alljax.gradients.trees import by_layer, named, renamed
+from alljax.gradients import batching, factored_gradients
+from alljax.gradients.named_parameters import by_layer, named, renamed
+from alljax.gradients.network_checks import Loss, Params, evaluation_only, of_form, signature
 
 Reduce = Literal['norm', 'squared'] | Callable[[Params], Any] | None
 ALL = 'all'  # the name of all layers together
@@ -47,9 +47,9 @@ def per_example(
         raise ValueError(f"reduce is {reduce!r}; it may be None, 'norm', 'squared' or a function of a gradient")
     _look(loss, params, x, y)
     if isinstance(reduce, str):
-        found = batches.rows(partial(_squared, loss, params), batch_size, x, y)
+        found = batching.rows(partial(_squared, loss, params), batch_size, x, y)
         return jnp.sqrt(found) if reduce == 'norm' else found
-    return batches.rows(partial(_each, loss, params, reduce=reduce), batch_size, x, y)
+    return batching.rows(partial(_each, loss, params, reduce=reduce), batch_size, x, y)
 
 
 def statistics(loss: Loss, params: Params, x: Any, y: Any, *, batch_size: int | None = None) -> dict[str, Statistics]:
@@ -61,7 +61,7 @@ def statistics(loss: Loss, params: Params, x: Any, y: Any, *, batch_size: int | 
     if len(x) < 2:
         raise ValueError(f'{len(x)} example has no variance; expected two or more')
     _look(loss, params, x, y)
-    squares, total = batches.total(partial(_moments, loss, params), batch_size, x, y)
+    squares, total = batching.total(partial(_moments, loss, params), batch_size, x, y)
     whole = {name: jnp.sum(leaf**2) for name, leaf in total.items()}
     groups = {ALL: list(total)} | by_layer(total)
     return {
@@ -93,7 +93,7 @@ def class_gradients(
     count = classes or int(labels.max()) + 1
     if not 0 <= labels.min() <= labels.max() < count:
         raise ValueError(f'the labels go from {labels.min()} to {labels.max()}: expected 0 to {count - 1}')
-    size = len(next(batches.chunks(len(labels), batch_size))[0])
+    size = len(next(batching.chunks(len(labels), batch_size))[0])
 
     def mean(rows: Int[np.ndarray, ' chosen']) -> Params:
         total = jax.tree.map(jnp.zeros_like, params)
@@ -197,28 +197,28 @@ def _each(loss: Loss, params: Params, x: Array, y: Array, reduce: Callable[[Para
 
 @partial(jax.jit, static_argnums=0)
 def _squared(loss: Loss, params: Params, x: Array, y: Array) -> Float[Array, ' batch']:
-    if not layerwise.discover(loss, params, x, y):
+    if not factored_gradients.discover(loss, params, x, y):
         return _each(loss, params, x, y, lambda gradient: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(gradient)))
-    return sum(map(layerwise.squared, layerwise.examples(loss, params, x, y).values()))  # type: ignore[return-value]
+    return sum(map(factored_gradients.squared, factored_gradients.examples(loss, params, x, y).values()))  # type: ignore[return-value]
 
 
 @partial(jax.jit, static_argnums=0)
 def _moments(loss: Loss, params: Params, x: Array, y: Array, present: Array) -> tuple[dict[str, Any], dict[str, Array]]:
     """Σ |g|² and Σ g of the examples that are present, by the name of the parameter."""
-    layers = layerwise.discover(loss, params, x, y)
+    layers = factored_gradients.discover(loss, params, x, y)
     if not layers:
-        each = layerwise.written_out(loss, params, x, y, list(named(params)))
+        each = factored_gradients.written_out(loss, params, x, y, list(named(params)))
         each = {name: jnp.where(present.reshape(-1, *[1] * (g.ndim - 1)), g, 0) for name, g in each.items()}
         return {name: jnp.sum(g**2) for name, g in each.items()}, {name: g.sum(0) for name, g in each.items()}
 
     def total(params: Params, push: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
-        with layerwise.watching(layers, push) as inputs:
+        with factored_gradients.watching(layers, push) as inputs:
             return jnp.sum(loss(params, x, y) * present), inputs
 
-    (gradient, cotangents), inputs = jax.grad(total, (0, 1), has_aux=True)(params, layerwise.nothing(layers))
-    short = layerwise.factors(layers, inputs, cotangents)
-    squares = {name: layerwise.squared(factor).sum() for name, factor in short.items()}
-    rest = layerwise.written_out(loss, params, x, y, [name for name in named(params) if name not in short])
+    (gradient, cotangents), inputs = jax.grad(total, (0, 1), has_aux=True)(params, factored_gradients.nothing(layers))
+    short = factored_gradients.factors(layers, inputs, cotangents)
+    squares = {name: factored_gradients.squared(factor).sum() for name, factor in short.items()}
+    rest = factored_gradients.written_out(loss, params, x, y, [name for name in named(params) if name not in short])
     squares |= {name: jnp.sum(g**2 * present.reshape(-1, *[1] * (g.ndim - 1))) for name, g in rest.items()}
     return squares, named(gradient)
 

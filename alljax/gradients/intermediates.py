@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
-from alljax.gradients.contract import Images, Params
+from alljax.gradients.network_checks import Images, Params
 
 Tapped = tuple[Array, Float[Array, 'batch ...']]  # logits, and what the layer gives
 

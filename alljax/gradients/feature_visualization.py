@@ -9,8 +9,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
-from alljax.gradients import taps
-from alljax.gradients.contract import Params
+from alljax.gradients import intermediates
+from alljax.gradients.network_checks import Params
 
 RATE = 0.05
 SHIFT = 8  # pixels at most, either way, before each step
@@ -24,7 +24,7 @@ def visualize(
     Adam climbs from noise, on the picture's frequencies weighed like those of photographs, and shifts the picture by
     chance before each step, so that no high frequency can please one position alone. `size` is in pixels, by default
     the model's own input; the model's mean and deviation, if it has them, normalize the picture. `layer` is as in
-    `taps.at`. ValueError for a layer or channel that there is not.
+    `intermediates.at`. ValueError for a layer or channel that there is not.
     """
     form = getattr(model, 'input', None)
     size = size or getattr(form, 'size', 0)
@@ -32,7 +32,7 @@ def visualize(
         raise ValueError('size is 0 and the model does not say what it expects; give the side of its input in pixels')
     mean, deviation = getattr(form, 'mean', 0.0), getattr(form, 'deviation', 1.0)
     blank = jnp.zeros((1, size, size, 3))
-    channels = taps.shape(model, variables, blank, layer)[-1]
+    channels = intermediates.shape(model, variables, blank, layer)[-1]
     if not 0 <= channel < channels:
         raise ValueError(f'channel is {channel}: layer {layer!r} has {channels}, from 0')
     start, way = jax.random.split(key)
@@ -57,7 +57,7 @@ def _climb(
         shift = jax.random.randint(key, (2,), -SHIFT, SHIFT + 1)
         picture = jnp.roll(_picture(state), shift, (0, 1))
         x = (picture - jnp.asarray(mean)) / jnp.asarray(deviation)
-        _, output = taps.at(apply, layer)(variables, x[None])
+        _, output = intermediates.at(apply, layer)(variables, x[None])
         return -output[..., channel].mean()
 
     update, moments = optax.adam(RATE).update(jax.grad(loss)(state), moments)

@@ -6,7 +6,8 @@ import pytest
 import tiny
 from flax import nnx
 
-from alljax.gradients import attribution, rectifiers
+from alljax import gradients
+from alljax.gradients import guided_backpropagation
 
 RECTIFIERS = {
     'relu': jax.nn.relu,
@@ -47,7 +48,7 @@ def by_hand(x, target, rule, ceiling):
 def test_a_network_of_two_rectifiers_is_as_by_hand(name, rule):
     ceiling = 6 if name == 'relu6' else np.inf
     apply, target = network(RECTIFIERS[name]), np.array([0, 1, 1])
-    found = rectifiers.guided(apply, PARAMS, IMAGES, target, rule=rule)
+    found = gradients.guided(apply, PARAMS, IMAGES, target, rule=rule)
     expected = [by_hand(x, wanted, rule, ceiling) for x, wanted in zip(IMAGES, target, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -55,7 +56,7 @@ def test_a_network_of_two_rectifiers_is_as_by_hand(name, rule):
 def test_the_example_tells_the_rules_apart():
     apply, target = network(jax.nn.relu), np.array([0, 1, 1])
     plain, guided, deconv = (
-        np.asarray(attribution.saliency(apply, PARAMS, IMAGES, target)),
+        np.asarray(gradients.saliency(apply, PARAMS, IMAGES, target)),
         *(np.stack([by_hand(x, t, rule, np.inf) for x, t in zip(IMAGES, target, strict=True)])
           for rule in ('guided', 'deconv')),
     )  # fmt: skip
@@ -66,10 +67,10 @@ def test_the_example_tells_the_rules_apart():
 
 def test_within_jit_it_is_the_same():
     apply = network(jax.nn.relu)
-    once = rectifiers.guided(apply, PARAMS, IMAGES, 1)
-    np.testing.assert_array_equal(jax.jit(lambda x: rectifiers.guided(apply, PARAMS, x, 1))(IMAGES), once)
+    once = gradients.guided(apply, PARAMS, IMAGES, 1)
+    np.testing.assert_array_equal(jax.jit(lambda x: gradients.guided(apply, PARAMS, x, 1))(IMAGES), once)
     within = network(jax.jit(jax.nn.relu))
-    np.testing.assert_array_equal(rectifiers.guided(jax.jit(within), PARAMS, IMAGES, 1), once)
+    np.testing.assert_array_equal(gradients.guided(jax.jit(within), PARAMS, IMAGES, 1), once)
 
 
 def test_an_nnx_module_gives_what_the_same_network_of_functions_gives():
@@ -82,17 +83,17 @@ def test_an_nnx_module_gives_what_the_same_network_of_functions_gives():
         x = jnp.maximum(x + bias, 0).reshape(len(x), -1)
         return x @ module.head.kernel[...] + module.head.bias[...]
 
-    found = rectifiers.guided(apply, state, tiny.images(), tiny.TARGET)
-    expected = rectifiers.guided(plain, None, tiny.images(), tiny.TARGET)
+    found = gradients.guided(apply, state, tiny.images(), tiny.TARGET)
+    expected = gradients.guided(plain, None, tiny.images(), tiny.TARGET)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-    assert not np.allclose(found, attribution.saliency(apply, state, tiny.images(), tiny.TARGET))
+    assert not np.allclose(found, gradients.saliency(apply, state, tiny.images(), tiny.TARGET))
 
 
 @pytest.mark.slow
 def test_a_linen_module_is_taken_for_its_apply():
     model = tiny.Tiny()
     variables = tiny.variables(model)
-    one, other = (rectifiers.guided(network, variables, tiny.images(2), 0) for network in (model, model.apply))
+    one, other = (gradients.guided(network, variables, tiny.images(2), 0) for network in (model, model.apply))
     np.testing.assert_array_equal(one, other)
 
 
@@ -103,17 +104,17 @@ def test_a_linen_module_is_taken_for_its_apply():
 )
 def test_a_network_without_rectifiers_is_told(act):
     with pytest.raises(ValueError, match='no rectifiers'):
-        rectifiers.guided(network(act), PARAMS, IMAGES, 0)
+        gradients.guided(network(act), PARAMS, IMAGES, 0)
 
 
 def test_a_rule_that_there_is_not_is_told():
     with tiny.unchecked(), pytest.raises(ValueError, match="rule is 'plain'"):
-        rectifiers.guided(network(jax.nn.relu), PARAMS, IMAGES, 0, rule='plain')
+        gradients.guided(network(jax.nn.relu), PARAMS, IMAGES, 0, rule='plain')
 
 
 def test_the_logits_stay_as_they_are():
     apply = network(RECTIFIERS['relu6'])
-    changed = rectifiers.with_rule(apply, rectifiers.RULES['deconv'])
+    changed = guided_backpropagation.with_rule(apply, guided_backpropagation.RULES['deconv'])
     np.testing.assert_array_equal(changed(PARAMS, jnp.asarray(IMAGES)), apply(PARAMS, IMAGES))
 
 
@@ -121,6 +122,6 @@ def test_the_logits_stay_as_they_are():
 def test_the_rule_of_the_rectifier_itself_gives_the_gradient():
     model = tiny.Tiny(norm=True)
     variables, x = tiny.variables(model), tiny.images(2)
-    same = rectifiers.with_rule(model.apply, lambda x, gradient: jnp.where(x > 0, gradient, 0))
+    same = guided_backpropagation.with_rule(model.apply, lambda x, gradient: jnp.where(x > 0, gradient, 0))
     found = jax.grad(lambda x: same(variables, x)[:, 0].sum())(x)
-    np.testing.assert_allclose(found, attribution.saliency(model.apply, variables, x, 0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found, gradients.saliency(model.apply, variables, x, 0), rtol=1e-4, atol=1e-6)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from alljax.gradients import batches
-from alljax.gradients.attribution import TOGETHER, logits_of
-from alljax.gradients.contract import Apply, Images, Params, Target, classes, picked, targets
+from alljax.gradients import batching
+from alljax.gradients.gradient_attribution import TOGETHER, logits_of
+from alljax.gradients.network_checks import Apply, Images, Params, Target, classes, picked, targets
 
 Pixels = Float[Array, 'batch height width']
 Scalar = float | Float[Array, '']
@@ -31,7 +31,7 @@ def occlusion(
     wanted = targets(target, x, classes(apply, params, x))
     places = [np.arange(-(-(length - window) // stride) + 1) * stride for length in x.shape[1:3]]
     corners = np.stack(np.meshgrid(*places, indexing='ij'), -1).reshape(-1, 2)
-    whole = batches.rows(partial(logits_of, apply, params), batch_size, x, wanted)
+    whole = batching.rows(partial(logits_of, apply, params), batch_size, x, wanted)
     ask = partial(_hidden, apply, params, window=window, baseline=baseline)
     falls = whole[:, None] - _asked(ask, x, wanted, corners, batch_size)
     rows, columns = ((places[axis][:, None] <= at) & (at < places[axis][:, None] + window)
@@ -68,7 +68,7 @@ def _asked(
     def of_pairs(image: np.ndarray, change: np.ndarray) -> Array:
         return ask(jnp.asarray(x[image]), wanted[image], changes[change])
 
-    return batches.pairs(of_pairs, len(x), len(changes), size)
+    return batching.pairs(of_pairs, len(x), len(changes), size)
 
 
 @partial(jax.jit, static_argnames=('apply', 'window'))

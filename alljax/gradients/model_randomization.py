@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from alljax.gradients.contract import Apply, Images, Params, Target
-from alljax.gradients.trees import named, renamed
+from alljax.gradients.named_parameters import named, renamed
+from alljax.gradients.network_checks import Apply, Images, Params, Target
 
 
 def randomization(

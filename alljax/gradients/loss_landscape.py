@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from alljax.gradients import batches
-from alljax.gradients.contract import Loss, Params
+from alljax.gradients import batching
+from alljax.gradients.network_checks import Loss, Params
 
 Total = Callable[[Params], Any]  # parameters to one number
 EPSILON = 1e-10
@@ -19,7 +19,7 @@ def over(loss: Loss, x: Any, y: Any, *, batch_size: int | None = None) -> Total:
     """The mean of `loss(params, x, y)`, a loss for each image [N], over a data set: a function of the parameters."""
 
     def total(params: Params) -> Float[Array, '']:
-        return batches.total(partial(_sum, loss, params), batch_size, x, y) / len(x)
+        return batching.total(partial(_sum, loss, params), batch_size, x, y) / len(x)
 
     return total
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tiny
 
-from alljax.gradients import perturbation
+from alljax import gradients
+from alljax.gradients import perturbation_attribution
 
 KEY = jax.random.key(0)
 
@@ -35,7 +36,7 @@ def test_a_pixel_gets_the_mean_fall_of_the_squares_over_it(window, stride, size)
     model, x = tiny.Tiny(), tiny.images(2)[:, :, : size[1]]
     variables = jax.jit(model.init)(jax.random.key(0), x)
     apply = jax.jit(model.apply)
-    found = perturbation.occlusion(apply, variables, x, np.array([2, 1]), window=window, stride=stride, baseline=0.5)
+    found = gradients.occlusion(apply, variables, x, np.array([2, 1]), window=window, stride=stride, baseline=0.5)
     expected = [by_hand(apply, variables, x[0], 2, window, stride, 0.5),
                 by_hand(apply, variables, x[1], 1, window, stride, 0.5)]  # fmt: skip
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -44,9 +45,7 @@ def test_a_pixel_gets_the_mean_fall_of_the_squares_over_it(window, stride, size)
 @pytest.mark.parametrize(('window', 'stride'), [(3, 2)])
 def test_every_pixel_is_covered_also_at_the_border(window, stride):
     ones = np.ones((1, 8, 8, 3), np.float32)
-    found = perturbation.occlusion(
-        tiny.linear, np.ones((8, 8, 3, 2), np.float32), ones, 0, window=window, stride=stride
-    )
+    found = gradients.occlusion(tiny.linear, np.ones((8, 8, 3, 2), np.float32), ones, 0, window=window, stride=stride)
     assert np.asarray(found).min() > 0
     assert np.isfinite(found).all()
 
@@ -54,7 +53,7 @@ def test_every_pixel_is_covered_also_at_the_border(window, stride):
 @pytest.mark.parametrize(('window', 'stride'), [(2, 3), (9, 1), (2, 0)])
 def test_squares_that_leave_pixels_out_are_told(window, stride):
     with pytest.raises(ValueError, match=f'window is {window} and stride {stride}'):
-        perturbation.occlusion(tiny.linear, tiny.weights(), tiny.images(2), 0, window=window, stride=stride)
+        gradients.occlusion(tiny.linear, tiny.weights(), tiny.images(2), 0, window=window, stride=stride)
 
 
 def corner(weights, x):
@@ -65,7 +64,7 @@ def corner(weights, x):
 @pytest.mark.slow
 def test_rise_marks_the_only_pixels_that_the_network_looks_at():
     x = np.ones((2, 8, 8, 3), np.float32)
-    found = np.asarray(perturbation.rise(corner, np.float32(5), x, 0, key=KEY, masks=600, cells=4))
+    found = np.asarray(gradients.rise(corner, np.float32(5), x, 0, key=KEY, masks=600, cells=4))
     inside = np.zeros((8, 8), bool)
     inside[1:3, 1:3] = True
     for image in found:
@@ -75,15 +74,15 @@ def test_rise_marks_the_only_pixels_that_the_network_looks_at():
 
 @pytest.mark.slow
 def test_rise_of_a_constant_is_near_it_everywhere_and_every_image_gets_the_same_masks():
-    found = np.asarray(perturbation.rise(corner, np.float32(0), tiny.images(2), 0, key=KEY, masks=800, cells=4))
+    found = np.asarray(gradients.rise(corner, np.float32(0), tiny.images(2), 0, key=KEY, masks=800, cells=4))
     np.testing.assert_allclose(found, 0.5, atol=0.06)
     np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_rise_is_the_mean_over_its_masks():
-    masks = perturbation._masks(KEY, 9, 4, 0.25, (8, 8), jnp.dtype(jnp.float32))
+    masks = perturbation_attribution._masks(KEY, 9, 4, 0.25, (8, 8), jnp.dtype(jnp.float32))
     weights, x = tiny.weights(), tiny.images(2)
-    found = perturbation.rise(tiny.linear, weights, x, 1, key=KEY, masks=9, cells=4, keep=0.25, baseline=0.5)
+    found = gradients.rise(tiny.linear, weights, x, 1, key=KEY, masks=9, cells=4, keep=0.25, baseline=0.5)
     expected = np.zeros((2, 8, 8))
     for mask in np.asarray(masks):
         shown = mask[..., None] * x + (1 - mask[..., None]) * 0.5
@@ -93,7 +92,7 @@ def test_rise_is_the_mean_over_its_masks():
 
 @pytest.mark.slow
 def test_masks_are_of_zero_to_one_shown_as_often_as_asked_for_and_shifted():
-    masks = np.asarray(perturbation._masks(KEY, 800, 3, 0.25, (8, 10), jnp.dtype(jnp.float32)))
+    masks = np.asarray(perturbation_attribution._masks(KEY, 800, 3, 0.25, (8, 10), jnp.dtype(jnp.float32)))
     assert masks.shape == (800, 8, 10)
     assert masks.min() >= 0
     assert masks.max() <= 1

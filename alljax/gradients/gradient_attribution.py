@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
-from alljax.gradients import batches
-from alljax.gradients.contract import Apply, Images, Params, Target, classes, picked, targets
+from alljax.gradients import batching
+from alljax.gradients.network_checks import Apply, Images, Params, Target, classes, picked, targets
 
 TOGETHER = 32  # images at once at least, where the memory is not bounded: fewer leave the cores without work
 
@@ -26,7 +26,7 @@ def saliency(
     `times_input` multiplies it by the input (Shrikumar et al. 2016, arXiv:1605.01713).
     """
     wanted = targets(target, x, classes(apply, params, x))
-    return batches.rows(partial(_saliency, apply, params, times_input=times_input), batch_size, x, wanted)
+    return batching.rows(partial(_saliency, apply, params, times_input=times_input), batch_size, x, wanted)
 
 
 def integrated(
@@ -54,7 +54,7 @@ def integrated(
             total = _add_path(apply, params, x, base, wanted, *part, total)
         return _complete(apply, params, x, base, wanted, total)
 
-    return batches.rows(of_batch, size, x, base, wanted)
+    return batching.rows(of_batch, size, x, base, wanted)
 
 
 def smooth(
