@@ -91,18 +91,20 @@ def summarize(
 
     train = _prepared(run, cells.images[parts.train], batch_size), cells.labels[parts.train]
     say(f'gradients of {len(parts.train)} training cells')
-    statistics = gradients.statistics(loss, params, *train, batch_size=batch_size)
+    statistics = gradients.gradient_statistics(loss, params, *train, batch_size=batch_size)
     classes = len(run.classes)
     by_class = gradients.class_gradients(loss, params, *train, classes=classes, batch_size=batch_size)
-    conflict = np.asarray(gradients.similarity(by_class).conflict)
+    conflict = np.asarray(gradients.gradient_similarity(by_class).conflict)
     del by_class
     chosen = np.unique(np.linspace(0, len(train[1]) - 1, min(CURVED, len(train[1]))).astype(int))
-    operator = gradients.operator(apply, params, train[0][chosen], train[1][chosen], where=where, batch_size=batch_size)
+    operator = gradients.curvature_operator(
+        apply, params, train[0][chosen], train[1][chosen], where=where, batch_size=batch_size
+    )
     steps = int(np.clip(VECTORS // operator.like.size, 6, MOST))
     say(f'curvature of {operator.like.size:,} parameters on {len(chosen)} of them: {steps + PROBES} products')
     key = jax.random.key(settings.seed)
     largest = gradients.eigenvalues(operator, min(3, operator.like.size), key=key, iterations=steps)
-    trace = gradients.trace(operator, key, PROBES)
+    trace = gradients.stochastic_trace(operator, key, PROBES)
     asked = _asked(run, images) if images else _worst(run, cells, parts.test, batch_size)
     say(f'influence of the training cells on {len(asked[0])} cells')
     names = [name for name in named(params) if re.fullmatch(where, name)]

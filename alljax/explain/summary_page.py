@@ -7,7 +7,7 @@ import numpy as np
 from alljax.explain import overlays
 from alljax.explain.page import fill
 from alljax.explain.summary import Summary
-from alljax.gradients.example_gradients import ALL
+from alljax.gradients.example_statistics import ALL
 from alljax.trained import Trained
 
 

@@ -5,15 +5,19 @@ eighty times slower than outside.
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int
 
+from alljax.gradients.typing import Rows
 
-def rows(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> Any:
+Tree = TypeVar('Tree')  # an array, or a tree of some
+
+
+def rows(function: Callable[..., Tree], batch_size: int | None, *arrays: Rows) -> Tree:
     """`function(*arrays)`, whose results have a row for each row of the arrays, computed in batches.
 
     The last batch is filled up with rows that are dropped again. ValueError for arrays of different lengths.
@@ -22,7 +26,8 @@ def rows(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> 
         jax.tree.map(lambda leaf, count=count: leaf[:count], function(*batch))
         for batch, count in _batches(batch_size, *arrays)
     ]
-    return parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    whole: Tree = parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    return whole
 
 
 def pairs(
@@ -33,13 +38,14 @@ def pairs(
     return jnp.concatenate(parts).reshape(rows, columns)
 
 
-def total(function: Callable[..., Any], batch_size: int | None, *arrays: Any) -> Any:
+def total(function: Callable[..., Tree], batch_size: int | None, *arrays: Rows) -> Tree:
     """The sum over batches of `function(*batch, present)`; `present` is false where a row only fills the batch."""
-    result = None
-    for batch, count in _batches(batch_size, *arrays):
-        part = function(*batch, _present(len(batch[0]), count))
-        result = part if result is None else jax.tree.map(jnp.add, result, part)
-    return result
+    batches = _batches(batch_size, *arrays)
+    batch, count = next(batches)
+    whole = function(*batch, _present(len(batch[0]), count))
+    for batch, count in batches:
+        whole = jax.tree.map(jnp.add, whole, function(*batch, _present(len(batch[0]), count)))
+    return whole
 
 
 def chunks(length: int, batch_size: int | None) -> Iterator[tuple[Int[np.ndarray, ' size'], int]]:
@@ -61,7 +67,7 @@ def _present(size: int, count: int) -> Bool[Array, ' size']:
     return jnp.arange(size) < count
 
 
-def _batches(batch_size: int | None, *arrays: Any) -> Iterator[tuple[tuple[Any, ...], int]]:
+def _batches(batch_size: int | None, *arrays: Rows) -> Iterator[tuple[tuple[Any, ...], int]]:
     lengths = {len(array) for array in arrays}
     if len(lengths) > 1:
         raise ValueError(f'the arrays have {" and ".join(map(str, sorted(lengths)))} rows; expected as many of each')

@@ -1,4 +1,4 @@
-"""Gradients of single examples without the gradients: from what enters each linen layer and what comes back to it.
+"""Gradients of single examples as factors: from what enters each linen layer and what comes back to it.
 
 An example's gradient of a dense kernel is the outer product of the layer's input and the cotangent of its output, so
 its norm is the product of theirs (Goodfellow 2015, arXiv:1510.01799); of a convolution it is the sum of such products
@@ -17,22 +17,22 @@ from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Float
 
 from alljax.gradients.convolution_patches import patches
-from alljax.gradients.named_parameters import named, renamed
-from alljax.gradients.network_checks import Loss, Params
+from alljax.gradients.named_parameters import named, with_leaves
+from alljax.gradients.typing import Loss, Params, Rows
 
 
 class Pair(NamedTuple):
-    """Of a kernel: the gradient of example n is Σ over places of input ⊗ cotangent, for each group of channels."""
+    """The factors of a kernel's gradient: Σ over places of input ⊗ cotangent, for each group of channels."""
 
     inputs: Float[Array, 'batch groups places inputs']
     cotangents: Float[Array, 'batch groups places outputs']
 
 
-Factor = Pair | Float[Array, '_ _']  # or the gradients themselves, of a bias, a scale or what has no short form
+Factor = Pair | Float[Array, '_ _']  # or the gradients themselves, of a bias, a scale or what has no such form
 
 
 class Layer(NamedTuple):
-    """A call of a linen layer whose gradients have a short form."""
+    """A call of a linen layer whose gradients have factors."""
 
     module: nn.Module
     leaves: dict[str, str]  # 'kernel', 'bias', 'scale' → the name in the tree of parameters
@@ -41,10 +41,11 @@ class Layer(NamedTuple):
 
 Layers = dict[str, Layer]
 Arrays = dict[str, Array]
+Shape = Rows | jax.ShapeDtypeStruct  # an array of which the shape and type alone count
 
 
-def discover(loss: Loss, params: Params, x: Any, y: Any) -> Layers:
-    """The layers that the loss calls, by their place, if their gradients have a short form; none if it gives no [N].
+def discover(loss: Loss, params: Params, x: Rows, y: Rows) -> Layers:
+    """The layers that the loss calls, by their place, if their gradients have factors; none if it does not give [N].
 
     Left out are layers that are called twice or within another transformation (`jax.vmap`, `jax.checkpoint`), whose
     parameters are not leaves of `params` as they are or are used beside the layer too (weight decay, tied kernels), or
@@ -54,13 +55,13 @@ def discover(loss: Loss, params: Params, x: Any, y: Any) -> Layers:
     if not layers:
         return {}
     more = [jax.ShapeDtypeStruct((len(part) + 1, *part.shape[1:]), part.dtype) for part in (x, y)]
-    follows, _ = _called(loss, params, *more)  # an axis that grows with the batch is no other of the same length
+    follows, _ = _called(loss, params, *more)  # to tell the batch's axis from another of the same length
     return {
         place: layer for place, layer in layers.items() if place in follows and not beside & set(layer.leaves.values())
     }
 
 
-def _called(loss: Loss, params: Params, x: Any, y: Any) -> tuple[Layers, set[str]]:
+def _called(loss: Loss, params: Params, x: Shape, y: Shape) -> tuple[Layers, set[str]]:
     """The layers that are called once for a batch, and the names of parameters that are used beside them."""
     layers: Layers = {}
     twice: set[str] = set()
@@ -98,8 +99,8 @@ def _called(loss: Loss, params: Params, x: Any, y: Any) -> tuple[Layers, set[str
 
 
 @contextmanager
-def watching(layers: Layers, push: Arrays) -> Iterator[Arrays]:
-    """Within it, `push` is added to what the layers give; the dictionary fills with what enters them."""
+def recording(layers: Layers, offsets: Arrays) -> Iterator[Arrays]:
+    """Within it, the offsets are added to what the layers give; the dictionary fills with what enters them."""
     inputs: Arrays = {}
     if not layers:
         yield inputs
@@ -109,14 +110,14 @@ def watching(layers: Layers, push: Arrays) -> Iterator[Arrays]:
         if place not in layers:
             return output
         inputs[place] = _normalized(module, x) if isinstance(module, nn.BatchNorm | nn.LayerNorm) else x
-        return output + push[place]
+        return output + offsets[place]
 
     with _intercepted(note):
         yield inputs
 
 
-def nothing(layers: Layers) -> Arrays:
-    """The push that changes nothing, to which to differentiate."""
+def zero_offsets(layers: Layers) -> Arrays:
+    """The offsets that change nothing: the gradient to them is the cotangent of each layer's output."""
     return {place: jnp.zeros(layer.output.shape, layer.output.dtype) for place, layer in layers.items()}
 
 
@@ -140,21 +141,22 @@ def factors(layers: Layers, inputs: Arrays, cotangents: Arrays) -> dict[str, Fac
     return found
 
 
-def written_out(loss: Loss, params: Params, x: Any, y: Any, names: list[str]) -> dict[str, Array]:
+def explicit(loss: Loss, params: Params, x: Array, y: Array, names: list[str]) -> Arrays:
     """The gradients of some parameters for each example, [batch, …] each; `loss` is called with one image at a time."""
     leaves = named(params)
 
-    def one(x: Array, y: Array) -> dict[str, Array]:
-        def of_some(some: dict[str, Array]) -> Array:
-            return loss(renamed(params, leaves | some), x[None], y[None]).sum()
+    def one(x: Array, y: Array) -> Arrays:
+        def of_some(some: Arrays) -> Array:
+            return loss(with_leaves(params, leaves | some), x[None], y[None]).sum()
 
-        return jax.grad(of_some)({name: leaves[name] for name in names})
+        gradients: Arrays = jax.grad(of_some)({name: leaves[name] for name in names})
+        return gradients
 
     return jax.vmap(one)(x, y) if names else {}
 
 
-def examples(
-    loss: Loss, params: Params, x: Any, y: Any, wanted: Callable[[str], Any] | None = None
+def per_example(
+    loss: Loss, params: Params, x: Array, y: Array, wanted: Callable[[str], object] | None = None
 ) -> dict[str, Factor]:
     """Name → gradients for each example of a batch; `loss` gives a loss for each image, or one for all of them.
 
@@ -163,21 +165,21 @@ def examples(
     """
     layers = discover(loss, params, x, y)
 
-    def total(push: Arrays) -> tuple[Array, Arrays]:
-        with watching(layers, push) as inputs:
+    def total(offsets: Arrays) -> tuple[Array, Arrays]:
+        with recording(layers, offsets) as inputs:
             return loss(params, x, y).sum(), inputs
 
     found: dict[str, Factor] = {}
     if layers:
-        cotangents, inputs = jax.grad(total, has_aux=True)(nothing(layers))
+        cotangents, inputs = jax.grad(total, has_aux=True)(zero_offsets(layers))
         found = factors(layers, inputs, cotangents)
     names = [name for name in named(params) if wanted is None or wanted(name)]
-    rest = written_out(loss, params, x, y, [name for name in names if name not in found])
+    rest = explicit(loss, params, x, y, [name for name in names if name not in found])
     whole = found | {name: leaf.reshape(len(x), -1) for name, leaf in rest.items()}
     return {name: whole[name] for name in names}
 
 
-def squared(factor: Factor) -> Float[Array, ' batch']:
+def squared_norms(factor: Factor) -> Float[Array, ' batch']:
     """The squared norm of each example's gradient, in the cheaper of two orders."""
     if not isinstance(factor, Pair):
         return (factor**2).sum(1)
@@ -188,16 +190,18 @@ def squared(factor: Factor) -> Float[Array, ' batch']:
     return jnp.sum(jnp.square(u.mT @ b), (1, 2, 3))
 
 
-def products(one: Factor, other: Factor) -> Float[Array, 'first second']:
+def inner_products(one: Factor, other: Factor) -> Float[Array, 'first second']:
     """The inner products of the gradients of two batches."""
-    one, other = multiplied(one), multiplied(other)
+    one, other = expanded(one), expanded(other)
     if isinstance(one, Pair) and isinstance(other, Pair):
         return _flat(one.inputs) @ _flat(other.inputs).T * (_flat(one.cotangents) @ _flat(other.cotangents).T)
-    return one @ other.T  # type: ignore[operator, union-attr]
+    assert not isinstance(one, Pair)
+    assert not isinstance(other, Pair)  # of one parameter, both have factors or neither
+    return one @ other.T
 
 
-def multiplied(factor: Factor) -> Factor:
-    """The gradients themselves, unless both sides of one outer product say it shorter."""
+def expanded(factor: Factor) -> Factor:
+    """The gradients themselves, unless they are one outer product, whose two factors are shorter."""
     if isinstance(factor, Pair) and factor.inputs.shape[1:3] != (1, 1):
         return _flat(factor.inputs.mT @ factor.cotangents)
     return factor
@@ -209,15 +213,15 @@ def _flat(x: Array) -> Float[Array, 'batch size']:
 
 @contextmanager
 def _intercepted(note: Callable[[str, nn.Module, Array, Array], Array]) -> Iterator[None]:
-    """Within it, `note(place, module, input, output)` says what a layer of a known kind gives."""
+    """Within it, `note(place, module, input, output)` replaces what a layer of a known kind gives."""
 
-    def watch(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
+    def intercept(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
         output = call(*args, **keywords)
         if context.method_name != '__call__' or not _known(context.module, args, keywords):
             return output
         return note('/'.join(context.module.path), context.module, args[0], output)
 
-    with nn.intercept_methods(watch):
+    with nn.intercept_methods(intercept):
         yield
 
 
@@ -228,20 +232,24 @@ def _known(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -
         flat = np.shape(module.kernel_size) == (2,) and np.ndim(args[0]) == 4
         plain = flat and module.mask is None and bool(np.all(np.asarray(module.input_dilation or 1) == 1))
         return plain and module.padding not in ('CIRCULAR', 'CAUSAL', 'REFLECT')
-    if type(module) in (nn.BatchNorm, nn.LayerNorm):
-        return _last_axis(module) and keywords.get('mask') is None
+    if isinstance(module, nn.BatchNorm | nn.LayerNorm):
+        plain = type(module) in (nn.BatchNorm, nn.LayerNorm) and keywords.get('mask') is None
+        return plain and _last_axis(module)
     return type(module) is nn.Dense
 
 
-def _last_axis(module: Any) -> bool:
-    return module.axis == -1 if isinstance(module, nn.BatchNorm) else module.feature_axes == module.reduction_axes == -1
+def _last_axis(module: nn.BatchNorm | nn.LayerNorm) -> bool:
+    if isinstance(module, nn.BatchNorm):
+        return module.axis == -1
+    return module.feature_axes == module.reduction_axes == -1
 
 
-def _normalized(module: Any, x: Array) -> Array:
-    """What a normalization's scale multiplies."""
+def _normalized(module: nn.BatchNorm | nn.LayerNorm, x: Array) -> Array:
+    """The normalized input, which a normalization's scale multiplies."""
     if isinstance(module, nn.BatchNorm):
         statistics = module.variables['batch_stats']
         mean, variance = statistics['mean'], statistics['var']
     else:
         mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-    return (x - mean) * jax.lax.rsqrt(variance + module.epsilon)
+    normalized: Array = (x - mean) * jax.lax.rsqrt(variance + module.epsilon)
+    return normalized

@@ -1,4 +1,4 @@
-"""Guided backpropagation and the deconvolution rule: what a rectifier lets back through is changed.
+"""Guided backpropagation and the deconvolution rule: rectifiers let other gradients back through.
 
 The rectifiers are found in the program that JAX traces, so any network that has some will do, in whatever library it is
 written, and nothing has to be put into its place beforehand.
@@ -16,10 +16,11 @@ from jax.extend.core import Literal as Constant
 from jaxtyping import Array, Int
 
 from alljax.gradients import batching
-from alljax.gradients.gradient_attribution import Attribution, to_image
-from alljax.gradients.network_checks import Apply, Images, Params, Target, classes, targets
+from alljax.gradients.gradient_attribution import ImageGradient, to_image
+from alljax.gradients.network_checks import prepare
+from alljax.gradients.typing import Apply, Attribution, Images, Network, Params, Target
 
-GATES = ('hard_sigmoid', 'hard_silu', 'hard_swish')  # of JAX: a clipped line, but no rectifier
+GATES = ('hard_sigmoid', 'hard_silu', 'hard_swish')  # of JAX: a clipped line, but not a rectifier
 Rule = Callable[[Array, Array], Array]  # (input of the rectifier, gradient to its output) to gradient to its input
 
 RULES: dict[str, Rule] = {
@@ -28,23 +29,22 @@ RULES: dict[str, Rule] = {
 }
 
 
-def guided(
-    model: Any, variables: Params, x: Images, target: Target, *, rule: Literal['guided', 'deconv'] = 'guided',
+def guided_backprop(
+    apply: Network, params: Params, x: Images, target: Target, *, rule: Literal['guided', 'deconv'] = 'guided',
     batch_size: int | None = None,
 ) -> Attribution:  # fmt: skip
     """The gradient to the image where rectifiers pass on positive gradients only.
 
     'guided' also keeps their own rule (Springenberg et al. 2014, arXiv:1412.6806), 'deconv' replaces it (Zeiler &
-    Fergus 2013, arXiv:1311.2901). `model` is anything with `apply(variables, x)`, or that function itself. ValueError
-    for a network without rectifiers, for which this would be plain saliency. A maximum over equal values, as in a pool
-    of zeros, divides the gradient among them, where other libraries give it to the first. Neither rule depends much
-    on the weights (`randomization` measures how little): they show edges, not what the decision rests on.
+    Fergus 2013, arXiv:1311.2901). The map is as that of `saliency`. ValueError for a network without rectifiers, for
+    which this would be plain saliency. A maximum over equal values, as in a pool of zeros, divides the gradient among
+    them, where other libraries give it to the first. Neither rule depends much on the weights
+    (`parameter_randomization` measures how little): they show edges, not what the decision rests on.
     """
     if rule not in RULES:
         raise ValueError(f'rule is {rule!r}; it may be {" or ".join(map(repr, RULES))}')
-    apply = getattr(model, 'apply', model)
-    wanted = targets(target, x, classes(apply, variables, x))
-    return batching.rows(partial(_guided, apply, variables, rule=rule), batch_size, x, wanted)
+    function, wanted = prepare(apply, params, x, target)
+    return Attribution(batching.rows(partial(_guided, function, params, rule=rule), batch_size, x, wanted))
 
 
 def with_rule(apply: Apply, rule: Rule) -> Apply:
@@ -59,13 +59,14 @@ def with_rule(apply: Apply, rule: Rule) -> Apply:
         outputs = _run(program.jaxpr, program.consts, jax.tree.leaves((params, x)), _with(rule), found)
         if not found:
             raise ValueError('the network has no rectifiers, so this rule changes nothing; use saliency')
-        return jax.tree.unflatten(jax.tree.structure(shape), outputs)
+        logits: Array = jax.tree.unflatten(jax.tree.structure(shape), outputs)
+        return logits
 
     return changed
 
 
 @partial(jax.jit, static_argnames=('apply', 'rule'))
-def _guided(apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], rule: str) -> Attribution:
+def _guided(apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], rule: str) -> ImageGradient:
     return to_image(with_rule(apply, RULES[rule]), params, x, wanted)
 
 
@@ -104,7 +105,7 @@ def _run(
 
 
 def _rectifies(step: JaxprEqn) -> bool:
-    """Whether a step is a maximum of one operand and zero."""
+    """True of a step that is a maximum of one operand and zero."""
     return step.primitive.name == 'max' and sum(map(_zero, step.invars)) == 1
 
 
@@ -123,7 +124,7 @@ def _inner(step: JaxprEqn) -> tuple[Jaxpr, Sequence[Any]] | None:
 
 
 def _clips(program: Any) -> bool:
-    """Whether a program is made of minima and maxima alone."""
+    """True of a program that is made of minima and maxima alone."""
     steps = _opened(program)[0].eqns
     inner = [_inner(step) for step in steps]
     return all(_clips(part[0]) if part else step.primitive.name in ('max', 'min')

@@ -1,54 +1,111 @@
-"""The output of a layer of a linen network, seen and pushed: how a logit depends on what happens inside."""
+"""The outputs of the layers inside a network of linen modules, and how its logits depend on them."""
 
 import difflib
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
-from alljax.gradients.network_checks import Images, Params
+from alljax.gradients.network_checks import as_apply
+from alljax.gradients.typing import Apply, Images, Network, Params
 
-Tapped = tuple[Array, Float[Array, 'batch ...']]  # logits, and what the layer gives
+
+class Outputs(NamedTuple):
+    """The outputs of a network and of one of its layers."""
+
+    logits: Float[Array, 'batch ...']
+    layer: Float[Array, 'batch ...']
 
 
-def at(model: Any, layer: str) -> Callable[..., Tapped]:
-    """`f(variables, x, push=None) -> (logits, output)` of the layer, to whose output `push` is added before it goes on.
+@runtime_checkable
+class WithLayer(Protocol):
+    """A network that also gives a layer's output, to which `offset` is added before the network goes on."""
 
-    `model` is a linen module, anything with its `apply`, or that function. A layer is a module by its place in the tree
-    of parameters, such as 'layer4_1' or 'layer4_1/conv2'. Under `jit` what does not lead to the result is not
-    computed. ValueError for a layer that there is not; of one that is called more than once, the last call counts.
+    def __call__(self, params: Params, x: Array, offset: Array | None = None) -> Outputs:
+        """The logits after the addition, and the layer's output before it."""
+
+
+def layer_output(apply: Network, params: Params, x: Images, layer: str) -> Float[Array, 'batch ...']:
+    """The output of a layer for images, before the rectifier that may follow it.
+
+    A layer is a linen module by its place in the tree of parameters, such as 'layer4_1' or 'layer4_1/conv2';
+    `layer_names` lists them. Of a layer that is called more than once, the last call counts. Nothing after the layer is
+    computed. ValueError for a layer that does not exist.
     """
-    apply = getattr(model, 'apply', model)
+    output: Array = _layer_output(as_apply(apply), params, x, layer)
+    return output
 
-    def tapped(variables: Params, x: Array, push: Array | None = None) -> Tapped:
-        seen: list[Array] = []
-        names: list[str] = []
 
-        def watch(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
-            output = call(*args, **keywords)
-            name = '/'.join(context.module.path)
-            names.append(name)
+def layer_names(apply: Network, params: Params, x: Images | jax.ShapeDtypeStruct) -> list[str]:
+    """The layers of a network, in the order in which they finish: a module stands after the modules inside it.
+
+    Of the images `x` the shape alone counts. An empty list for a network that calls no linen module.
+    """
+    function, names = as_apply(apply), []
+
+    def note(name: str, context: nn.module.InterceptorContext, output: Array) -> Array:
+        names.append(name)
+        return output
+
+    def traced(params: Params, x: Array) -> Any:
+        with _after_each_call(note):
+            return function(params, x)
+
+    jax.eval_shape(traced, params, x)
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def with_layer(apply: Apply, layer: str) -> WithLayer:
+    """The network as a function that gives a layer's output beside its logits; ValueError as of `layer_output`.
+
+    Under `jax.jit` nothing is computed that does not lead to the result.
+    """
+
+    def call(params: Params, x: Array, offset: Array | None = None) -> Outputs:
+        outputs: list[Array] = []
+
+        def note(name: str, context: nn.module.InterceptorContext, output: Array) -> Array:
             if name != layer or context.method_name != '__call__':
                 return output
-            seen.append(output)
-            return output if push is None else output + push
+            outputs.append(output)
+            return output if offset is None else output + offset
 
-        with nn.intercept_methods(watch):
-            logits = apply(variables, x)
-        if not seen:
-            known = [name for name in dict.fromkeys(names) if name]
-            near = difflib.get_close_matches(layer, known, 1)
-            raise ValueError(
-                f'there is no layer {layer!r}' + (f', did you mean {near[0]!r}?' if near else '')
-                + f' The layers are {", ".join(known) or "unknown: the network calls no linen module"}'
-            )  # fmt: skip
-        return logits, seen[-1]
+        with _after_each_call(note):
+            logits = apply(params, x)
+        if not outputs:
+            raise ValueError(_no_layer(layer, layer_names(apply, params, x)))
+        return Outputs(logits, outputs[-1])
 
-    return tapped
+    return call
 
 
-def shape(model: Any, variables: Params, x: Images, layer: str) -> tuple[int, ...]:
-    """The shape of what the layer gives for `x`; ValueError as of `at`."""
-    return jax.eval_shape(at(model, layer), variables, x)[1].shape
+def eval_layer_shape(apply: Apply, params: Params, x: Images, layer: str) -> jax.ShapeDtypeStruct:
+    """The shape and type of a layer's output for `x`, without computing it; ValueError as of `layer_output`."""
+    output: jax.ShapeDtypeStruct = jax.eval_shape(with_layer(apply, layer), params, x).layer
+    return output
+
+
+@partial(jax.jit, static_argnames=('apply', 'layer'))
+def _layer_output(apply: Apply, params: Params, x: Array, layer: str) -> Float[Array, 'batch ...']:
+    return with_layer(apply, layer)(params, x).layer
+
+
+def _after_each_call(note: Callable[[str, nn.module.InterceptorContext, Any], Any]) -> AbstractContextManager[None]:
+    """Within it, `note(name, context, output)` replaces what each method of a linen module returns."""
+
+    def intercept(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
+        return note('/'.join(context.module.path), context, call(*args, **keywords))
+
+    return nn.intercept_methods(intercept)
+
+
+def _no_layer(layer: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(layer, known, 1)
+    return (
+        f'there is no layer {layer!r}' + (f', did you mean {near[0]!r}?' if near else '')
+        + f' The layers are {", ".join(known) or "unknown: the network calls no linen module"}'
+    )  # fmt: skip

@@ -1,15 +1,17 @@
-"""Where an attribution lies: on the cell, or on what is around it?"""
+"""Where an attribution lies: on the cell, or on its surroundings."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Shaped
 
 from alljax.gradients.faithfulness import by_pixel
+from alljax.gradients.typing import AttributionMap
 
 
 class Localization(NamedTuple):
-    """How much of an attribution falls on a mask, for each image; 0 to 1, and NaN where the mask is empty."""
+    """The share of an attribution that falls on a mask, for each image; 0 to 1, and NaN where the mask is empty."""
 
     pointing: Float[Array, ' batch']  # 1 if the most marked pixel lies on it (Zhang et al. 2016, arXiv:1608.00507)
     mass: Float[Array, ' batch']  # share of the absolute attribution (Arras et al. 2020, arXiv:2003.07258)
@@ -17,10 +19,12 @@ class Localization(NamedTuple):
     area: Float[Array, ' batch']  # share of the image: what mass and rank are by chance
 
 
-def localization(attribution: Any, mask: Any) -> Localization:
-    """How an attribution [batch, height, width(, channels)] lies to a mask [batch, height, width] of the same size.
+def localization(
+    attribution: AttributionMap, mask: Shaped[Array, '_ _ _'] | Shaped[np.ndarray, '_ _ _']
+) -> Localization:
+    """The scores of an attribution's map on a mask [batch, height, width] of the same size, zero outside.
 
-    Signs are dropped after the channels of a pixel are summed. ValueError for other shapes.
+    The channels of a pixel are summed, then its sign is dropped. ValueError for other shapes.
     """
     marks, mask = jnp.abs(by_pixel(attribution)), jnp.asarray(mask, bool)
     if marks.shape != mask.shape:
@@ -30,10 +34,10 @@ def localization(attribution: Any, mask: Any) -> Localization:
     order = jnp.argsort(-marks, axis=1, stable=True)
     ranked = jnp.take_along_axis(mask, order, 1)
     first = jnp.arange(mask.shape[1]) < size[:, None]
-    found = (
+    scores = (
         ranked[:, 0].astype(float),
         (marks * mask).sum(1) / marks.sum(1),
         (ranked & first).sum(1) / size,
         size / mask.shape[1],
     )
-    return Localization(*(jnp.where(size > 0, part, jnp.nan) for part in found))
+    return Localization(*(jnp.where(size > 0, score, jnp.nan) for score in scores))

@@ -2,24 +2,24 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from alljax.gradients import batching
-from alljax.gradients.network_checks import Loss, Params
+from alljax.gradients.typing import Loss, Params, Rows
 
-Total = Callable[[Params], Any]  # parameters to one number
+LossOfParams = Callable[[Params], Float[Array, '']]  # one number, of a whole data set
 EPSILON = 1e-10
 
 
-def over(loss: Loss, x: Any, y: Any, *, batch_size: int | None = None) -> Total:
+def mean_loss(loss: Loss, x: Rows, y: Rows, *, batch_size: int | None = None) -> LossOfParams:
     """The mean of `loss(params, x, y)`, a loss for each image [N], over a data set: a function of the parameters."""
 
     def total(params: Params) -> Float[Array, '']:
-        return batching.total(partial(_sum, loss, params), batch_size, x, y) / len(x)
+        whole: Array = batching.total(partial(_sum, loss, params), batch_size, x, y)
+        return whole / len(x)
 
     return total
 
@@ -50,12 +50,18 @@ def filter_normalized(direction: Params, params: Params) -> Params:
     return jax.tree.map(one, direction, params)
 
 
-def line(
-    loss: Total, params: Params, directions: Params, span: float = 1.0, *, points: int = 41, normalize: bool = True
+def loss_along_line(
+    loss: LossOfParams,
+    params: Params,
+    directions: Params,
+    span: float = 1.0,
+    *,
+    points: int = 41,
+    normalize: bool = True,
 ) -> tuple[Float[Array, ' points'], Float[Array, ' points']]:
     """The offsets from −`span` to `span` and the loss at params + offset × direction.
 
-    `loss(params)` gives one number: `over` makes one of a data set. The direction is filter-normalized unless
+    `loss(params)` gives one number: `mean_loss` makes one of a data set. The direction is filter-normalized unless
     `normalize` is false, as between two checkpoints, where offset 1 then is the second.
     """
     way = filter_normalized(directions, params) if normalize else directions
@@ -63,11 +69,11 @@ def line(
     return offsets, jnp.stack([jnp.asarray(loss(_moved(params, (way,), (offset,)))) for offset in offsets])
 
 
-def plane(
-    loss: Total, params: Params, directions: tuple[Params, Params], span: float = 1.0, *, points: int = 21,
+def loss_on_plane(
+    loss: LossOfParams, params: Params, directions: tuple[Params, Params], span: float = 1.0, *, points: int = 21,
     normalize: bool = True,
 ) -> tuple[Float[Array, ' points'], Float[Array, 'points points']]:  # fmt: skip
-    """As `line`, for two directions: the loss at [i, j] has offset i along the first and offset j along the second."""
+    """The same as `loss_along_line` for two directions: the loss at [i, j] is at offsets i and j along them."""
     ways = tuple(filter_normalized(way, params) if normalize else way for way in directions)
     offsets = jnp.linspace(-span, span, points)
     rows = [

@@ -5,16 +5,16 @@ from typing import Any
 
 import jax
 
-Named = dict[str, Any]
+from alljax.gradients.typing import Params
 
 
-def named(tree: Any) -> Named:
+def named(tree: Params) -> dict[str, Any]:  # Any: arrays, or what stands for their shapes
     """The leaves of a tree by name, in JAX's order."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     return {jax.tree_util.keystr(path, simple=True, separator='/'): leaf for path, leaf in leaves}
 
 
-def renamed(tree: Any, leaves: Mapping[str, Any]) -> Any:
+def with_leaves(tree: Params, leaves: Mapping[str, Any]) -> Params:
     """The tree with other leaves of the same names."""
     return jax.tree.unflatten(jax.tree.structure(tree), [leaves[name] for name in named(tree)])
 
@@ -26,7 +26,7 @@ def layer(name: str) -> str:
 
 def by_layer(leaves: Iterable[str]) -> dict[str, list[str]]:
     """Layer → the names of its leaves."""
-    found: dict[str, list[str]] = {}
+    layers: dict[str, list[str]] = {}
     for name in leaves:
-        found.setdefault(layer(name), []).append(name)
-    return found
+        layers.setdefault(layer(name), []).append(name)
+    return layers

@@ -1,8 +1,8 @@
-"""What every function here asks of a network: `apply(params, x) -> logits`, each row a function of its own image."""
+"""The checks that each function makes first: `apply(params, x) -> logits`, each row a function of its own image."""
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
@@ -10,38 +10,49 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-Params = Any  # a tree of arrays
-Images = Float[Array, 'batch height width channels'] | Float[np.ndarray, 'batch height width channels']
-Apply = Callable[[Params, Any], Any]  # (params, images) to logits [batch, classes]
-Loss = Callable[[Params, Any, Any], Any]  # (params, images, labels) to a loss for each image [batch]
-Target = int | Int[Array, ' batch'] | Int[np.ndarray, ' batch']  # a class for all images, or one for each
+from alljax.gradients.typing import Apply, HasApply, Images, Network, Params, Target
+
+Result = TypeVar('Result')
+Leaves = tuple[tuple[tuple[int, ...], np.dtype], ...]  # the shape and type of each leaf
+
+
+def as_apply(network: Network) -> Apply:
+    """The function `apply(params, x)` of a network, which may also be that function itself."""
+    # asked once, and the same object each time: what is compiled is kept by the identity of this function
+    return network.apply if isinstance(network, HasApply) else network
+
+
+def prepare(network: Network, params: Params, x: Images, target: Target) -> tuple[Apply, Int[Array, ' batch']]:
+    """The network's function and a class for each image, after all checks; errors as of `classes` and `targets`."""
+    apply = as_apply(network)
+    return apply, targets(target, x, classes(apply, params, x))
 
 
 def classes(apply: Apply, params: Params, x: Images) -> int:
-    """The number of logits, after a look at whether `apply` keeps to the convention.
+    """The number of logits, after a check that `apply` keeps to the convention.
 
     ValueError where it returns something else, runs dropout or batch normalization in training mode, or mixes the
-    images of a batch in another way; TypeError for images that are no floats. The look is taken once for a function
-    and the shapes of what it is given.
+    images of a batch in another way; TypeError for images that are not floats. The check is made once for a function
+    and the shapes of its arguments.
     """
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise TypeError(f'x is {x.dtype}: gradients need floats; normalize the images as the network expects them')
-    return _look(apply, *signature(params), x.shape, x.dtype)
+    return _checked_classes(apply, *signature(params), x.shape, x.dtype)
 
 
-def signature(params: Params) -> tuple[Any, tuple[Any, ...]]:
-    """The form of a tree, by which what depends on nothing else can be kept: its structure, its shapes and types."""
+def signature(params: Params) -> tuple[jax.tree_util.PyTreeDef, Leaves]:
+    """The structure of a tree, and the shapes and types of its leaves: a key for what depends on nothing else."""
     leaves, tree = jax.tree.flatten(params)
     return tree, tuple((jnp.shape(leaf), jnp.result_type(leaf)) for leaf in leaves)
 
 
-def of_form(tree: Any, leaves: tuple[Any, ...]) -> Params:
+def from_signature(tree: jax.tree_util.PyTreeDef, leaves: Leaves) -> Params:
     """A tree without values, of a `signature`."""
     return jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
 
 
 def targets(target: Target, x: Images, count: int) -> Int[Array, ' batch']:
-    """A class for each image; ValueError for one that the network has not."""
+    """A class for each image; ValueError for a class that the network does not have."""
     wanted = jnp.broadcast_to(jnp.asarray(target, jnp.int32), (len(x),))
     if not isinstance(wanted, jax.core.Tracer) and not bool(((wanted >= 0) & (wanted < count)).all()):
         raise ValueError(f'target is {target}: the network has {count} logits, from 0')
@@ -53,11 +64,11 @@ def picked(scores: Float[Array, 'batch classes'], wanted: Int[Array, ' batch']) 
     return jnp.take_along_axis(scores, wanted[:, None], 1)[:, 0]
 
 
-def evaluation_only(function: Callable[..., Any], *arguments: Any) -> tuple[Any, bool]:
-    """`function(*arguments)`, and whether it called any linen module; ValueError where one of them is training."""
+def evaluation_only(function: Callable[..., Result], *arguments: Any) -> tuple[Result, bool]:
+    """`function(*arguments)`, and True if it called any linen module; ValueError where one of them is training."""
     called = []
 
-    def watch(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
+    def check(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
         called.append(context.method_name)
         module = context.module
         if context.method_name == '__call__' and _trains(module, args, keywords):
@@ -68,7 +79,7 @@ def evaluation_only(function: Callable[..., Any], *arguments: Any) -> tuple[Any,
             )
         return call(*args, **keywords)
 
-    with nn.intercept_methods(watch):
+    with nn.intercept_methods(check):
         return function(*arguments), bool(called)
 
 
@@ -83,8 +94,10 @@ def _trains(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) 
 
 
 @lru_cache(maxsize=128)
-def _look(apply: Apply, tree: Any, leaves: tuple[Any, ...], shape: tuple[int, ...], dtype: Any) -> int:
-    params = of_form(tree, leaves)
+def _checked_classes(
+    apply: Apply, tree: jax.tree_util.PyTreeDef, leaves: Leaves, shape: tuple[int, ...], dtype: np.dtype
+) -> int:
+    params = from_signature(tree, leaves)
     linen = []
 
     def traced(params: Params, x: Array) -> Any:
@@ -98,11 +111,11 @@ def _look(apply: Apply, tree: Any, leaves: tuple[Any, ...], shape: tuple[int, ..
         raise ValueError(f'apply(params, x) returned {found} for {shape[0]} images; expected logits [batch, classes]')
     if not linen[0]:
         _refuse_mixing(apply, params, shape, dtype)
-    return logits.shape[1]
+    return int(logits.shape[1])
 
 
-def _refuse_mixing(apply: Apply, params: Params, shape: tuple[int, ...], dtype: Any) -> None:
-    """ValueError if an image's logits change with its neighbor: what linen's modules tell by their mode, told by trial.
+def _refuse_mixing(apply: Apply, params: Params, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    """ValueError if an image's logits change with its neighbor: read off linen's modules above, here found by trial.
 
     The parameters are drawn, because those of the user may be abstract here.
     """

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, Shaped
 from alljax.gradients import factored_gradients
 from alljax.gradients.named_parameters import layer
 from alljax.models import Model, Variables
-from alljax.models.frozen_statistics import still
+from alljax.models.frozen_statistics import use_running_statistics
 from alljax.models.trees import flatten, unflatten
 from alljax.training import watch
 from alljax.training.parameters import head_only
@@ -81,7 +81,7 @@ def make_step(
         if frozen:
             logits = model.apply({'params': params, **rest}, image)
         else:
-            with still({layer(name) for name in flatten(params)} - moving):
+            with use_running_statistics({layer(name) for name in flatten(params)} - moving):
                 logits, rest = model.apply(
                     {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
                 )
@@ -98,12 +98,12 @@ def make_step(
         layers = factored_gradients.discover(lambda *given: each(*given)[0], old, image, label) if look else {}
 
         def loss(trained: dict[str, Array], push: dict[str, Array]) -> tuple[Array, tuple[Any, ...]]:
-            with factored_gradients.watching(layers, push) as inputs:
+            with factored_gradients.recording(layers, push) as inputs:
                 found, (rest, logits) = each(trained, image, label)
             return jnp.sum(found * present) / present.sum(), (rest, logits, inputs)
 
         (value, (rest, logits, inputs)), (gradient, back) = jax.value_and_grad(loss, (0, 1), has_aux=True)(
-            old, factored_gradients.nothing(layers)
+            old, factored_gradients.zero_offsets(layers)
         )
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, old)
         params = unflatten(flatten(state.variables['params']) | optax.apply_updates(old, updates))

@@ -12,17 +12,17 @@ MARKS = tiny.images(seed=4)
 MODEL = tiny.Tiny()
 FUNCTIONS = {
     'saliency': (gradients.saliency, {}),
-    'integrated': (gradients.integrated, {'steps': 7}),
-    'integrated, baselines': (gradients.integrated, {'steps': 3, 'rule': 'midpoint', 'baseline': MARKS}),
-    'guided': (gradients.guided, {}),
-    'gradcam++': (gradients.cam, {'layer': 'stem', 'kind': 'gradcam++'}),
-    'layercam': (gradients.cam, {'layer': 'body', 'kind': 'layercam'}),
+    'integrated': (gradients.integrated_gradients, {'steps': 7}),
+    'integrated, baselines': (gradients.integrated_gradients, {'steps': 3, 'rule': 'midpoint', 'baseline': MARKS}),
+    'guided': (gradients.guided_backprop, {}),
+    'gradcam++': (gradients.grad_cam, {'layer': 'stem', 'kind': 'gradcam++'}),
+    'layercam': (gradients.grad_cam, {'layer': 'body', 'kind': 'layercam'}),
     'occlusion': (gradients.occlusion, {'window': 3, 'stride': 2}),
     'rise': (gradients.rise, {'key': KEY, 'masks': 11, 'cells': 3}),
     'deletion': (gradients.deletion, {'attribution': MARKS, 'steps': 3}),
     'insertion': (gradients.insertion, {'attribution': MARKS, 'steps': 3}),
     'infidelity': (gradients.infidelity, {'attribution': MARKS, 'key': KEY, 'samples': 2}),
-    'smooth': (gradients.smooth(gradients.saliency, key=KEY, samples=7), {}),
+    'smooth': (gradients.smoothgrad(gradients.saliency, key=KEY, samples=7), {}),
 }
 
 

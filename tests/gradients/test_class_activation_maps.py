@@ -37,7 +37,7 @@ def test_the_map_is_as_by_hand(kind):
     outputs = x @ np.asarray(mix['kernel'][0, 0]) + np.asarray(mix['bias'])
     slopes = np.asarray(head['kernel']).T.reshape(3, 8, 8, 4)[tiny.TARGET]
     expected = np.stack([by_hand(*pair, kind) for pair in zip(outputs, slopes, strict=True)])
-    found = gradients.cam(model, variables, x, tiny.TARGET, layer='mix', kind=kind)
+    found = gradients.grad_cam(model, variables, x, tiny.TARGET, layer='mix', kind=kind).map
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4 * expected.max())
     assert (expected > 0).any()
     assert (expected == 0).any()
@@ -45,7 +45,7 @@ def test_the_map_is_as_by_hand(kind):
 
 def test_a_map_has_the_layer_s_positions_and_resizes_to_the_image_s():
     model, x = tiny.Tiny(), tiny.images(2)
-    found = gradients.cam(model, tiny.variables(model), x, 0, layer='body')
+    found = gradients.grad_cam(model, tiny.variables(model), x, 0, layer='body').map
     assert found.shape == (2, 4, 4)
     assert gradients.resize_map(found, 8).shape == (2, 8, 8)
     assert gradients.resize_map(found, (6, 9)).shape == (2, 6, 9)
@@ -60,15 +60,15 @@ def test_resizing_is_between_the_centers_of_the_positions():
 def test_a_layer_that_is_no_map_is_told():
     model = tiny.Tiny()
     with pytest.raises(ValueError, match=r"layer 'head' gives \(2, 3\): expected a map"):
-        gradients.cam(model, tiny.variables(model), tiny.images(2), 0, layer='head')
+        gradients.grad_cam(model, tiny.variables(model), tiny.images(2), 0, layer='head')
 
 
 def test_a_layer_that_there_is_not_is_told_with_the_nearest():
     model = tiny.Tiny()
     with pytest.raises(ValueError, match="did you mean 'body'"):
-        gradients.cam(model, tiny.variables(model), tiny.images(2), 0, layer='bodi')
+        gradients.grad_cam(model, tiny.variables(model), tiny.images(2), 0, layer='bodi')
 
 
 def test_a_kind_that_there_is_not_is_told():
     with tiny.unchecked(), pytest.raises(ValueError, match="kind is 'scorecam'"):
-        gradients.cam(tiny.Tiny(), None, tiny.images(2), 0, layer='stem', kind='scorecam')
+        gradients.grad_cam(tiny.Tiny(), None, tiny.images(2), 0, layer='stem', kind='scorecam')

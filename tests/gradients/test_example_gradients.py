@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from alljax import gradients
-from alljax.gradients import example_gradients
+from alljax.gradients import example_statistics
 from alljax.gradients.named_parameters import by_layer, named
 
 cross_entropy = optax.softmax_cross_entropy_with_integer_labels
@@ -71,7 +71,7 @@ def squares(gradients):
 )  # fmt: skip
 def test_gradients_of_examples_are_those_of_a_loop(params, looped, given, reduce):
     x, expected = tiny.images(), looped
-    found = gradients.per_example(given, params, x, LABELS, reduce=reduce, batch_size=3)
+    found = gradients.per_example_gradients(given, params, x, LABELS, reduce=reduce, batch_size=3)
     if reduce is None:
         assert jax.tree.structure(found) == jax.tree.structure(params)
         for name, leaf in named(found).items():
@@ -88,7 +88,7 @@ def test_weight_decay_in_the_loss_counts_for_every_example(params, looped, reduc
     x = tiny.images()
     leaves = named(params)
     expected = {name: leaf + 2 * DECAY * np.asarray(leaves[name]) for name, leaf in looped.items()}
-    found = gradients.per_example(decayed, params, x, LABELS, reduce=reduce, batch_size=3)
+    found = gradients.per_example_gradients(decayed, params, x, LABELS, reduce=reduce, batch_size=3)
     if reduce:
         np.testing.assert_allclose(found, squares(expected), rtol=1e-5)
     else:
@@ -99,7 +99,7 @@ def test_weight_decay_in_the_loss_counts_for_every_example(params, looped, reduc
 @pytest.mark.parametrize('given', [loss, decayed, pytest.param(mean_loss, marks=pytest.mark.slow)])
 def test_statistics_are_those_of_the_written_out_gradients(wide, looped, given):
     with jax.enable_x64(True):
-        found = gradients.statistics(given, wide, tiny.images().astype(np.float64), LABELS, batch_size=3)
+        found = gradients.gradient_statistics(given, wide, tiny.images().astype(np.float64), LABELS, batch_size=3)
     shift = 2 * DECAY if given is decayed else 0
     each = {name: leaf + shift * named(wide)[name] for name, leaf in looped.items()}
     groups = {'all': list(each)} | by_layer(each)
@@ -118,11 +118,11 @@ def test_statistics_are_those_of_the_written_out_gradients(wide, looped, given):
 
 def test_the_noise_scale_is_infinite_where_the_noise_hides_the_signal():
     """Of two gradients, g and −g/2: the mean is g/4, its noise larger."""
-    found = example_gradients.from_sums(2, 1.25, 0.25)
+    found = example_statistics.from_sums(2, 1.25, 0.25)
     assert np.isinf(found.noise_scale)
     assert float(found.norm) == pytest.approx(0.25)
     assert float(found.variance) == pytest.approx(1.125)
-    alike = example_gradients.from_sums(4, 4.0, 16.0)  # four times the same gradient of length 1
+    alike = example_statistics.from_sums(4, 4.0, 16.0)  # four times the same gradient of length 1
     np.testing.assert_allclose(alike, [1, 0, np.inf, 0, 0.25])
 
 
@@ -130,7 +130,7 @@ def test_class_gradients_are_means_and_classes_without_examples_are_like_no_othe
     with jax.enable_x64(True):
         x = tiny.images().astype(np.float64)
         found = gradients.class_gradients(loss, wide, x, LABELS, classes=4, batch_size=2)
-        lying = gradients.similarity(found)
+        lying = gradients.gradient_similarity(found)
     means = {
         name: np.stack(
             [leaf[wanted == LABELS].mean(0) if wanted in LABELS else np.zeros(leaf.shape[1:]) for wanted in range(4)]
@@ -185,7 +185,7 @@ def test_the_check_tells_a_right_derivative_from_a_wrong_one(function, right):
     def total(leaves, x):
         return jnp.sum(function(leaves['a'] * x) * leaves['count'])
 
-    found = np.asarray(gradients.check(total, leaves, np.float32(1.3), key=jax.random.key(0), directions=4))
+    found = np.asarray(gradients.check_gradient(total, leaves, np.float32(1.3), key=jax.random.key(0), directions=4))
     assert found.shape == (4,)
     assert found.dtype == np.float64
     assert (found < 1e-7).all() if right else (found > 1e-2).all()
@@ -193,7 +193,7 @@ def test_the_check_tells_a_right_derivative_from_a_wrong_one(function, right):
 
 @pytest.mark.slow
 def test_the_check_finds_the_gradients_of_a_network_right(params):
-    found = gradients.check(mean_loss, params, tiny.images(2), LABELS[:2], key=jax.random.key(0), directions=3)
+    found = gradients.check_gradient(mean_loss, params, tiny.images(2), LABELS[:2], key=jax.random.key(0), directions=3)
     assert (np.asarray(found) < 1e-7).all()
 
 
@@ -204,8 +204,8 @@ def test_it_lowers_for_cuda_within_jit(params, measure):
     @jax.jit
     def run(params):
         if measure == 'norms':
-            return gradients.per_example(loss, params, x, LABELS[:2], reduce='norm')
-        return gradients.statistics(loss, params, x, LABELS[:2])
+            return gradients.per_example_gradients(loss, params, x, LABELS[:2], reduce='norm')
+        return gradients.gradient_statistics(loss, params, x, LABELS[:2])
 
     lowered = run.trace(params).lower(lowering_platforms=('cuda',))
     assert 'stablehlo.convolution' in lowered.as_text()
@@ -214,17 +214,17 @@ def test_it_lowers_for_cuda_within_jit(params, measure):
 def test_a_single_example_and_an_unknown_reduction_are_refused(params):
     x = tiny.images()
     with pytest.raises(ValueError, match='1 example has no variance'):
-        gradients.statistics(loss, params, x[:1], LABELS[:1])
+        gradients.gradient_statistics(loss, params, x[:1], LABELS[:1])
     with tiny.unchecked(), pytest.raises(ValueError, match="reduce is 'mean'"):
-        gradients.per_example(loss, params, x, LABELS, reduce='mean')
+        gradients.per_example_gradients(loss, params, x, LABELS, reduce='mean')
     with pytest.raises(ValueError, match='4 and 5 rows'):
-        gradients.per_example(loss, params, x, LABELS[:4])
+        gradients.per_example_gradients(loss, params, x, LABELS[:4])
 
 
 FUNCTIONS = {
-    'gradients': gradients.per_example,
-    'norms': lambda *given: gradients.per_example(*given, reduce='norm'),
-    'statistics': gradients.statistics,
+    'gradients': gradients.per_example_gradients,
+    'norms': lambda *given: gradients.per_example_gradients(*given, reduce='norm'),
+    'statistics': gradients.gradient_statistics,
     'classes': gradients.class_gradients,
 }
 

@@ -168,9 +168,9 @@ def compare(loss, params, x, y, *, rtol=1e-9):
 
     @jax.jit
     def both(params):
-        found = factored_gradients.examples(loss, params, x, y)
+        found = factored_gradients.per_example(loss, params, x, y)
         return {
-            name: (factored_gradients.squared(leaf), factored_gradients.products(leaf, leaf))
+            name: (factored_gradients.squared_norms(leaf), factored_gradients.inner_products(leaf, leaf))
             for name, leaf in found.items()
         }
 
@@ -222,7 +222,7 @@ def test_norms_and_products_of_networks_of_both_are_those_of_the_gradients():
 @pytest.mark.slow
 def test_norms_in_single_precision_are_those_of_the_gradients():
     loss, params, x = made(FEW, np.float32)
-    found = gradients.per_example(loss, params, x, LABELS, reduce='norm')
+    found = gradients.per_example_gradients(loss, params, x, LABELS, reduce='norm')
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, norms(written_out(loss, params, x, LABELS)), rtol=1e-5)
 
@@ -230,7 +230,7 @@ def test_norms_in_single_precision_are_those_of_the_gradients():
 @pytest.mark.slow
 def test_a_layer_of_half_precision_agrees_as_far_as_it_goes():
     loss, params, x = made({'half': conv(dtype=jnp.bfloat16)}, np.float32)
-    found = gradients.per_example(loss, params, x, LABELS, reduce='norm')
+    found = gradients.per_example_gradients(loss, params, x, LABELS, reduce='norm')
     np.testing.assert_allclose(found, norms(written_out(loss, params, x, LABELS)), rtol=0.03)
 
 
@@ -273,7 +273,7 @@ def test_norms_are_right_whatever_the_loss_wraps_the_network_in(name):
     with jax.enable_x64(True):
         loss, params, x = made({'groups': SHORT['groups']})
         loss = LOSSES[name](loss)
-        found = gradients.per_example(loss, params, x, LABELS, reduce='norm', batch_size=3)
+        found = gradients.per_example_gradients(loss, params, x, LABELS, reduce='norm', batch_size=3)
         np.testing.assert_allclose(found, norms(written_out(loss, params, x, LABELS)), rtol=1e-9)
 
 
@@ -281,10 +281,10 @@ def test_products_of_two_batches_are_those_of_the_gradients():
     with jax.enable_x64(True):
         loss, params, x = made({'groups': SHORT['groups']})
         expected = written_out(loss, params, x, LABELS)
-        of = jax.jit(lambda x, y: factored_gradients.examples(loss, params, x, y))
+        of = jax.jit(lambda x, y: factored_gradients.per_example(loss, params, x, y))
         one, other = (of(x[rows], LABELS[rows]) for rows in (slice(3), slice(2, 4)))
         for name, gradient in expected.items():
-            found = factored_gradients.products(one[name], other[name])
+            found = factored_gradients.inner_products(one[name], other[name])
             np.testing.assert_allclose(found, gradient[:3] @ gradient[2:].T, rtol=1e-9, atol=1e-12, err_msg=name)
 
 
@@ -292,9 +292,10 @@ def test_products_of_two_batches_are_those_of_the_gradients():
 def test_wanted_parameters_come_alone():
     with jax.enable_x64(True):
         loss, params, x = made({'free': free})
-        found = jax.jit(
-            lambda x: factored_gradients.examples(loss, params, x, LABELS, lambda name: name in ('gain', 'head/bias'))
-        )(x)
+        wanted = {'gain', 'head/bias'}
+        found = jax.jit(lambda x: factored_gradients.per_example(loss, params, x, LABELS, lambda name: name in wanted))(
+            x
+        )
         expected = written_out(loss, params, x, LABELS)
         assert set(found) == {'gain', 'head/bias'}
         for name, gradient in found.items():

@@ -60,7 +60,7 @@ def test_pixels_marked_alike_go_from_the_first_to_the_last():
 def test_the_true_order_is_more_faithful_than_its_reverse():
     x = np.ones((1, 8, 8, 3), np.float32)
     weights = np.abs(tiny.weights()) * np.float32([0.05, 0, 0])
-    marks = gradients.saliency(tiny.linear, weights, x, 0)
+    marks = gradients.saliency(tiny.linear, weights, x, 0).map
     options = {'steps': 8}
     for function, sign in ((gradients.deletion, -1), (gradients.insertion, 1)):
         right, _ = function(tiny.linear, weights, x, 0, marks, **options)
@@ -77,7 +77,7 @@ def test_an_attribution_of_another_shape_is_told(shape):
 @pytest.mark.slow
 def test_the_infidelity_of_a_linear_function_s_gradient_is_zero_and_that_of_another_is_not():
     weights, x = tiny.weights(), tiny.images(2)
-    gradient = gradients.saliency(tiny.linear, weights, x, 1)
+    gradient = gradients.saliency(tiny.linear, weights, x, 1).map
     options = {'key': KEY, 'samples': 4, 'sigma': 0.5}
     np.testing.assert_allclose(gradients.infidelity(tiny.linear, weights, x, 1, gradient, **options), 0, atol=1e-6)
     assert np.min(gradients.infidelity(tiny.linear, weights, x, 1, 2 * gradient, **options)) > 1
@@ -110,7 +110,7 @@ def test_the_sensitivity_of_a_quadratic_function_s_saliency_is_the_largest_relat
         return (x**2).sum((1, 2, 3))[:, None] / 2
 
     x = tiny.images()
-    for method in (gradients.saliency, lambda *arguments: (gradients.saliency(*arguments), 0)):
+    for method in (gradients.saliency, lambda *arguments: gradients.saliency(*arguments)._replace(gap=np.zeros(5))):
         found = np.asarray(gradients.max_sensitivity(method, quadratic, None, x, 0, key=KEY, radius=0.1, samples=20))
         typical = 0.1 / np.sqrt(3) * np.sqrt(192) / np.linalg.norm(x.reshape(5, -1), axis=1)
         assert (found > typical).all()  # the largest of twenty

@@ -4,7 +4,6 @@ import pytest
 import tiny
 
 from alljax import gradients
-from alljax.gradients import intermediates
 from alljax.models import Input, Model
 
 KEY = jax.random.key(0)
@@ -18,12 +17,12 @@ def variables():
 
 @pytest.mark.slow
 def test_the_picture_raises_its_channel_above_noise(variables):
-    picture = gradients.visualize(MODEL, variables, layer='body', channel=2, key=KEY, steps=12, size=16)
+    picture = gradients.visualize_channel(MODEL, variables, layer='body', channel=2, key=KEY, steps=12, size=16)
     assert picture.shape == (16, 16, 3)
     assert 0 <= np.asarray(picture).min() <= np.asarray(picture).max() <= 1
     noise = jax.random.uniform(KEY, (50, 16, 16, 3))
-    _, of_noise = intermediates.at(MODEL, 'body')(variables, noise)
-    _, of_picture = intermediates.at(MODEL, 'body')(variables, picture[None])
+    of_noise = gradients.layer_output(MODEL, variables, noise, 'body')
+    of_picture = gradients.layer_output(MODEL, variables, picture[None], 'body')
     assert of_picture[..., 2].mean() > of_noise[..., 2].mean((1, 2)).max()
 
 
@@ -36,22 +35,22 @@ def test_the_model_s_own_size_and_normalization_are_used(variables):
         return MODEL.apply(variables, (x - np.float32(form.mean)) / np.float32(form.deviation))
 
     options = {'layer': 'stem', 'channel': 0, 'key': KEY, 'steps': 2}
-    found = gradients.visualize(model, variables, **options)
-    np.testing.assert_allclose(found, gradients.visualize(normalized, variables, size=16, **options), atol=1e-5)
-    plain = gradients.visualize(MODEL, variables, size=16, **options)
+    found = gradients.visualize_channel(model, variables, **options)
+    np.testing.assert_allclose(found, gradients.visualize_channel(normalized, variables, size=16, **options), atol=1e-5)
+    plain = gradients.visualize_channel(MODEL, variables, size=16, **options)
     assert np.abs(found - plain).max() > 1e-4
 
 
 def test_a_channel_that_there_is_not_is_told(variables):
     with pytest.raises(ValueError, match=r"channel is 4: layer 'body' has 4"):
-        gradients.visualize(MODEL, variables, layer='body', channel=4, key=KEY, size=16)
+        gradients.visualize_channel(MODEL, variables, layer='body', channel=4, key=KEY, size=16)
 
 
 def test_a_layer_that_there_is_not_is_told(variables):
     with pytest.raises(ValueError, match="did you mean 'body'"):
-        gradients.visualize(MODEL, variables, layer='bodies', channel=0, key=KEY, size=16)
+        gradients.visualize_channel(MODEL, variables, layer='bodies', channel=0, key=KEY, size=16)
 
 
 def test_a_model_that_does_not_tell_its_size_needs_one(variables):
     with pytest.raises(ValueError, match='size is 0'):
-        gradients.visualize(MODEL, variables, layer='body', channel=0, key=KEY)
+        gradients.visualize_channel(MODEL, variables, layer='body', channel=0, key=KEY)

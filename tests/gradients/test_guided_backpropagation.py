@@ -48,7 +48,7 @@ def by_hand(x, target, rule, ceiling):
 def test_a_network_of_two_rectifiers_is_as_by_hand(name, rule):
     ceiling = 6 if name == 'relu6' else np.inf
     apply, target = network(RECTIFIERS[name]), np.array([0, 1, 1])
-    found = gradients.guided(apply, PARAMS, IMAGES, target, rule=rule)
+    found = gradients.guided_backprop(apply, PARAMS, IMAGES, target, rule=rule).map
     expected = [by_hand(x, wanted, rule, ceiling) for x, wanted in zip(IMAGES, target, strict=True)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -56,7 +56,7 @@ def test_a_network_of_two_rectifiers_is_as_by_hand(name, rule):
 def test_the_example_tells_the_rules_apart():
     apply, target = network(jax.nn.relu), np.array([0, 1, 1])
     plain, guided, deconv = (
-        np.asarray(gradients.saliency(apply, PARAMS, IMAGES, target)),
+        np.asarray(gradients.saliency(apply, PARAMS, IMAGES, target).map),
         *(np.stack([by_hand(x, t, rule, np.inf) for x, t in zip(IMAGES, target, strict=True)])
           for rule in ('guided', 'deconv')),
     )  # fmt: skip
@@ -67,10 +67,10 @@ def test_the_example_tells_the_rules_apart():
 
 def test_within_jit_it_is_the_same():
     apply = network(jax.nn.relu)
-    once = gradients.guided(apply, PARAMS, IMAGES, 1)
-    np.testing.assert_array_equal(jax.jit(lambda x: gradients.guided(apply, PARAMS, x, 1))(IMAGES), once)
+    once = gradients.guided_backprop(apply, PARAMS, IMAGES, 1).map
+    np.testing.assert_array_equal(jax.jit(lambda x: gradients.guided_backprop(apply, PARAMS, x, 1).map)(IMAGES), once)
     within = network(jax.jit(jax.nn.relu))
-    np.testing.assert_array_equal(gradients.guided(jax.jit(within), PARAMS, IMAGES, 1), once)
+    np.testing.assert_array_equal(gradients.guided_backprop(jax.jit(within), PARAMS, IMAGES, 1).map, once)
 
 
 def test_an_nnx_module_gives_what_the_same_network_of_functions_gives():
@@ -83,17 +83,19 @@ def test_an_nnx_module_gives_what_the_same_network_of_functions_gives():
         x = jnp.maximum(x + bias, 0).reshape(len(x), -1)
         return x @ module.head.kernel[...] + module.head.bias[...]
 
-    found = gradients.guided(apply, state, tiny.images(), tiny.TARGET)
-    expected = gradients.guided(plain, None, tiny.images(), tiny.TARGET)
+    found = gradients.guided_backprop(apply, state, tiny.images(), tiny.TARGET).map
+    expected = gradients.guided_backprop(plain, None, tiny.images(), tiny.TARGET).map
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
-    assert not np.allclose(found, gradients.saliency(apply, state, tiny.images(), tiny.TARGET))
+    assert not np.allclose(found, gradients.saliency(apply, state, tiny.images(), tiny.TARGET).map)
 
 
 @pytest.mark.slow
 def test_a_linen_module_is_taken_for_its_apply():
     model = tiny.Tiny()
     variables = tiny.variables(model)
-    one, other = (gradients.guided(network, variables, tiny.images(2), 0) for network in (model, model.apply))
+    one, other = (
+        gradients.guided_backprop(network, variables, tiny.images(2), 0).map for network in (model, model.apply)
+    )
     np.testing.assert_array_equal(one, other)
 
 
@@ -104,12 +106,12 @@ def test_a_linen_module_is_taken_for_its_apply():
 )
 def test_a_network_without_rectifiers_is_told(act):
     with pytest.raises(ValueError, match='no rectifiers'):
-        gradients.guided(network(act), PARAMS, IMAGES, 0)
+        gradients.guided_backprop(network(act), PARAMS, IMAGES, 0)
 
 
 def test_a_rule_that_there_is_not_is_told():
     with tiny.unchecked(), pytest.raises(ValueError, match="rule is 'plain'"):
-        gradients.guided(network(jax.nn.relu), PARAMS, IMAGES, 0, rule='plain')
+        gradients.guided_backprop(network(jax.nn.relu), PARAMS, IMAGES, 0, rule='plain')
 
 
 def test_the_logits_stay_as_they_are():
@@ -124,4 +126,4 @@ def test_the_rule_of_the_rectifier_itself_gives_the_gradient():
     variables, x = tiny.variables(model), tiny.images(2)
     same = guided_backpropagation.with_rule(model.apply, lambda x, gradient: jnp.where(x > 0, gradient, 0))
     found = jax.grad(lambda x: same(variables, x)[:, 0].sum())(x)
-    np.testing.assert_allclose(found, gradients.saliency(model.apply, variables, x, 0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found, gradients.saliency(model.apply, variables, x, 0).map, rtol=1e-4, atol=1e-6)

@@ -100,7 +100,7 @@ def test_a_step_on_an_example_lowers_losses_as_its_influence_says(checkpoints, c
 def test_the_tangent_kernel_is_the_product_of_jacobian_matrices(checkpoints, cells, where, size):
     params, (first, second) = checkpoints[0], cells
     with jax.enable_x64(True):
-        found = gradients.ntk(apply, params, first[:2], second, where=where, batch_size=size)
+        found = gradients.neural_tangent_kernel(apply, params, first[:2], second, where=where, batch_size=size)
         x, chosen = np.concatenate([first[:2], second]), params if where is None else {'body': params['body']}
         jacobians = named(jax.jit(jax.jacrev(lambda some: apply(params | some, x)))(chosen))
     flat = np.concatenate([leaf.reshape(5, 3, -1) for leaf in jacobians.values()], 2)
@@ -112,7 +112,7 @@ def test_the_tangent_kernel_is_the_product_of_jacobian_matrices(checkpoints, cel
 @pytest.mark.slow
 def test_the_tangent_kernel_of_one_set_is_symmetric(checkpoints, cells):
     with jax.enable_x64(True):
-        found = np.asarray(gradients.ntk(apply, checkpoints[0], cells[1], cells[1]))
+        found = np.asarray(gradients.neural_tangent_kernel(apply, checkpoints[0], cells[1], cells[1]))
     np.testing.assert_allclose(found, found.transpose(1, 0, 3, 2), rtol=1e-9, atol=1e-9)
     assert np.linalg.eigvalsh(found.swapaxes(1, 2).reshape(9, 9)).min() > 0
 
@@ -126,4 +126,4 @@ def test_patterns_of_nothing_and_other_numbers_of_rates_are_refused(checkpoints,
     with pytest.raises(ValueError, match="where is 'tail': it matches no parameter"):
         gradients.tracin(loss, checkpoints[:1], train, test, [0.1], where='tail')
     with pytest.raises(ValueError, match='it matches no parameter'):
-        gradients.ntk(apply, checkpoints[0], cells[0], cells[1], where='head')
+        gradients.neural_tangent_kernel(apply, checkpoints[0], cells[0], cells[1], where='head')

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from alljax.gradients.localization_scores import localization
+from alljax.gradients import localization
 
 MARKS = np.float32([[[4, -3], [2, 1]], [[0, 1], [-5, 2]], [[1, 2], [3, 4]]])
 MASK = np.array([[[1, 0], [1, 0]], [[0, 1], [0, 0]], [[0, 0], [0, 0]]])

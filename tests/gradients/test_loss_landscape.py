@@ -68,7 +68,7 @@ def test_a_filter_of_zeros_stays_where_it_is():
 def test_a_quadratic_loss_gives_its_parabola(normalize):
     with jax.enable_x64(True):
         params, way = tree(0, np.float64), tree(1, np.float64)
-        offsets, losses = gradients.line(quadratic, params, way, 0.8, points=5, normalize=normalize)
+        offsets, losses = gradients.loss_along_line(quadratic, params, way, 0.8, points=5, normalize=normalize)
     np.testing.assert_allclose(offsets, [-0.8, -0.4, 0, 0.4, 0.8], atol=1e-12)
     found = along(params, normalized(way, params) if normalize else way)
     np.testing.assert_allclose(losses, np.polynomial.Polynomial(found)(np.asarray(offsets)), rtol=1e-6)
@@ -78,7 +78,7 @@ def test_a_quadratic_loss_gives_its_parabola(normalize):
 def test_a_line_between_two_checkpoints_ends_at_the_second():
     first, second = tree(0), tree(1)
     way = jax.tree.map(lambda one, other: other - one, first, second)
-    offsets, losses = gradients.line(quadratic, first, way, points=3, normalize=False)
+    offsets, losses = gradients.loss_along_line(quadratic, first, way, points=3, normalize=False)
     np.testing.assert_array_equal(offsets, [-1, 0, 1])
     assert float(losses[1]) == pytest.approx(float(quadratic(first)), rel=1e-5)
     assert float(losses[2]) == pytest.approx(float(quadratic(second)), rel=1e-5)
@@ -92,7 +92,7 @@ def test_a_plane_has_its_first_direction_along_its_first_axis():
     def loss(params):
         return params['gain'] + 10 * params['bias'][0]
 
-    offsets, losses = gradients.plane(loss, params, ways, 0.5, points=3, normalize=False)
+    offsets, losses = gradients.loss_on_plane(loss, params, ways, 0.5, points=3, normalize=False)
     np.testing.assert_array_equal(offsets, [-0.5, 0, 0.5])
     expected = float(loss(params)) + np.asarray(offsets)[:, None] + 10 * np.asarray(offsets)
     np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-5)
@@ -100,7 +100,7 @@ def test_a_plane_has_its_first_direction_along_its_first_axis():
 
 def test_the_middle_row_and_column_of_a_plane_are_lines():
     params, ways = tree(0), (tree(1), tree(2))
-    _, losses = gradients.plane(quadratic, params, ways, 0.5, points=3)
+    _, losses = gradients.loss_on_plane(quadratic, params, ways, 0.5, points=3)
     for way, row in zip(ways, (losses[:, 1], losses[1]), strict=True):
         found = along(params, normalized(way, params))
         np.testing.assert_allclose(row, np.polynomial.Polynomial(found)(np.array([-0.5, 0, 0.5])), rtol=1e-5)
@@ -116,9 +116,10 @@ def test_the_loss_over_a_data_set_is_its_mean_whatever_the_batch_size():
 
     expected = float(np.mean(loss(weights, jnp.asarray(x), y)))
     for size in (None, 2, 5, 8):
-        assert float(gradients.over(loss, x, y, batch_size=size)(weights)) == pytest.approx(expected, rel=1e-6), size
-    _, losses = gradients.line(
-        gradients.over(loss, x, y, batch_size=2), weights, jnp.asarray(tiny.weights(2)), 0.1, points=3
+        mean = gradients.mean_loss(loss, x, y, batch_size=size)
+        assert float(mean(weights)) == pytest.approx(expected, rel=1e-6), size
+    _, losses = gradients.loss_along_line(
+        gradients.mean_loss(loss, x, y, batch_size=2), weights, jnp.asarray(tiny.weights(2)), 0.1, points=3
     )
     assert float(losses[1]) == pytest.approx(expected, rel=1e-6)
     assert len(set(losses.tolist())) == 3
@@ -138,6 +139,6 @@ def test_no_data_and_data_of_two_lengths_are_refused():
     x = tiny.images()
     for labels, message in ((tiny.TARGET[:3], 'the arrays have 3 and 5 rows'), (tiny.TARGET[:0], '0 and 5')):
         with pytest.raises(ValueError, match=message):
-            gradients.over(lambda params, x, y: y, x, labels)({})
+            gradients.mean_loss(lambda params, x, y: y, x, labels)({})
     with pytest.raises(ValueError, match='no rows'):
-        gradients.over(lambda params, x, y: y, x[:0], tiny.TARGET[:0])({})
+        gradients.mean_loss(lambda params, x, y: y, x[:0], tiny.TARGET[:0])({})

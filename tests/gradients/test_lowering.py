@@ -8,9 +8,9 @@ KEY = jax.random.key(0)
 MODEL = tiny.Tiny()
 FUNCTIONS = {
     'saliency': (gradients.saliency, {}),
-    'integrated': (gradients.integrated, {'steps': 3}),
-    'guided': (gradients.guided, {}),
-    'cam': (gradients.cam, {'layer': 'body', 'kind': 'gradcam++'}),
+    'integrated': (gradients.integrated_gradients, {'steps': 3}),
+    'guided': (gradients.guided_backprop, {}),
+    'cam': (gradients.grad_cam, {'layer': 'body', 'kind': 'gradcam++'}),
     'occlusion': (gradients.occlusion, {'window': 4, 'stride': 4}),
     'rise': (gradients.rise, {'key': KEY, 'masks': 3, 'cells': 2}),
     'deletion': (gradients.deletion, {'attribution': tiny.images(2, seed=4), 'steps': 2}),

@@ -6,14 +6,14 @@ import tiny
 from scipy.stats import spearmanr
 
 from alljax import gradients
-from alljax.gradients import model_randomization
+from alljax.gradients import Attribution, model_randomization
 
 KEY = jax.random.key(0)
 MODEL = tiny.Tiny()
 
 
 def test_the_layers_are_in_the_order_of_use(variables):
-    order = model_randomization.in_order(MODEL.apply, variables, tiny.images(2))
+    order = model_randomization.in_order_of_use(MODEL.apply, variables, tiny.images(2))
     assert order == ['params/stem', 'params/body', 'params/head']
 
 
@@ -24,7 +24,7 @@ def test_the_cascade_goes_from_the_last_layer_to_the_first_and_keeps_what_is_dra
         seen.append(params['params'])
         return gradients.saliency(network.apply, params, x, target)
 
-    found = gradients.randomization(method, MODEL, variables, tiny.images(), tiny.TARGET, key=KEY)
+    found = gradients.parameter_randomization(method, MODEL, variables, tiny.images(), tiny.TARGET, key=KEY)
     assert list(found) == ['params/head', 'params/body', 'params/stem']
     names = ('head', 'body', 'stem')
     own = variables['params']
@@ -47,7 +47,7 @@ def test_only_the_layers_asked_for_are_drawn_in_their_order(variables):
         return gradients.saliency(network.apply, params, x, target)
 
     layers = ['params/stem', 'params/head/bias']
-    found = gradients.randomization(method, MODEL, variables, tiny.images(), 0, key=KEY, layers=layers)
+    found = gradients.parameter_randomization(method, MODEL, variables, tiny.images(), 0, key=KEY, layers=layers)
     assert list(found) == layers
     np.testing.assert_array_equal(seen[2]['head']['kernel'], variables['params']['head']['kernel'])
     assert not np.array_equal(seen[2]['head']['bias'], variables['params']['head']['bias'])
@@ -58,13 +58,13 @@ def test_only_the_layers_asked_for_are_drawn_in_their_order(variables):
 @pytest.mark.slow
 def test_batch_statistics_are_no_layers():
     model = tiny.Tiny(norm=True)
-    order = model_randomization.in_order(model.apply, tiny.variables(model), tiny.images(2))
+    order = model_randomization.in_order_of_use(model.apply, tiny.variables(model), tiny.images(2))
     assert order == ['params/stem', 'params/norm', 'params/body', 'params/head']
 
 
 def test_layers_that_there_are_not_are_told(variables):
     with pytest.raises(ValueError, match=r'belongs to head, params/ste; the layers are .*params/head'):
-        gradients.randomization(
+        gradients.parameter_randomization(
             gradients.saliency, MODEL.apply, variables, tiny.images(), 0, key=KEY,
             layers=['params/head', 'head', 'params/ste'],
         )  # fmt: skip
@@ -75,8 +75,8 @@ def test_the_correlation_is_spearman_s_of_absolute_values():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 4, 8, 8, 3)).astype(np.float32)
     answers = iter([first, second])
-    found = gradients.randomization(
-        lambda *arguments: next(answers), tiny.linear, {'all': tiny.weights()}, tiny.images(4), 0, key=KEY,
+    found = gradients.parameter_randomization(
+        lambda *arguments: Attribution(next(answers)), tiny.linear, {'all': tiny.weights()}, tiny.images(4), 0, key=KEY,
         layers=['all'],
     )  # fmt: skip
     expected = [spearmanr(np.abs(a).sum(-1).ravel(), np.abs(b).sum(-1).ravel()).statistic
@@ -86,8 +86,8 @@ def test_the_correlation_is_spearman_s_of_absolute_values():
 
 @pytest.mark.slow
 def test_an_attribution_that_does_not_know_the_weights_stays_as_it_was(variables):
-    found = gradients.randomization(
-        lambda network, params, x, target: x, MODEL.apply, variables, tiny.images(), 0, key=KEY
+    found = gradients.parameter_randomization(
+        lambda network, params, x, target: Attribution(x), MODEL.apply, variables, tiny.images(), 0, key=KEY
     )
     for ranks in found.values():
         np.testing.assert_allclose(ranks, 1, atol=1e-5)
@@ -109,8 +109,8 @@ def test_saliency_changes_with_the_weights_and_guided_backpropagation_less():
     variables = tiny.variables(model)
     options = {'key': KEY, 'layers': ['params/head', 'params/three']}
     plain, guided = (
-        gradients.randomization(method, model.apply, variables, x, 0, **options)['params/three'].mean()
-        for method in (gradients.saliency, gradients.guided)
+        gradients.parameter_randomization(method, model.apply, variables, x, 0, **options)['params/three'].mean()
+        for method in (gradients.saliency, gradients.guided_backprop)
     )
     assert plain < 0.4
     assert guided > plain + 0.2

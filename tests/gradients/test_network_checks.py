@@ -98,7 +98,7 @@ def test_one_target_for_all_images_is_that_target_for_each():
 
 def test_a_traced_target_is_taken():
     weights, x = tiny.weights(), tiny.images(2)
-    found = jax.jit(lambda target: gradients.saliency(tiny.linear, weights, x, target))(jnp.array([2, 0]))
+    found = jax.jit(lambda target: gradients.saliency(tiny.linear, weights, x, target).map)(jnp.array([2, 0]))
     np.testing.assert_allclose(found, np.stack([weights[..., 2], weights[..., 0]]), rtol=1e-6)
 
 

@@ -36,7 +36,7 @@ def test_a_pixel_gets_the_mean_fall_of_the_squares_over_it(window, stride, size)
     model, x = tiny.Tiny(), tiny.images(2)[:, :, : size[1]]
     variables = jax.jit(model.init)(jax.random.key(0), x)
     apply = jax.jit(model.apply)
-    found = gradients.occlusion(apply, variables, x, np.array([2, 1]), window=window, stride=stride, baseline=0.5)
+    found = gradients.occlusion(apply, variables, x, np.array([2, 1]), window=window, stride=stride, baseline=0.5).map
     expected = [by_hand(apply, variables, x[0], 2, window, stride, 0.5),
                 by_hand(apply, variables, x[1], 1, window, stride, 0.5)]  # fmt: skip
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -45,7 +45,8 @@ def test_a_pixel_gets_the_mean_fall_of_the_squares_over_it(window, stride, size)
 @pytest.mark.parametrize(('window', 'stride'), [(3, 2)])
 def test_every_pixel_is_covered_also_at_the_border(window, stride):
     ones = np.ones((1, 8, 8, 3), np.float32)
-    found = gradients.occlusion(tiny.linear, np.ones((8, 8, 3, 2), np.float32), ones, 0, window=window, stride=stride)
+    weights = np.ones((8, 8, 3, 2), np.float32)
+    found = gradients.occlusion(tiny.linear, weights, ones, 0, window=window, stride=stride).map
     assert np.asarray(found).min() > 0
     assert np.isfinite(found).all()
 
@@ -64,7 +65,7 @@ def corner(weights, x):
 @pytest.mark.slow
 def test_rise_marks_the_only_pixels_that_the_network_looks_at():
     x = np.ones((2, 8, 8, 3), np.float32)
-    found = np.asarray(gradients.rise(corner, np.float32(5), x, 0, key=KEY, masks=600, cells=4))
+    found = np.asarray(gradients.rise(corner, np.float32(5), x, 0, key=KEY, masks=600, cells=4).map)
     inside = np.zeros((8, 8), bool)
     inside[1:3, 1:3] = True
     for image in found:
@@ -74,7 +75,7 @@ def test_rise_marks_the_only_pixels_that_the_network_looks_at():
 
 @pytest.mark.slow
 def test_rise_of_a_constant_is_near_it_everywhere_and_every_image_gets_the_same_masks():
-    found = np.asarray(gradients.rise(corner, np.float32(0), tiny.images(2), 0, key=KEY, masks=800, cells=4))
+    found = np.asarray(gradients.rise(corner, np.float32(0), tiny.images(2), 0, key=KEY, masks=800, cells=4).map)
     np.testing.assert_allclose(found, 0.5, atol=0.06)
     np.testing.assert_array_equal(found[0], found[1])
 
@@ -82,7 +83,7 @@ def test_rise_of_a_constant_is_near_it_everywhere_and_every_image_gets_the_same_
 def test_rise_is_the_mean_over_its_masks():
     masks = perturbation_attribution._masks(KEY, 9, 4, 0.25, (8, 8), jnp.dtype(jnp.float32))
     weights, x = tiny.weights(), tiny.images(2)
-    found = gradients.rise(tiny.linear, weights, x, 1, key=KEY, masks=9, cells=4, keep=0.25, baseline=0.5)
+    found = gradients.rise(tiny.linear, weights, x, 1, key=KEY, masks=9, cells=4, keep=0.25, baseline=0.5).map
     expected = np.zeros((2, 8, 8))
     for mask in np.asarray(masks):
         shown = mask[..., None] * x + (1 - mask[..., None]) * 0.5
