@@ -47,7 +47,7 @@ def layer_names(apply: Network, params: Params, x: Images | jax.ShapeDtypeStruct
     """
     function, names = as_apply(apply), []
 
-    def note(name: str, context: nn.module.InterceptorContext, output: Array) -> Array:
+    def note(name: str, context: nn.module.InterceptorContext, output: Any) -> Any:
         names.append(name)
         return output
 
@@ -68,7 +68,7 @@ def with_layer(apply: Apply, layer: str) -> WithLayer:
     def call(params: Params, x: Array, offset: Array | None = None) -> Outputs:
         outputs: list[Array] = []
 
-        def note(name: str, context: nn.module.InterceptorContext, output: Array) -> Array:
+        def note(name: str, context: nn.module.InterceptorContext, output: Any) -> Any:
             if name != layer or context.method_name != '__call__':
                 return output
             outputs.append(output)
