@@ -156,7 +156,7 @@ def _ritz(op: Operator, start: Vector, steps: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _before_breakdown(small: Float[np.ndarray, 'steps steps']) -> int:
-    """How many steps found something new.
+    """The number of steps that found something new.
 
     A matrix of low rank, as those of few images are, is spent early: the next direction is then rounding error made
     as long as one, and all that follows is nonsense.

@@ -1,4 +1,4 @@
-"""How far an attribution may be believed: what the network says when the marked pixels are hidden or changed."""
+"""Tests of an attribution: the answers of the network when the marked pixels are hidden or changed."""
 
 from functools import partial
 from typing import Any, NamedTuple

@@ -9,11 +9,12 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from alljax.gradients.named_parameters import named, with_leaves
+from alljax.gradients.typing import Params
 
 
 def check_gradient(
     function: Callable[..., Float[Array, '']],
-    *arguments: Any,
+    *arguments: Params,
     key: Key[Array, ''],
     directions: int = 8,
     step: float = 1e-5,

@@ -1,4 +1,4 @@
-"""Where an attribution lies: on the cell, or on its surroundings."""
+"""The share of an attribution that lies on the cell, where a mask tells the cell from its surroundings."""
 
 from typing import NamedTuple
 

@@ -31,7 +31,7 @@ Network: TypeAlias = Apply | HasApply
 
 
 class Attribution(NamedTuple):
-    """How much each pixel counts for the target's logit, as found by any method of this package.
+    """The importance of each pixel for the target's logit, as found by any method of this package.
 
     `map` is [batch, height, width, channels], or [batch, height, width] from a method that does not tell channels
     apart. `gap` is by how much the map's sum misses the change of the logit that it explains, in units of the logit;
