@@ -66,7 +66,7 @@ def test_the_example_of_gradient_analysis_runs_and_is_short():
     code = block('gradients.integrated')
     found = {}
     exec(code, found)
-    assert found['heat'].shape == (20, 8, 8, 3)
-    assert jnp.abs(found['gap']).max() < 1e-4
+    assert found['found'].map.shape == (20, 8, 8, 3)
+    assert jnp.abs(found['found'].gap).max() < 1e-4
     assert found['influence'].shape == (2, 20)
     assert len([line for line in code.splitlines() if line.strip() and not line.startswith(('import', 'from'))]) <= 15

@@ -12,8 +12,7 @@ from scipy.special import softmax
 from alljax.data.image_files import Picture
 from alljax.explain import images, masks
 from alljax.explain.methods import METHODS, Options
-from alljax.gradients import faithfulness
-from alljax.gradients.masks import localization
+from alljax.gradients import Curve, deletion, insertion, localization
 from alljax.runs.trained import Trained
 from alljax.training import inference
 
@@ -103,25 +102,23 @@ def areas(cells: Sequence[Explained]) -> tuple[dict[str, float], int]:
 
 def _measured(
     run: Trained, name: str, batch: images.Batch, wanted: Array, options: Options
-) -> tuple[np.ndarray, faithfulness.Curve, faithfulness.Curve]:
+) -> tuple[np.ndarray, Curve, Curve]:
     model, variables = run.model, run.variables
     found = METHODS[name].function(model, variables, batch.x, wanted, options)
     ask = (model.apply, variables, batch.x, wanted, found)
     how: dict[str, Any] = {'steps': STEPS, 'baseline': batch.blurred, 'batch_size': options.batch_size}
-    return np.asarray(found), faithfulness.deletion(*ask, **how), faithfulness.insertion(*ask, **how)
+    return np.asarray(found), deletion(*ask, **how), insertion(*ask, **how)
 
 
-def _of_one(
-    found: tuple[np.ndarray, faithfulness.Curve, faithfulness.Curve], row: int, regions: Mapping[str, np.ndarray]
-) -> Marked:
-    maps, deletion, insertion = found
+def _of_one(found: tuple[np.ndarray, Curve, Curve], row: int, regions: Mapping[str, np.ndarray]) -> Marked:
+    maps, deleted, inserted = found
     empty = not maps[row].any()
     return Marked(
         map=maps[row],
-        deletion=math.nan if empty else float(deletion[0][row]),
-        insertion=math.nan if empty else float(insertion[0][row]),
-        deleted=np.asarray(deletion[1][row]),
-        inserted=np.asarray(insertion[1][row]),
+        deletion=math.nan if empty else float(deleted.area[row]),
+        insertion=math.nan if empty else float(inserted.area[row]),
+        deleted=np.asarray(deleted.probability[row]),
+        inserted=np.asarray(inserted.probability[row]),
         regions={name: _where(maps[row], mask) for name, mask in regions.items()},
     )
 

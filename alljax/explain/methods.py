@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from alljax.gradients import attribution, maps, perturbation, rectifiers
-from alljax.models import Model, Variables, inside
+from alljax import gradients
+from alljax.errors import UserError
+from alljax.gradients.guided_backpropagation import RULES, with_rule
+from alljax.models import Model, Variables
 from alljax.models.trees import flatten
 
 Pixels = Float[Array, 'batch size size']
@@ -35,27 +37,27 @@ class Method(NamedTuple):
 
 
 def _saliency(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
-    return _strongest(attribution.saliency(model.apply, variables, x, target, batch_size=options.batch_size))
+    return _strongest(gradients.saliency(model, variables, x, target, batch_size=options.batch_size))
 
 
 def _input(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
-    found = attribution.saliency(model.apply, variables, x, target, times_input=True, batch_size=options.batch_size)
-    return found.sum(3)
+    found = gradients.saliency(model, variables, x, target, times_input=True, batch_size=options.batch_size)
+    return found.map.sum(3)
 
 
 def _integrated(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
-    return attribution.integrated(model.apply, variables, x, target, batch_size=options.batch_size)[0].sum(3)
+    return gradients.integrated_gradients(model, variables, x, target, batch_size=options.batch_size).map.sum(3)
 
 
 def _smooth(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
-    method = attribution.smooth(attribution.saliency, key=jax.random.key(0))  # the same call gives the same page
-    return _strongest(method(model.apply, variables, x, target, batch_size=options.batch_size))
+    method = gradients.smoothgrad(gradients.saliency, key=jax.random.key(0))  # the same call gives the same page
+    return _strongest(method(model, variables, x, target, batch_size=options.batch_size))
 
 
 def _rectified(rule: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixels]:
     def method(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
         return _strongest(
-            rectifiers.guided(model.apply, variables, x, target, rule=rule, batch_size=options.batch_size)
+            gradients.guided_backprop(model, variables, x, target, rule=rule, batch_size=options.batch_size)
         )
 
     return method
@@ -64,28 +66,30 @@ def _rectified(rule: Any) -> Callable[[Model, Variables, Array, Array, Options],
 def _cam(kind: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixels]:
     def method(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
         apply = _rectifying(model.apply, options.layer) if options.rectified else model.apply
-        found = maps.cam(apply, variables, x, target, layer=options.layer, kind=kind, batch_size=options.batch_size)
-        return maps.resize_map(found, x.shape[1])
+        found = gradients.grad_cam(
+            apply, variables, x, target, layer=options.layer, kind=kind, batch_size=options.batch_size
+        )
+        return gradients.resize_map(found.map, x.shape[1])
 
     return method
 
 
 def _occlusion(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
     window = max(2, x.shape[1] // 8)
-    return perturbation.occlusion(
-        model.apply, variables, x, target, window=window, stride=window // 2, batch_size=options.batch_size
-    )
+    return gradients.occlusion(
+        model, variables, x, target, window=window, stride=window // 2, batch_size=options.batch_size
+    ).map
 
 
 def _rise(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
-    found = perturbation.rise(
-        model.apply, variables, x, target, key=jax.random.key(0), masks=500, batch_size=options.batch_size
-    )
+    found = gradients.rise(
+        model, variables, x, target, key=jax.random.key(0), masks=500, batch_size=options.batch_size
+    ).map
     return found - found.min((1, 2), keepdims=True)  # what every pixel has in common tells none from another
 
 
-def _strongest(gradient: Float[Array, 'batch size size channels']) -> Pixels:
-    return jnp.abs(gradient).max(3)  # as Simonyan et al. show it
+def _strongest(gradient: gradients.Attribution) -> Pixels:
+    return jnp.abs(gradient.map).max(3)  # as Simonyan et al. show it
 
 
 METHODS: dict[str, Method] = {
@@ -123,15 +127,19 @@ def is_linen(model: Model) -> bool:
 def has_rectifiers(model: Model, variables: Variables) -> bool:
     """Whether guided backpropagation and deconvolution would change anything."""
     try:
-        jax.eval_shape(rectifiers.with_rule(model.apply, rectifiers.RULES['guided']), variables, _blank(model))
+        jax.eval_shape(with_rule(model.apply, RULES['guided']), variables, _blank(model))
     except ValueError:
         return False
     return True
 
 
 def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
-    """The shape of what a layer gives for one image; UserError for a layer that there is not."""
-    return jax.eval_shape(partial(inside.features, model, layer=layer), variables, _blank(model)).shape
+    """The shape of what a layer gives for one image; UserError for a layer that does not exist."""
+    try:
+        output = jax.eval_shape(partial(gradients.layer_output, model, layer=layer), variables, _blank(model))
+    except ValueError as error:
+        raise UserError(f'{model.name}: {error}') from None
+    return output.shape
 
 
 def is_map(shape: tuple[int, ...]) -> bool:
@@ -148,7 +156,7 @@ def last_map(model: Model, variables: Variables) -> str:
     if not is_linen(model):
         return ''
     weighted = ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
-    for layer in reversed(inside.layers(model, variables)):
+    for layer in reversed(gradients.layer_names(model, variables, _blank(model))):
         if not any(name.startswith(f'{layer}/') for name in weighted):
             continue  # dropout, pooling, or the head
         shape = shape_at(model, variables, layer)

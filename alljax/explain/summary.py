@@ -20,8 +20,8 @@ from alljax.data import datasets, image_files
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
 from alljax.errors import UserError
-from alljax.gradients import batches
-from alljax.gradients.trees import named
+from alljax.gradients import batching
+from alljax.gradients.named_parameters import named
 from alljax.runs.trained import Trained
 from alljax.training import inference, rate_factors
 
@@ -94,18 +94,20 @@ def summarize(
 
     train = _prepared(run, cells.images[parts.train], batch_size), cells.labels[parts.train]
     say(f'gradients of {len(parts.train)} training cells')
-    statistics = gradients.statistics(loss, params, *train, batch_size=batch_size)
+    statistics = gradients.gradient_statistics(loss, params, *train, batch_size=batch_size)
     classes = len(run.classes)
     by_class = gradients.class_gradients(loss, params, *train, classes=classes, batch_size=batch_size)
-    conflict = np.asarray(gradients.similarity(by_class).conflict)
+    conflict = np.asarray(gradients.gradient_similarity(by_class).conflict)
     del by_class
     chosen = np.unique(np.linspace(0, len(train[1]) - 1, min(CURVED, len(train[1]))).astype(int))
-    operator = gradients.operator(apply, params, train[0][chosen], train[1][chosen], where=where, batch_size=batch_size)
+    operator = gradients.curvature_operator(
+        apply, params, train[0][chosen], train[1][chosen], where=where, batch_size=batch_size
+    )
     steps = int(np.clip(VECTORS // operator.like.size, 6, MOST))
     say(f'curvature of {operator.like.size:,} parameters on {len(chosen)} of them: {steps + PROBES} products')
     key = jax.random.key(plan.seed)
     largest = gradients.eigenvalues(operator, min(3, operator.like.size), key=key, iterations=steps)
-    trace = gradients.trace(operator, key, PROBES)
+    trace = gradients.stochastic_trace(operator, key, PROBES)
     asked = _asked(run, images) if images else _worst(run, cells, parts.test, batch_size)
     say(f'influence of the training cells on {len(asked[0])} cells')
     names = [name for name in named(params) if re.fullmatch(where, name)]
@@ -159,7 +161,7 @@ def _trained(plan: Plan, run: Trained) -> str:
 
 def _prepared(run: Trained, images: np.ndarray, batch_size: int) -> np.ndarray:
     """Cells as the network takes them, on the host."""
-    return np.asarray(batches.rows(partial(_ready, form=run.model.input), batch_size, images))
+    return np.asarray(batching.rows(partial(_ready, form=run.model.input), batch_size, images))
 
 
 _ready = jax.jit(inference.prepared, static_argnames='form')

@@ -7,7 +7,7 @@ import numpy as np
 from alljax.explain import overlays
 from alljax.explain.page import fill
 from alljax.explain.summary import Summary
-from alljax.gradients.examples import ALL
+from alljax.gradients.example_statistics import ALL
 from alljax.runs.trained import Trained
 
 

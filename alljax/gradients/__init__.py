@@ -1,32 +1,73 @@
 """Gradient analysis of any classifier `apply(params, x) -> logits [N, classes]`; x is [N, height, width, channels].
 
+One convention for all functions. What asks a network takes `apply` first and `params` second; `apply` is a function
+`apply(params, x)` or anything that has such a method, as a linen module or `alljax.models.Model`. What judges an
+attribution method takes the method before them, and what needs a loss takes `loss(params, x, y)`, a loss for each
+image, instead of `apply`. Every attribution method is called `method(apply, params, x, target, **options)` and returns
+`Attribution(map, gap)`; what judges an attribution takes its map: `deletion(apply, params, x, target, found.map)`.
+
 Pure functions: `batch_size` bounds the memory, randomness comes from `key`, and a network in training mode is refused.
 A function is compiled once for an `apply` and its shapes: define `apply` once, not anew in each call.
 """
 
-from alljax.gradients.attribution import integrated, saliency, smooth
-from alljax.gradients.cascade import randomization
-from alljax.gradients.curvature import Density, Operator, density, eigenvalues, operator, trace
-from alljax.gradients.examples import (
+from alljax.gradients.class_activation_maps import grad_cam, resize_map
+from alljax.gradients.curvature import (
+    Density,
+    Operator,
+    curvature_operator,
+    eigenvalues,
+    spectral_density,
+    stochastic_trace,
+)
+from alljax.gradients.example_gradients import class_gradients, per_example_gradients
+from alljax.gradients.example_statistics import (
     Similarity,
     Statistics,
-    check,
-    class_gradients,
-    per_example,
-    similarity,
-    statistics,
+    gradient_similarity,
+    gradient_statistics,
     update_ratio,
 )
-from alljax.gradients.faithfulness import deletion, infidelity, insertion, max_sensitivity
-from alljax.gradients.influence import ntk, tracin
-from alljax.gradients.landscape import filter_normalized, line, over, plane, random_direction
-from alljax.gradients.maps import cam, resize_map
-from alljax.gradients.masks import Localization, localization
-from alljax.gradients.perturbation import occlusion, rise
-from alljax.gradients.rectifiers import guided
-from alljax.gradients.visualization import visualize
+from alljax.gradients.faithfulness import Curve, deletion, infidelity, insertion, max_sensitivity
+from alljax.gradients.feature_visualization import visualize_channel
+from alljax.gradients.finite_differences import check_gradient
+from alljax.gradients.gradient_attribution import integrated_gradients, saliency, smoothgrad
+from alljax.gradients.guided_backpropagation import guided_backprop
+from alljax.gradients.influence import neural_tangent_kernel, tracin
+from alljax.gradients.intermediates import layer_names, layer_output
+from alljax.gradients.localization_scores import Localization, localization
+from alljax.gradients.loss_landscape import (
+    filter_normalized,
+    loss_along_line,
+    loss_on_plane,
+    mean_loss,
+    random_direction,
+)
+from alljax.gradients.model_randomization import parameter_randomization
+from alljax.gradients.perturbation_attribution import occlusion, rise
+from alljax.gradients.typing import Attribution
+
+# Short names of the same functions.
+cam = grad_cam
+check = check_gradient
+density = spectral_density
+guided = guided_backprop
+integrated = integrated_gradients
+line = loss_along_line
+ntk = neural_tangent_kernel
+operator = curvature_operator
+over = mean_loss
+per_example = per_example_gradients
+plane = loss_on_plane
+randomization = parameter_randomization
+similarity = gradient_similarity
+smooth = smoothgrad
+statistics = gradient_statistics
+trace = stochastic_trace
+visualize = visualize_channel
 
 __all__ = [
+    'Attribution',
+    'Curve',
     'Density',
     'Localization',
     'Operator',
@@ -34,23 +75,38 @@ __all__ = [
     'Statistics',
     'cam',
     'check',
+    'check_gradient',
     'class_gradients',
+    'curvature_operator',
     'deletion',
     'density',
     'eigenvalues',
     'filter_normalized',
+    'grad_cam',
+    'gradient_similarity',
+    'gradient_statistics',
     'guided',
+    'guided_backprop',
     'infidelity',
     'insertion',
     'integrated',
+    'integrated_gradients',
+    'layer_names',
+    'layer_output',
     'line',
     'localization',
+    'loss_along_line',
+    'loss_on_plane',
     'max_sensitivity',
+    'mean_loss',
+    'neural_tangent_kernel',
     'ntk',
     'occlusion',
     'operator',
     'over',
+    'parameter_randomization',
     'per_example',
+    'per_example_gradients',
     'plane',
     'random_direction',
     'randomization',
@@ -59,9 +115,13 @@ __all__ = [
     'saliency',
     'similarity',
     'smooth',
+    'smoothgrad',
+    'spectral_density',
     'statistics',
+    'stochastic_trace',
     'trace',
     'tracin',
     'update_ratio',
     'visualize',
+    'visualize_channel',
 ]

@@ -1,4 +1,4 @@
-"""What a trained network looks at: `python -m alljax.gradients RUN IMAGES… [--methods …] [--to FOLDER]`."""
+"""Heat maps of a trained network on images: `python -m alljax.gradients RUN IMAGES… [--methods …] [--to FOLDER]`."""
 
 import sys
 

@@ -8,19 +8,21 @@ slower.
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 from matfree import decomp, stochtrace
 
-from alljax.gradients import batches
-from alljax.gradients.contract import Apply, Images, Params, classes, picked, targets
-from alljax.gradients.trees import named, renamed
+from alljax.gradients import batching
+from alljax.gradients.named_parameters import named, with_leaves
+from alljax.gradients.network_checks import picked, prepare
+from alljax.gradients.typing import Apply, Images, Network, Params, Target
 
+Result = TypeVar('Result')
 Vector = Float[Array, ' size']
 KINDS = ('hessian', 'ggn', 'fisher')
 
@@ -44,8 +46,24 @@ class Density(NamedTuple):
     density: Float[Array, ' points']
 
 
-def operator(
-    apply: Apply, params: Params, x: Images, y: Any, *, kind: Literal['hessian', 'ggn', 'fisher'] = 'hessian',
+class Batch(NamedTuple):
+    """Some images; those that only fill the batch are not present."""
+
+    x: Float[Array, 'batch height width channels']
+    y: Int[Array, ' batch']
+    present: Bool[Array, ' batch']
+    weight: float | Float[Array, '']  # of each image's loss
+
+
+class Matrix(NamedTuple):
+    """The kind of curvature, and the parameters that its rows and columns stand for."""
+
+    kind: str
+    names: tuple[str, ...]
+
+
+def curvature_operator(
+    apply: Network, params: Params, x: Images, y: Target, *, kind: Literal['hessian', 'ggn', 'fisher'] = 'hessian',
     where: str | None = None, batch_size: int | None = None,
 ) -> Operator:  # fmt: skip
     """The curvature of the mean cross-entropy over images `x` with labels `y`, as products with vectors.
@@ -53,7 +71,8 @@ def operator(
     'hessian' is that of the loss; 'ggn' the Gauss-Newton matrix, which for cross-entropy is the Fisher matrix of the
     network's own predictions; 'fisher' the empirical Fisher matrix, the mean of g gᵀ over the gradients of single
     examples. `where` is a regular expression over whole parameter names ('head/.*'): only those vary. Vectors hold the
-    chosen parameters in the order of the tree. ValueError for a pattern that matches none.
+    chosen parameters in the order of the tree. ValueError for an unknown kind, a pattern that matches no name, or a
+    label that the network does not have.
     """
     if kind not in KINDS:
         raise ValueError(f'kind is {kind!r}; it may be {", ".join(map(repr, KINDS))}')
@@ -61,15 +80,19 @@ def operator(
     chosen = {name: leaf for name, leaf in leaves.items() if where is None or re.fullmatch(where, name)}
     if not chosen:
         raise ValueError(f'where is {where!r}: it matches none of {", ".join(list(leaves)[:6])}, …')
-    labels = targets(y, x, classes(apply, params, x))
+    function, labels = prepare(apply, params, x, y)
     flat, unravel = ravel_pytree(chosen)
+    matrix, weight = Matrix(kind, tuple(chosen)), 1 / len(x)
 
     def product(vector: Vector) -> Vector:
-        with jax.disable_jit(False):
-            part = partial(_product, apply, params, vector, 1 / len(x), names=tuple(chosen), kind=kind)
-            return batches.total(part, batch_size, x, labels)
+        def of_batch(x: Array, y: Array, present: Array) -> Vector:
+            part: Vector = _product(function, params, vector, Batch(x, y, present, weight), matrix)
+            return part
 
-    return Operator(product, flat, lambda vector: renamed(params, leaves | unravel(vector)))
+        with jax.disable_jit(False):
+            return batching.total(of_batch, batch_size, x, labels)
+
+    return Operator(product, flat, lambda vector: with_leaves(params, leaves | unravel(vector)))
 
 
 def eigenvalues(
@@ -93,7 +116,7 @@ def eigenvalues(
     return jnp.asarray(nodes[np.argsort(order[which](nodes))][:k])
 
 
-def trace(op: Operator, key: Key[Array, ''], probes: int = 32) -> tuple[Float[Array, ''], Float[Array, '']]:
+def stochastic_trace(op: Operator, key: Key[Array, ''], probes: int = 32) -> tuple[Float[Array, ''], Float[Array, '']]:
     """An estimate of the trace and its standard error (Hutchinson 1990): one product for each of the `probes` signs."""
     if probes < 2:
         raise ValueError(f'probes is {probes}: no standard error; expected 2 or more')
@@ -104,7 +127,7 @@ def trace(op: Operator, key: Key[Array, ''], probes: int = 32) -> tuple[Float[Ar
     return found.mean(), found.std(ddof=1) / jnp.sqrt(probes)
 
 
-def density(
+def spectral_density(
     op: Operator, key: Key[Array, ''], *, probes: int = 8, iterations: int = 40, points: int = 1024,
     width: float = 0.01,
 ) -> Density:  # fmt: skip
@@ -133,7 +156,7 @@ def _ritz(op: Operator, start: Vector, steps: int) -> tuple[np.ndarray, np.ndarr
 
 
 def _before_breakdown(small: Float[np.ndarray, 'steps steps']) -> int:
-    """How many steps found something new.
+    """The number of steps that found something new.
 
     A matrix of low rank, as those of few images are, is spent early: the next direction is then rounding error made
     as long as one, and all that follows is nonsense.
@@ -146,37 +169,36 @@ def _before_breakdown(small: Float[np.ndarray, 'steps steps']) -> int:
     return len(small)
 
 
-def _outside(function: Callable[..., Any], *arguments: Any) -> Any:
+def _outside(function: Callable[..., Result], *arguments: Any) -> Result:
     """`function(*arguments)` with its loops in Python."""
     with jax.disable_jit():
         return function(*arguments)
 
 
-@partial(jax.jit, static_argnames=('apply', 'names', 'kind'))
-def _product(
-    apply: Apply, params: Params, flat: Vector, weight: Any, x: Array, y: Int[Array, ' batch'], present: Array,
-    names: tuple[str, ...], kind: str,
-) -> Vector:  # fmt: skip
-    """The curvature of the summed loss of the images that are present, each of a weight, times a vector."""
+@partial(jax.jit, static_argnames=('apply', 'matrix'))
+def _product(apply: Apply, params: Params, flat: Vector, batch: Batch, matrix: Matrix) -> Vector:
+    """The curvature of the weighted loss of the images that are present, times a vector."""
     leaves = named(params)
-    here = {name: leaves[name] for name in names}
+    here = {name: leaves[name] for name in matrix.names}
     vector = ravel_pytree(here)[1](flat)
 
     def logits(some: dict[str, Array]) -> Array:
-        return apply(renamed(params, leaves | some), x)
+        return apply(with_leaves(params, leaves | some), batch.x)
 
-    if kind == 'hessian':
+    if matrix.kind == 'hessian':
 
         def loss(some: dict[str, Array]) -> Array:
-            return -jnp.sum(picked(jax.nn.log_softmax(logits(some)), y) * present) * weight
+            log_probability = picked(jax.nn.log_softmax(logits(some)), batch.y)
+            return -jnp.sum(log_probability * batch.present) * batch.weight
 
         return ravel_pytree(jax.jvp(jax.grad(loss), (here,), (vector,))[1])[0]
     # Both are Jᵀ M J, M being a matrix over the classes of each image.
     scores, change = jax.jvp(logits, (here,), (vector,))
     chance = jax.nn.softmax(scores)
-    if kind == 'ggn':
+    if matrix.kind == 'ggn':
         back = chance * (change - jnp.sum(chance * change, 1, keepdims=True))
     else:
-        error = chance - jax.nn.one_hot(y, scores.shape[1], dtype=scores.dtype)
+        error = chance - jax.nn.one_hot(batch.y, scores.shape[1], dtype=scores.dtype)
         back = error * jnp.sum(error * change, 1, keepdims=True)
-    return ravel_pytree(jax.vjp(logits, here)[1](back * present[:, None] * weight)[0])[0]
+    back = back * batch.present[:, None] * batch.weight
+    return ravel_pytree(jax.vjp(logits, here)[1](back)[0])[0]

@@ -1,20 +1,19 @@
-"""Which training cells a prediction comes from: inner products of the gradients of single examples."""
+"""The training cells that a prediction comes from: inner products of the gradients of single examples."""
 
 import re
 from collections.abc import Sequence
 from functools import lru_cache, partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from alljax.gradients import batches, layerwise
-from alljax.gradients.contract import Apply, Images, Loss, Params, classes, picked
-from alljax.gradients.layerwise import Factor
+from alljax.gradients import batching, factored_gradients
+from alljax.gradients.factored_gradients import Factor
+from alljax.gradients.network_checks import as_apply, classes, picked
+from alljax.gradients.typing import Apply, Examples, Images, Loss, Network, Params
 
-Examples = tuple[Any, Any]  # images and labels
 Others = Float[Array, 'others height width channels'] | Float[np.ndarray, 'others height width channels']
 
 
@@ -22,48 +21,51 @@ def tracin(
     loss: Loss, checkpoints: Sequence[Params], train: Examples, test: Examples, rates: Sequence[float], *,
     where: str | None = None, batch_size: int | None = None,
 ) -> Float[Array, 'test train']:  # fmt: skip
-    """By how much a step on each training example would have lowered each test example's loss (TracIn, 2002.08484).
+    """The decrease of each test example's loss by a step on each training example (TracIn, arXiv:2002.08484).
 
     Σ over checkpoints of rate × ⟨gradient of the test example, gradient of the training example⟩ (Pruthi et al. 2020):
     positive for helpful ones. `loss(params, x, y)` gives a loss for each image [N]; `where` is a regular expression
     over whole parameter names, to which the products are limited ('head/.*'). Memory is that of two batches. ValueError
-    for other numbers of checkpoints and rates.
+    unless there is a rate for each checkpoint, and for a pattern that matches no parameter.
     """
     if len(checkpoints) != len(rates) or not rates:
         raise ValueError(f'{len(checkpoints)} checkpoints and {len(rates)} rates; expected a rate for each checkpoint')
-    return sum(
-        rate * _all(loss, params, test, train, where, batch_size)
-        for params, rate in zip(checkpoints, rates, strict=True)
-    )  # type: ignore[return-value]
+    return jnp.asarray(
+        sum(
+            rate * _inner_products(loss, params, test, train, where, batch_size)
+            for params, rate in zip(checkpoints, rates, strict=True)
+        )
+    )
 
 
-def ntk(
-    apply: Apply, params: Params, x1: Images, x2: Others, *, where: str | None = None, batch_size: int | None = None
+def neural_tangent_kernel(
+    apply: Network, params: Params, x1: Images, x2: Others, *, where: str | None = None, batch_size: int | None = None
 ) -> Float[Array, 'first second classes classes']:
     """The empirical neural tangent kernel: inner products of the gradients of each image's logits (arXiv:1806.07572).
 
     [n, m, i, j] belongs to logit i of image n of `x1` and logit j of image m of `x2`. `batch_size` counts logits at
     once. `where` is as in `tracin`.
     """
-    count = classes(apply, params, x1)
+    function = as_apply(apply)
+    count = classes(function, params, x1)
     first, second = ((np.repeat(np.asarray(x), count, 0), np.tile(np.arange(count), len(x))) for x in (x1, x2))
-    found = _all(_logit(apply), params, first, second, where, batch_size)
+    found = _inner_products(_logit(function), params, first, second, where, batch_size)
     return found.reshape(len(x1), count, len(x2), count).swapaxes(1, 2)
 
 
 @lru_cache(maxsize=32)  # the same function each time, or all is compiled again
 def _logit(apply: Apply) -> Loss:
-    """The logit of each image that its label names."""
+    """The logit of each image's label, in the form of a loss."""
     return lambda params, x, y: picked(apply(params, x), y)
 
 
-def _all(
+def _inner_products(
     loss: Loss, params: Params, rows: Examples, columns: Examples, where: str | None, batch_size: int | None
 ) -> Float[Array, 'rows columns']:
     """The products of every row with every column, batch by batch; the last batches are smaller."""
 
-    def parts(examples: Examples) -> list[tuple[Any, Any]]:
-        chosen = [index[:count] for index, count in batches.chunks(len(examples[0]), batch_size)]
+    def parts(examples: Examples) -> list[tuple[Array, Array]]:
+        chosen = [index[:count] for index, count in batching.chunks(len(examples[0]), batch_size)]
         return [(jnp.asarray(examples[0][index]), jnp.asarray(examples[1][index])) for index in chosen]
 
     found = []
@@ -77,12 +79,12 @@ def _all(
 
 @partial(jax.jit, static_argnums=(0, 4))
 def _gradients(loss: Loss, params: Params, x: Array, y: Array, where: str | None) -> dict[str, Factor]:
-    found = layerwise.examples(loss, params, x, y, re.compile('.*' if where is None else where).fullmatch)
+    found = factored_gradients.per_example(loss, params, x, y, re.compile('.*' if where is None else where).fullmatch)
     if not found:
         raise ValueError(f'where is {where!r}: it matches no parameter')
-    return {name: layerwise.multiplied(factor) for name, factor in found.items()}
+    return {name: factored_gradients.expanded(factor) for name, factor in found.items()}
 
 
 @jax.jit
 def _products(one: dict[str, Factor], other: dict[str, Factor]) -> Float[Array, 'rows columns']:
-    return sum(layerwise.products(one[name], other[name]) for name in one)  # type: ignore[return-value]
+    return jnp.asarray(sum(factored_gradients.inner_products(one[name], other[name]) for name in one))

@@ -53,8 +53,8 @@ def batch_norm(train: bool, epsilon: float = 1e-5) -> Callable[[str], Layer]:
 
     A tenth of the running statistics is new after each step, in every network. Some were published with a hundredth,
     for their hundred thousands of steps; of the hundred that a few cells give, a third would still be ImageNet's. The
-    mode is an argument of the call and not a field of the layer, so that `inside.still` can hold single layers at their
-    running statistics.
+    mode is an argument of the call and not a field of the layer, so that `use_running_statistics` can hold single
+    layers at their running statistics.
     """
 
     def named(name: str, **options: Any) -> Layer:

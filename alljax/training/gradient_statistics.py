@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from alljax.gradients.examples import ALL, from_products, from_sums, update_ratio
-from alljax.gradients.layerwise import Factor, products
-from alljax.gradients.trees import by_layer
+from alljax.gradients.example_statistics import ALL, from_products, from_sums, update_ratio
+from alljax.gradients.factored_gradients import Factor, inner_products
+from alljax.gradients.named_parameters import by_layer
 
 Numbers = dict[str, Array]  # 'gradient_norm/conv1' → a number
 
@@ -32,7 +32,7 @@ def spread(
     too, where an example has no gradient of its own. The conflict is the mean of −cosine, where it is negative, over
     the pairs of classes in the batch; not a number for a batch of one class.
     """
-    grams = {name: products(factor, factor) for name, factor in factors.items()}
+    grams = {name: inner_products(factor, factor) for name, factor in factors.items()}
     groups = {ALL: list(grams)} | by_layer(grams) if grams else {}
     members = (label[:, None] == jnp.arange(classes)) & present[:, None]
     found: Numbers = {}

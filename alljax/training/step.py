@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, Shaped
 
-from alljax.gradients import layerwise
-from alljax.gradients.trees import layer
+from alljax.gradients import factored_gradients
+from alljax.gradients.named_parameters import layer
 from alljax.models import Model, Variables
-from alljax.models.inside import still
+from alljax.models.frozen_statistics import use_running_statistics
 from alljax.models.trees import flatten, unflatten
 from alljax.training import gradient_statistics
 from alljax.training.rate_factors import head_only
@@ -81,7 +81,7 @@ def make_step(
         if frozen:
             logits = model.apply({'params': params, **rest}, image)
         else:
-            with still({layer(name) for name in flatten(params)} - moving):
+            with use_running_statistics({layer(name) for name in flatten(params)} - moving):
                 logits, rest = model.apply(
                     {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
                 )
@@ -95,22 +95,22 @@ def make_step(
         image, label = prepare(batch.images[index], augment), batch.labels[index]
         old = _only(state.variables, trained)
         each = partial(losses, variables=state.variables, key=dropout)
-        layers = layerwise.discover(lambda *given: each(*given)[0], old, image, label) if look else {}
+        layers = factored_gradients.discover(lambda *given: each(*given)[0], old, image, label) if look else {}
 
         def loss(trained: dict[str, Array], push: dict[str, Array]) -> tuple[Array, tuple[Any, ...]]:
-            with layerwise.watching(layers, push) as inputs:
+            with factored_gradients.recording(layers, push) as inputs:
                 found, (rest, logits) = each(trained, image, label)
             return jnp.sum(found * present) / present.sum(), (rest, logits, inputs)
 
         (value, (rest, logits, inputs)), (gradient, back) = jax.value_and_grad(loss, (0, 1), has_aux=True)(
-            old, layerwise.nothing(layers)
+            old, factored_gradients.zero_offsets(layers)
         )
         updates, optimizer_state = optimizer.update(gradient, state.optimizer, old)
         params = unflatten(flatten(state.variables['params']) | optax.apply_updates(old, updates))
         correct = jnp.sum((logits.argmax(-1) == label) & present)
         seen: gradient_statistics.Numbers = {}
         if look:
-            short = layerwise.factors(layers, inputs, jax.tree.map(lambda part: part * present.sum(), back))
+            short = factored_gradients.factors(layers, inputs, jax.tree.map(lambda part: part * present.sum(), back))
             seen = gradient_statistics.lengths(gradient, old, updates) | gradient_statistics.spread(
                 short, label, present, len(weights)
             )

@@ -59,16 +59,16 @@ def ours(name: str) -> Callable[[], Any]:
         return optax.softmax_cross_entropy_with_integer_labels(apply(params, x), y)
 
     if name == 'hessian':
-        operator = gradients.operator(apply, params, x, y)
+        operator = gradients.curvature_operator(apply, params, x, y)
         vector = jnp.ones_like(operator.like)
         return lambda: operator(vector)
-    smooth = gradients.smooth(gradients.saliency, key=jax.random.key(1), samples=SAMPLES)
+    smooth = gradients.smoothgrad(gradients.saliency, key=jax.random.key(1), samples=SAMPLES)
     return {
         'saliency': lambda: gradients.saliency(apply, params, x, y),
-        'integrated': lambda: gradients.integrated(apply, params, x, y, steps=STEPS),
+        'integrated': lambda: gradients.integrated_gradients(apply, params, x, y, steps=STEPS),
         'smoothgrad': lambda: smooth(apply, params, x, y),
-        'gradcam': lambda: gradients.cam(model, {'params': params}, x, y, layer='conv5'),
-        'norms': lambda: gradients.per_example(loss, params, x, y, reduce='norm'),
+        'gradcam': lambda: gradients.grad_cam(model, {'params': params}, x, y, layer='conv5'),
+        'norms': lambda: gradients.per_example_gradients(loss, params, x, y, reduce='norm'),
     }[name]
 
 
@@ -184,16 +184,16 @@ def everything() -> dict[str, Callable[[], Any]]:
 
     bound = {'batch_size': size}
     marks = np.abs(x).sum(3)
-    total = gradients.over(loss, x, y, **bound)
+    total = gradients.mean_loss(loss, x, y, **bound)
     way = gradients.random_direction(params, key)
-    operators = partial(gradients.operator, apply, params, x, y, **bound)
-    method = partial(gradients.smooth(gradients.saliency, key=key, samples=2), apply, params, x, y, **bound)
+    operators = partial(gradients.curvature_operator, apply, params, x, y, **bound)
+    method = partial(gradients.smoothgrad(gradients.saliency, key=key, samples=2), apply, params, x, y, **bound)
     return {
         'saliency': lambda: gradients.saliency(apply, params, x, y, **bound),
-        'integrated': lambda: gradients.integrated(apply, params, x, y, steps=2, **bound),
+        'integrated': lambda: gradients.integrated_gradients(apply, params, x, y, steps=2, **bound),
         'smooth': method,
-        'guided': lambda: gradients.guided(model, variables, x, y, **bound),
-        'cam': lambda: gradients.cam(model, variables, x, y, layer='conv5', **bound),
+        'guided': lambda: gradients.guided_backprop(model, variables, x, y, **bound),
+        'cam': lambda: gradients.grad_cam(model, variables, x, y, layer='conv5', **bound),
         'occlusion': lambda: gradients.occlusion(apply, params, x, y, window=114, stride=113, **bound),
         'rise': lambda: gradients.rise(apply, params, x, y, key=key, masks=2, **bound),
         'deletion': lambda: gradients.deletion(apply, params, x, y, marks, steps=2, **bound),
@@ -202,21 +202,23 @@ def everything() -> dict[str, Callable[[], Any]]:
         'max_sensitivity': lambda: gradients.max_sensitivity(
             gradients.saliency, apply, params, x, y, key=key, samples=1, **bound
         ),
-        'randomization': lambda: gradients.randomization(
+        'randomization': lambda: gradients.parameter_randomization(
             gradients.saliency, apply, params, x, y, key=key, layers=['fc7'], **bound
         ),
-        'per_example norms': lambda: gradients.per_example(loss, params, x, y, reduce='norm', **bound),
-        'statistics': lambda: gradients.statistics(loss, params, x, y, **bound),
-        'class_gradients': lambda: gradients.similarity(gradients.class_gradients(loss, params, x, y, **bound)),
+        'per_example norms': lambda: gradients.per_example_gradients(loss, params, x, y, reduce='norm', **bound),
+        'statistics': lambda: gradients.gradient_statistics(loss, params, x, y, **bound),
+        'class_gradients': lambda: gradients.gradient_similarity(
+            gradients.class_gradients(loss, params, x, y, **bound)
+        ),
         'hessian': lambda: operators()(jnp.ones_like(operators().like)),
         'ggn': lambda: operators(kind='ggn')(jnp.ones_like(operators().like)),
         'eigenvalues': lambda: gradients.eigenvalues(operators(kind='ggn'), 1, key=key, iterations=4),
-        'trace': lambda: gradients.trace(operators(kind='ggn'), key, probes=2),
-        'density': lambda: gradients.density(operators(kind='ggn'), key, probes=1, iterations=3),
-        'line': lambda: gradients.line(total, params, way, points=2),
-        'plane': lambda: gradients.plane(total, params, (way, way), points=2),
+        'trace': lambda: gradients.stochastic_trace(operators(kind='ggn'), key, probes=2),
+        'density': lambda: gradients.spectral_density(operators(kind='ggn'), key, probes=1, iterations=3),
+        'line': lambda: gradients.loss_along_line(total, params, way, points=2),
+        'plane': lambda: gradients.loss_on_plane(total, params, (way, way), points=2),
         'tracin': lambda: gradients.tracin(loss, [params], (x[:32], y[:32]), (x, y), [1.0], **bound),
-        'ntk': lambda: gradients.ntk(apply, params, x[:8], x[:128], **bound),
+        'ntk': lambda: gradients.neural_tangent_kernel(apply, params, x[:8], x[:128], **bound),
     }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alljax import explain, models, predict
+from alljax import explain, gradients, models, predict
 from alljax.data import image, image_files, synthetic
 from alljax.data.synthetic import ground_truth
 from alljax.errors import UserError
@@ -147,10 +147,9 @@ def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
     assert methods.goes_on_rectified(loaded.model, loaded.variables, 'conv5')
     assert not methods.goes_on_rectified(loaded.model, loaded.variables, 'head/logits')
     x = jax.random.normal(jax.random.key(0), (1, SIZE, SIZE, 3))
-    from alljax.gradients import taps
-
-    seen = taps.at(methods._rectifying(loaded.model.apply, 'conv5'), 'conv5')(loaded.variables, x)[1]
-    plain = taps.at(loaded.model.apply, 'conv5')(loaded.variables, x)[1]
+    rectifying = methods._rectifying(loaded.model.apply, 'conv5')
+    seen = gradients.layer_output(rectifying, loaded.variables, x, 'conv5')
+    plain = gradients.layer_output(loaded.model, loaded.variables, x, 'conv5')
     assert plain.min() < 0
     np.testing.assert_allclose(seen, np.maximum(plain, 0), atol=1e-6)
 
@@ -195,7 +194,7 @@ def test_a_broken_marker_is_a_note(tmp_path, cells, run):
 
 
 def test_a_map_that_is_zero_everywhere_ranks_nothing():
-    curve = (jax.numpy.array([0.5]), jax.numpy.zeros((1, 21)))
+    curve = gradients.Curve(jax.numpy.array([0.5]), jax.numpy.zeros((1, 21)))
     marked = measurements._of_one((np.zeros((1, 8, 8), np.float32), curve, curve), 0, {'cell': np.eye(8, dtype=bool)})
     assert np.isnan([marked.deletion, marked.insertion, marked.regions['cell'].mass]).all()
     assert marked.regions['cell'].area == 1 / 8

@@ -11,6 +11,7 @@ import pytest
 import tiny
 from jax.flatten_util import ravel_pytree
 
+from alljax import gradients
 from alljax.gradients import curvature
 
 IMAGES, KEY = 6, 7
@@ -64,13 +65,13 @@ def case():
 
 
 def operator(case, kind, **options):
-    return curvature.operator(NET.apply, case.params, case.x, case.y, kind=kind, **options)
+    return gradients.curvature_operator(NET.apply, case.params, case.x, case.y, kind=kind, **options)
 
 
 def explicit(matrix):
     """The operator of a matrix that is at hand."""
     matrix = jnp.asarray(matrix)
-    return curvature.Operator(lambda vector: matrix @ vector, matrix[0], lambda vector: vector)
+    return gradients.Operator(lambda vector: matrix @ vector, matrix[0], lambda vector: vector)
 
 
 def symmetric(values, seed=0):
@@ -112,7 +113,7 @@ def test_where_chooses_the_rows_and_columns_of_some_parameters(case):
 def test_eigenvalues_of_a_matrix_come_in_their_order(which, expected):
     values = np.array([9, 4, 3, 2, 1, 0.5, 0.1, -2, -7])
     with jax.enable_x64(True):
-        found = curvature.eigenvalues(explicit(symmetric(values)), 3, key=jax.random.key(KEY), which=which)
+        found = gradients.eigenvalues(explicit(symmetric(values)), 3, key=jax.random.key(KEY), which=which)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -120,14 +121,14 @@ def test_a_converged_eigenvalue_does_not_come_again():
     """Without reorthogonalization the largest is found several times."""
     values = np.array([1e6, 3e4, 9, 8, 7, 6, 5, 4, 3])
     with jax.enable_x64(True):
-        found = curvature.eigenvalues(explicit(symmetric(values)), 9, key=jax.random.key(KEY))
+        found = gradients.eigenvalues(explicit(symmetric(values)), 9, key=jax.random.key(KEY))
     np.testing.assert_allclose(found, values, rtol=1e-6)
 
 
 def test_a_matrix_of_low_rank_has_no_eigenvalue_beyond_its_own():
     """Lanczos' method is spent after four steps; what rounding errors would add is left out."""
     with jax.enable_x64(True):
-        found = curvature.eigenvalues(explicit(symmetric([5, 3, 2, *[0] * 6])), 9, key=jax.random.key(KEY))
+        found = gradients.eigenvalues(explicit(symmetric([5, 3, 2, *[0] * 6])), 9, key=jax.random.key(KEY))
     assert len(found) == 4
     np.testing.assert_allclose(found, [5, 3, 2, 0], rtol=1e-6, atol=1e-6)
 
@@ -135,7 +136,7 @@ def test_a_matrix_of_low_rank_has_no_eigenvalue_beyond_its_own():
 @pytest.mark.slow
 def test_a_matrix_of_low_rank_in_single_precision_has_no_eigenvalue_beyond_its_own():
     matrix = symmetric([5, 3, 2, *[0] * 37]).astype(np.float32)
-    found = curvature.eigenvalues(explicit(matrix), 40, key=jax.random.key(KEY))
+    found = gradients.eigenvalues(explicit(matrix), 40, key=jax.random.key(KEY))
     assert found.dtype == np.float32
     assert len(found) == 4
     np.testing.assert_allclose(found, [5, 3, 2, 0], rtol=1e-4, atol=1e-4)
@@ -144,7 +145,8 @@ def test_a_matrix_of_low_rank_in_single_precision_has_no_eigenvalue_beyond_its_o
 def test_a_trace_has_the_standard_error_of_its_probes():
     """The sign probes of a 2 by 2 matrix give its trace plus or minus twice the entry beside the diagonal."""
     with jax.enable_x64(True):
-        found, error = curvature.trace(explicit(np.array([[3.0, 0.5], [0.5, 1.0]])), jax.random.key(KEY), probes=8)
+        op = explicit(np.array([[3.0, 0.5], [0.5, 1.0]]))
+        found, error = gradients.stochastic_trace(op, jax.random.key(KEY), probes=8)
     above = round((float(found) - 3) * 8 / 2)  # how many of the 8 gave 5
     assert 0 < above < 8
     assert float(found) == pytest.approx((5 * above + 3 * (8 - above)) / 8)
@@ -155,8 +157,8 @@ def test_a_density_has_mass_one_and_the_mean_of_its_probes():
     matrix = symmetric(np.linspace(-1, 3, 9))
     with jax.enable_x64(True):
         key = jax.random.key(KEY)
-        found = curvature.density(explicit(matrix), key, probes=2, points=400)
-        mean, _ = curvature.trace(explicit(matrix), key, probes=2)
+        found = gradients.spectral_density(explicit(matrix), key, probes=2, points=400)
+        mean, _ = gradients.stochastic_trace(explicit(matrix), key, probes=2)
     assert abs(float(mean) - 9) > 0.1  # of the probes, not of the matrix
     assert np.trapezoid(found.density, found.eigenvalue) == pytest.approx(1, abs=1e-3)
     assert np.trapezoid(found.density * found.eigenvalue, found.eigenvalue) == pytest.approx(float(mean) / 9, abs=1e-3)
@@ -169,7 +171,7 @@ def test_eigenvalues_of_a_network_are_those_of_its_hessian_matrix(case, which):
     order = {'largest': -dense, 'smallest': dense, 'magnitude': -np.abs(dense)}[which]
     expected = dense[np.argsort(order)][:3]
     with jax.enable_x64(True):
-        found = curvature.eigenvalues(operator(case, 'hessian'), 3, key=jax.random.key(KEY), which=which)
+        found = gradients.eigenvalues(operator(case, 'hessian'), 3, key=jax.random.key(KEY), which=which)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -180,7 +182,7 @@ def test_the_matrices_of_few_images_have_no_eigenvalue_beyond_their_own(case, ki
     rank = {'fisher': IMAGES, 'ggn': 3 * IMAGES}[kind]
     assert dense[rank - 1] > 1e-6 * dense[0] > 1e6 * abs(dense[rank])
     with jax.enable_x64(True):
-        found = np.asarray(curvature.eigenvalues(operator(case, kind), 20, key=jax.random.key(KEY), iterations=40))
+        found = np.asarray(gradients.eigenvalues(operator(case, kind), 20, key=jax.random.key(KEY), iterations=40))
     assert rank <= len(found) <= rank + 2
     np.testing.assert_allclose(found[:rank], dense[:rank], rtol=1e-6)
     np.testing.assert_allclose(found[rank:], 0, atol=1e-6 * dense[0])
@@ -191,10 +193,10 @@ def test_the_matrices_of_few_images_have_no_eigenvalue_beyond_their_own(case, ki
 def test_the_trace_of_a_network_and_the_mean_of_its_density_are_near_those_of_its_matrix(case, kind):
     with jax.enable_x64(True):
         op, key, size = operator(case, kind), jax.random.key(KEY), case.flat.size
-        mean, error = curvature.trace(op, key, probes=32)
+        mean, error = gradients.stochastic_trace(op, key, probes=32)
         assert abs(mean - np.trace(case.matrices[kind])) < 3 * error
-        mean, error = curvature.trace(op, key, probes=4)
-        found = curvature.density(op, key, probes=4, iterations=12)
+        mean, error = gradients.stochastic_trace(op, key, probes=4)
+        found = gradients.spectral_density(op, key, probes=4, iterations=12)
     points, heights = np.asarray(found.eigenvalue), np.asarray(found.density)
     middle = np.trapezoid(heights * points, points)
     assert np.trapezoid(heights, points) == pytest.approx(1, abs=1e-3)
@@ -210,16 +212,16 @@ def test_an_unknown_kind_a_pattern_of_nothing_and_a_wrong_label_are_refused(case
         with pytest.raises(ValueError, match='it matches none of params/head/bias'):
             operator(case, 'ggn', where='head')
         with pytest.raises(ValueError, match='the network has 4 logits'):
-            curvature.operator(NET.apply, case.params, case.x, case.y + 2)
+            gradients.curvature_operator(NET.apply, case.params, case.x, case.y + 2)
 
 
 def test_wrong_numbers_of_eigenvalues_and_probes_are_refused():
     op, key = explicit(np.eye(3, dtype=np.float32)), jax.random.key(KEY)
     with pytest.raises(ValueError, match='k is 4: expected 1 to 3'):
-        curvature.eigenvalues(op, 4, key=key)
+        gradients.eigenvalues(op, 4, key=key)
     with pytest.raises(ValueError, match='k is 0'):
-        curvature.eigenvalues(op, 0, key=key)
+        gradients.eigenvalues(op, 0, key=key)
     with tiny.unchecked(), pytest.raises(ValueError, match='which is'):
-        curvature.eigenvalues(op, 1, key=key, which='middle')
+        gradients.eigenvalues(op, 1, key=key, which='middle')
     with pytest.raises(ValueError, match='probes is 1'):
-        curvature.trace(op, key, probes=1)
+        gradients.stochastic_trace(op, key, probes=1)

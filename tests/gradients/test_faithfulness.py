@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tiny
 
-from alljax.gradients import attribution, faithfulness
+from alljax import gradients
+from alljax.gradients import faithfulness
 
 KEY = jax.random.key(0)
 MODEL = tiny.Tiny()
@@ -27,7 +28,7 @@ def plain(apply, params, image, target, marks, steps, baseline, inserts):
 
 @pytest.mark.parametrize('inserts', [False, True], ids=['deletion', 'insertion'])
 def test_the_curve_is_that_of_a_plain_loop(variables, inserts):
-    function, x, steps = (faithfulness.deletion, faithfulness.insertion)[inserts], tiny.images(2), 5
+    function, x, steps = (gradients.deletion, gradients.insertion)[inserts], tiny.images(2), 5
     marks = tiny.images(2, seed=4)
     area, curve = function(MODEL.apply, variables, x, np.array([2, 0]), marks, steps=steps, baseline=0.5)
     expected = np.stack([
@@ -44,8 +45,8 @@ def test_both_curves_lead_from_one_end_to_the_other(variables):
     whole, nothing = (
         np.asarray(jax.nn.softmax(MODEL.apply(variables, images)))[:, 1] for images in (x, np.zeros_like(x))
     )
-    _, gone = faithfulness.deletion(MODEL.apply, variables, x, 1, marks, steps=3)
-    _, come = faithfulness.insertion(MODEL.apply, variables, x, 1, marks, steps=3)
+    _, gone = gradients.deletion(MODEL.apply, variables, x, 1, marks, steps=3)
+    _, come = gradients.insertion(MODEL.apply, variables, x, 1, marks, steps=3)
     np.testing.assert_allclose(gone[:, [0, -1]], np.stack([whole, nothing], 1), atol=1e-6)
     np.testing.assert_allclose(come[:, [0, -1]], np.stack([nothing, whole], 1), atol=1e-6)
 
@@ -59,9 +60,9 @@ def test_pixels_marked_alike_go_from_the_first_to_the_last():
 def test_the_true_order_is_more_faithful_than_its_reverse():
     x = np.ones((1, 8, 8, 3), np.float32)
     weights = np.abs(tiny.weights()) * np.float32([0.05, 0, 0])
-    marks = attribution.saliency(tiny.linear, weights, x, 0)
+    marks = gradients.saliency(tiny.linear, weights, x, 0).map
     options = {'steps': 8}
-    for function, sign in ((faithfulness.deletion, -1), (faithfulness.insertion, 1)):
+    for function, sign in ((gradients.deletion, -1), (gradients.insertion, 1)):
         right, _ = function(tiny.linear, weights, x, 0, marks, **options)
         wrong, _ = function(tiny.linear, weights, x, 0, -marks, **options)
         assert sign * (right - wrong) > 0.05
@@ -70,37 +71,35 @@ def test_the_true_order_is_more_faithful_than_its_reverse():
 @pytest.mark.parametrize('shape', [(2, 4, 4), (1, 8, 8)], ids=['small map', 'one image'])
 def test_an_attribution_of_another_shape_is_told(shape):
     with pytest.raises(ValueError, match='attribution is'):
-        faithfulness.deletion(tiny.linear, tiny.weights(), tiny.images(2), 0, np.zeros(shape, np.float32))
+        gradients.deletion(tiny.linear, tiny.weights(), tiny.images(2), 0, np.zeros(shape, np.float32))
 
 
 @pytest.mark.slow
 def test_the_infidelity_of_a_linear_function_s_gradient_is_zero_and_that_of_another_is_not():
     weights, x = tiny.weights(), tiny.images(2)
-    gradient = attribution.saliency(tiny.linear, weights, x, 1)
+    gradient = gradients.saliency(tiny.linear, weights, x, 1).map
     options = {'key': KEY, 'samples': 4, 'sigma': 0.5}
-    np.testing.assert_allclose(faithfulness.infidelity(tiny.linear, weights, x, 1, gradient, **options), 0, atol=1e-6)
-    assert np.min(faithfulness.infidelity(tiny.linear, weights, x, 1, 2 * gradient, **options)) > 1
+    np.testing.assert_allclose(gradients.infidelity(tiny.linear, weights, x, 1, gradient, **options), 0, atol=1e-6)
+    assert np.min(gradients.infidelity(tiny.linear, weights, x, 1, 2 * gradient, **options)) > 1
 
 
 @pytest.mark.slow
 def test_infidelity_of_no_attribution_is_the_mean_square_of_the_falls():
     """Of a linear function under normal noise: the squared norm of its weights times the noise's variance."""
     weights, x = tiny.weights(), tiny.images(3)
-    found = faithfulness.infidelity(tiny.linear, weights, x, 1, np.zeros_like(x), key=KEY, samples=100, sigma=0.5)
+    found = gradients.infidelity(tiny.linear, weights, x, 1, np.zeros_like(x), key=KEY, samples=100, sigma=0.5)
     np.testing.assert_allclose(np.mean(found), 0.25 * (weights[..., 1] ** 2).sum(), rtol=0.3)
 
 
 def test_infidelity_asks_for_a_gradient():
     with pytest.raises(ValueError, match='expected the same'):
-        faithfulness.infidelity(
-            tiny.linear, tiny.weights(), tiny.images(2), 0, np.zeros((2, 8, 8), np.float32), key=KEY
-        )
+        gradients.infidelity(tiny.linear, tiny.weights(), tiny.images(2), 0, np.zeros((2, 8, 8), np.float32), key=KEY)
 
 
 @pytest.mark.slow
 def test_the_sensitivity_of_a_linear_function_s_saliency_is_zero():
-    found = faithfulness.max_sensitivity(
-        attribution.saliency, tiny.linear, tiny.weights(), tiny.images(), tiny.TARGET, key=KEY, batch_size=2
+    found = gradients.max_sensitivity(
+        gradients.saliency, tiny.linear, tiny.weights(), tiny.images(), tiny.TARGET, key=KEY, batch_size=2
     )
     np.testing.assert_array_equal(found, np.zeros(5))
 
@@ -111,8 +110,8 @@ def test_the_sensitivity_of_a_quadratic_function_s_saliency_is_the_largest_relat
         return (x**2).sum((1, 2, 3))[:, None] / 2
 
     x = tiny.images()
-    for method in (attribution.saliency, lambda *arguments: (attribution.saliency(*arguments), 0)):
-        found = np.asarray(faithfulness.max_sensitivity(method, quadratic, None, x, 0, key=KEY, radius=0.1, samples=20))
+    for method in (gradients.saliency, lambda *arguments: gradients.saliency(*arguments)._replace(gap=np.zeros(5))):
+        found = np.asarray(gradients.max_sensitivity(method, quadratic, None, x, 0, key=KEY, radius=0.1, samples=20))
         typical = 0.1 / np.sqrt(3) * np.sqrt(192) / np.linalg.norm(x.reshape(5, -1), axis=1)
         assert (found > typical).all()  # the largest of twenty
         assert (found < 1.3 * typical).all()

@@ -7,8 +7,8 @@ import optax
 import pytest
 import tiny
 
-from alljax.gradients import influence
-from alljax.gradients.trees import named
+from alljax import gradients
+from alljax.gradients.named_parameters import named
 
 MODEL = tiny.Tiny(act=nn.tanh)
 TRAIN, TEST = np.array([0, 1, 2, 1, 0]), np.array([2, 0, 1])
@@ -64,7 +64,7 @@ def slopes(checkpoints, cells):
 def test_influence_is_the_sum_over_checkpoints_of_rates_times_products(checkpoints, cells, slopes, where):
     train, test = cells
     with jax.enable_x64(True):
-        found = influence.tracin(loss, checkpoints, (train, TRAIN), (test, TEST), RATES, where=where, batch_size=3)
+        found = gradients.tracin(loss, checkpoints, (train, TRAIN), (test, TEST), RATES, where=where, batch_size=3)
     assert found.shape == (3, 5)
     expected = sum(
         rate
@@ -80,7 +80,7 @@ def test_influence_does_not_change_with_the_batch_size(checkpoints, cells):
     train, test = cells
     with jax.enable_x64(True):
         given = loss, checkpoints[:1], (train, TRAIN), (test, TEST), [1.0]
-        whole, twos = (influence.tracin(*given, batch_size=size) for size in (None, 2))
+        whole, twos = (gradients.tracin(*given, batch_size=size) for size in (None, 2))
     np.testing.assert_allclose(twos, whole, rtol=1e-9, atol=1e-9 * np.abs(whole).max())
 
 
@@ -89,7 +89,7 @@ def test_a_step_on_an_example_lowers_losses_as_its_influence_says(checkpoints, c
     """To first order in the rate of the step."""
     (train, test), rate = cells, 1e-6
     with jax.enable_x64(True):
-        found = influence.tracin(loss, checkpoints[:1], (train[:3], TRAIN[:3]), (test, TEST), [rate], batch_size=3)
+        found = gradients.tracin(loss, checkpoints[:1], (train[:3], TRAIN[:3]), (test, TEST), [rate], batch_size=3)
         gradient = jax.grad(lambda params: loss(params, train[:1], TRAIN[:1]).sum())(checkpoints[0])
         moved = jax.tree.map(lambda leaf, way: leaf - rate * way, checkpoints[0], gradient)
         lowered = np.asarray(loss(checkpoints[0], test, TEST) - loss(moved, test, TEST))
@@ -100,7 +100,7 @@ def test_a_step_on_an_example_lowers_losses_as_its_influence_says(checkpoints, c
 def test_the_tangent_kernel_is_the_product_of_jacobian_matrices(checkpoints, cells, where, size):
     params, (first, second) = checkpoints[0], cells
     with jax.enable_x64(True):
-        found = influence.ntk(apply, params, first[:2], second, where=where, batch_size=size)
+        found = gradients.neural_tangent_kernel(apply, params, first[:2], second, where=where, batch_size=size)
         x, chosen = np.concatenate([first[:2], second]), params if where is None else {'body': params['body']}
         jacobians = named(jax.jit(jax.jacrev(lambda some: apply(params | some, x)))(chosen))
     flat = np.concatenate([leaf.reshape(5, 3, -1) for leaf in jacobians.values()], 2)
@@ -112,7 +112,7 @@ def test_the_tangent_kernel_is_the_product_of_jacobian_matrices(checkpoints, cel
 @pytest.mark.slow
 def test_the_tangent_kernel_of_one_set_is_symmetric(checkpoints, cells):
     with jax.enable_x64(True):
-        found = np.asarray(influence.ntk(apply, checkpoints[0], cells[1], cells[1]))
+        found = np.asarray(gradients.neural_tangent_kernel(apply, checkpoints[0], cells[1], cells[1]))
     np.testing.assert_allclose(found, found.transpose(1, 0, 3, 2), rtol=1e-9, atol=1e-9)
     assert np.linalg.eigvalsh(found.swapaxes(1, 2).reshape(9, 9)).min() > 0
 
@@ -120,10 +120,10 @@ def test_the_tangent_kernel_of_one_set_is_symmetric(checkpoints, cells):
 def test_patterns_of_nothing_and_other_numbers_of_rates_are_refused(checkpoints, cells):
     train, test = (cells[0], TRAIN), (cells[1], TEST)
     with pytest.raises(ValueError, match='2 checkpoints and 1 rates'):
-        influence.tracin(loss, checkpoints, train, test, [0.1])
+        gradients.tracin(loss, checkpoints, train, test, [0.1])
     with pytest.raises(ValueError, match='0 checkpoints and 0 rates'):
-        influence.tracin(loss, [], train, test, [])
+        gradients.tracin(loss, [], train, test, [])
     with pytest.raises(ValueError, match="where is 'tail': it matches no parameter"):
-        influence.tracin(loss, checkpoints[:1], train, test, [0.1], where='tail')
+        gradients.tracin(loss, checkpoints[:1], train, test, [0.1], where='tail')
     with pytest.raises(ValueError, match='it matches no parameter'):
-        influence.ntk(apply, checkpoints[0], cells[0], cells[1], where='head')
+        gradients.neural_tangent_kernel(apply, checkpoints[0], cells[0], cells[1], where='head')

@@ -2,18 +2,18 @@ import jax
 import pytest
 import tiny
 
-from alljax.gradients import attribution, faithfulness, maps, perturbation, rectifiers
+from alljax import gradients
 
 KEY = jax.random.key(0)
 MODEL = tiny.Tiny()
 FUNCTIONS = {
-    'saliency': (attribution.saliency, {}),
-    'integrated': (attribution.integrated, {'steps': 3}),
-    'guided': (rectifiers.guided, {}),
-    'cam': (maps.cam, {'layer': 'body', 'kind': 'gradcam++'}),
-    'occlusion': (perturbation.occlusion, {'window': 4, 'stride': 4}),
-    'rise': (perturbation.rise, {'key': KEY, 'masks': 3, 'cells': 2}),
-    'deletion': (faithfulness.deletion, {'attribution': tiny.images(2, seed=4), 'steps': 2}),
+    'saliency': (gradients.saliency, {}),
+    'integrated': (gradients.integrated_gradients, {'steps': 3}),
+    'guided': (gradients.guided_backprop, {}),
+    'cam': (gradients.grad_cam, {'layer': 'body', 'kind': 'gradcam++'}),
+    'occlusion': (gradients.occlusion, {'window': 4, 'stride': 4}),
+    'rise': (gradients.rise, {'key': KEY, 'masks': 3, 'cells': 2}),
+    'deletion': (gradients.deletion, {'attribution': tiny.images(2, seed=4), 'steps': 2}),
 }
 
 

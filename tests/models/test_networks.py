@@ -1,6 +1,7 @@
 """One network of each family at a tiny width: what all have in common. Their values are checked in tests/parity."""
 
 import re
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -9,9 +10,9 @@ import numpy as np
 import optax
 import pytest
 
-from alljax import models
+from alljax import gradients, models
 from alljax.errors import UserError
-from alljax.models.inside import features, layers, still
+from alljax.models.frozen_statistics import use_running_statistics
 from alljax.models.layers import batch_norm
 from alljax.models.trees import flatten
 from alljax.training import rate_factors
@@ -88,13 +89,11 @@ def test_its_rectifier_can_be_replaced(name):
 def test_every_layer_has_features(name):
     model = small(name)
     variables = shapes(model)
-    known = layers(model, variables)
+    known = gradients.layer_names(model, variables, image_of(model))
     assert known[-1] == 'head/logits' or 'head' in known
     for layer in (known[0], known[len(known) // 2], known[-1]):
-        assert (
-            jax.eval_shape(lambda v, x, layer=layer: features(model, v, x, layer), variables, image_of(model)).shape[0]
-            == 2
-        )
+        output = jax.eval_shape(partial(gradients.layer_output, model, layer=layer), variables, image_of(model))
+        assert output.shape[0] == 2
 
 
 def test_its_training_step_lowers_for_cuda(name):
@@ -143,7 +142,7 @@ def test_frozen_batch_normalizations_keep_and_use_their_statistics():
     old, new = flatten(variables['batch_stats']), flatten(state.variables['batch_stats'])
     for place, leaf in old.items():
         assert np.array_equal(leaf, new[place]) == place.startswith('early'), place
-    with still({'early_bn'}):
+    with use_running_statistics({'early_bn'}):
         logits, _ = model.apply(variables, cells[:4] / jnp.float32(255), train=True, mutable=['batch_stats'])
     used = optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(4) % 3).mean()
     assert float(metrics.loss) == pytest.approx(float(used), rel=1e-5)
@@ -160,17 +159,6 @@ def test_a_smaller_batch_is_filled_with_its_own_cells():
     assert float(first.loss) == pytest.approx(float(second.loss), rel=1e-5)
     for a, b in zip(jax.tree.leaves(whole.variables), jax.tree.leaves(filled.variables), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
-
-
-def test_features_of_an_unknown_layer_name_the_known_ones():
-    model, variables, cells = normalized()
-    with pytest.raises(
-        UserError, match=r"no layer 'late_cnv', did you mean 'late_conv'\?; its layers are early_conv, early_bn"
-    ):
-        features(model, variables, cells / jnp.float32(255), 'late_cnv')
-    late = features(model, variables, cells / jnp.float32(255), 'late_conv')
-    assert late.shape == (6, 4, 4, 4)
-    assert layers(model, variables) == ['early_conv', 'early_bn', 'late_conv', 'late_bn', 'head']
 
 
 def test_unknown_names_and_options_are_told():

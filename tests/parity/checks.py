@@ -6,7 +6,7 @@ import peers
 import torch
 
 from alljax import models
-from alljax.models.inside import features
+from alljax.gradients import layer_output
 from alljax.models.trees import flatten
 from alljax.weights import convert as conversion
 from alljax.weights.rules import table
@@ -48,7 +48,7 @@ def logits_and_layers(name, variables, net, image, layers):
 
             @jax.jit
             def run(tree, image, model=model):
-                return model.apply(tree, image), {layer: features(model, tree, image, layer) for layer in layers}
+                return model.apply(tree, image), {layer: layer_output(model, tree, image, layer) for layer in layers}
 
             logits, ours = run(tree, image.astype(dtype))
         assert relative(logits, expected) < tolerance

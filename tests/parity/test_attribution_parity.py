@@ -19,8 +19,7 @@ import torch
 import torchvision
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from alljax import models
-from alljax.gradients import attribution, faithfulness, maps, perturbation, rectifiers
+from alljax import gradients, models
 from alljax.weights import convert as conversion
 
 pytestmark = [
@@ -131,12 +130,12 @@ def agree(ours, theirs, *, double=1e-8, single=1e-3, turned=0.0):
 
 def test_the_gradient_to_the_image_is_captum_s(pair):
     theirs = captum.attr.Saliency(pair.theirs).attribute(pair.x, torch.tensor(TARGET), abs=False)
-    agree(pair.ours(attribution.saliency), peers.to_nhwc(theirs.detach()))
+    agree(pair.ours(gradients.saliency).map, peers.to_nhwc(theirs.detach()))
 
 
 def test_the_gradient_times_the_image_is_captum_s(pair):
     theirs = captum.attr.InputXGradient(pair.theirs).attribute(pair.x, torch.tensor(TARGET))
-    agree(pair.ours(attribution.saliency, times_input=True), peers.to_nhwc(theirs.detach()))
+    agree(pair.ours(gradients.saliency, times_input=True).map, peers.to_nhwc(theirs.detach()))
 
 
 @pytest.mark.parametrize(('rule', 'baseline'), [('gausslegendre', 0.25), ('midpoint', 0.25)])
@@ -150,7 +149,7 @@ def test_integrated_gradients_and_their_gap_are_captum_s(pair, rule, baseline):
         pair.x, baseline, torch.tensor(TARGET), n_steps=4, method=method, return_convergence_delta=True
     )
     theirs = peers.to_nhwc(theirs.detach())
-    ours, gap = pair.ours(attribution.integrated, baseline=baseline, steps=4, rule=rule)
+    ours, gap = pair.ours(gradients.integrated_gradients, baseline=baseline, steps=4, rule=rule)
     double = 1e-8 if rule == 'midpoint' else 1e-7
     agree(ours, theirs, double=double, single=2e-2, turned=0.03)
     scale = np.abs(theirs).sum((1, 2, 3))
@@ -160,7 +159,7 @@ def test_integrated_gradients_and_their_gap_are_captum_s(pair, rule, baseline):
 
 def test_guided_backpropagation_is_captum_s(pair):
     theirs = captum.attr.GuidedBackprop(pair.theirs).attribute(pair.x, torch.tensor(TARGET))
-    agree(pair.ours(rectifiers.guided), peers.to_nhwc(theirs.detach()))
+    agree(pair.ours(gradients.guided_backprop).map, peers.to_nhwc(theirs.detach()))
 
 
 class Pool(torch.nn.Module):
@@ -184,7 +183,7 @@ def test_the_deconvolution_rule_is_captum_s_but_for_equal_values_in_pools(pair):
         if isinstance(module, torch.nn.MaxPool2d):
             net.set_submodule(name, Pool(module))
     theirs = captum.attr.Deconvolution(net).attribute(pair.x, torch.tensor(TARGET))
-    agree(pair.ours(rectifiers.guided, rule='deconv'), peers.to_nhwc(theirs.detach()))
+    agree(pair.ours(gradients.guided_backprop, rule='deconv').map, peers.to_nhwc(theirs.detach()))
 
 
 def test_occlusion_is_captum_s(pair):
@@ -195,7 +194,7 @@ def test_occlusion_is_captum_s(pair):
     )
     theirs = peers.to_nhwc(theirs.detach())
     assert (theirs == theirs[..., :1]).all()  # a square hides all channels at once, and each gets all of the fall
-    ours = pair.ours(perturbation.occlusion, window=window, stride=stride, baseline=0.25)
+    ours = pair.ours(gradients.occlusion, window=window, stride=stride, baseline=0.25).map
     agree(ours, theirs[..., 0], double=1e-6)  # captum sums in single precision, whatever it is given
 
 
@@ -207,11 +206,11 @@ def test_maps_of_layers_are_those_of_pytorch_grad_cam(pair, kind):
         targets = [ClassifierOutputTarget(target) for target in TARGET]
         cam = CAMS[kind](pair.theirs, [module])
         cam(pair.x, targets)
-        activations, gradients = cam.activations_and_grads.activations[0], cam.activations_and_grads.gradients[0]
-        arrays = activations.detach().numpy(), gradients.detach().numpy()
+        hooks = cam.activations_and_grads
+        arrays = hooks.activations[0].detach().numpy(), hooks.gradients[0].detach().numpy()
         theirs = np.maximum(cam.get_cam_image(pair.x, module, targets, *arrays, eigen_smooth=False), 0)
         cam.activations_and_grads.release()
-        ours = pair.ours(maps.cam, layer=layer, kind=kind)
+        ours = pair.ours(gradients.grad_cam, layer=layer, kind=kind).map
         agree(ours, theirs, **({'single': 2e-2, 'turned': 0.15} if kind == 'gradcam++' else {}))
 
 
@@ -236,7 +235,7 @@ def test_curves_are_those_of_a_plain_loop(pair, inserts):
             with torch.no_grad():
                 logits = pair.theirs(peers.to_nchw(shown.reshape(1, *image.shape)))
             expected[row, step] = torch.softmax(logits[0] / heat, 0)[target]
-    function = faithfulness.insertion if inserts else faithfulness.deletion
+    function = gradients.insertion if inserts else gradients.deletion
     with jax.enable_x64(pair.double):
         area, curve = function(apply, pair.variables, pair.image, TARGET, marks, steps=steps, baseline=baseline)
     tolerance = 1e-10 if pair.double else 1e-5

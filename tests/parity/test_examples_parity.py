@@ -10,8 +10,7 @@ pytest.importorskip('torchvision', reason="torchvision is not installed: pip ins
 import torch
 import torch_alexnet
 
-from alljax import models
-from alljax.gradients import examples
+from alljax import gradients, models
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +50,7 @@ def pair():
 
 def test_gradients_of_examples_are_those_of_torch(pair):
     loss, params, x, expected = pair
-    found = examples.per_example(loss, params, x, LABELS)
+    found = gradients.per_example_gradients(loss, params, x, LABELS)
     for number in range(len(LABELS)):
         ours = torch_alexnet.to_torch(jax.tree.map(lambda leaf, number=number: np.asarray(leaf[number]), found))
         assert ours.keys() == expected.keys()
@@ -64,5 +63,5 @@ def test_norms_of_gradients_of_examples_are_those_of_torch(pair):
     loss, params, x, expected = pair
     norms = torch.stack([leaf.flatten(1).double().square().sum(1) for leaf in expected.values()]).sum(0).sqrt().numpy()
     assert np.ptp(norms) > 1e-2 * norms.max()
-    found = examples.per_example(loss, params, x, LABELS, reduce='norm')
+    found = gradients.per_example_gradients(loss, params, x, LABELS, reduce='norm')
     np.testing.assert_allclose(found, norms, rtol=1e-4)

@@ -99,7 +99,10 @@ def test_features_are_computed_once_for_all_splits_and_heads(monkeypatch):
     wider = config(width=0.04, head=16)
     np.testing.assert_array_equal(features(wider), first)
     assert asked == [len(first)]
-    values.split.repeats, values.split.repeat = 2, 1  # another split: copies that were not made before, the others known
+    values.split.repeats, values.split.repeat = (
+        2,
+        1,
+    )  # another split: copies that were not made before, the others known
     features(values)
     assert sum(asked) < 1.5 * len(first)
     values.data.color = 'HSV'

@@ -1,0 +1,111 @@
+"""The gradients of single examples, their norms, and the mean gradient of each class."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from alljax.gradients import batching, factored_gradients
+from alljax.gradients.network_checks import Leaves, evaluation_only, from_signature, signature
+from alljax.gradients.typing import Loss, Params, Rows
+
+# A function's result is a tree of its own choosing, and so is what is given back: hence Any.
+Reduce = Literal['norm', 'squared'] | Callable[[Params], Any] | None
+
+
+def per_example_gradients(
+    loss: Loss, params: Params, x: Rows, y: Rows, *, reduce: Reduce = None, batch_size: int | None = None
+) -> Any:
+    """The gradient of each example's loss: a tree with a first axis [N], or what `reduce` makes of each.
+
+    `loss(params, x, y)` gives a loss for each image of a batch [N]; one number for a batch will do. 'norm' and
+    'squared' are those of all parameters together, [N]; of linen's layers they are found without the gradients, if
+    `loss` gives [N]. A function gets the tree of one example's gradient. ValueError for a network in training mode.
+    """
+    if not (reduce is None or callable(reduce) or reduce in ('norm', 'squared')):
+        raise ValueError(f"reduce is {reduce!r}; it may be None, 'norm', 'squared' or a function of a gradient")
+    check_loss(loss, params, x, y)
+    if isinstance(reduce, str):
+        squares = batching.rows(partial(_squared_norms, loss, params), batch_size, x, y)
+        return jnp.sqrt(squares) if reduce == 'norm' else squares
+    return batching.rows(partial(_each, loss, params, reduce=reduce), batch_size, x, y)
+
+
+def class_gradients(
+    loss: Loss, params: Params, x: Rows, y: Rows, *, classes: int = 0, batch_size: int | None = None
+) -> Params:
+    """The mean gradient of each class's examples: a tree with a first axis [G]; zeros for a class without any.
+
+    `loss` is as in `per_example_gradients`; `classes` is by default one more than the largest label. ValueError for a
+    label outside the classes.
+    """
+    check_loss(loss, params, x, y)
+    labels = np.asarray(y)
+    count = classes or int(labels.max()) + 1
+    if not 0 <= labels.min() <= labels.max() < count:
+        raise ValueError(f'the labels go from {labels.min()} to {labels.max()}: expected 0 to {count - 1}')
+    size = len(next(batching.chunks(len(labels), batch_size))[0])
+
+    def mean(rows: Int[np.ndarray, ' chosen']) -> Params:
+        total = jax.tree.map(jnp.zeros_like, params)
+        for start in range(0, len(rows), size):
+            chosen = rows[start : start + size]
+            index = np.resize(chosen, size)  # one shape for all classes
+            present = jnp.arange(size) < len(chosen)
+            part = _sum(loss, params, jnp.asarray(x[index]), jnp.asarray(y[index]), present)
+            total = jax.tree.map(jnp.add, total, part)
+        return jax.tree.map(lambda leaf: leaf / max(len(rows), 1), total)
+
+    means = [mean(np.flatnonzero(labels == wanted)) for wanted in range(count)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *means)
+
+
+def check_loss(loss: Loss, params: Params, x: Rows, y: Rows) -> None:
+    """ValueError for a loss of which no example has one of its own, and for a network in training mode."""
+    _checked_loss(loss, *signature((params, x[:2], y[:2])))
+
+
+@lru_cache(maxsize=128)
+def _checked_loss(loss: Loss, tree: jax.tree_util.PyTreeDef, leaves: Leaves) -> None:
+    params, *two = from_signature(tree, leaves)
+    two = [jax.ShapeDtypeStruct((2, *part.shape[1:]), part.dtype) for part in two]
+    found = jax.eval_shape(lambda *arguments: evaluation_only(loss, *arguments)[0], params, *two)
+    shape = getattr(found, 'shape', None)
+    if shape not in ((), (2,)):
+        raise ValueError(
+            f'loss(params, x, y) returned {shape or type(found).__name__} for 2 examples; expected a loss for each'
+        )
+
+
+@partial(jax.jit, static_argnames=('loss', 'reduce'))
+def _each(loss: Loss, params: Params, x: Array, y: Array, reduce: Callable[[Params], Any] | None) -> Any:
+    def one(x: Array, y: Array) -> Any:
+        gradient = jax.grad(lambda params: loss(params, x[None], y[None]).sum())(params)
+        return reduce(gradient) if reduce else gradient
+
+    return jax.vmap(one)(x, y)
+
+
+@partial(jax.jit, static_argnums=0)
+def _squared_norms(loss: Loss, params: Params, x: Array, y: Array) -> Float[Array, ' batch']:
+    if not factored_gradients.discover(loss, params, x, y):
+        squares: Array = _each(loss, params, x, y, lambda g: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(g)))
+        return squares
+    return jnp.asarray(sum(map(factored_gradients.squared_norms,
+                               factored_gradients.per_example(loss, params, x, y).values())))  # fmt: skip
+
+
+@partial(jax.jit, static_argnums=0)
+def _sum(loss: Loss, params: Params, x: Array, y: Array, present: Array) -> Params:
+    def total(params: Params) -> Array:
+        losses = loss(params, x, y)
+        if losses.ndim:
+            return jnp.sum(losses * present)
+        each = jax.vmap(lambda x, y: loss(params, x[None], y[None]))(x, y)
+        return jnp.sum(each * present)
+
+    return jax.grad(total)(params)

@@ -1,0 +1,94 @@
+"""The loss around a point in the space of parameters, along lines and planes whose units are those of the filters."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from alljax.gradients import batching
+from alljax.gradients.typing import Loss, Params, Rows
+
+LossOfParams = Callable[[Params], Float[Array, '']]  # one number, of a whole data set
+EPSILON = 1e-10
+
+
+def mean_loss(loss: Loss, x: Rows, y: Rows, *, batch_size: int | None = None) -> LossOfParams:
+    """The mean of `loss(params, x, y)`, a loss for each image [N], over a data set: a function of the parameters."""
+
+    def total(params: Params) -> Float[Array, '']:
+        whole: Array = batching.total(partial(_sum, loss, params), batch_size, x, y)
+        return whole / len(x)
+
+    return total
+
+
+def random_direction(params: Params, key: Key[Array, '']) -> Params:
+    """A normal direction in the space of parameters."""
+    leaves, tree = jax.tree.flatten(params)
+    keys = jax.random.split(key, len(leaves))
+    drawn = [jax.random.normal(own, leaf.shape, leaf.dtype) for own, leaf in zip(keys, leaves, strict=True)]
+    return jax.tree.unflatten(tree, drawn)
+
+
+@jax.jit
+def filter_normalized(direction: Params, params: Params) -> Params:
+    """The direction, each filter of it as long as the network's own filter (Li et al. 2018, arXiv:1712.09913).
+
+    A filter is what leads to one output channel, the last axis of a kernel. Biases, scales and other vectors do not
+    move: by them a network could change its loss without changing its function.
+    """
+
+    def one(way: Array, leaf: Array) -> Array:
+        if leaf.ndim < 2:
+            return jnp.zeros_like(leaf)
+        axes = tuple(range(leaf.ndim - 1))
+        length, own = (jnp.sqrt(jnp.sum(part**2, axes, keepdims=True)) for part in (way, leaf))
+        return way * own / (length + EPSILON)
+
+    return jax.tree.map(one, direction, params)
+
+
+def loss_along_line(
+    loss: LossOfParams,
+    params: Params,
+    directions: Params,
+    span: float = 1.0,
+    *,
+    points: int = 41,
+    normalize: bool = True,
+) -> tuple[Float[Array, ' points'], Float[Array, ' points']]:
+    """The offsets from −`span` to `span` and the loss at params + offset × direction.
+
+    `loss(params)` gives one number: `mean_loss` makes one of a data set. The direction is filter-normalized unless
+    `normalize` is false, as between two checkpoints, where offset 1 then is the second.
+    """
+    way = filter_normalized(directions, params) if normalize else directions
+    offsets = jnp.linspace(-span, span, points)
+    return offsets, jnp.stack([jnp.asarray(loss(_moved(params, (way,), (offset,)))) for offset in offsets])
+
+
+def loss_on_plane(
+    loss: LossOfParams, params: Params, directions: tuple[Params, Params], span: float = 1.0, *, points: int = 21,
+    normalize: bool = True,
+) -> tuple[Float[Array, ' points'], Float[Array, 'points points']]:  # fmt: skip
+    """The same as `loss_along_line` for two directions: the loss at [i, j] is at offsets i and j along them."""
+    ways = tuple(filter_normalized(way, params) if normalize else way for way in directions)
+    offsets = jnp.linspace(-span, span, points)
+    rows = [
+        jnp.stack([jnp.asarray(loss(_moved(params, ways, (first, second)))) for second in offsets]) for first in offsets
+    ]
+    return offsets, jnp.stack(rows)
+
+
+@jax.jit
+def _moved(params: Params, ways: tuple[Params, ...], offsets: tuple[Array, ...]) -> Params:
+    for way, offset in zip(ways, offsets, strict=True):
+        params = jax.tree.map(lambda leaf, step, offset=offset: leaf + offset.astype(leaf.dtype) * step, params, way)
+    return params
+
+
+@partial(jax.jit, static_argnums=0)
+def _sum(loss: Loss, params: Params, x: Array, y: Array, present: Array) -> Float[Array, '']:
+    return jnp.sum(loss(params, x, y) * present)

@@ -1,0 +1,32 @@
+"""Trees of parameters by name: 'conv1/kernel' → leaf, for any tree that JAX knows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+
+from alljax.gradients.typing import Params
+
+
+def named(tree: Params) -> dict[str, Any]:  # Any: arrays, or what stands for their shapes
+    """The leaves of a tree by name, in JAX's order."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator='/'): leaf for path, leaf in leaves}
+
+
+def with_leaves(tree: Params, leaves: Mapping[str, Any]) -> Params:
+    """The tree with other leaves of the same names."""
+    return jax.tree.unflatten(jax.tree.structure(tree), [leaves[name] for name in named(tree)])
+
+
+def layer(name: str) -> str:
+    """The layer of a leaf: 'head/hidden' of 'head/hidden/kernel'; a leaf in no layer is its own."""
+    return name.rpartition('/')[0] or name
+
+
+def by_layer(leaves: Iterable[str]) -> dict[str, list[str]]:
+    """Layer → the names of its leaves."""
+    layers: dict[str, list[str]] = {}
+    for name in leaves:
+        layers.setdefault(layer(name), []).append(name)
+    return layers

@@ -1,0 +1,53 @@
+"""The Python of alljax/gradients/README.md, run as it stands there, and its table of functions."""
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from alljax import gradients
+from alljax.explain.methods import METHODS
+
+README = (Path(gradients.__file__).parent / 'README.md').read_text()
+EXAMPLE, METHOD, ENTRY = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+
+
+@pytest.fixture
+def methods():
+    """The methods of the pages, as they were before."""
+    before = dict(METHODS)
+    yield METHODS
+    METHODS.clear()
+    METHODS.update(before)
+
+
+def test_the_example_runs():
+    names = {}
+    exec(EXAMPLE, names)
+    assert names['found'].map.shape == (20, 8, 8, 3)
+    assert jnp.abs(names['found'].gap).max() < 1e-4
+    assert names['influence'].shape == (2, 20)
+
+
+def test_a_method_of_the_user_s_own_joins_the_pages(methods):
+    names = {}
+    exec(METHOD, names)
+    exec(ENTRY, names)
+    weights, x = tiny.weights(), tiny.images()
+    options = SimpleNamespace(batch_size=2)
+    found = methods['mine'].function(SimpleNamespace(apply=tiny.linear), weights, x, tiny.TARGET, options)
+    expected = np.moveaxis((weights**2).sum(2)[..., tiny.TARGET], -1, 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    smooth = names['smooth_energy'](tiny.linear, weights, x, tiny.TARGET)
+    np.testing.assert_allclose(smooth.map.sum(3), expected, rtol=1e-4)
+
+
+def test_the_table_names_every_function_and_no_other():
+    table = '\n'.join(line for line in README.splitlines() if line.startswith('| '))
+    named = set(re.findall(r'`(\w+)`', table)) | {'operator'}
+    functions = {name for name in gradients.__all__ if name[0].islower()}
+    assert named == functions
