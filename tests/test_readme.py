@@ -1,49 +1,195 @@
-"""The Python of README.md, run as it stands there."""
+"""Every page of the repository: its links, its commands, and its Python, which is run as it stands there."""
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from PIL import Image
 
 from alljax import config, models, predict
+from alljax.baselines.segment import SEGMENTS
+from alljax.baselines.systems import SYSTEMS
+from alljax.data.datasets import DATASETS
 from alljax.errors import UserError
+from alljax.explain.methods import METHODS
 from alljax.runs import experiment, trained
 
-README = (Path(__file__).parents[1] / 'README.md').read_text()
-BLOCKS = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+ROOT = Path(__file__).parents[1]
+MODELS = models.MODELS
 
 
-@pytest.fixture(autouse=True)
-def no_more_networks_than_before():
-    before = dict(models.MODELS)
-    yield
-    models.MODELS.clear()
-    models.MODELS.update(before)
+def tracked_pages():
+    listed = subprocess.run(['git', 'ls-files', '*.md'], cwd=ROOT, capture_output=True, text=True)
+    names = listed.stdout.split() if listed.returncode == 0 else [path.name for path in ROOT.glob('*.md')]
+    return {name: (ROOT / name).read_text() for name in names if (ROOT / name).is_file()}
 
 
-def block(text):
-    (found,) = [block for block in BLOCKS if text in block]
+PAGES = tracked_pages()
+EACH_PAGE = pytest.mark.parametrize('page', PAGES)
+PYTHON = [block for text in PAGES.values() for block in re.findall(r'```python\n(.*?)```', text, re.DOTALL)]
+EXAMPLES = {  # a text that one block of Python alone holds
+    'data set': "DATASETS['mine']",
+    'network': "MODELS['mine']",
+    'nnx': "MODELS['theirs']",
+    'system': "SYSTEMS['mine']",
+    'method': "METHODS['mine']",
+    'load': 'alljax.load(',
+    'gradients': 'gradients.tracin(',
+}
+
+
+def example(name):
+    (found,) = [block for block in PYTHON if EXAMPLES[name] in block]
     return found
 
 
-def test_a_linen_module_of_the_user_s_own_is_trained_and_predicts(tmp_path, monkeypatch, drawn):
-    path = tmp_path / 'mine.py'
-    path.write_text(block("MODELS['mine']"))
-    values = config.load(path)
-    given = {'epochs': '2', 'data.cells': '60'}
-    config.override(values, given)
-    run = experiment.run(values, str(path), given, tmp_path / 'run')
-    assert trained.load(run).model.name == 'mine'
-    del models.MODELS['mine']
+def code(page):
+    """What a page shows as commands: the lines of its bash blocks, and what stands between backticks."""
+    blocks = re.findall(r'```bash\n(.*?)```', PAGES[page], re.DOTALL)
+    spans = re.findall(r'`([^`\n]+)`', re.sub(r'```.*?```', '', PAGES[page], flags=re.DOTALL))
+    return [line.strip() for block in blocks for line in block.splitlines()] + spans
+
+
+def anchors(page):
+    headings = re.findall(r'^#+ (.*)$', re.sub(r'```.*?```', '', PAGES[page], flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in headings}
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_registered():
+    dictionaries = (DATASETS, MODELS, SEGMENTS, SYSTEMS, METHODS)
+    before = [set(dictionary) for dictionary in dictionaries]
+    yield
+    for dictionary, names in zip(dictionaries, before, strict=True):
+        for name in set(dictionary) - names:
+            del dictionary[name]
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """Writes the example of a name as mine.py; gives its path."""
+
+    def write(name):
+        path = tmp_path / 'mine.py'
+        path.write_text(example(name))
+        return path
+
+    return write
+
+
+def train(path, folder, **given):
+    """The run folder of a config file, with fields whose dots are written as two underscores."""
+    values, fields = config.load(path), {name.replace('__', '.'): value for name, value in given.items()}
+    config.override(values, fields)
+    return experiment.run(values, str(path), fields, folder)
+
+
+SMALL = {'model__init': 'random', 'model__width': '0.05', 'model__head': '8', 'epochs': '1'}
+
+
+@pytest.fixture(scope='module')
+def run(tmp_path_factory):
+    """A small AlexNet, hardly trained, in runs/my-run."""
+    folder = tmp_path_factory.mktemp('home') / 'runs' / 'my-run'
+    return train(ROOT / 'configs' / 'subtype.py', folder, data__cells='60', **SMALL)
+
+
+def test_the_readme_is_short():
+    assert len(PAGES['README.md'].splitlines()) <= 130
+
+
+def test_pages_stand_beside_the_code():
+    assert {
+        'alljax/README.md', 'alljax/data/README.md', 'alljax/models/README.md', 'alljax/weights/README.md',
+        'alljax/gradients/README.md', 'alljax/baselines/README.md', 'configs/README.md', 'tests/README.md',
+        'tests/benchmarks/RESULTS.md',
+    } <= set(PAGES)  # fmt: skip
+
+
+@EACH_PAGE
+def test_links_lead_somewhere(page):
+    text = re.sub(r'```.*?```', '', PAGES[page], flags=re.DOTALL)
+    for link in re.findall(r'\]\(([^)\s]+)\)', text):
+        if re.match(r'\w+:', link):
+            continue
+        file, _, anchor = link.partition('#')
+        target = (ROOT / page).parent / file if file else ROOT / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.resolve().relative_to(ROOT).as_posix()), link
+
+
+@EACH_PAGE
+def test_commands_exist(page):
+    for line in code(page):
+        for file in re.findall(r'--config[= ](\S+?\.py)\b', line):
+            assert file == 'mine.py' or (ROOT / file).is_file(), line
+        for file in re.findall(r'\bpython ([\w/]+\.py)\b', line):
+            assert (ROOT / file).is_file(), line
+        for module in re.findall(r'\bpython -m (alljax[\w.]*)', line):
+            path = ROOT / module.replace('.', '/')
+            assert path.with_suffix('.py').is_file() or (path / '__main__.py').is_file(), line
+        for name in re.findall(r'(?:^|&& )alljax (\w+)', line):
+            assert (ROOT / 'alljax' / 'commands' / f'{name}.py').is_file(), line
+
+
+def test_every_experiment_has_its_command():
+    files = {path.relative_to(ROOT).as_posix() for path in (ROOT / 'configs').rglob('*.py')} - {'configs/common.py'}
+    shown = set(re.findall(r'--config=(configs/\S+?\.py)', '\n'.join(code('configs/README.md'))))
+    assert shown == files
+
+
+def test_the_results_of_the_readme_are_those_of_the_results_page():
+    (table,) = re.findall(r'\| cells \|.*?\n\n', PAGES['README.md'], re.DOTALL)
+    numbers = re.findall(r'[\d.]+ % \([\d.]+ to [\d.]+', table)
+    assert len(numbers) >= 8
+    for number in numbers:
+        assert number in PAGES['tests/benchmarks/RESULTS.md'], number
+
+
+def test_every_block_of_python_is_run():
+    for block in PYTHON:
+        assert len([text for text in EXAMPLES.values() if text in block]) == 1, block
+
+
+@pytest.mark.parametrize('name', ['data set', 'network', 'nnx', 'system', 'method'])
+def test_what_joins_takes_few_lines(name):
+    lines = example(name).partition('def get_config')[0].splitlines()
+    assert len([line for line in lines if line.strip() and not line.startswith(('import', 'from'))]) <= 10
+
+
+def test_a_data_set_of_the_user_s_own_is_split_by_its_groups(tmp_path, mine, drawn):
+    root = tmp_path / 'cells'
+    root.mkdir()
+    for number, path in enumerate(sorted(drawn.rglob('*.tif'))):
+        label = 'blast' if path.stem.endswith('_1') else 'normal'
+        Image.open(path).save(root / f'{label}_slide{number % 8}_{number}.png')
+    folder = train(mine('data set'), tmp_path / 'run', data__root=str(root), **SMALL)
+    found = json.loads((folder / 'results.json').read_text())
+    assert found['data']['name'] == 'mine'
+    assert found['split']['leaky'] is False
+    assert set(found['data']['classes']) == {'blast', 'normal'}
+    rows = (folder / 'predictions.csv').read_text().splitlines()[1:]
+    assert all(row.split(',')[1] == row.split('_')[1] for row in rows)  # the group of blast_slide3_17.png is slide3
+
+
+def test_a_linen_module_of_the_user_s_own_is_trained_and_predicts(tmp_path, mine, drawn):
+    path = mine('network')
+    folder = train(path, tmp_path / 'run', epochs='2', data__cells='60')
+    assert trained.load(folder).model.name == 'mine'
+    del MODELS['mine']
     with pytest.raises(UserError, match="there is no network 'mine'"):
-        trained.load(run)
-    assert predict.main([str(run), str(next(drawn.rglob('*.tif'))), '--config', str(path)]) == 0
+        trained.load(folder)
+    assert predict.main([str(folder), str(next(drawn.rglob('*.tif'))), '--config', str(path)]) == 0
 
 
 def test_an_nnx_module_joins_likewise():
-    exec(block("MODELS['theirs']"), {'__name__': 'theirs'})
+    exec(example('nnx'), {'__name__': 'theirs'})
     model = models.create('theirs', 3)
     variables = model.init(jax.random.key(0))
     assert variables['params']['head']['kernel'].shape == (16, 3)
@@ -54,15 +200,35 @@ def test_an_nnx_module_joins_likewise():
     assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
 
 
-def test_both_take_few_lines():
-    for text in ("MODELS['mine']", "MODELS['theirs']"):
-        code = block(text).partition('def get_config')[0]
-        lines = [line for line in code.splitlines() if line.strip() and not line.startswith(('import', 'from'))]
-        assert len(lines) <= 10
+def test_a_system_of_the_user_s_own_is_fitted_and_predicts(tmp_path, mine, drawn):
+    path = mine('system')
+    folder = train(path, tmp_path / 'run', data__cells='60')
+    found = json.loads((folder / 'results.json').read_text())
+    assert found['model']['name'] == 'mine'
+    assert found['segmentation']['nothing_found_in_test'] < 1
+    assert predict.main([str(folder), str(next(drawn.rglob('*.tif'))), '--config', str(path)]) == 0
+
+
+def test_a_method_of_the_user_s_own_is_the_gradient_of_the_logit(mine, run):
+    config.load(mine('method'))
+    model, variables = trained.load(run).model, trained.load(run).variables
+    x = jax.random.normal(jax.random.key(0), (2, model.input.size, model.input.size, 3))
+    target = jnp.array([0, 2])
+    found = METHODS['mine'].function(model, variables, x, target, None)
+    one = [jax.grad(lambda x, n=n: model.apply(variables, x)[n, target[n]])(x)[n] for n in range(2)]
+    np.testing.assert_allclose(found, jnp.abs(jnp.stack(one)).max(3), rtol=1e-3, atol=1e-6)
+
+
+def test_a_run_is_loaded_in_a_line(run, monkeypatch):
+    monkeypatch.chdir(run.parents[1])
+    found = {'image': jnp.zeros((1, 227, 227, 3))}
+    exec(example('load'), found)
+    assert found['logits'].shape == (1, 4)
+    assert found['maps'].shape[:3] == (1, 13, 13)
 
 
 def test_the_example_of_gradient_analysis_runs_and_is_short():
-    code = block('gradients.integrated')
+    code = example('gradients')
     found = {}
     exec(code, found)
     assert found['heat'].shape == (20, 8, 8, 3)
