@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import jax
@@ -11,13 +12,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alljax import config, models, predict
-from alljax.baselines.segment import SEGMENTS
-from alljax.baselines.systems import SYSTEMS
+import alljax
+from alljax import config, models
+from alljax.baselines import SEGMENTS, SYSTEMS
+from alljax.commands import predict
+from alljax.config import resolve
 from alljax.data.datasets import DATASETS
 from alljax.errors import UserError
-from alljax.explain.methods import METHODS
-from alljax.runs import experiment, trained
+from alljax.explain import METHODS
+from alljax.runs import experiment
 
 ROOT = Path(__file__).parents[1]
 MODELS = models.MODELS
@@ -31,20 +34,24 @@ def tracked_pages():
 
 PAGES = tracked_pages()
 EACH_PAGE = pytest.mark.parametrize('page', PAGES)
-PYTHON = [block for text in PAGES.values() for block in re.findall(r'```python\n(.*?)```', text, re.DOTALL)]
-EXAMPLES = {  # a text that one block of Python alone holds
-    'data set': "DATASETS['mine']",
-    'network': "MODELS['mine']",
-    'nnx': "MODELS['theirs']",
-    'system': "SYSTEMS['mine']",
-    'method': "METHODS['mine']",
-    'load': 'alljax.load(',
-    'gradients': 'gradients.tracin(',
+EXAMPLES = {  # a text that one block of a page alone holds
+    'data set': ('README.md', "DATASETS['mine']"),
+    'network': ('README.md', "MODELS['mine']"),
+    'system': ('README.md', "SYSTEMS['mine']"),
+    'method': ('README.md', "METHODS['mine']"),
+    'nnx': ('alljax/models/README.md', "MODELS['theirs']"),
+    'load': ('alljax/models/README.md', 'alljax.load('),
 }
+GRADIENTS = 'alljax/gradients/README.md'
+
+
+def python_of(page):
+    return re.findall(r'```python\n(.*?)```', PAGES[page], re.DOTALL)
 
 
 def example(name):
-    (found,) = [block for block in PYTHON if EXAMPLES[name] in block]
+    page, text = EXAMPLES[name]
+    (found,) = [block for block in python_of(page) if text in block]
     return found
 
 
@@ -70,33 +77,31 @@ def nothing_stays_registered():
             del dictionary[name]
 
 
-@pytest.fixture
-def mine(tmp_path):
+@pytest.fixture(scope='module')
+def mine(tmp_path_factory):
     """Writes the example of a name as mine.py; gives its path."""
 
     def write(name):
-        path = tmp_path / 'mine.py'
+        path = tmp_path_factory.mktemp(name.replace(' ', '_')) / 'mine.py'
         path.write_text(example(name))
         return path
 
     return write
 
 
-def train(path, folder, **given):
-    """The run folder of a config file, with fields whose dots are written as two underscores."""
-    values, fields = config.load(path), {name.replace('__', '.'): value for name, value in given.items()}
-    config.override(values, fields)
-    return experiment.run(values, str(path), fields, folder)
-
-
-SMALL = {'model__init': 'random', 'model__width': '0.05', 'model__head': '8', 'epochs': '1'}
+def train(path, folder, given):
+    """The run folder of a config file."""
+    values = config.load(path)
+    config.override(values, given)
+    return experiment.run(resolve.resolve(values, given), folder)
 
 
 @pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    """A small AlexNet, hardly trained, in runs/my-run."""
+def run(tmp_path_factory, mine):
+    """The network of the example, hardly trained, in runs/my-run."""
     folder = tmp_path_factory.mktemp('home') / 'runs' / 'my-run'
-    return train(ROOT / 'configs' / 'subtype.py', folder, data__cells='60', **SMALL)
+    yield train(mine('network'), folder, {'epochs': '2', 'data.cells': '60'})
+    MODELS.pop('mine', None)
 
 
 def test_the_readme_is_short():
@@ -153,8 +158,16 @@ def test_the_results_of_the_readme_are_those_of_the_results_page():
 
 
 def test_every_block_of_python_is_run():
-    for block in PYTHON:
-        assert len([text for text in EXAMPLES.values() if text in block]) == 1, block
+    run = [example(name) for name in EXAMPLES] + python_of(GRADIENTS)
+    assert sorted(run) == sorted(block for page in PAGES for block in python_of(page))
+
+
+def test_the_map_names_the_rooms_in_the_order_of_the_import_contract():
+    contracts = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['importlinter']['contracts']
+    (layers,) = [contract['layers'] for contract in contracts if contract['type'] == 'layers']
+    rows = [re.findall(r'\[(\w+)[^\]]*\]', row.split(' | ', 1)[0].replace('\\|', '')) for row in
+            re.findall(r'^\| (\[.*)$', PAGES['alljax/README.md'], re.MULTILINE)]  # fmt: skip
+    assert [set(row) for row in rows] == [set(re.findall(r'alljax\.(\w+)', layer)) for layer in layers]
 
 
 @pytest.mark.parametrize('name', ['data set', 'network', 'nnx', 'system', 'method'])
@@ -169,7 +182,8 @@ def test_a_data_set_of_the_user_s_own_is_split_by_its_groups(tmp_path, mine, dra
     for number, path in enumerate(sorted(drawn.rglob('*.tif'))):
         label = 'blast' if path.stem.endswith('_1') else 'normal'
         Image.open(path).save(root / f'{label}_slide{number % 8}_{number}.png')
-    folder = train(mine('data set'), tmp_path / 'run', data__root=str(root), **SMALL)
+    small = {'model.init': 'random', 'model.width': '0.05', 'model.head': '8', 'epochs': '1'}
+    folder = train(mine('data set'), tmp_path / 'run', {'data.root': str(root), **small})
     found = json.loads((folder / 'results.json').read_text())
     assert found['data']['name'] == 'mine'
     assert found['split']['leaky'] is False
@@ -178,14 +192,12 @@ def test_a_data_set_of_the_user_s_own_is_split_by_its_groups(tmp_path, mine, dra
     assert all(row.split(',')[1] == row.split('_')[1] for row in rows)  # the group of blast_slide3_17.png is slide3
 
 
-def test_a_linen_module_of_the_user_s_own_is_trained_and_predicts(tmp_path, mine, drawn):
-    path = mine('network')
-    folder = train(path, tmp_path / 'run', epochs='2', data__cells='60')
-    assert trained.load(folder).model.name == 'mine'
+def test_a_linen_module_of_the_user_s_own_is_trained_and_predicts(run, mine, drawn):
+    assert alljax.load(run).model.name == 'mine'
     del MODELS['mine']
     with pytest.raises(UserError, match="there is no network 'mine'"):
-        trained.load(folder)
-    assert predict.main([str(folder), str(next(drawn.rglob('*.tif'))), '--config', str(path)]) == 0
+        alljax.load(run)
+    assert predict.main([str(run), str(next(drawn.rglob('*.tif'))), '--config', str(mine('network'))]) == 0
 
 
 def test_an_nnx_module_joins_likewise():
@@ -202,7 +214,7 @@ def test_an_nnx_module_joins_likewise():
 
 def test_a_system_of_the_user_s_own_is_fitted_and_predicts(tmp_path, mine, drawn):
     path = mine('system')
-    folder = train(path, tmp_path / 'run', data__cells='60')
+    folder = train(path, tmp_path / 'run', {'data.cells': '60'})
     found = json.loads((folder / 'results.json').read_text())
     assert found['model']['name'] == 'mine'
     assert found['segmentation']['nothing_found_in_test'] < 1
@@ -211,7 +223,7 @@ def test_a_system_of_the_user_s_own_is_fitted_and_predicts(tmp_path, mine, drawn
 
 def test_a_method_of_the_user_s_own_is_the_gradient_of_the_logit(mine, run):
     config.load(mine('method'))
-    model, variables = trained.load(run).model, trained.load(run).variables
+    model, variables = alljax.load(run).model, alljax.load(run).variables
     x = jax.random.normal(jax.random.key(0), (2, model.input.size, model.input.size, 3))
     target = jnp.array([0, 2])
     found = METHODS['mine'].function(model, variables, x, target, None)
@@ -221,17 +233,18 @@ def test_a_method_of_the_user_s_own_is_the_gradient_of_the_logit(mine, run):
 
 def test_a_run_is_loaded_in_a_line(run, monkeypatch):
     monkeypatch.chdir(run.parents[1])
-    found = {'image': jnp.zeros((1, 227, 227, 3))}
+    found = {'image': jnp.zeros((1, 64, 64, 3)), 'layer': 'Conv_0'}
     exec(example('load'), found)
     assert found['logits'].shape == (1, 4)
-    assert found['maps'].shape[:3] == (1, 13, 13)
+    assert found['maps'].shape == (1, 16, 16, 16)
 
 
-def test_the_example_of_gradient_analysis_runs_and_is_short():
-    code = example('gradients')
-    found = {}
-    exec(code, found)
-    assert found['heat'].shape == (20, 8, 8, 3)
-    assert jnp.abs(found['gap']).max() < 1e-4
-    assert found['influence'].shape == (2, 20)
-    assert len([line for line in code.splitlines() if line.strip() and not line.startswith(('import', 'from'))]) <= 15
+def test_the_examples_of_gradient_analysis_run_in_their_order_and_the_first_is_short():
+    blocks, names = python_of(GRADIENTS), {}
+    for block in blocks:
+        exec(block, names)
+    assert names['found'].map.shape == (20, 8, 8, 3)
+    assert jnp.abs(names['found'].gap).max() < 1e-4
+    assert names['influence'].shape == (2, 20)
+    lines = [line for line in blocks[0].splitlines() if line.strip() and not line.startswith(('import', 'from'))]
+    assert len(lines) <= 15
