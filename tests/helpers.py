@@ -1,8 +1,14 @@
 """Small data and networks for tests."""
 
+from pathlib import Path
+
+import jax
 import numpy as np
 
+from alljax import models
 from alljax.data.cells import Cells, Origin
+from alljax.runs import trained
+from alljax.storage import checkpoints
 
 
 def make_cells(labels, groups=None, size=64, seed=0, repeats=None):
@@ -22,3 +28,14 @@ def make_cells(labels, groups=None, size=64, seed=0, repeats=None):
         group_names=tuple(f'group{n}' for n in range(groups.max() + 1)),
         origin=Origin('folder', 'f' * 64, False, '/nowhere'),
     )
+
+
+def save_untrained_run(folder: Path, size: int) -> Path:
+    """A run folder as training leaves it, with the model/ alone: AlexNet of a tenth of the width, as it was drawn."""
+    options = {'head': 8, 'size': size, 'width': 0.1, 'color': 'HSV'}
+    classes = ('L1', 'L2', 'L3', 'normal')
+    model = models.create('alexnet', len(classes), **options)
+    facts = trained.describe('alexnet', options, classes, model.input)
+    facts |= {'data_size': 128, 'synthetic': True, 'denoise': 'mean'}
+    checkpoints.write(folder / 'model', model.init(jax.random.key(1)), facts)
+    return folder

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from alljax import config, models, predict
+from alljax import config, models
+from alljax.commands import predict
 from alljax.errors import UserError
 from alljax.runs import experiment, trained
 

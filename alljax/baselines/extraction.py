@@ -19,7 +19,7 @@ from alljax.storage import feature_cache
 
 Images = UInt8[np.ndarray, 'cells height width 3']
 FEW = 16  # items that are done before other processes would have started
-CODE = ('extraction.py', 'fuzzy.py', 'preprocess.py', 'segment', 'features')  # what a row depends on
+CODE = ('extraction.py', 'fuzzy_clustering.py', 'preprocess.py', 'segment', 'features')  # what a row depends on
 
 
 class Rows(NamedTuple):
