@@ -1,4 +1,4 @@
-"""What the user has to mend, said in sentences instead of tracebacks."""
+"""Mistakes that only the user can fix, said in sentences instead of tracebacks."""
 
 import contextlib
 import difflib
@@ -11,7 +11,7 @@ OUTSIDE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno
 
 
 class UserError(Exception):
-    """One or more problems that only the user can mend; each is a sentence that names the remedy."""
+    """One or more problems that only the user can fix; each is a sentence that names the remedy."""
 
     def __init__(self, *problems: str):
         super().__init__(*problems)
@@ -24,7 +24,7 @@ class UserError(Exception):
 
 
 @contextlib.contextmanager
-def told_to_the_user(after: str = 'the same command starts again') -> Iterator[None]:
+def exit_on_user_error(after: str = 'the same command starts again') -> Iterator[None]:
     """Turns a UserError into its sentences on stderr and exit code 2, and Ctrl-C into exit code 130.
 
     `after` says how to go on then.
@@ -37,7 +37,7 @@ def told_to_the_user(after: str = 'the same command starts again') -> Iterator[N
         if error.errno not in OUTSIDE:
             raise
         where = error.filename or 'the run folder'
-        sys.exit(_print(f'{where}: {error.strerror}; free space or mend its permissions, then try again', 2))
+        sys.exit(_print(f'{where}: {error.strerror}; free space or fix its permissions, then try again', 2))
     except KeyboardInterrupt:
         sys.exit(_print(f'stopped by Ctrl-C; {after}', 130))
 

@@ -1,10 +1,16 @@
 """Small data and networks for tests."""
 
+from pathlib import Path
+
+import jax
 import numpy as np
 
 from alljax import config as fields
+from alljax import models
 from alljax.config import resolve
 from alljax.data.cells import Cells, Origin
+from alljax.runs import trained
+from alljax.storage import checkpoints
 
 
 def make_cells(labels, groups=None, size=64, seed=0, repeats=None):
@@ -30,3 +36,14 @@ def plan_of(config):
     """The plan of a config from random weights, with every field as it stands there."""
     changed = fields.with_fields(config, {'model.init': 'random'} if config.model.init == 'imagenet' else {})
     return resolve.resolve(changed, fields.flat(changed))
+
+
+def save_untrained_run(folder: Path, size: int) -> Path:
+    """A run folder as training leaves it, with the model/ alone: AlexNet of a tenth of the width, as it was drawn."""
+    options = {'head': 8, 'size': size, 'width': 0.1, 'color': 'HSV'}
+    classes = ('L1', 'L2', 'L3', 'normal')
+    model = models.create('alexnet', len(classes), **options)
+    facts = trained.describe(models.NetworkSpec('alexnet', options), classes, model.input)
+    facts |= {'data_size': 128, 'synthetic': True, 'denoise': 'mean'}
+    checkpoints.write(folder / 'model', model.init(jax.random.key(1)), facts)
+    return folder

@@ -1,10 +1,8 @@
-"""A classical system alone: `python -m alljax.baselines SYSTEM RUN_OR_FOLDER`, or `--list`."""
+"""`python -m alljax.baselines` is `alljax baselines`: handed over by name, so this room imports no command."""
 
+import runpy
 import sys
 
-from alljax.commands import baselines
-from alljax.errors import told_to_the_user
-
 if __name__ == '__main__':
-    with told_to_the_user('the same command with the same --workdir starts again'):
-        sys.exit(baselines.main())
+    sys.argv[1:1] = ['baselines']
+    runpy.run_module('alljax', run_name='__main__')

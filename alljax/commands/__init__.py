@@ -1,1 +1,85 @@
-"""The commands, one file each: arguments and printing only."""
+"""The commands, one file each: arguments and printing only.
+
+A command is a module here with `main(arguments) -> int`, the exit code, and a line in COMMANDS. What a command does
+stands in the rooms below; they are imported after the arguments are read, so that mistakes in them are told at once.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import NamedTuple
+
+from alljax.errors import UserError, exit_on_user_error, nearest
+from alljax.storage.log import set_up_logging
+
+
+class Command(NamedTuple):
+    """Where a command stands, and what is said of it."""
+
+    module: str  # imported only when the command is used
+    help: str  # its line in `alljax --help`
+    interrupted: str = 'the same command starts again'  # said after Ctrl-C
+
+
+COMMANDS: Mapping[str, Command] = MappingProxyType(
+    {
+        'train': Command(
+            'alljax.commands.train',
+            'trains and tests what a config file says, once or as a sweep',
+            'the same command with the same --workdir goes on from the last save',
+        ),
+        'predict': Command('alljax.commands.predict', 'gives the class probabilities of images'),
+        'explain': Command('alljax.commands.explain', 'shows on images what a trained network looks at'),
+        'audit': Command(
+            'alljax.commands.audit',
+            'finds repeated cells and shortcuts in a folder of cells',
+            'nothing was written; the same command starts again',
+        ),
+        'weights': Command('alljax.commands.weights', 'lists, downloads and converts published weights'),
+        'baselines': Command(
+            'alljax.commands.baselines',
+            'runs a classical system: beside a run, on a folder of cells, or for its masks',
+            'the same command with the same --workdir starts again',
+        ),
+        'synthetic': Command('alljax.commands.synthetic', 'draws a set of synthetic cells'),
+        'paper': Command('alljax.commands.paper', 'checks the printed numbers of Shafique & Tehsin 2018'),
+    }
+)
+
+
+def run(name: str, arguments: Sequence[str]) -> int:
+    """The exit code of a command: its own, 2 after a mistake of the user, 130 after Ctrl-C."""
+    command = COMMANDS.get(name)
+    with exit_on_user_error(command.interrupted if command else ''):
+        if not command:
+            raise UserError(
+                f'{name}: is no command{nearest(name, COMMANDS)}; they are {", ".join(COMMANDS)} (see alljax --help)'
+            )
+        set_up_logging()
+        code: int = importlib.import_module(command.module).main(arguments)
+    return code
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command; its help ends with an example.
+
+    `more` gives a paragraph that has to be looked up in a heavy room, so only for who asks for help.
+    """
+
+    def __init__(self, name: str, description: str, example: str, more: Callable[[], str] = str):
+        super().__init__(
+            prog=f'alljax {name}', description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        self.example, self.more = example, more
+
+    def format_help(self) -> str:
+        """The usage, the arguments, and the example."""
+        self.epilog = '\n\n'.join(filter(None, [self.more(), f'example:\n  {self.example}']))
+        return super().format_help()
+
+
+def warn_of_synthetic() -> None:
+    """Says that a model is of no use for real cells."""
+    print('This model was trained on synthetic cells: what it says of real ones means nothing.', file=sys.stderr)

@@ -1,9 +1,8 @@
-"""The numbers that Shafique & Tehsin 2018 print, and whether they follow from its own confusion matrices.
-
-python -m alljax.evaluation.paper
-"""
+"""The numbers that Shafique & Tehsin 2018 print, and whether they follow from its own confusion matrices."""
 
 import json
+import runpy
+import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -132,7 +131,7 @@ def counts() -> Iterator[str]:
 
 
 def describe() -> Iterator[str]:
-    """The lines that `main` prints, none wider than a terminal."""
+    """The lines that `alljax paper` prints, none wider than a terminal."""
     yield from textwrap.wrap(
         'A printed number follows where it is what the matrix gives, in percent, rounded or cut off at its last '
         'digit; a second decimal of 0 may be padding. Rows of the matrices are true classes; in the paper they are '
@@ -207,11 +206,6 @@ def _list(sentences: Iterator[str]) -> Iterator[str]:
         yield from textwrap.wrap(sentence, WIDTH, initial_indent='- ', subsequent_indent='  ')
 
 
-def main() -> None:
-    """Prints Tables 2, 3 and 5 beside what their matrices give."""
-    print(f'{SOURCE}: what follows from its confusion matrices')
-    print('\n'.join(describe()))
-
-
-if __name__ == '__main__':
-    main()
+if __name__ == '__main__':  # `python -m alljax.evaluation.paper` is `alljax paper`
+    sys.argv[1:1] = ['paper']
+    runpy.run_module('alljax', run_name='__main__')

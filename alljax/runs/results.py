@@ -160,4 +160,5 @@ def _banner(results: Results) -> str:
 
 def command() -> str:
     """The command line of this process, as a shell would take it."""
-    return f'python {shlex.join(sys.argv)}'
+    said = shlex.join(sys.argv)
+    return said if sys.argv[0] == 'alljax' else f'python {said}'

@@ -29,6 +29,7 @@ from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.runs import data_check, experiment, results
 from alljax.storage import run_folder
+from alljax.storage.log import set_up_logging
 from alljax.sweep.variants import Run
 
 log = logging.getLogger(__name__)
@@ -145,9 +146,7 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 def _start(jobs: int) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     Finalize(None, _end_helpers, exitpriority=100)  # before the queues to them are closed, and they are waited for
-    logging.basicConfig(format='%(message)s', level=logging.WARNING, force=True)
-    logging.getLogger('alljax').setLevel(logging.INFO)
-    logging.getLogger('alljax').propagate = False  # to each run.log; the terminal shows a line a run
+    set_up_logging(terminal=False)  # which shows a line a run
     os.environ['LOKY_MAX_CPU_COUNT'] = str(max(1, (os.cpu_count() or 1) // jobs))  # cores that features may take
     if jobs > 1:
         os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'  # a GPU is shared

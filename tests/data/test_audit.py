@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -172,21 +170,6 @@ def test_shortcuts_are_told_from_noise(tmp_path):
 def test_groups_are_joined_through_their_pairs():
     assert merged(['x', 'y', 'y', 'z', 'w'], [(0, 1), (2, 3)]) == ['x', 'x', 'x', 'x', 'w']
     assert repeats(['a', 'b', 'c', 'd'], [(0, 2), (2, 3)]) == ['a', '', 'a', 'a']
-
-
-def test_the_command_tells_what_it_found_and_mistakes_without_traceback(planted, tmp_path):
-    shutil.copytree(planted[0], tmp_path / 'set')
-    command = [sys.executable, '-m', 'alljax.data.audit']
-    result = subprocess.run([*command, str(tmp_path / 'set')], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert '80 pictures, 16 repeated pairs' in result.stdout
-    assert 'groups.csv' in result.stdout
-    result = subprocess.run([*command, str(tmp_path / 'none')], capture_output=True, text=True)
-    assert result.returncode == 2
-    assert 'there is no such folder' in result.stderr
-    assert 'Traceback' not in result.stderr
-    result = subprocess.run([*command, str(tmp_path), '--threshold', '7'], capture_output=True, text=True)
-    assert 'expected a number above 0' in result.stderr
 
 
 def test_real_cells_with_their_slides(wbc):

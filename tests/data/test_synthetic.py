@@ -1,7 +1,5 @@
 import csv
 import json
-import subprocess
-import sys
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -192,14 +190,6 @@ def test_an_interrupted_call_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / 'out', cells=40)
     assert list(tmp_path.iterdir()) == []
-
-
-def test_the_command_tells_its_refusal_in_a_sentence(tmp_path: Path) -> None:
-    command = [sys.executable, '-m', 'alljax.data.synthetic', str(tmp_path / 'out'), '--cells', '3']
-    result = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
-    assert result.returncode == 2
-    assert result.stderr.startswith('alljax: 3 cells are too few')
-    assert not (tmp_path / 'out').exists()
 
 
 def test_every_range_of_the_table_is_ordered() -> None:

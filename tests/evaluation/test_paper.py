@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -115,9 +112,3 @@ def test_what_was_recomputed_by_hand_is_what_is_computed():
     for task, numbers in recomputed.items():
         for name, number in numbers.items():
             assert paper.verdict(number, paper.computed(task, of.get(name, name))).startswith('follows')
-
-
-def test_it_is_a_command():
-    result = subprocess.run([sys.executable, '-m', 'alljax.evaluation.paper'], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert 'Tables 3 and 5: subtype' in result.stdout

@@ -6,33 +6,22 @@ import re
 import jax
 import numpy as np
 import pytest
+from helpers import save_untrained_run
 from PIL import Image
 
 from alljax import explain, gradients, models, predict
+from alljax.commands import explain as command
 from alljax.data import image, image_files, synthetic
 from alljax.data.synthetic import ground_truth
-from alljax.errors import UserError
 from alljax.explain import images, masks, measurements, methods, overlays
 from alljax.runs import trained
-from alljax.storage import checkpoints
 
 SIZE = 96
 
 
-def saved(folder, name='alexnet', **options):
-    """A run folder as training leaves it, with the model as it was drawn."""
-    options = {'head': 8, 'size': SIZE, **options}
-    classes = ('L1', 'L2', 'L3', 'normal')
-    model = models.create(name, len(classes), color='HSV', **options)
-    facts = trained.describe(name, options | {'color': 'HSV'}, classes, model.input)
-    facts |= {'data_size': 128, 'synthetic': True, 'denoise': 'mean'}
-    checkpoints.write(folder / 'model', model.init(jax.random.key(1)), facts)
-    return folder
-
-
 @pytest.fixture(scope='module')
 def run(tmp_path_factory):
-    return saved(tmp_path_factory.mktemp('run'), width=0.1)
+    return save_untrained_run(tmp_path_factory.mktemp('run'), SIZE)
 
 
 @pytest.fixture(scope='module')
@@ -47,7 +36,7 @@ def page(run, cells, tmp_path_factory):
     bad = folder / 'text.png'
     bad.write_text('no image')
     out = folder / 'out'
-    code = explain.main([*map(str, (run, cells[0], cells[-1], bad)), '--to', str(out)])
+    code = command.main([*map(str, (run, cells[0], cells[-1], bad)), '--to', str(out)])
     return code, out, bad
 
 
@@ -89,33 +78,6 @@ def test_probabilities_are_those_of_predict(page, run, cells):
         found = rows[row.file]
         assert model.classes[row.probabilities.argmax()] == found['prediction']
         assert float(found['probability']) == pytest.approx(row.probabilities.max(), abs=1e-5)
-
-
-def test_everything_that_is_wrong_is_said_at_once_before_the_work(run, tmp_path):
-    (tmp_path / 'empty').mkdir()
-    arguments = ['--methods', 'gradcm,smooth', '--target', 'norml', '--layer', 'conv6', '--to', str(run),
-                 '--batch_size', '0']  # fmt: skip
-    with pytest.raises(UserError) as error:
-        explain.main([str(run), str(tmp_path / 'empty'), *arguments])
-    said = str(error.value)
-    assert said.startswith('6 problems')
-    for words in ("did you mean 'gradcam'", "did you mean 'normal'", "did you mean 'conv", 'is not empty',
-                  '--batch_size 0', 'is a folder without images'):  # fmt: skip
-        assert words in said
-
-
-def test_a_run_that_is_none_is_told_with_the_other_mistakes(tmp_path):
-    with pytest.raises(UserError) as error:
-        explain.main([str(tmp_path / 'absent'), str(tmp_path), '--methods', 'foo'])
-    assert 'there is no such folder' in str(error.value)
-    assert "no method 'foo'" in str(error.value)
-
-
-def test_a_folder_that_cannot_be_made_is_told(run, cells, tmp_path):
-    (tmp_path / 'file').write_text('')
-    for to in (tmp_path / 'file', tmp_path / 'file' / 'below'):
-        with pytest.raises(UserError, match='--to'):
-            explain.main([str(run), str(cells[0]), '--to', str(to)])
 
 
 def test_the_layer_of_a_network_without_a_map_is_none():
@@ -212,7 +174,7 @@ def test_overlays_tell_for_from_against():
 @pytest.mark.slow
 def test_every_method_gives_maps_at_the_size_of_the_input(run, cells, tmp_path):
     out = tmp_path / 'out'
-    assert explain.main([str(run), str(cells[0]), '--to', str(out), '--methods', 'all', '--target', 'normal']) == 0
+    assert command.main([str(run), str(cells[0]), '--to', str(out), '--methods', 'all', '--target', 'normal']) == 0
     rows = list(csv.DictReader((out / 'scores.csv').open()))
     assert [row['method'] for row in rows] == list(methods.METHODS)
     assert {row['target'] for row in rows} == {'normal'}

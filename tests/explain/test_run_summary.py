@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 
-from alljax import config, explain
+from alljax import config
+from alljax.commands import explain
 from alljax.config import resolve
 from alljax.errors import UserError
 from alljax.runs import experiment

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alljax import config, predict
+from alljax import config
 from alljax.baselines import extraction
 from alljax.baselines.systems import SYSTEMS, System, assembled
+from alljax.commands import predict
 from alljax.config import resolve
 from alljax.data import datasets
 from alljax.data.datasets import DataOptions

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from alljax import models, predict
+from alljax import models
+from alljax.commands import predict
+from alljax.commands.weights import main
 from alljax.errors import UserError
 from alljax.models.trees import flatten
 from alljax.runs import trained
 from alljax.storage import cache
 from alljax.weights import published, weight_cache
-from alljax.weights.__main__ import main
 from alljax.weights.convert import shapes
 from alljax.weights.rules import table
 from alljax.weights.rules.rule import routes
@@ -127,35 +128,6 @@ def test_photographs_are_classified_by_name(squeezenet, own_cache, tmp_path, cap
     assert predict.main([str(folder), str(tmp_path / 'cat.png')]) == 0
     said = capsys.readouterr().out
     assert any(name in said for name in published.imagenet_classes())
-
-
-def test_the_list_shows_every_network(own_cache, capsys):
-    main(['--list'])
-    said = capsys.readouterr().out
-    for name in models.MODELS:
-        assert name in said
-    line = next(line for line in said.splitlines() if line.startswith('resnet18 '))
-    assert line.split() == ['resnet18', 'IMAGENET1K_V1', '11,689,512', '224', '44.7', 'BSD-3-Clause', 'no']
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'said'),
-    [
-        ([], 'a NAME is missing'),
-        (['resnet51'], "no such network, did you mean 'resnet50'"),
-        (
-            ['resnet18'],
-            r'\$ALLJAX_OFFLINE forbids downloads; fetch https://download.pytorch.org/models/resnet18-f37072fd',
-        ),
-        (['efficientnet_lite3'], 'no published weights are known'),
-        (['resnet18', '--file', '/nowhere.pth'], 'there is no such file'),
-        (['resnet18', '--out', 'x'], 'belong to --file'),
-        (['resnet18', '--file', 'x', '--weights', 'V1'], 'exclude each other'),
-    ],
-)
-def test_what_cannot_be_done_is_told(arguments, said, own_cache):
-    with pytest.raises(UserError, match=said):
-        main(arguments)
 
 
 def test_an_entry_of_another_release_is_made_anew(own_cache):

@@ -1,8 +1,6 @@
-"""A run folder and images to class probabilities: `python -m alljax.predict RUN PATH… [--csv FILE] [--top K]`."""
+"""A run folder and images to class probabilities, of a network or of a classical system."""
 
-import argparse
 import csv
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,11 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from alljax import config
 from alljax.data import image_files
-from alljax.errors import UserError, told_to_the_user
+from alljax.errors import UserError
 from alljax.runs import kinds
-from alljax.storage import cache
 
 BATCH = 28
 
@@ -60,43 +56,8 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
                 yield Row(str(file.path), None, error=file.error)
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Prints a line an image; the exit code is 1 if any could not be read."""
-    parser = argparse.ArgumentParser(prog='python -m alljax.predict', description=__doc__)
-    parser.add_argument('run', type=Path, metavar='RUN', help='a run folder, or the model/ folder of one')
-    parser.add_argument('paths', type=Path, nargs='+', metavar='PATH', help='images, or folders of them')
-    parser.add_argument('--csv', type=Path, metavar='FILE', help='writes all probabilities to this file')
-    parser.add_argument('--config', metavar='FILE', help='the config file that adds a network of your own')
-    parser.add_argument('--top', type=int, default=1, metavar='K', help='how many classes to print (default 1)')
-    options = parser.parse_args(arguments)
-    if options.top < 1:
-        raise UserError(f'--top {options.top}: expected 1 or more')
-    if options.config:
-        config.load(options.config)
-    run = load(options.run)
-    if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
-        raise UserError(f'--csv {options.csv}: is a folder or lies in none that exists; name a file')
-    cache.keep_compiled_programs()
-    if run.facts['synthetic']:
-        print('This model was trained on synthetic cells: what it says of real ones means nothing.', file=sys.stderr)
-    rows = []
-    for row in predict(run, options.paths):
-        rows.append(row)
-        print(_line(row, run.classes, options.top), flush=True)
-    if options.csv:
-        _write(options.csv, rows, run.classes)
-    return int(any(row.error for row in rows))
-
-
-def _line(row: Row, classes: tuple[str, ...], top: int) -> str:
-    if row.probabilities is None:
-        return f'{row.file}: error: {row.error}'
-    best = np.argsort(-row.probabilities, kind='stable')[:top]
-    said = ', '.join(f'{classes[index]} {row.probabilities[index]:.1%}' for index in best)
-    return f'{row.file}: {said}' + (f' ({row.note})' if row.note else '')
-
-
-def _write(path: Path, rows: list[Row], classes: tuple[str, ...]) -> None:
+def write_csv(path: Path, rows: Iterable[Row], classes: tuple[str, ...]) -> None:
+    """All probabilities in a file, a line an image; UserError if it cannot be written."""
     try:
         with path.open('w', newline='', encoding='utf-8') as file:
             writer = csv.writer(file)
@@ -109,8 +70,3 @@ def _write(path: Path, rows: list[Row], classes: tuple[str, ...]) -> None:
                 writer.writerow([row.file, classes[row.probabilities.argmax()], *numbers, row.note, ''])
     except OSError as error:
         raise UserError(f'--csv {path}: cannot be written ({error.strerror}); name another file') from None
-
-
-if __name__ == '__main__':
-    with told_to_the_user():
-        sys.exit(main())

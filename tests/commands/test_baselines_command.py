@@ -1,4 +1,4 @@
-"""`python -m alljax.baselines`: beside a run, on a folder, and for masks only."""
+"""`alljax baselines`: beside a run, on a folder, and for masks only."""
 
 import csv
 import json

@@ -1,0 +1,126 @@
+"""Shows on images what a trained network looks at, and how far each heat map is to be believed."""
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alljax.commands import Parser, warn_of_synthetic
+from alljax.errors import UserError
+
+if TYPE_CHECKING:
+    from alljax.explain.measurements import Explained
+
+BATCH = 32
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints a line an image, then where the page is; the exit code is 1 if any image could not be read."""
+    options = _parser().parse_args(arguments)
+    from alljax import config, explain
+    from alljax.storage import cache
+
+    if options.config:
+        config.load(options.config)
+    methods = [name.strip() for name in options.methods.split(',') if name.strip()]
+    request = explain.Request(
+        options.run, options.paths, methods, options.batch_size, options.target, options.layer, options.to
+    )
+    cache.keep_compiled_programs()
+    if options.summary:
+        _say(f'written: {explain.summarize(request, _say) / "index.html"}')
+        return 0
+    if not options.paths:
+        raise UserError('name images, or folders of them; or ask for --summary')
+    checked = explain.check(request)
+    if checked.run.facts.get('synthetic'):
+        warn_of_synthetic()
+    for note in checked.notes:
+        _say(note)
+    for file in checked.unread:
+        _say(f'{file.path}: error: {file.error}')
+    found = explain.write(checked, lambda one: _say(_line(one, checked.run.classes)))
+    for line in _table(found, checked.methods):
+        _say(line)
+    _say(f'written: {checked.folder / "index.html"}')
+    return int(bool(checked.unread))
+
+
+def _line(one: 'Explained', classes: tuple[str, ...]) -> str:
+    from alljax.explain import page
+
+    said = ', '.join(
+        f'{name} {page.area(marked.deletion)}/{page.area(marked.insertion)}' for name, marked in one.marked.items()
+    )
+    note = f' ({one.note})' if one.note else ''
+    return f'{one.file}: {classes[one.target]} {one.probabilities[one.target]:.1%}; deletion/insertion {said}{note}'
+
+
+def _table(found: Sequence['Explained'], methods: Iterable[str]) -> list[str]:
+    """Where the attributions lie, if that can be told."""
+    from alljax.explain import page
+    from alljax.explain.measurements import Where, areas, located
+
+    chance, count = areas(found)
+    if not count:
+        return []
+    lines = [
+        f'attribution on the drawn cell, means of {count} (peak: how often the most marked pixel lies there)',
+        f'  {"method":12} {"on the cell":>12} {"peak":>6} {"on the nucleus":>16} {"peak":>6}',
+    ]
+    nowhere = Where(*[float('nan')] * 3)
+    for name in methods:
+        cell, nucleus = (located(found, name).get(region, nowhere) for region in ('cell', 'nucleus'))
+        lines.append(
+            f'  {name:12} {page.share(cell.mass):>12} {page.share(cell.pointing):>6}'
+            f' {page.share(nucleus.mass):>16} {page.share(nucleus.pointing):>6}'
+        )
+    first, second = (page.share(chance[region]) for region in ('cell', 'nucleus'))
+    return [*lines, f'  {"by chance":12} {first:>12} {first:>6} {second:>16} {second:>6}']
+
+
+def _say(line: str) -> None:
+    print(line.encode(errors='backslashreplace').decode(), flush=True)
+
+
+def _parser() -> Parser:
+    parser = Parser('explain', __doc__, 'alljax explain runs/my-run cells/ --methods gradcam,integrated', _methods)
+    parser.add_argument('run', type=Path, metavar='RUN', help='a run folder, or the model/ folder of one')
+    parser.add_argument('paths', type=Path, nargs='*', metavar='IMAGES', help='images, or folders of them')
+    parser.add_argument(
+        '--methods', default='', metavar='M,M', help='names with commas between, or all (default: see below)'
+    )
+    parser.add_argument(
+        '--to', type=Path, metavar='FOLDER', help='a new or empty folder (default RUN/gradients-<time>)'
+    )
+    parser.add_argument(
+        '--summary',
+        action='store_true',
+        help='instead: gradient statistics and curvature on the run’s own cells, and the training cells from which the '
+        'predictions for IMAGES come, or those for its worst test cells',
+    )
+    parser.add_argument('--target', metavar='CLASS', help='the class to explain (default: each image’s predicted one)')
+    parser.add_argument(
+        '--layer', default='', help='whose map gradcam, gradcam++ and layercam take (default: the last before the head)'
+    )
+    parser.add_argument('--config', metavar='FILE', help='the config file that adds a network of your own')
+    parser.add_argument(
+        '--batch_size',
+        type=int,
+        default=BATCH,
+        metavar='N',
+        help=f'images at once (default {BATCH}), fewer save memory',
+    )
+    return parser
+
+
+def _methods() -> str:
+    from alljax.explain.methods import DEFAULT, METHODS
+
+    return textwrap.fill(
+        f'The methods are {", ".join(METHODS)}. By default {", ".join(DEFAULT)}: a coarse map of what the last layers '
+        'go by, the pixels that add up to the logit, and those it is most sensitive to, in seconds an image. occlusion '
+        'and rise ask the network hundreds of times an image. guided and deconv are left out because they show edges '
+        'nearly regardless of the weights.',
+        100,
+    )

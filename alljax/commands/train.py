@@ -1,0 +1,81 @@
+"""Trains and tests what a config file says: one run, or all those of its sweep.
+
+`--config=FILE` names a config file, which defines get_config(); `--config.a.b=value` changes a field of it. The run
+folder holds the model, its results and a report; given again with the same --workdir, the command goes on from the last
+save. `python launch.py` is the same command.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import app, flags
+
+from alljax.errors import UserError
+from alljax.storage.log import set_up_logging
+
+CONFIG = flags.DEFINE_string('config', None, 'The config file; --config.a.b=value changes a field of it.')
+WORKDIR = flags.DEFINE_string(
+    'workdir', None, 'The run folder; an old one goes on. Default: runs/<config>-<data>-<time>.'
+)
+JOBS = flags.DEFINE_integer('jobs', 1, 'Of several runs, how many are done at a time.', lower_bound=1)
+DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Shows the plan with an estimate of its time, and does nothing.')
+
+HELP = ('--help', '-help', '--helpshort', '-helpshort', '-h', '-?')
+EXAMPLE = 'alljax train --config=configs/subtype.py --config.epochs=50 --workdir=runs/mine'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Does the run or runs of a config file; the exit code is 1 if one of several failed."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not {*HELP}.isdisjoint(arguments):
+        print(_help())
+        return 0
+    flags.FLAGS.unparse_flags()  # those of an earlier call in the same process
+    try:
+        app.run(_train, [sys.argv[0], *arguments], flags_parser=_overrides)
+    except SystemExit as done:  # so it ends in any case
+        if isinstance(done.code, str):
+            raise
+        return done.code or 0
+
+
+def _train(overrides: dict[str, str]) -> int:
+    """Loads the config, applies the overrides and does its run or runs."""
+    set_up_logging()  # absl has added a handler of its own
+    if CONFIG.value is None:
+        raise UserError('--config is missing; try python launch.py --config=configs/subtype.py')
+    from alljax import config, sweep
+
+    values = config.load(CONFIG.value)
+    config.override(values, overrides)
+    folder = Path(WORKDIR.value) if WORKDIR.value else None
+    good = sweep.launch(values, CONFIG.value, overrides, folder, jobs=JOBS.value, dry_run=DRY_RUN.value)
+    return 0 if good else 1
+
+
+def _overrides(argv: Sequence[str]) -> dict[str, str]:
+    """Lets absl take its flags and returns the `--config.a.b=value` among them; UserError for what is neither."""
+    overrides, rest = {}, []
+    for argument in argv:
+        key, equals, value = argument.lstrip('-').partition('=')
+        if not argument.startswith('--config.'):
+            rest.append(argument)
+        elif not equals:
+            raise UserError(f'{argument}: expected {argument}=value')
+        else:
+            overrides[key.removeprefix('config.')] = value
+    try:
+        left = flags.FLAGS(rest)[1:]
+    except flags.Error as error:
+        raise UserError(str(error)) from None
+    if left:
+        raise UserError(f'{" ".join(left)}: was not understood; overrides are written --config.epochs=50')
+    return overrides
+
+
+def _help() -> str:
+    own = flags.FLAGS.module_help(sys.modules[__name__]).partition(':\n')[2]
+    usage = 'alljax train --config=FILE [--config.a.b=value …] [--workdir=DIR] [--jobs=N] [--dry_run]'
+    more = '--helpfull lists the flags of absl too.'
+    return f'usage: {usage}\n\n{__doc__}\nflags:\n{own}\n\n{more}\n\nexample:\n  {EXAMPLE}'

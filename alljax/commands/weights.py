@@ -1,0 +1,67 @@
+"""Lists published weights, or puts those of one network into the cache, from their publisher or from a file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from alljax.commands import Parser
+from alljax.errors import UserError, nearest
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Lists published weights, or puts those of one network into the cache."""
+    options = _parser().parse_args(arguments)
+    if options.list:
+        print('\n'.join(listing()))
+        return 0
+    if not options.name:
+        raise UserError('a NAME is missing; python -m alljax.weights --list shows all, for example resnet50')
+    from alljax import models
+    from alljax.weights import weight_cache
+
+    if options.name not in models.MODELS:
+        raise UserError(
+            f'{options.name}: there is no such network{nearest(options.name, models.MODELS)}; '
+            'python -m alljax.weights --list shows all'
+        )
+    if options.file:
+        if options.weights:
+            raise UserError('--weights and --file exclude each other: the file decides; leave one out')
+        folder = weight_cache.from_file(options.name, options.file, head=not options.without_head, out=options.out)
+    elif options.out or options.without_head:
+        raise UserError('--out and --without-head belong to --file; name one, or leave them out')
+    else:
+        folder = weight_cache.obtain(options.name, options.weights)
+    print(f'{folder}\nStart from it with --config.model.name={options.name} --config.model.init={folder}')
+    return 0
+
+
+def listing() -> list[str]:
+    """A line for each published file."""
+    from alljax import models
+    from alljax.weights import published, weight_cache
+
+    rows = published.everything()
+    wide = max(len(row.network) for row in rows)
+    lines = [f'{"network":{wide}}  {"weights":21}{"parameters":>12}{"pixels":>8}{"MiB":>8}  {"license":20} cached']
+    for row in rows:
+        size = models.MODELS[row.network].input.size
+        mark = 'yes' if weight_cache.cached(row) else 'no'
+        lines.append(
+            f'{row.network:{wide}}  {row.weights:21}{row.parameters:12,}{size:8}{row.megabytes:8.1f}  '
+            f'{row.license:20} {mark}'
+        )
+    without = sorted(set(models.MODELS) - {row.network for row in rows})
+    if without:
+        lines.append(f'without published weights (--file converts your own): {", ".join(without)}')
+    return lines
+
+
+def _parser() -> Parser:
+    parser = Parser('weights', __doc__, 'alljax weights resnet50')
+    parser.add_argument('name', nargs='?', metavar='NAME', help='a network, such as resnet50')
+    parser.add_argument('--weights', default='', metavar='W', help='others than the recommended, e.g. IMAGENET1K_V1')
+    parser.add_argument('--file', type=Path, metavar='F', help='converts this .pth, .safetensors or .caffemodel')
+    parser.add_argument('--without-head', action='store_true', help="with --file: drops the file's last layers")
+    parser.add_argument('--out', type=Path, metavar='DIR', help='with --file: where to, instead of the cache')
+    parser.add_argument('--list', action='store_true', help='shows every network and its published weights')
+    return parser

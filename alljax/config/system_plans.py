@@ -1,0 +1,41 @@
+"""Plans of a classical system: on the cells of a finished run, or on a folder of cells."""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from alljax import config as fields
+from alljax.config import resolve
+from alljax.config.plan import Plan
+from alljax.data.datasets import all_idb2
+from alljax.errors import UserError
+from alljax.storage import run_folder
+
+
+def beside(system: str, run: Path, folder: Path) -> Plan:
+    """The plan of a system in `folder` on the cells, split and seed of a finished run; UserError if it is not."""
+    if not run_folder.is_finished(run):
+        raise UserError(f'{run}: is not finished, so there is nothing to compare with; give its command again first')
+    config = resolve.config_of_run(run)
+    config.baseline = ConfigDict({**dict.fromkeys(config.baseline), 'system': system})
+    return resolve.resolve(config, fields.flat(config), run_folder.earlier(folder))
+
+
+def on_folder(
+    system: str, root: Path, config: ConfigDict, task: str | None = None, folder: Path | None = None
+) -> Plan:
+    """The plan of a system on a folder of cells, by the settings of a config; `folder` is that of the run, if named.
+
+    Without a `task` it is that of the folder: of ALL-IDB2 by its subtypes.csv, else the class folders.
+    """
+    config.data.root, config.baseline.system = str(root), system
+    try:
+        home, _ = all_idb2.places(root)
+        config.data.name = 'all_idb2'
+        config.data.task = 'subtype' if (home / 'subtypes.csv').is_file() else 'detection'
+    except (UserError, NotADirectoryError):
+        config.data.name, config.data.task = 'folder', 'classes'
+    given = {'data.root', 'data.name', 'data.task', 'baseline.system'}
+    if task:
+        config.data.task = task
+    return resolve.resolve(config, given, run_folder.earlier(folder))

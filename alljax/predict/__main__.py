@@ -1,0 +1,8 @@
+"""`python -m alljax.predict` is `alljax predict`: handed over by name, so this room imports no command."""
+
+import runpy
+import sys
+
+if __name__ == '__main__':
+    sys.argv[1:1] = ['predict']
+    runpy.run_module('alljax', run_name='__main__')

@@ -1,0 +1,34 @@
+"""`alljax train`: mistakes on the command line; what a run does is told in test_launch.py."""
+
+import pytest
+
+from alljax import commands
+from alljax.commands import train
+from alljax.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'expected'),
+    [
+        (['--config.epoch=3'], 'did you mean --config.epochs?'),
+        (['--config.split.protocol=rndom'], "it may be 'grouped', 'random'"),
+        (['--wrkdir=x'], 'Did you mean: workdir'),
+        (['--config.epochs', '3'], 'expected --config.epochs=value'),
+        (['--config.data.root=/absent'], '/absent: there is no such folder'),
+    ],
+)
+def test_mistakes_on_the_command_line_are_sentences(arguments, expected, capsys):
+    with pytest.raises(SystemExit) as caught:
+        commands.run('train', ['--config=configs/subtype.py', '--config.model.init=random', *arguments])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert 'Traceback' not in said
+
+
+def test_flags_of_an_earlier_call_are_forgotten():
+    config = '--config=configs/subtype.py'
+    with pytest.raises(UserError, match='50: was not understood'):
+        train.main([config, '50'])
+    with pytest.raises(UserError, match='--config is missing'):
+        train.main(['--dry_run'])

@@ -1,0 +1,142 @@
+"""The package as a wheel: built, installed where no checkout is, and every command given in an empty folder."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+
+from alljax.commands import COMMANDS
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+CONFIG = '''"""A network of a twentieth of the width on drawn cells."""
+
+from alljax import config
+
+
+def get_config():
+    values = config.defaults()
+    values.epochs = 1
+    values.data.name, values.data.cells = 'synthetic', 40
+    values.model.init, values.model.width, values.model.head, values.model.size = 'random', 0.05, 8, 96
+    return values
+'''
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory):
+    """Built from a copy, so that nothing is left in the checkout."""
+    folder = tmp_path_factory.mktemp('wheel')
+    source = folder / 'source'
+    for name in ('alljax', 'third_party'):
+        shutil.copytree(ROOT / name, source / name, symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
+    for name in ('pyproject.toml', 'README.md'):
+        shutil.copy(ROOT / name, source / name)
+    how = ['--no-build-isolation'] if can_build() else []  # else pip downloads what builds
+    said(sys.executable, '-m', 'pip', 'wheel', '--no-deps', *how, '-w', folder, source)
+    (found,) = folder.glob('*.whl')
+    return found
+
+
+@pytest.fixture(scope='module')
+def programs(wheel, tmp_path_factory):
+    """The bin/ of a fresh environment that sees the libraries of this one, but not the checkout."""
+    folder = tmp_path_factory.mktemp('environment')
+    venv.create(folder, symlinks=True)
+    python = folder / 'bin' / 'python'
+    said(sys.executable, '-m', 'pip', '--python', python, 'install', '--no-deps', '--no-index', wheel)
+    (site,) = folder.glob('lib/python*/site-packages')
+    # Python reads no .pth files in folders named by a .pth file: an editable install there leads nowhere
+    libraries = dict.fromkeys(sysconfig.get_path(kind) for kind in ('purelib', 'platlib'))
+    (site / 'libraries.pth').write_text('\n'.join(libraries))
+    assert said(python, '-c', 'import alljax; print(alljax.__file__)', where=folder).startswith(str(site))
+    return folder / 'bin'
+
+
+@pytest.fixture(scope='module')
+def alljax(programs, tmp_path_factory):
+    """A command given in a folder that was empty at first."""
+    folder = tmp_path_factory.mktemp('elsewhere')
+
+    def command(*arguments):
+        return said(programs / 'alljax', *arguments, where=folder)
+
+    command.folder = folder
+    return command
+
+
+@pytest.fixture(scope='module')
+def drawn(alljax):
+    assert '80 drawn cells in drawn' in alljax('synthetic', 'drawn', '--cells', '80')
+    return alljax.folder / 'drawn'
+
+
+@pytest.fixture(scope='module')
+def run(alljax):
+    (alljax.folder / 'mine.py').write_text(CONFIG)
+    alljax('train', '--config=mine.py', '--workdir=run')
+    return alljax.folder / 'run'
+
+
+def test_it_holds_every_file_of_the_package(wheel):
+    listed = subprocess.run(['git', 'ls-files', 'alljax'], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip('this is no git checkout')
+    files = {name for name in listed.stdout.splitlines() if not name.endswith('.md')}
+    with zipfile.ZipFile(wheel) as content:
+        assert not files - {*content.namelist()}
+        assert content.read('alljax/weights/published.csv') == (ROOT / 'third_party' / 'published.csv').read_bytes()
+
+
+def test_every_command_has_its_help(alljax, programs):
+    listed = alljax('--help')
+    for name in COMMANDS:
+        assert f'\n  {name} ' in listed
+        assert f'example:\n  alljax {name}' in alljax(name, '--help')
+    assert alljax('weights', '--help') == said(programs / 'python', '-m', 'alljax.weights', '--help')
+
+
+def test_lists_and_the_paper(alljax):
+    assert 'resnet50' in alljax('weights', '--list')
+    assert 'putzu2014' in alljax('baselines', '--list')
+    assert 'Tables 3 and 5: subtype' in alljax('paper')
+
+
+def test_a_folder_of_cells_is_audited_and_classified(alljax, drawn):
+    assert '80 pictures, 0 repeated pairs' in alljax('audit', 'drawn')
+    assert (drawn / 'ALL_IDB2' / 'audit.html').is_file()
+    alljax('baselines', 'chatap2014', 'drawn', '--workdir', 'system')
+    assert (alljax.folder / 'system' / 'report.html').is_file()
+    assert 'Im001_1.tif: ' in alljax('predict', 'system', 'drawn/ALL_IDB2/img/Im001_1.tif')
+
+
+def test_a_config_file_is_trained_and_the_run_predicts_and_explains(alljax, drawn, run):
+    assert (run / 'report.html').is_file()
+    image = 'drawn/ALL_IDB2/img/Im001_1.tif'
+    assert f'{image}: ' in alljax('predict', 'run', image, '--csv', 'out.csv')
+    assert (alljax.folder / 'out.csv').is_file()
+    assert 'written: pages/index.html' in alljax('explain', 'run', image, '--methods', 'saliency', '--to', 'pages')
+
+
+def can_build():
+    """Whether the setuptools that pyproject.toml asks for is here."""
+    try:
+        return int(version('setuptools').partition('.')[0]) >= 77
+    except PackageNotFoundError:
+        return False
+
+
+def said(*command, where=None):
+    """What a command prints; it has to succeed."""
+    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    result = subprocess.run([*map(str, command)], cwd=where, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, f'{command}\n{result.stdout}\n{result.stderr}'
+    return result.stdout
