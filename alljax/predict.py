@@ -2,10 +2,11 @@
 
 import argparse
 import csv
+import io
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -15,6 +16,8 @@ from alljax.data import image_files
 from alljax.errors import UserError, told_to_the_user
 from alljax.runs import kinds
 from alljax.storage import cache
+from alljax.storage.atomic import write_whole
+from alljax.storage.card import Card
 
 BATCH = 28
 
@@ -32,7 +35,7 @@ class Predictor(NamedTuple):
     """A trained network or a fitted classical system: what prediction needs of either."""
 
     classes: tuple[str, ...]
-    facts: dict[str, Any]
+    card: Card
     probabilities: Callable[[UInt8[np.ndarray, 'cells side side 3'], int], Float[np.ndarray, 'cells classes']]
 
 
@@ -40,7 +43,7 @@ def load(path: Path) -> Predictor:
     """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
     kind = kinds.of_model(path)
     run = kind.load(path)
-    return Predictor(run.classes, run.facts, kind.predictor(run))
+    return Predictor(run.classes, run.card, kind.predictor(run))
 
 
 def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:
@@ -48,13 +51,13 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
 
     A folder stands for every image in it and below.
     """
-    files = image_files.files(paths)
+    files, preparation = image_files.files(paths), run.card.preparation
     for start in range(0, len(files), batch_size):
-        found = [image_files.read(run.facts, file) for file in files[start : start + batch_size]]
-        good = [file.pixels for file in found if isinstance(file, image_files.Picture)]
+        found = [image_files.read(file, preparation) for file in files[start : start + batch_size]]
+        good = [file.pixels for file in found if isinstance(file, image_files.ImageFile)]
         rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
         for file in found:
-            if isinstance(file, image_files.Picture):
+            if isinstance(file, image_files.ImageFile):
                 yield Row(str(file.path), next(rows), note=file.note)
             else:
                 yield Row(str(file.path), None, error=file.error)
@@ -77,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
         raise UserError(f'--csv {options.csv}: is a folder or lies in none that exists; name a file')
     cache.keep_compiled_programs()
-    if run.facts['synthetic']:
+    if run.card.synthetic:
         print('This model was trained on synthetic cells: what it says of real ones means nothing.', file=sys.stderr)
     rows = []
     for row in predict(run, options.paths):
@@ -97,16 +100,17 @@ def _line(row: Row, classes: tuple[str, ...], top: int) -> str:
 
 
 def _write(path: Path, rows: list[Row], classes: tuple[str, ...]) -> None:
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'error'])
+    for row in rows:
+        if row.probabilities is None:
+            writer.writerow([row.file, '', *[''] * len(classes), '', row.error])
+            continue
+        numbers = [f'{p:.6f}' for p in row.probabilities]
+        writer.writerow([row.file, classes[row.probabilities.argmax()], *numbers, row.note, ''])
     try:
-        with path.open('w', newline='', encoding='utf-8') as file:
-            writer = csv.writer(file)
-            writer.writerow(['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'error'])
-            for row in rows:
-                if row.probabilities is None:
-                    writer.writerow([row.file, '', *[''] * len(classes), '', row.error])
-                    continue
-                numbers = [f'{p:.6f}' for p in row.probabilities]
-                writer.writerow([row.file, classes[row.probabilities.argmax()], *numbers, row.note, ''])
+        write_whole(path, stream.getvalue().encode(errors='backslashreplace'))
     except OSError as error:
         raise UserError(f'--csv {path}: cannot be written ({error.strerror}); name another file') from None
 

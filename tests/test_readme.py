@@ -10,7 +10,7 @@ import pytest
 from alljax import config, models, predict
 from alljax.config import resolve
 from alljax.errors import UserError
-from alljax.runs import experiment, trained
+from alljax.runs import experiment, network
 
 README = (Path(__file__).parents[1] / 'README.md').read_text()
 BLOCKS = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
@@ -36,10 +36,10 @@ def test_a_linen_module_of_the_user_s_own_is_trained_and_predicts(tmp_path, monk
     given = {'epochs': '2', 'data.cells': '60'}
     config.override(values, given)
     run = experiment.run(resolve.resolve(values, given), tmp_path / 'run')
-    assert trained.load(run).model.name == 'mine'
+    assert network.load(run).model.name == 'mine'
     del models.MODELS['mine']
     with pytest.raises(UserError, match="there is no network 'mine'"):
-        trained.load(run)
+        network.load(run)
     assert predict.main([str(run), str(next(drawn.rglob('*.tif'))), '--config', str(path)]) == 0
 
 

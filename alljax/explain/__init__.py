@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from alljax import config
 from alljax.data import image_files
-from alljax.data.image_files import Picture, Unread
+from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
 from alljax.explain import output_folder, overlays, page, summary, summary_page
 from alljax.explain.measurements import Explained, Where, areas, explain, located
@@ -27,8 +27,8 @@ from alljax.explain.methods import (
     last_map,
     shape_at,
 )
-from alljax.runs import trained
-from alljax.runs.trained import Trained
+from alljax.runs import network
+from alljax.runs.network import TrainedNetwork
 from alljax.storage import cache
 from alljax.storage.atomic import write_whole
 
@@ -46,8 +46,8 @@ EPILOG = (
 class Asked(NamedTuple):
     """A call whose every part was found to make sense."""
 
-    run: Trained
-    cells: list[Picture]
+    run: TrainedNetwork
+    cells: list[ImageFile]
     unread: list[Unread]
     methods: list[str]
     options: Options
@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _checked(options, folder)
     output_folder.make(folder)
     cache.keep_compiled_programs()
-    if asked.run.facts.get('synthetic'):
+    if asked.run.card.synthetic:
         print('This model was trained on synthetic cells: what it says of real ones means nothing.', file=sys.stderr)
     for note in asked.notes:
         _say(note)
@@ -92,14 +92,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _summary(options: argparse.Namespace, folder: Path) -> int:
     problem = output_folder.problem(folder)
-    run = trained.load(options.run)
-    read = [image_files.read(run.facts, file) for file in image_files.files(options.paths)]
+    run = network.load(options.run)
+    read = [image_files.read(file, run.card.preparation) for file in image_files.files(options.paths)]
     unread = [f'{file.path}: {file.error}' for file in read if isinstance(file, Unread)]
     if problem or unread:
         raise UserError(*filter(None, [problem]), *unread)
     output_folder.make(folder)
     cache.keep_compiled_programs()
-    images = [file for file in read if isinstance(file, Picture)]
+    images = [file for file in read if isinstance(file, ImageFile)]
     found = summary.summarize(run, options.run, images, options.batch_size, _say)
     write_whole(folder / 'summary.json', summary.as_json(run, found).encode(errors='backslashreplace'))
     html = summary_page.render(run, str(options.run), found)
@@ -155,7 +155,7 @@ def _checked(options: argparse.Namespace, folder: Path) -> Asked:
     if options.batch_size < 1:
         problems.append(f'--batch_size {options.batch_size}: expected 1 or more')
     try:
-        run = trained.load(options.run)
+        run = network.load(options.run)
     except UserError as error:
         problems += [*error.problems, *filter(None, [output_folder.problem(options.to) if options.to else ''])]
         raise UserError(*problems) from None
@@ -164,8 +164,8 @@ def _checked(options: argparse.Namespace, folder: Path) -> Asked:
     layer = _layer(run, options.layer, problems)
     chosen, notes = _possible(run, [name for name in names if name in METHODS] or list(DEFAULT), bool(names) and
                               options.methods.strip() != 'all', layer, problems)  # fmt: skip
-    read = [image_files.read(run.facts, file) for file in image_files.files(options.paths)]
-    cells = [file for file in read if isinstance(file, Picture)]
+    read = [image_files.read(file, run.card.preparation) for file in image_files.files(options.paths)]
+    cells = [file for file in read if isinstance(file, ImageFile)]
     unread = [file for file in read if isinstance(file, Unread)]
     if not cells:
         problems.append(f'no image can be read: {some([f"{file.path} {file.error}" for file in unread], 4)}')
@@ -176,7 +176,7 @@ def _checked(options: argparse.Namespace, folder: Path) -> Asked:
     return Asked(run, cells, unread, chosen, Options(layer, options.batch_size, rectified), target, notes)
 
 
-def _target(run: Trained, name: str | None, problems: list[str]) -> int | None:
+def _target(run: TrainedNetwork, name: str | None, problems: list[str]) -> int | None:
     if not run.classes:
         problems.append(f'{run.model.name} has no classes, only features; give a run that has some')
     elif name is not None and name not in run.classes:
@@ -186,7 +186,7 @@ def _target(run: Trained, name: str | None, problems: list[str]) -> int | None:
     return run.classes.index(name) if name in run.classes else None
 
 
-def _layer(run: Trained, name: str, problems: list[str]) -> str:
+def _layer(run: TrainedNetwork, name: str, problems: list[str]) -> str:
     """The layer whose map the CAMs take; '' if the network has none."""
     if not name:
         return last_map(run.model, run.variables)
@@ -204,7 +204,7 @@ def _layer(run: Trained, name: str, problems: list[str]) -> str:
 
 
 def _possible(
-    run: Trained, names: list[str], by_name: bool, layer: str, problems: list[str]
+    run: TrainedNetwork, names: list[str], by_name: bool, layer: str, problems: list[str]
 ) -> tuple[list[str], list[str]]:
     """The methods that the network allows, and sentences about those left out; a problem if they were asked for."""
     missing = {}
