@@ -21,7 +21,7 @@ def load(what: str | Path) -> TrainedNetwork:
     known = dict.fromkeys(row.network for row in published.everything())
     if name not in known:
         raise UserError(
-            f'{what}: is no folder, and no network with published weights{nearest(name, known)}; expected a run '
-            'folder, or a name that python -m alljax.weights --list shows, such as resnet50'
+            f'{what}: there is no such folder, and no such network with published weights; name a run folder, or a '
+            f'network that python -m alljax.weights --list shows{nearest(name, known)}'
         )
     return network.load(weight_cache.obtain(name, weights))
