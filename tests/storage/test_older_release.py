@@ -148,7 +148,7 @@ def test_an_entry_of_the_cache_of_weights_is_found(tmp_path, monkeypatch):
     assert (run.card.photograph, run.card.weights.file, run.card.weights.sha256[:8]) == (
         True, 'tiny_squeezenet.safetensors', '7f3c111d'
     )  # fmt: skip
-    logits = run.model.apply(run.variables, jnp.zeros((1, 224, 224, 3)))
+    logits = jax.jit(run.model.apply)(run.variables, jnp.zeros((1, 224, 224, 3)))
     np.testing.assert_allclose(logits, [[0, 5.880061, 5.907789]], atol=DIGITS)
     expected = [[0.001340, 0.512066, 0.486594], [0.001307, 0.530038, 0.468655]]
     np.testing.assert_allclose(probabilities(weight_cache.cached(row)), expected, atol=DIGITS)
