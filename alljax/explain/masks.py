@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from alljax.data import augment, image_files
+from alljax.data.image import RgbImage
 from alljax.data.synthetic import ground_truth
 from alljax.runs.network import TrainedNetwork
 
@@ -30,7 +31,7 @@ def of(path: Path, run: TrainedNetwork) -> tuple[Masks | None, str]:
     return (None if parts is None else _at_input(parts, run)), note
 
 
-def _at_input(parts: ground_truth.Picture, run: TrainedNetwork) -> Masks:
+def _at_input(parts: RgbImage, run: TrainedNetwork) -> Masks:
     """Brought to the input as the image itself is; a pixel belongs to what covers most of it."""
     fitted = jnp.asarray(image_files.fit(parts, run.card.preparation))[None]
     sized = np.asarray(augment.resize(fitted, run.model.input.size))[0] >= 128
