@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from alljax import gradients, models
-    from alljax.runs.trained import load
+    from alljax.runs.load import load
 
 __all__ = ['__version__', 'gradients', 'load', 'models']
 __version__ = version('alljax')
@@ -17,7 +17,7 @@ def __getattr__(name: str) -> Any:
     if name in ('gradients', 'models'):
         return importlib.import_module(f'alljax.{name}')
     if name == 'load':
-        return importlib.import_module('alljax.runs.trained').load
+        return importlib.import_module('alljax.runs.load').load
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 

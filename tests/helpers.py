@@ -9,8 +9,8 @@ from alljax import config as fields
 from alljax import models
 from alljax.config import resolve
 from alljax.data.cells import Cells, Origin
-from alljax.runs import trained
-from alljax.storage import checkpoints
+from alljax.storage import model_folder
+from alljax.storage.card import Card
 
 
 def make_cells(labels, groups=None, size=64, seed=0, repeats=None):
@@ -43,7 +43,7 @@ def save_untrained_run(folder: Path, size: int) -> Path:
     options = {'head': 8, 'size': size, 'width': 0.1, 'color': 'HSV'}
     classes = ('L1', 'L2', 'L3', 'normal')
     model = models.create('alexnet', len(classes), **options)
-    facts = trained.describe(models.NetworkSpec('alexnet', options), classes, model.input)
-    facts |= {'data_size': 128, 'synthetic': True, 'denoise': 'mean'}
-    checkpoints.write(folder / 'model', model.init(jax.random.key(1)), facts)
+    spec = models.NetworkSpec('alexnet', options)
+    card = Card(classes, spec, model.input, data_size=128, denoise='mean', synthetic=True)
+    model_folder.write(folder / 'model', model.init(jax.random.key(1)), card)
     return folder

@@ -13,8 +13,9 @@ from jaxtyping import Bool, Float, UInt8
 
 from alljax.baselines import features
 from alljax.baselines.preprocess import prepared
-from alljax.baselines.segment import SEGMENTS, Parts, Picture
+from alljax.baselines.segment import SEGMENTS, Parts
 from alljax.baselines.systems import WHOLE, System
+from alljax.data.image import RgbImage
 from alljax.storage import feature_cache
 
 Images = UInt8[np.ndarray, 'cells height width 3']
@@ -52,7 +53,7 @@ def names(system: System) -> list[str]:
     return list(features.described(blank, segmented(blank, system), system.features))
 
 
-def segmented(image: Picture, system: System) -> Parts:
+def segmented(image: RgbImage, system: System) -> Parts:
     """Where the system finds the central cell."""
     if system.segment == WHOLE:
         everything = np.ones(image.shape[:2], bool)
@@ -83,7 +84,7 @@ def _measured(system: System, images: Images) -> Float[np.ndarray, 'cells column
     return np.stack(each(_row, images, system))
 
 
-def _row(image: Picture, system: System) -> Float[np.ndarray, ' columns']:
+def _row(image: RgbImage, system: System) -> Float[np.ndarray, ' columns']:
     """Seconds of segmentation, seconds of measuring, and what was measured."""
     start = time.perf_counter()
     parts = segmented(image, system)

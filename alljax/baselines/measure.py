@@ -10,9 +10,10 @@ from PIL import Image
 
 from alljax.baselines import features
 from alljax.baselines.extraction import each, segmented
-from alljax.baselines.segment import Parts, Picture
+from alljax.baselines.segment import Parts
 from alljax.baselines.systems import WHOLE, System
 from alljax.data import image
+from alljax.data.image import RgbImage
 from alljax.errors import UserError
 from alljax.storage.atomic import write_whole
 
@@ -58,7 +59,7 @@ def write(system: System, place: Path, files: Sequence[Path], out: Path, say: Ca
     say(f'{len(rows)} images, nothing found in {missing}; written: {out / "measured.csv"} and {out / "masks"}')
 
 
-def _one(picture: Picture, system: System) -> tuple[Parts, dict[str, float]]:
+def _one(picture: RgbImage, system: System) -> tuple[Parts, dict[str, float]]:
     parts = segmented(picture, system)
     return parts, features.described(picture, parts, system.features)
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.paths:
         raise UserError('name images, or folders of them; or ask for --summary')
     checked = explain.check(request)
-    if checked.run.facts.get('synthetic'):
+    if checked.run.card.synthetic:
         warn_of_synthetic()
     for note in checked.notes:
         _say(note)

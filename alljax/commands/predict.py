@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
         raise UserError(f'--csv {options.csv}: is a folder or lies in none that exists; name a file')
     cache.keep_compiled_programs()
-    if run.facts['synthetic']:
+    if run.card.synthetic:
         warn_of_synthetic()
     rows = []
     for row in predict.predict(run, options.paths):

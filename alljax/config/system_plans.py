@@ -21,9 +21,7 @@ def beside(system: str, run: Path, folder: Path) -> Plan:
     return resolve.resolve(config, fields.flat(config), run_folder.earlier(folder))
 
 
-def on_folder(
-    system: str, root: Path, config: ConfigDict, task: str | None = None, folder: Path | None = None
-) -> Plan:
+def on_folder(system: str, root: Path, config: ConfigDict, task: str | None = None, folder: Path | None = None) -> Plan:
     """The plan of a system on a folder of cells, by the settings of a config; `folder` is that of the run, if named.
 
     Without a `task` it is that of the folder: of ALL-IDB2 by its subtypes.csv, else the class folders.

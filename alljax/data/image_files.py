@@ -1,16 +1,19 @@
 """Image files as a trained model takes them: found, read, made square and filtered."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from alljax.data import denoise, image
+from alljax.storage.image_preparation import ImagePreparation, Photograph
+
+__all__ = ['ImageFile', 'ImagePreparation', 'Photograph', 'Unread', 'files', 'fit', 'read']
 
 
-class Picture(NamedTuple):
+class ImageFile(NamedTuple):
     """A file that could be read."""
 
     path: Path
@@ -30,24 +33,23 @@ def files(paths: Iterable[Path]) -> list[Path]:
     return [file for path in paths for file in _within(path)]
 
 
-def read(facts: Mapping[str, Any], path: Path) -> Picture | Unread:
-    """A file as the model with these facts takes it: a cell as cells were trained on, or a photograph."""
+def read(path: Path, preparation: ImagePreparation) -> ImageFile | Unread:
+    """A file as a model takes it: a cell as cells were trained on, or a photograph."""
     if path.is_dir():
         return Unread(path, 'is a folder without images')
     try:
         picture = image.read(path)
     except image.ImageError as error:
         return Unread(path, f'{error}')
-    filtered = denoise.filtered(fit(picture.pixels, facts)[None], facts.get('denoise', 'none'))[0]
-    return Picture(path, filtered, picture.note)
+    filtered = denoise.filtered(fit(picture.pixels, preparation)[None], preparation.denoise)[0]
+    return ImageFile(path, filtered, picture.note)
 
 
-def fit(pixels: UInt8[np.ndarray, 'height width 3'], facts: Mapping[str, Any]) -> UInt8[np.ndarray, 'side side 3']:
+def fit(pixels: UInt8[np.ndarray, 'height width 3'], preparation: ImagePreparation) -> UInt8[np.ndarray, 'side side 3']:
     """Pixels in the square in which the model's cells were kept, or as published weights take a photograph."""
-    if facts.get('photograph'):
-        form = facts['input']
-        return image.photograph(pixels, form['size'], form['resize'], form['interpolation'])
-    return image.to_square(pixels, facts['data_size'])
+    if preparation.photograph is None:
+        return image.to_square(pixels, preparation.size)
+    return image.photograph(pixels, preparation.size, *preparation.photograph)
 
 
 def _within(path: Path) -> list[Path]:

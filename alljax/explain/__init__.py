@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alljax.data import image_files
-from alljax.data.image_files import Picture, Unread
+from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
 from alljax.explain import output_folder, overlays, page
 from alljax.explain.measurements import Explained, explain
@@ -21,8 +21,8 @@ from alljax.explain.methods import (
     last_map,
     shape_at,
 )
-from alljax.runs import trained
-from alljax.runs.trained import Trained
+from alljax.runs import network
+from alljax.runs.network import TrainedNetwork
 from alljax.storage.atomic import write_whole
 
 
@@ -41,10 +41,10 @@ class Request(NamedTuple):
 class CheckedRequest(NamedTuple):
     """A request whose every part was found to make sense."""
 
-    run: Trained
+    run: TrainedNetwork
     name: str  # of the run, as the user gave it
     folder: Path
-    cells: list[Picture]
+    cells: list[ImageFile]
     unread: list[Unread]
     methods: list[str]
     options: Options
@@ -82,13 +82,13 @@ def summarize(request: Request, tell: Callable[[str], None]) -> Path:
 
     folder = request.folder or default_folder(request.run)
     problem = output_folder.problem(folder)
-    run = trained.load(request.run)
-    read = [image_files.read(run.facts, file) for file in image_files.files(request.paths)]
+    run = network.load(request.run)
+    read = [image_files.read(file, run.card.preparation) for file in image_files.files(request.paths)]
     unread = [f'{file.path}: {file.error}' for file in read if isinstance(file, Unread)]
     if problem or unread:
         raise UserError(*filter(None, [problem]), *unread)
     output_folder.make(folder)
-    images = [file for file in read if isinstance(file, Picture)]
+    images = [file for file in read if isinstance(file, ImageFile)]
     found = summary.summarize(run, request.run, images, request.batch_size, tell)
     write_whole(folder / 'summary.json', summary.as_json(run, found).encode(errors='backslashreplace'))
     html = summary_page.render(run, str(request.run), found)
@@ -109,7 +109,7 @@ def check(request: Request) -> CheckedRequest:
     if request.batch_size < 1:
         problems.append(f'--batch_size {request.batch_size}: expected 1 or more')
     try:
-        run = trained.load(request.run)
+        run = network.load(request.run)
     except UserError as error:
         problems += [*error.problems, *filter(None, [output_folder.problem(request.folder) if request.folder else ''])]
         raise UserError(*problems) from None
@@ -119,8 +119,8 @@ def check(request: Request) -> CheckedRequest:
     layer = _layer(run, request.layer, problems)
     chosen, notes = _possible(run, [name for name in names if name in METHODS] or list(DEFAULT), bool(names) and
                               list(request.methods) != ['all'], layer, problems)  # fmt: skip
-    read = [image_files.read(run.facts, file) for file in image_files.files(request.paths)]
-    cells = [file for file in read if isinstance(file, Picture)]
+    read = [image_files.read(file, run.card.preparation) for file in image_files.files(request.paths)]
+    cells = [file for file in read if isinstance(file, ImageFile)]
     unread = [file for file in read if isinstance(file, Unread)]
     if not cells:
         problems.append(f'no image can be read: {some([f"{file.path} {file.error}" for file in unread], 4)}')
@@ -132,7 +132,7 @@ def check(request: Request) -> CheckedRequest:
     return CheckedRequest(run, str(request.run), folder, cells, unread, chosen, options, target, notes)
 
 
-def _target(run: Trained, name: str | None, problems: list[str]) -> int | None:
+def _target(run: TrainedNetwork, name: str | None, problems: list[str]) -> int | None:
     if not run.classes:
         problems.append(f'{run.model.name} has no classes, only features; give a run that has some')
     elif name is not None and name not in run.classes:
@@ -142,7 +142,7 @@ def _target(run: Trained, name: str | None, problems: list[str]) -> int | None:
     return run.classes.index(name) if name in run.classes else None
 
 
-def _layer(run: Trained, name: str, problems: list[str]) -> str:
+def _layer(run: TrainedNetwork, name: str, problems: list[str]) -> str:
     """The layer whose map the CAMs take; '' if the network has none."""
     if not name:
         return last_map(run.model, run.variables)
@@ -160,7 +160,7 @@ def _layer(run: Trained, name: str, problems: list[str]) -> str:
 
 
 def _possible(
-    run: Trained, names: list[str], by_name: bool, layer: str, problems: list[str]
+    run: TrainedNetwork, names: list[str], by_name: bool, layer: str, problems: list[str]
 ) -> tuple[list[str], list[str]]:
     """The methods that the network allows, and sentences about those left out; a problem if they were asked for."""
     missing = {}

@@ -10,8 +10,8 @@ from jaxtyping import Array, Float
 from scipy.ndimage import gaussian_filter
 
 from alljax.data import augment
-from alljax.data.image_files import Picture
-from alljax.runs.trained import Trained
+from alljax.data.image_files import ImageFile
+from alljax.runs.network import TrainedNetwork
 from alljax.training import inference
 
 BLUR = 1 / 20  # of the side of the input: the standard deviation of the blur that hides what tells a class
@@ -25,7 +25,7 @@ class Batch(NamedTuple):
     blurred: Float[Array, 'batch size size 3']  # the same cells without detail, normalized
 
 
-def batch(run: Trained, cells: Sequence[Picture]) -> Batch:
+def batch(run: TrainedNetwork, cells: Sequence[ImageFile]) -> Batch:
     """Cells as the network takes them, and blurred copies of them.
 
     The blur is of the picture, not of the network's input: a mean of hues would be no hue.

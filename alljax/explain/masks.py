@@ -8,8 +8,9 @@ import numpy as np
 from jaxtyping import Bool
 
 from alljax.data import augment, image_files
+from alljax.data.image import RgbImage
 from alljax.data.synthetic import ground_truth
-from alljax.runs.trained import Trained
+from alljax.runs.network import TrainedNetwork
 
 
 class Masks(NamedTuple):
@@ -24,14 +25,14 @@ class Masks(NamedTuple):
         return {'cell': self.nucleus | self.cytoplasm, 'nucleus': self.nucleus}
 
 
-def of(path: Path, run: Trained) -> tuple[Masks | None, str]:
+def of(path: Path, run: TrainedNetwork) -> tuple[Masks | None, str]:
     """The masks of a file of a drawn folder, at the input's size; None for any other file, with a note if it is odd."""
     parts, note = ground_truth.parts(path)
     return (None if parts is None else _at_input(parts, run)), note
 
 
-def _at_input(parts: ground_truth.Picture, run: Trained) -> Masks:
+def _at_input(parts: RgbImage, run: TrainedNetwork) -> Masks:
     """Brought to the input as the image itself is; a pixel belongs to what covers most of it."""
-    fitted = jnp.asarray(image_files.fit(parts, run.facts))[None]
+    fitted = jnp.asarray(image_files.fit(parts, run.card.preparation))[None]
     sized = np.asarray(augment.resize(fitted, run.model.input.size))[0] >= 128
     return Masks(sized[..., 0], sized[..., 1])

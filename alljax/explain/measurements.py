@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 from scipy.special import softmax
 
-from alljax.data.image_files import Picture
+from alljax.data.image_files import ImageFile
 from alljax.explain import images, masks
 from alljax.explain.methods import METHODS, Options
 from alljax.gradients import Curve, deletion, insertion, localization
-from alljax.runs.trained import Trained
+from alljax.runs.network import TrainedNetwork
 from alljax.training import inference
 
 STEPS = 20  # of the curves: 5% of the pixels each
@@ -51,7 +51,7 @@ class Explained(NamedTuple):
 
 
 def explain(
-    run: Trained, cells: Sequence[Picture], methods: Sequence[str], options: Options, target: int | None = None
+    run: TrainedNetwork, cells: Sequence[ImageFile], methods: Sequence[str], options: Options, target: int | None = None
 ) -> Iterator[Explained]:
     """One result for each cell, in order; the target is its predicted class unless one is given."""
     logits_of = inference.make_logits(run.model)
@@ -101,7 +101,7 @@ def areas(cells: Sequence[Explained]) -> tuple[dict[str, float], int]:
 
 
 def _measured(
-    run: Trained, name: str, batch: images.Batch, wanted: Array, options: Options
+    run: TrainedNetwork, name: str, batch: images.Batch, wanted: Array, options: Options
 ) -> tuple[np.ndarray, Curve, Curve]:
     model, variables = run.model, run.variables
     found = METHODS[name].function(model, variables, batch.x, wanted, options)

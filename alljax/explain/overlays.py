@@ -6,12 +6,13 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from alljax.data.image import RgbImage
 from alljax.evaluation import plots
 from alljax.explain.measurements import Explained
 from alljax.explain.methods import METHODS
@@ -22,17 +23,15 @@ PERCENTILE = 99.5  # of the absolute values: what lies above is shown alike, or 
 COLORS = (plots.BLUE, plots.VERMILION, plots.GREEN, plots.PURPLE, plots.ORANGE, plots.SKY, plots.GRAY)
 SIGNED, UNSIGNED = 'RdBu_r', 'viridis'  # both told apart by every common kind of color vision
 
-Picture = UInt8[np.ndarray, 'height width 3']
 
-
-def overlay(cell: Picture, found: Float[np.ndarray, 'height width'], signed: bool) -> Picture:
+def overlay(cell: RgbImage, found: Float[np.ndarray, 'height width'], signed: bool) -> RgbImage:
     """A map over the gray cell; red speaks for the class and blue against, or yellow is most and violet none."""
     gray = np.repeat(cell.astype(np.float64).mean(2, keepdims=True), 3, axis=2)
     heat = 255 * _colored(_scaled(found), signed)
     return np.rint((1 - COVER) * gray + COVER * heat).astype(np.uint8)
 
 
-def scale(signed: bool) -> Picture:
+def scale(signed: bool) -> RgbImage:
     """The colors from the least to the most, as a strip, over a gray of middle brightness."""
     values = np.linspace(-1 if signed else 0, 1, 240)[None].repeat(12, axis=0)
     return overlay(np.full((12, 240, 3), 170, np.uint8), values, signed)
@@ -83,7 +82,7 @@ def overview(cells: Sequence[Explained], classes: Sequence[str]) -> bytes:
     return stream.getvalue()
 
 
-def jpeg_uri(picture: Picture) -> str:
+def jpeg_uri(picture: RgbImage) -> str:
     """A picture as an address that holds it, a sixth of what it would be as PNG."""
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, 'JPEG', quality=88)

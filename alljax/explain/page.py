@@ -15,14 +15,14 @@ from alljax.evaluation import formatting, report
 from alljax.explain import images, overlays
 from alljax.explain.measurements import Explained, areas, located
 from alljax.explain.methods import METHODS, Options
-from alljax.runs.trained import Trained
+from alljax.runs.network import TrainedNetwork
 
 SHOWN = 100  # cells; a page of more takes long to open
 BARS = 6  # classes of a cell; a thousand fit on no page
 
 
 def render(
-    run: Trained, name: str, methods: Sequence[str], options: Options, cells: Sequence[Explained],
+    run: TrainedNetwork, name: str, methods: Sequence[str], options: Options, cells: Sequence[Explained],
     unread: Sequence[Unread], notes: Sequence[str],
 ) -> str:  # fmt: skip
     """The page about some cells; `name` is the run's, `notes` are sentences about what was left out."""
@@ -50,7 +50,7 @@ def render(
     )
 
 
-def fill(template: str, run: Trained, name: str, filters: Mapping[str, Callable[..., Any]], **facts: Any) -> str:
+def fill(template: str, run: TrainedNetwork, name: str, filters: Mapping[str, Callable[..., Any]], **facts: Any) -> str:
     """A page about a run from a template of this room; `filters` and `facts` are what the template asks for."""
     environment = report.environment()
     environment.filters |= filters
@@ -60,7 +60,7 @@ def fill(template: str, run: Trained, name: str, filters: Mapping[str, Callable[
         version=alljax.__version__,
         name=name,
         network=run.model.name,
-        synthetic=bool(run.facts.get('synthetic')),
+        synthetic=run.card.synthetic,
         **facts,
     )
 

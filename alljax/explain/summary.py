@@ -22,7 +22,7 @@ from alljax.data.protocol import divide
 from alljax.errors import UserError
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
-from alljax.runs.trained import Trained
+from alljax.runs.network import TrainedNetwork
 from alljax.training import inference, rate_factors
 
 CURVED = 56  # training cells for the curvature, evenly through them: a product costs three steps of training
@@ -69,9 +69,9 @@ class Summary(NamedTuple):
 
 
 def summarize(
-    run: Trained,
+    run: TrainedNetwork,
     path: Path,
-    images: Sequence[image_files.Picture],
+    images: Sequence[image_files.ImageFile],
     batch_size: int,
     say: Callable[[str], None] = log.info,
 ) -> Summary:
@@ -81,7 +81,7 @@ def summarize(
     """
     plan = resolve.of_run(path.parent if path.name == 'model' else path)
     cells, parts = divide(datasets.load(plan.data, plan.seed), plan.split, plan.augmentation, plan.seed)
-    if cells.origin.fingerprint != run.facts['fingerprint']:
+    if cells.origin.fingerprint != run.card.fingerprint:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
     rest = {name: tree for name, tree in run.variables.items() if name != 'params'}
     params, where = run.variables['params'], _trained(plan, run)
@@ -125,7 +125,7 @@ def summarize(
     )
 
 
-def as_json(run: Trained, found: Summary) -> str:
+def as_json(run: TrainedNetwork, found: Summary) -> str:
     """summary.json: all numbers, without the pictures."""
 
     def plain(origins: list[Origin]) -> list[dict[str, Any]]:
@@ -142,7 +142,7 @@ def as_json(run: Trained, found: Summary) -> str:
     ]  # fmt: skip
     whole = {
         'network': run.model.name,
-        'synthetic': bool(run.facts.get('synthetic')),
+        'synthetic': run.card.synthetic,
         'training_cells': found.cells,
         'gradients': statistics,
         'class_conflict': {'labels': list(run.classes), 'matrix': found.conflict.tolist()},
@@ -153,13 +153,13 @@ def as_json(run: Trained, found: Summary) -> str:
     return json.dumps(whole, indent=2) + '\n'
 
 
-def _trained(plan: Plan, run: Trained) -> str:
+def _trained(plan: Plan, run: TrainedNetwork) -> str:
     """A pattern for the names of the parameters that the run trained."""
     names = rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
     return '|'.join(map(re.escape, names))
 
 
-def _prepared(run: Trained, images: np.ndarray, batch_size: int) -> np.ndarray:
+def _prepared(run: TrainedNetwork, images: np.ndarray, batch_size: int) -> np.ndarray:
     """Cells as the network takes them, on the host."""
     return np.asarray(batching.rows(partial(_ready, form=run.model.input), batch_size, images))
 
@@ -167,7 +167,7 @@ def _prepared(run: Trained, images: np.ndarray, batch_size: int) -> np.ndarray:
 _ready = jax.jit(inference.prepared, static_argnames='form')
 
 
-def _worst(run: Trained, cells: Cells, test: np.ndarray, batch_size: int) -> tuple[Any, ...]:
+def _worst(run: TrainedNetwork, cells: Cells, test: np.ndarray, batch_size: int) -> tuple[Any, ...]:
     """Images, labels, names and probabilities of the test cells with the greatest loss."""
     logits = inference.run(inference.make_logits(run.model), run.variables, cells.images, test, batch_size)
     right = np.asarray(jax.nn.softmax(logits))[np.arange(len(test)), cells.labels[test]]
@@ -176,7 +176,7 @@ def _worst(run: Trained, cells: Cells, test: np.ndarray, batch_size: int) -> tup
     return cells.images[chosen], cells.labels[chosen], [cells.names[index] for index in chosen], right[order]
 
 
-def _asked(run: Trained, images: Sequence[image_files.Picture]) -> tuple[Any, ...]:
+def _asked(run: TrainedNetwork, images: Sequence[image_files.ImageFile]) -> tuple[Any, ...]:
     """The same of images from outside, with their predicted classes as labels."""
     pixels = np.stack([one.pixels for one in images])
     logits = inference.run(inference.make_logits(run.model), run.variables, pixels, np.arange(len(images)), len(images))
@@ -185,7 +185,11 @@ def _asked(run: Trained, images: Sequence[image_files.Picture]) -> tuple[Any, ..
 
 
 def _origins(
-    run: Trained, cells: Cells, train: np.ndarray, asked: tuple[Any, ...], influence: Float[np.ndarray, 'asked train']
+    run: TrainedNetwork,
+    cells: Cells,
+    train: np.ndarray,
+    asked: tuple[Any, ...],
+    influence: Float[np.ndarray, 'asked train'],
 ) -> list[Asked]:
     def origins(row: np.ndarray, order: np.ndarray) -> list[Origin]:
         return [

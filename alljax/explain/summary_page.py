@@ -8,10 +8,10 @@ from alljax.explain import overlays
 from alljax.explain.page import fill
 from alljax.explain.summary import Summary
 from alljax.gradients.example_statistics import ALL
-from alljax.runs.trained import Trained
+from alljax.runs.network import TrainedNetwork
 
 
-def render(run: Trained, name: str, found: Summary) -> str:
+def render(run: TrainedNetwork, name: str, found: Summary) -> str:
     """The page; `name` is the run's."""
     layers = {layer: row for layer, row in found.statistics.items() if layer != ALL}
     return fill(
@@ -25,7 +25,7 @@ def render(run: Trained, name: str, found: Summary) -> str:
     )
 
 
-def lines(run: Trained, found: Summary) -> list[str]:
+def lines(run: TrainedNetwork, found: Summary) -> list[str]:
     """The same in short, for the terminal."""
     row = found.statistics[ALL]
     pairs = [(found.conflict[i, j], f'{run.classes[i]} and {run.classes[j]}') for i, j in np.argwhere(

@@ -1,9 +1,10 @@
 """A run folder and images to class probabilities, of a network or of a classical system."""
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -11,6 +12,8 @@ from jaxtyping import Float, UInt8
 from alljax.data import image_files
 from alljax.errors import UserError
 from alljax.runs import kinds
+from alljax.storage.atomic import write_whole
+from alljax.storage.card import Card
 
 BATCH = 28
 
@@ -28,7 +31,7 @@ class Predictor(NamedTuple):
     """A trained network or a fitted classical system: what prediction needs of either."""
 
     classes: tuple[str, ...]
-    facts: dict[str, Any]
+    card: Card
     probabilities: Callable[[UInt8[np.ndarray, 'cells side side 3'], int], Float[np.ndarray, 'cells classes']]
 
 
@@ -36,7 +39,7 @@ def load(path: Path) -> Predictor:
     """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
     kind = kinds.of_model(path)
     run = kind.load(path)
-    return Predictor(run.classes, run.facts, kind.predictor(run))
+    return Predictor(run.classes, run.card, kind.predictor(run))
 
 
 def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:
@@ -44,13 +47,13 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
 
     A folder stands for every image in it and below.
     """
-    files = image_files.files(paths)
+    files, preparation = image_files.files(paths), run.card.preparation
     for start in range(0, len(files), batch_size):
-        found = [image_files.read(run.facts, file) for file in files[start : start + batch_size]]
-        good = [file.pixels for file in found if isinstance(file, image_files.Picture)]
+        found = [image_files.read(file, preparation) for file in files[start : start + batch_size]]
+        good = [file.pixels for file in found if isinstance(file, image_files.ImageFile)]
         rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
         for file in found:
-            if isinstance(file, image_files.Picture):
+            if isinstance(file, image_files.ImageFile):
                 yield Row(str(file.path), next(rows), note=file.note)
             else:
                 yield Row(str(file.path), None, error=file.error)
@@ -58,15 +61,16 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
 
 def write_csv(path: Path, rows: Iterable[Row], classes: tuple[str, ...]) -> None:
     """All probabilities in a file, a line an image; UserError if it cannot be written."""
+    stream = io.StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'error'])
+    for row in rows:
+        if row.probabilities is None:
+            writer.writerow([row.file, '', *[''] * len(classes), '', row.error])
+            continue
+        numbers = [f'{p:.6f}' for p in row.probabilities]
+        writer.writerow([row.file, classes[row.probabilities.argmax()], *numbers, row.note, ''])
     try:
-        with path.open('w', newline='', encoding='utf-8') as file:
-            writer = csv.writer(file)
-            writer.writerow(['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'error'])
-            for row in rows:
-                if row.probabilities is None:
-                    writer.writerow([row.file, '', *[''] * len(classes), '', row.error])
-                    continue
-                numbers = [f'{p:.6f}' for p in row.probabilities]
-                writer.writerow([row.file, classes[row.probabilities.argmax()], *numbers, row.note, ''])
+        write_whole(path, stream.getvalue().encode(errors='backslashreplace'))
     except OSError as error:
         raise UserError(f'--csv {path}: cannot be written ({error.strerror}); name another file') from None

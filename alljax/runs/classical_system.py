@@ -22,9 +22,10 @@ from alljax.data.split import Split, equalize
 from alljax.errors import UserError
 from alljax.evaluation import outlines
 from alljax.models import Model, NetworkSpec, Variables
-from alljax.runs import data_check, start, trained
+from alljax.runs import data_check, network, start
 from alljax.runs.results import TestOutput
-from alljax.storage import cache, checkpoints
+from alljax.storage import cache, model_folder
+from alljax.storage.card import Card
 from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,12 @@ class Classical(NamedTuple):
     system: System
     estimator: BaseEstimator
     body: Body | None  # for the features of a network
-    classes: tuple[str, ...]
-    facts: dict[str, Any]
+    card: Card
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of the probabilities."""
+        return self.card.classes
 
 
 def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Classical:
@@ -62,7 +67,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Classical:
 def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Classical:
     """The system's classifier, fitted to the training cells, and to those of a validation fold, which it needs not.
 
-    The facts hold the `model` and `train` parts of results.json. `keep` is that of `measured`.
+    The card holds the `model` and `train` parts of results.json. `keep` is that of `measured`.
     """
     if plan.system is None:
         raise UserError(f"config.baseline.system is ''; it may be {', '.join(SYSTEMS)}")
@@ -85,18 +90,19 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         'chosen': chosen.chosen,
     }
     said = {'network': body.model.name, 'init': source} if body else {}
-    facts = {
-        'system': system._asdict(),
-        'classes': list(cells.classes),
-        'data_size': plan.data.size,
-        'denoise': plan.data.denoise,
-        'synthetic': cells.origin.synthetic,
-        'batch_size': plan.batch_size,
-        'model': {'name': name, 'parts': str(system), **said},
-        'train': train,
-        **data_check.facts(plan, cells),
-    }
-    return Classical(system, chosen.estimator, body, cells.classes, facts)
+    card = Card(
+        classes=cells.classes,
+        system=system._asdict(),
+        batch_size=plan.batch_size,
+        data_size=plan.data.size,
+        denoise=plan.data.denoise,
+        synthetic=cells.origin.synthetic,
+        fingerprint=cells.origin.fingerprint,
+        seed=plan.seed,
+        model={'name': name, 'parts': str(system), **said},
+        train=train,
+    )
+    return Classical(system, chosen.estimator, body, card)
 
 
 def measured(system: System, body: Body | None, images: Images, batch_size: int, *, keep: bool = True) -> Rows:
@@ -131,12 +137,13 @@ def predictor(run: Classical) -> Callable[[Images, int], Float[np.ndarray, 'cell
 
 def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) -> TestOutput:
     """The log-probabilities of the test cells, how well they were segmented, and what the run says about itself."""
-    data_check.same_data(run.facts['fingerprint'], cells, folder)
+    data_check.same_data(run.card.fingerprint, cells, folder)
     test = cells.take(parts.test)
     rows = measured(run.system, run.body, test.images, plan.batch_size)
     segmentation, figures = judge(run.system, rows, test, folder)
     found = {
-        **{part: run.facts[part] for part in ('model', 'train')},
+        'model': run.card.model,
+        'train': run.card.train,
         'segmentation': segmentation,
         'seconds_a_cell': seconds_a_cell(run, rows, test.images),
     }
@@ -147,7 +154,7 @@ def seconds_a_cell(run: Classical, rows: Rows, images: Images) -> dict[str, floa
     """Seconds for segmenting, measuring and classifying a cell; what a network does takes all cores, the rest one."""
     network = 0.0
     if run.body:
-        batch = jnp.asarray(images[: run.facts['batch_size']])
+        batch = jnp.asarray(images[: run.card.batch_size])
         network = inference.seconds_a_cell(inference.make_logits(run.body.model), run.body.variables, batch)
     times = []
     for _ in range(3):
@@ -183,24 +190,26 @@ def draw_worst(found: Judged, path: Path, title: str = '') -> None:
 
 def save(run: Classical, folder: Path) -> None:
     """Writes the model folder."""
-    with checkpoints.replacing(folder, run.facts) as part:
+    with model_folder.replaced(folder, run.card) as part:
         classifier_file.write(part / CLASSIFIER, run.estimator)
         if run.body:
-            form = trained.describe(run.body.spec, (), run.body.model.input)
-            checkpoints.write(part / BODY, run.body.variables, form)
+            card = Card(classes=(), network=run.body.spec, input=run.body.model.input)
+            model_folder.write(part / BODY, run.body.variables, card)
 
 
 def load(path: Path) -> Classical:
     """The system in a run folder, or in its model/ folder; UserError if there is none."""
-    folder = trained.place(path)
-    facts = checkpoints.read_facts(folder)
-    system = System(**{name: _tuple(part) for name, part in facts['system'].items()})
+    folder = model_folder.find(path)
+    card = model_folder.read_card(folder)
+    if card.system is None:
+        raise UserError(f'{path}: holds a network; expected a classical system')
+    system = System(**{name: _tuple(part) for name, part in card.system.items()})
     body = None
     if NETWORK in system.features:
-        kept = trained.load(folder / BODY)
-        spec = NetworkSpec(kept.model.name, kept.facts['network']['options'])
-        body = Body(kept.model, kept.variables, spec)
-    return Classical(system, classifier_file.read(folder / CLASSIFIER), body, tuple(facts['classes']), facts)
+        saved = network.load(folder / BODY)
+        spec, _ = saved.card.expect_network(folder / BODY)
+        body = Body(saved.model, saved.variables, spec)
+    return Classical(system, classifier_file.read(folder / CLASSIFIER), body, card)
 
 
 def _tuple(part: Any) -> Any:

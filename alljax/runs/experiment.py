@@ -11,7 +11,8 @@ from alljax.data.protocol import divide
 from alljax.data.split import Split
 from alljax.runs import kinds, results
 from alljax.runs.results import TestOutput
-from alljax.storage import cache, run_folder
+from alljax.storage import cache, model_folder, run_folder
+from alljax.storage.card import Scores
 from alljax.training import metrics_log
 
 log = logging.getLogger(__name__)
@@ -59,9 +60,12 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
         'seed': plan.seed,
         'environment': results.environment(),
     }
+    low, high = scores['accuracy_ci95']['wilson']
+    model_folder.add_scores(
+        folder / 'model', Scores(scores['accuracy'], low, high, len(test), parts.protocol, parts.leaky)
+    )
     history = metrics_log.read(folder / 'metrics.jsonl')
     results.write(folder, whole, test, output, history)
-    low, high = scores['accuracy_ci95']['wilson']
     marks = ', '.join(['synthetic cells'] * cells.origin.synthetic + ['leaky split'] * parts.leaky)
     log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,
              100 * high, len(test), f' [{marks}]' if marks else '')  # fmt: skip

@@ -10,13 +10,13 @@ from jaxtyping import Float, UInt8
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.data.split import Split
-from alljax.runs import classical_system, network, trained
+from alljax.runs import classical_system, network
 from alljax.runs.results import TestOutput
-from alljax.storage import checkpoints
+from alljax.storage import model_folder
 
 Images = UInt8[np.ndarray, 'cells height width 3']
 Predict = Callable[[Images, int], Float[np.ndarray, 'cells classes']]  # images and a batch size to probabilities
-Trained = Any  # of one kind; all have `classes` and `facts`
+Trained = Any  # of one kind; all have `classes` and `card`
 
 
 class Kind(NamedTuple):
@@ -28,7 +28,7 @@ class Kind(NamedTuple):
     score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
 
 
-NETWORK = Kind(network.fit, trained.load, network.predictor, network.score)
+NETWORK = Kind(network.fit, network.load, network.predictor, network.score)
 SYSTEM = Kind(classical_system.fit, classical_system.load, classical_system.predictor, classical_system.score)
 
 
@@ -39,4 +39,4 @@ def of_plan(plan: Plan) -> Kind:
 
 def of_model(path: Path) -> Kind:
     """The kind of the model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
-    return SYSTEM if 'system' in checkpoints.read_facts(trained.place(path)) else NETWORK
+    return SYSTEM if model_folder.read_card(model_folder.find(path)).system is not None else NETWORK

@@ -4,7 +4,7 @@ import logging
 import shutil
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,10 +19,11 @@ from alljax.data.split import Split, class_weights, equalize
 from alljax.errors import UserError
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
-from alljax.runs import data_check, start, trained
+from alljax.runs import data_check, start
 from alljax.runs.results import Results, TestOutput
-from alljax.runs.trained import Trained
-from alljax.storage import checkpoints as trees
+from alljax.storage import model_folder
+from alljax.storage.card import Card
+from alljax.storage.checkpoints import Checkpoints
 from alljax.training import inference, inputs, loop, metrics_log, optimizer, rate_factors
 from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.step import init, make_step
@@ -33,10 +34,33 @@ Images = UInt8[np.ndarray, 'cells height width 3']
 Rates = Mapping[str, float]  # trained parameter → factor on its learning rate
 
 
-def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Trained:
+class TrainedNetwork(NamedTuple):
+    """A network with its variables and the card of its model folder."""
+
+    model: Model
+    variables: Variables
+    card: Card
+    inputs: Inputs | None = None  # of the run that has just trained it
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in the order of the logits."""
+        return self.card.classes
+
+
+def load(path: Path) -> TrainedNetwork:
+    """The network in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
+    folder = model_folder.find(path)
+    card = model_folder.read_card(folder)
+    spec, form = card.expect_network(path)
+    model = spec.create(len(card.classes))._replace(input=form)
+    return TrainedNetwork(model, model_folder.read_variables(folder), card)
+
+
+def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     """The network of a plan, trained to the end and kept in the folder's model/.
 
-    It goes on from the last checkpoint, if the folder has one. The facts hold the `model` and `train` parts of
+    It goes on from the last checkpoint, if the folder has one. The card holds the `model` and `train` parts of
     results.json.
     """
     log.info('start: %s', plan.start.how)
@@ -44,21 +68,25 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Trained:
     variables, origin = start.first_variables(plan, model, cells.classes)
     rates = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
     fed = inputs_of(plan, model, variables, cells, rates)
-    found: Results = {'model': about_model(model, origin, variables, rates)}
-    found['train'], changed = train(plan, fed, rates, cells, parts, folder)
+    found, changed = train(plan, fed, rates, cells, parts, folder)
+    card = Card(
+        classes=cells.classes,
+        network=plan.network,
+        input=model.input,
+        data_size=plan.data.size,
+        denoise=plan.data.denoise,
+        synthetic=cells.origin.synthetic,
+        fingerprint=cells.origin.fingerprint,
+        seed=plan.seed,
+        model=about_model(model, origin, variables, rates),
+        train=found,
+    )
     variables = inputs.merged(variables, changed)
-    data = {'data_size': plan.data.size, 'denoise': plan.data.denoise, 'synthetic': cells.origin.synthetic}
-    facts = {
-        **trained.describe(plan.network, cells.classes, model.input),
-        **data_check.facts(plan, cells),
-        **data,
-        **found,
-    }
-    trees.write(folder / 'model', variables, facts)
-    return Trained(model, variables, cells.classes, facts, fed)
+    model_folder.write(folder / 'model', variables, card)
+    return TrainedNetwork(model, variables, card, fed)
 
 
-def predictor(run: Trained) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
+def predictor(run: TrainedNetwork) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
     """The function from images and a batch size to the probability of each class."""
     logits_of = inference.make_logits(run.model)
 
@@ -69,9 +97,9 @@ def predictor(run: Trained) -> Callable[[Images, int], Float[np.ndarray, 'cells 
     return probabilities
 
 
-def score(run: Trained, plan: Plan, cells: Cells, parts: Split, folder: Path) -> TestOutput:
+def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: Path) -> TestOutput:
     """The logits of the test cells, and what the run says about itself."""
-    data_check.same_data(run.facts['fingerprint'], cells, folder)
+    data_check.same_data(run.card.fingerprint, cells, folder)
     fed = run.inputs
     if fed is None:
         rates = rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
@@ -79,7 +107,7 @@ def score(run: Trained, plan: Plan, cells: Cells, parts: Split, folder: Path) ->
     whole = fed.logits if fed.model is run.model else inference.make_logits(run.model)
     forward = inference.seconds_a_cell(whole, run.variables, jnp.asarray(cells.images[: plan.batch_size]))
     logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
-    found = {'train': run.facts['train'], 'model': run.facts['model'], 'seconds_a_cell': {'prediction': forward}}
+    found = {'train': run.card.train, 'model': run.card.model, 'seconds_a_cell': {'prediction': forward}}
     return TestOutput(found, logits, {})
 
 
@@ -100,7 +128,7 @@ def train(plan: Plan, fed: Inputs, rates: Rates, cells: Cells, parts: Split, fol
     step = make_step(fed.model, update, fed.prepare, rates, loss_weights(plan, cells, parts), plan.seed)
     state = init(fed.variables, update, rates)
     need_space(state, folder)
-    checkpoints = trees.Checkpoints(folder / 'checkpoints')
+    checkpoints = Checkpoints(folder / 'checkpoints')
     course, resumed = loop.Course(state, None, 0.0), checkpoints.latest()
     if resumed:
         tree, position = resumed

@@ -20,7 +20,8 @@ from scipy.special import softmax
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plots, report
-from alljax.storage.run_folder import RESULTS, write_json
+from alljax.storage.atomic import write_json
+from alljax.storage.run_folder import RESULTS
 
 Results = dict[str, Any]
 

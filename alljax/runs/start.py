@@ -9,7 +9,7 @@ from alljax.config.plan import Plan
 from alljax.errors import UserError, some
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten, unflatten
-from alljax.runs import trained
+from alljax.storage import model_folder
 
 
 def first_variables(plan: Plan, model: Model, classes: tuple[str, ...]) -> tuple[Variables, str]:
@@ -26,13 +26,14 @@ def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Arra
 
     The new layers are taken over only if the classes are the same. UserError for another network.
     """
-    source = trained.load(path)
-    if source.model.name != model.name:
-        raise UserError(
-            f'config.model.init={path}: holds {source.model.name}, config.model.name is {model.name}; mend one'
-        )
-    same = source.classes == classes
-    old, new = flatten(source.variables['params']), flatten(jax.eval_shape(model.init, key)['params'])
+    folder = model_folder.find(path)
+    card = model_folder.read_card(folder)
+    spec, _ = card.expect_network(path)
+    if spec.name != model.name:
+        raise UserError(f'config.model.init={path}: holds {spec.name}, config.model.name is {model.name}; fix one')
+    same = card.classes == classes
+    variables = model_folder.read_variables(folder)
+    old, new = flatten(variables['params']), flatten(jax.eval_shape(model.init, key)['params'])
     taken = {name: leaf for name, leaf in old.items() if same or not name.startswith('head/')}
     wrong = [name for name, leaf in taken.items() if name not in new or new[name].shape != leaf.shape]
     wrong += [name for name in new if name not in taken and not name.startswith('head/')]
@@ -41,12 +42,12 @@ def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Arra
             f'config.model.init={path}: {some(wrong, 4)} have other shapes there than config.model asks for '
             '(are config.model.head, size and width the same?)'
         )
-    how = source.facts['weights']['file'] if 'weights' in source.facts else f'{path}'
+    how = card.weights.file if card.weights else f'{path}'
     if not same:
-        how += f', without its head for {some(list(source.classes), 4)}' if source.classes else ', which has no head'
+        how += f', without its head for {some(list(card.classes), 4)}' if card.classes else ', which has no head'
 
     @jax.jit
     def fresh(key: Key[Array, '']) -> dict[str, Array]:  # of all that `init` draws, only this is compiled
         return {name: leaf for name, leaf in flatten(model.init(key)['params']).items() if name not in taken}
 
-    return {**source.variables, 'params': unflatten(fresh(key) | taken)}, how
+    return {**variables, 'params': unflatten(fresh(key) | taken)}, how

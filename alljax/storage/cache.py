@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-import jax
-
 
 def folder(*parts: str) -> Path:
     """A folder under $ALLJAX_CACHE, else $XDG_CACHE_HOME/alljax, else ~/.cache/alljax; made if absent."""
@@ -17,5 +15,7 @@ def folder(*parts: str) -> Path:
 
 def keep_compiled_programs() -> None:
     """Lets XLA find the programs of earlier processes, so that only the first run on a machine compiles."""
+    import jax  # here, because who only asks for a folder need not wait for it
+
     jax.config.update('jax_compilation_cache_dir', str(folder('xla')))
     jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)

@@ -1,13 +1,14 @@
 """Rows that were computed from pictures, kept on disk by the pictures' pixels."""
 
-import fcntl
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+
+from alljax.storage.atomic import write_whole
+from alljax.storage.locks import locked
 
 FILE = 'features.npz'
 
@@ -20,7 +21,7 @@ def by_picture(
     """A row for each picture, from the `folder` where it has them, else by `compute` of their places and kept there."""
     folder.mkdir(parents=True, exist_ok=True)
     names = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
-    with _alone(folder):  # another run that wants the same waits for it, instead of computing it too
+    with locked(folder / '.lock'):  # another run that wants the same waits for it, instead of computing it too
         known = _read(folder / FILE)
         missing = {name: place for place, name in enumerate(names) if name not in known}
         if missing:
@@ -29,21 +30,13 @@ def by_picture(
     return np.stack([known[name] for name in names])
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
+def _read(path: Path) -> dict[str, Float[np.ndarray, ' ...']]:
     if not path.is_file():
         return {}
     with np.load(path) as file:
         return dict(zip(file['pictures'].tolist(), file['features'], strict=True))
 
 
-def _write(path: Path, known: Mapping[str, np.ndarray]) -> None:
-    part = path.with_name(f'.part-{path.name}')
-    np.savez(part, pictures=np.array([*known]), features=np.stack([*known.values()]))
-    part.replace(path)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    with (folder / '.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _write(path: Path, known: Mapping[str, Float[np.ndarray, ' ...']]) -> None:
+    pictures, features = np.array([*known]), np.stack([*known.values()])
+    write_whole(path, lambda file: np.savez(file, pictures=pictures, features=features))

@@ -1,18 +1,18 @@
 """The folder of one run: whose it is, and what is in it already."""
 
-import fcntl
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from alljax.errors import UserError
-from alljax.storage.atomic import write_whole
+from alljax.storage.atomic import write_json
+from alljax.storage.locks import locked
 
-Fields = dict[str, Any]
+Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many types
 RESULTS = 'results.json'
 
 
@@ -25,17 +25,18 @@ def default(config_file: str, data: str, demo: bool) -> Path:
 def earlier(workdir: Path | None) -> Fields:
     """The config fields of the run that is in the folder; none if there is no run, or no folder yet."""
     path = workdir / 'config.json' if workdir else None
-    return json.loads(path.read_text()) if path and path.is_file() else {}
+    found: Fields = json.loads(path.read_text()) if path and path.is_file() else {}
+    return found
 
 
 def is_finished(workdir: Path) -> bool:
-    """Whether the run in the folder came to its end: its results are written last."""
+    """True if the run in the folder came to its end: its results are written last."""
     return (workdir / RESULTS).is_file()
 
 
 def differences(workdir: Path, fields: Fields) -> list[str]:
-    """In what the run in the folder differs from one with these config fields; nothing if there is no run."""
-    old, new = earlier(workdir), json.loads(json.dumps(fields))
+    """The config fields in which the run in the folder differs from these; none if there is no run."""
+    old, new = earlier(workdir), json.loads(json.dumps(dict(fields)))
     return [
         f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
         for key in sorted({*old, *new})
@@ -46,26 +47,21 @@ def differences(workdir: Path, fields: Fields) -> list[str]:
 @contextmanager
 def opened(workdir: Path, fields: Fields) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        lock = (workdir / '.lock').open('w')
-    except OSError as error:
-        raise UserError(f'--workdir={workdir}: cannot be written ({error.strerror}); choose another folder') from None
-    with lock:
+    with ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            workdir.mkdir(parents=True, exist_ok=True)
+            held.enter_context(locked(workdir / '.lock', wait=False))
+        except BlockingIOError:
             raise UserError(
                 f'--workdir={workdir}: another process is running in it; wait for it, or choose another'
+            ) from None
+        except OSError as error:
+            raise UserError(
+                f'--workdir={workdir}: cannot be written ({error.strerror}); choose another folder'
             ) from None
         _claim(workdir, fields)
         with _logged(workdir / 'run.log'):
             yield
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON whole or not at all."""
-    write_whole(path, (json.dumps(value, indent=2) + '\n').encode())
 
 
 def _claim(workdir: Path, fields: Fields) -> None:
@@ -76,7 +72,7 @@ def _claim(workdir: Path, fields: Fields) -> None:
             raise UserError(
                 f'--workdir={workdir}: holds {", ".join(others[:4])} but no run; choose a new or empty folder'
             )
-        write_json(path, fields)
+        write_json(path, dict(fields))
         return
     different = differences(workdir, fields)
     if different:

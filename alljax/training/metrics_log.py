@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from alljax.storage.atomic import write_whole
+
 Row = dict[str, Any]
 
 
@@ -19,9 +21,7 @@ class Records:
     def __init__(self, folder: Path, step: int):
         self.path = folder / 'metrics.jsonl'
         kept = [row for row in read(self.path) if row['step'] <= step]
-        part = self.path.with_suffix('.part')
-        part.write_text(''.join(json.dumps(row) + '\n' for row in kept))
-        part.replace(self.path)
+        write_whole(self.path, ''.join(json.dumps(row) + '\n' for row in kept).encode())
         self._file = self.path.open('a', buffering=1)
         self._board = _event_files(folder / 'tensorboard', step)
 

@@ -1,18 +1,16 @@
 """Converted weights in the user's cache: each a model folder, as a run's, with where it came from."""
 
-import fcntl
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import alljax
 from alljax import models
 from alljax.errors import UserError
 from alljax.models import NetworkSpec, Variables
-from alljax.runs import trained
-from alljax.storage import cache, checkpoints
+from alljax.storage import cache, model_folder
+from alljax.storage.card import Card, WeightsOrigin
+from alljax.storage.locks import locked
 from alljax.weights import caffe_file, tensor_files
 from alljax.weights.convert import convert
 from alljax.weights.fetch import check, digest, fetched
@@ -26,7 +24,7 @@ def cached(row: Published) -> Path | None:
     """The folder of these weights, if they were converted before by a release that stored them as this one does."""
     folder = _place(row.name)
     try:
-        checkpoints.read_facts(folder)
+        model_folder.read_card(folder)
     except UserError:
         return None
     return folder
@@ -76,10 +74,9 @@ def _convert(
     form = models.MODELS[name].input
     if row:
         form = form._replace(size=row.size, resize=row.resize, interpolation=row.interpolation)
-    about = trained.describe(NetworkSpec(name, {'head': 0}), classes, form)
-    checkpoints.write(
-        folder, variables, {**about, 'photograph': True, 'synthetic': False, 'weights': _origin(path, row, sha256)}
-    )
+    origin = _origin(path, row, sha256)
+    card = Card(classes, NetworkSpec(name, {'head': 0}), form, photograph=True, weights=origin)
+    model_folder.write(folder, variables, card)
     return folder
 
 
@@ -92,15 +89,11 @@ def _read(name: str, path: Path, *, head: bool) -> tuple[Variables, int]:
         raise UserError(*(f'{path}: {problem}' for problem in error.problems)) from None
 
 
-def _origin(path: Path, row: Published | None, sha256: str) -> dict[str, Any]:
-    known = {'weights': row.weights, 'address': row.address, 'license': row.license} if row else {}
-    return {
-        **known,
-        'file': row.file if row else path.name,
-        'bytes': path.stat().st_size,
-        'sha256': sha256,
-        'converted_by': f'alljax {alljax.__version__}',
-    }
+def _origin(path: Path, row: Published | None, sha256: str) -> WeightsOrigin:
+    origin = WeightsOrigin(path.name, sha256, path.stat().st_size, f'alljax {alljax.__version__}')
+    if row is None:
+        return origin
+    return origin._replace(file=row.file, weights=row.weights, address=row.address, license=row.license)
 
 
 def _recognized(name: str, path: Path, sha256: str) -> Published | None:
@@ -121,9 +114,6 @@ def _place(label: str) -> Path:
     return cache.folder('weights') / label
 
 
-@contextmanager
-def _alone(label: str) -> Iterator[None]:
-    """Waits for another process that fetches or converts the same weights."""
-    with (cache.folder('weights') / f'.{label}.lock').open('w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _alone(label: str) -> AbstractContextManager[None]:
+    """The lock of an entry: another process that fetches or converts the same weights is waited for."""
+    return locked(cache.folder('weights') / f'.{label}.lock')

@@ -114,10 +114,10 @@ def test_a_run_folder_says_what_to_type(monkeypatch):
 
 
 def test_the_package_offers_what_people_import():
-    from alljax.runs import trained
+    from alljax.runs.load import load
 
     assert sorted(alljax.__all__) == dir(alljax) == ['__version__', 'gradients', 'load', 'models']
-    assert alljax.load is trained.load
+    assert alljax.load is load
     assert alljax.models.MODELS
     assert alljax.gradients.saliency
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):

@@ -14,7 +14,8 @@ from alljax.commands import explain as command
 from alljax.data import image, image_files, synthetic
 from alljax.data.synthetic import ground_truth
 from alljax.explain import images, masks, measurements, methods, overlays
-from alljax.runs import trained
+from alljax.runs import network
+from alljax.storage.card import Card
 
 SIZE = 96
 
@@ -73,7 +74,7 @@ def test_the_page_loads_nothing_and_says_that_the_run_is_synthetic(page):
 @pytest.mark.slow
 def test_probabilities_are_those_of_predict(page, run, cells):
     rows = {row['file']: row for row in csv.DictReader((page[1] / 'scores.csv').open()) if row['method']}
-    model = trained.load(run)
+    model = network.load(run)
     for row in predict.predict(predict.load(run), [cells[0], cells[-1]]):
         found = rows[row.file]
         assert model.classes[row.probabilities.argmax()] == found['prediction']
@@ -92,7 +93,7 @@ def test_the_layer_of_a_network_without_a_map_is_none():
 
 def test_cams_are_left_out_where_there_is_no_map_and_refused_where_they_are_asked_for():
     model = models.create('vit_b_16', 2)
-    run = trained.Trained(model, jax.eval_shape(model.init, jax.random.key(0)), ('a', 'b'), {})
+    run = network.TrainedNetwork(model, jax.eval_shape(model.init, jax.random.key(0)), Card(('a', 'b')))
     problems = []
     kept, notes = explain._possible(run, list(methods.DEFAULT), False, '', problems)
     assert kept == ['integrated', 'smooth']
@@ -105,7 +106,7 @@ def test_cams_are_left_out_where_there_is_no_map_and_refused_where_they_are_aske
 
 @pytest.mark.slow
 def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
-    loaded = trained.load(run)
+    loaded = network.load(run)
     assert methods.goes_on_rectified(loaded.model, loaded.variables, 'conv5')
     assert not methods.goes_on_rectified(loaded.model, loaded.variables, 'head/logits')
     x = jax.random.normal(jax.random.key(0), (1, SIZE, SIZE, 3))
@@ -119,14 +120,14 @@ def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
 @pytest.mark.slow
 def test_masks_follow_every_kind_of_repeat_and_only_pixels_that_agree_are_trusted(tmp_path, run):
     synthetic.write(tmp_path / 'set', 64, 3, repeats=16)
-    model = trained.load(run)
+    model = network.load(run)
     root = tmp_path / 'set' / 'ALL_IDB2'
     drawn = ground_truth._set(root)
     assert len(drawn.repeats) == 32
     for name in drawn.repeats:
         found, note = masks.of(root / 'img' / name, model)
         assert (found is not None, note) == (True, ''), name
-        rgb = np.asarray(images.batch(model, [image_files.read(model.facts, root / 'img' / name)]).rgb)[0]
+        rgb = np.asarray(images.batch(model, [image_files.read(root / 'img' / name, model.card.preparation)]).rgb)[0]
         inside, outside = (rgb[part].mean() for part in (found.nucleus, ~(found.nucleus | found.cytoplasm)))
         assert inside < outside - 20, name  # nuclei are dark
     pixels = image.read(root / 'img' / 'Im001_1.tif').pixels.copy()
@@ -138,7 +139,7 @@ def test_masks_follow_every_kind_of_repeat_and_only_pixels_that_agree_are_truste
 
 
 def test_masks_are_at_the_place_of_the_cell(cells, run):
-    model = trained.load(run)
+    model = network.load(run)
     found, _ = masks.of(cells[0], model)
     assert found.nucleus.shape == (SIZE, SIZE)
     assert not (found.nucleus & found.cytoplasm).any()
@@ -150,7 +151,7 @@ def test_masks_are_at_the_place_of_the_cell(cells, run):
 def test_a_broken_marker_is_a_note(tmp_path, cells, run):
     (tmp_path / 'synthetic.json').write_text('{"seed": 0')
     (tmp_path / cells[0].name).write_bytes(cells[0].read_bytes())
-    found, note = masks.of(tmp_path / cells[0].name, trained.load(run))
+    found, note = masks.of(tmp_path / cells[0].name, network.load(run))
     assert found is None
     assert 'synthetic.json cannot be used' in note
 

@@ -16,7 +16,7 @@ from alljax.data import datasets
 from alljax.data.datasets import DataOptions
 from alljax.data.protocol import divide
 from alljax.errors import UserError
-from alljax.runs import classical_system, experiment, trained
+from alljax.runs import classical_system, experiment, network
 from alljax.storage import cache
 from configs import common, detection, subtype
 
@@ -93,7 +93,7 @@ def test_predict_reads_it_like_any_other_run(run, drawn, capsys, tmp_path):
 
 def test_gradients_of_a_classical_system_are_refused_in_words(run):
     with pytest.raises(UserError, match='holds rawat2017, a classical system; expected a network'):
-        trained.load(run)
+        network.load(run)
 
 
 @pytest.mark.slow
@@ -138,7 +138,7 @@ def test_the_validation_fold_is_fitted_too_and_weights_are_repeats(drawn):
     side = np.concatenate([parts.train, parts.validation])
     fitted = classical_system.fitted(plan, cells, parts)
     counts = np.bincount(cells.labels[side])
-    assert fitted.facts['train']['cells_an_epoch'] == 2 * counts.max()
+    assert fitted.card.train['cells_an_epoch'] == 2 * counts.max()
 
 
 def test_parts_are_recombined_by_config():

@@ -1,11 +1,14 @@
-"""Files that are there whole or not at all."""
+"""Files and folders that are there whole or not at all."""
 
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from alljax.storage.atomic import write_whole
+from alljax.storage.atomic import new_folder, write_whole
 
 
 def test_a_file_is_replaced_and_keeps_its_mode(tmp_path):
@@ -26,3 +29,66 @@ def test_what_goes_wrong_leaves_the_earlier_file(tmp_path, monkeypatch):
         write_whole(path, b'new')
     assert path.read_bytes() == b'old'
     assert [p.name for p in tmp_path.iterdir()] == ['groups.csv']
+
+
+def test_a_function_writes_and_what_it_raises_leaves_the_earlier_file(tmp_path):
+    path = tmp_path / 'rows.npz'
+    write_whole(path, lambda file: file.write(b'new'))
+    with pytest.raises(ZeroDivisionError):
+        write_whole(path, lambda file: file.write(b'broken') / 0)
+    assert path.read_bytes() == b'new'
+    assert [p.name for p in tmp_path.iterdir()] == ['rows.npz']
+
+
+def test_a_link_stays_one_and_a_pipe_is_written_to(tmp_path):
+    (tmp_path / 'link').symlink_to(tmp_path / 'file')
+    for content in (b'first', b'second'):
+        write_whole(tmp_path / 'link', content)
+        assert (tmp_path / 'file').read_bytes() == content
+    assert (tmp_path / 'link').is_symlink()
+    write_whole(Path(os.devnull), b'nothing')
+    assert not Path(os.devnull).is_file()
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / 'set'
+
+    def write_half():
+        with new_folder(folder) as part:
+            (part / 'half').write_text('')
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        write_half()
+    assert not list(tmp_path.iterdir())
+    with new_folder(folder) as part:
+        (part / 'whole').write_text('')
+        assert not folder.exists()
+    assert [p.name for p in folder.iterdir()] == ['whole']
+
+
+def test_an_earlier_folder_is_replaced_only_if_asked(tmp_path):
+    folder = tmp_path / 'set'
+    folder.mkdir()
+    with new_folder(folder) as part:  # an empty one is no loss
+        (part / 'first').write_text('')
+    with pytest.raises(OSError, match='not empty'), new_folder(folder):
+        pass
+    assert [p.name for p in folder.iterdir()] == ['first']
+    with new_folder(folder, replace=True) as part:
+        (part / 'second').write_text('')
+    assert [p.name for p in folder.iterdir()] == ['second']
+    assert [p.name for p in tmp_path.iterdir()] == ['set']
+
+
+def test_what_killed_processes_left_is_deleted_and_what_others_write_is_not(tmp_path):
+    killed = subprocess.run([sys.executable, '-c', 'import os; print(os.getpid())'], capture_output=True, text=True)
+    dead, alive = int(killed.stdout), os.getppid()
+    for name in ('.set.part', f'.set.{dead}.part', f'.set.{os.getpid()}.part'):
+        (tmp_path / name).mkdir()
+    kept = {f'.set.{alive}.part', f'.set.other.{dead}.part', f'.other.{dead}.part', '.set'}
+    for name in kept:
+        (tmp_path / name).mkdir()
+    with new_folder(tmp_path / 'set'):
+        pass
+    assert {p.name for p in tmp_path.iterdir()} == kept | {'set'}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from alljax.errors import UserError
-from alljax.storage import checkpoints
+from alljax.storage import checkpoints, format_version, model_folder
+from alljax.storage.card import Card
 
 TREE = {'a': {'kernel': np.arange(6, dtype=np.float32).reshape(2, 3)}, 'count': np.array(3, np.int32)}
 
@@ -16,23 +17,9 @@ def equal(first, second):
     np.testing.assert_array_equal(first['count'], second['count'])
 
 
-def test_a_tree_and_its_facts_come_back(tmp_path):
-    checkpoints.write(tmp_path / 'model', TREE, {'classes': ['a', 'b']})
-    equal(checkpoints.read(tmp_path / 'model'), TREE)
-    assert checkpoints.read_facts(tmp_path / 'model') == {'classes': ['a', 'b'], 'format': checkpoints.FORMAT}
-    checkpoints.write(tmp_path / 'model', {**TREE, 'count': np.array(4, np.int32)}, {})
-    assert checkpoints.read(tmp_path / 'model')['count'] == 4
-    assert [path.name for path in tmp_path.iterdir()] == ['model']
-
-
-def test_another_format_is_refused_by_name(tmp_path):
-    checkpoints.write(tmp_path / 'model', TREE, {})
-    text = (tmp_path / 'model' / 'facts.json').read_text()
-    (tmp_path / 'model' / 'facts.json').write_text(text.replace('"format": 1', '"format": 99'))
-    with pytest.raises(UserError, match='is of format 99, this release of alljax reads 1'):
-        checkpoints.read(tmp_path / 'model')
-    with pytest.raises(UserError, match=r'holds no facts\.json'):
-        checkpoints.read(tmp_path)
+def test_a_tree_comes_back(tmp_path):
+    checkpoints.write_tree(tmp_path / 'tree', TREE)
+    equal(checkpoints.read_tree(tmp_path / 'tree'), TREE)
 
 
 def test_what_is_saved_is_the_state_at_the_call(tmp_path):
@@ -41,9 +28,19 @@ def test_what_is_saved_is_the_state_at_the_call(tmp_path):
     saved.save(1, tree, {'seed': 0})
     tree['kernel'][:] = 1  # as the next step does to donated buffers
     saved.wait()
-    restored, facts = saved.latest()
+    restored, position = saved.latest()
     assert not restored['kernel'].any()
-    assert facts == {'seed': 0, 'format': checkpoints.FORMAT}
+    assert position == {'seed': 0, 'format': format_version.FORMAT}
+    saved.close()
+
+
+def test_a_checkpoint_of_another_format_is_refused_by_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, 'FORMAT', 99)  # as the release that wrote it has it
+    saved = checkpoints.Checkpoints(tmp_path)
+    saved.save(1, TREE, {})
+    saved.wait()
+    with pytest.raises(UserError, match='is of format 99, this release of alljax reads 1'):
+        saved.latest()
     saved.close()
 
 
@@ -84,12 +81,12 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_intact(small_disk):
     saved.close()
     np.testing.assert_array_equal(checkpoints.Checkpoints(small_disk / 'checkpoints').latest()[0]['kernel'], noise)
     with pytest.raises(UserError, match='the disk is full'):
-        checkpoints.write(small_disk / 'model', {'kernel': np.concatenate([noise, noise])}, {})
+        model_folder.write(small_disk / 'model', {'kernel': np.concatenate([noise, noise])}, Card(()))
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / 'file').write_text('')
     with pytest.raises(UserError, match='cannot be written'):
-        checkpoints.write(tmp_path / 'file' / 'model', TREE, {})
+        model_folder.write(tmp_path / 'file' / 'model', TREE, Card(()))
     with pytest.raises(UserError, match='cannot be written'):
         checkpoints.Checkpoints(tmp_path / 'file' / 'checkpoints')

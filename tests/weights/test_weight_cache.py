@@ -12,7 +12,7 @@ from alljax.commands import predict
 from alljax.commands.weights import main
 from alljax.errors import UserError
 from alljax.models.trees import flatten
-from alljax.runs import trained
+from alljax.runs import network, start
 from alljax.storage import cache
 from alljax.weights import published, weight_cache
 from alljax.weights.convert import shapes
@@ -56,7 +56,7 @@ def test_a_local_file_becomes_a_model_folder_with_its_origin(squeezenet, own_cac
     facts = json.loads((folder / 'facts.json').read_text())
     assert facts['weights']['sha256'] == sha
     assert facts['weights']['file'] == 'mine.safetensors'
-    net = trained.load(folder)
+    net = network.load(folder)
     assert net.classes == published.imagenet_classes()
     logits = net.model.apply(net.variables, jnp.zeros((1, 224, 224, 3)))
     assert logits.shape == (1, 1000)
@@ -65,8 +65,8 @@ def test_a_local_file_becomes_a_model_folder_with_its_origin(squeezenet, own_cac
 def test_training_starts_from_it_with_a_new_head(squeezenet, own_cache):
     folder = weight_cache.from_file('squeezenet1_1', squeezenet)
     model = models.create('squeezenet1_1', 4, head=16)
-    variables, how = trained.start_from(folder, model, ('a', 'b', 'c', 'd'), jax.random.key(0))
-    source = flatten(trained.load(folder).variables)
+    variables, how = start.start_from(folder, model, ('a', 'b', 'c', 'd'), jax.random.key(0))
+    source = flatten(network.load(folder).variables)
     for place, leaf in flatten(variables).items():
         if place.startswith('params/head'):
             assert leaf.shape[-1] in (16, 4)
@@ -78,7 +78,7 @@ def test_training_starts_from_it_with_a_new_head(squeezenet, own_cache):
 def test_the_head_can_be_left_out(squeezenet, own_cache, tmp_path):
     out = tmp_path / 'features'
     main(['squeezenet1_1', '--file', str(squeezenet), '--without-head', '--out', str(out)])
-    net = trained.load(out)
+    net = network.load(out)
     assert net.classes == ()
     assert net.model.apply(net.variables, jnp.zeros((1, 224, 224, 3))).shape == (1, 512)
     with pytest.raises(UserError, match='exists already, and is left as it is'):
@@ -93,7 +93,7 @@ def test_the_published_file_by_hand_fills_the_cache(squeezenet, own_cache, monke
     assert weight_cache.cached(row) is None
     folder = weight_cache.from_file('squeezenet1_1', squeezenet)
     assert folder == weight_cache.cached(row) == weight_cache.obtain('squeezenet1_1')
-    assert trained.load(folder).facts['weights']['weights'] == 'IMAGENET1K_V1'
+    assert network.load(folder).card.weights.weights == 'IMAGENET1K_V1'
 
 
 def test_a_file_that_only_has_the_published_name_is_refused(squeezenet, own_cache, tmp_path):

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from alljax.baselines.features import intensity, shape, texture
-from alljax.baselines.segment import Parts, Picture
+from alljax.baselines.segment import Parts
+from alljax.data.image import RgbImage
 
 __all__ = ['FEATURES', 'NETWORK', 'described']
 
-FEATURES: Mapping[str, Callable[[Picture, Parts], dict[str, float]]] = MappingProxyType(
+FEATURES: Mapping[str, Callable[[RgbImage, Parts], dict[str, float]]] = MappingProxyType(
     {
         'nucleus_shape': shape.nucleus,
         'cell_shape': shape.cell,
@@ -20,7 +21,7 @@ FEATURES: Mapping[str, Callable[[Picture, Parts], dict[str, float]]] = MappingPr
 NETWORK = 'network'  # what the layers of a pretrained network say; not of a segmented cell, so not among FEATURES
 
 
-def described(image: Picture, parts: Parts, names: Iterable[str]) -> dict[str, float]:
+def described(image: RgbImage, parts: Parts, names: Iterable[str]) -> dict[str, float]:
     """All features of the named kinds, and whether a cell was found at all: without one the others are zero.
 
     So a classifier learns what it means that nothing was found, and no cell is dropped.

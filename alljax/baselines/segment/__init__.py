@@ -5,11 +5,11 @@ from types import MappingProxyType
 
 from alljax.baselines.segment import clusters, thresholds
 from alljax.baselines.segment.central import Parts
-from alljax.baselines.segment.thresholds import Picture
+from alljax.data.image import RgbImage
 
-__all__ = ['SEGMENTS', 'Parts', 'Picture']
+__all__ = ['SEGMENTS', 'Parts']
 
-SEGMENTS: Mapping[str, Callable[[Picture], Parts]] = MappingProxyType(
+SEGMENTS: Mapping[str, Callable[[RgbImage], Parts]] = MappingProxyType(
     {
         'otsu': thresholds.otsu,
         'three_levels': thresholds.three_levels,

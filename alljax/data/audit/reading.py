@@ -20,7 +20,7 @@ FINE, COARSE = 128, 64  # pixels a side of the images that are compared; the lon
 BORDER = 8  # outer pixels of a crop, where no cell is
 BAND = (0.8, 3.0)  # deviations in pixels: detail is what the first blur leaves and the second removes
 
-Picture = Float32[np.ndarray, 'side side']
+GrayImage = Float32[np.ndarray, 'side side']
 Mask = Bool[np.ndarray, 'side side']
 
 
@@ -84,7 +84,7 @@ def see(path: Path) -> Seen:
     )
 
 
-def density(pixels: UInt8[np.ndarray, 'height width 3'], side: int) -> Picture:
+def density(pixels: UInt8[np.ndarray, 'height width 3'], side: int) -> GrayImage:
     """The optical density of a crop's green channel, its longer side `side` pixels, in the middle of a square of 0.
 
     Density, because a camera's gain then is a mere offset and its gamma a factor; green, because a gain of single
@@ -98,7 +98,7 @@ def density(pixels: UInt8[np.ndarray, 'height width 3'], side: int) -> Picture:
     return placed
 
 
-def detail(density: Picture, shape: tuple[int, int]) -> Picture:
+def detail(density: GrayImage, shape: tuple[int, int]) -> GrayImage:
     """Density between two blurs, evened out where the crop is rich in detail and 0 off its disk.
 
     Every white cell is a dark disk on pale ground; what tells one from another is smaller.
@@ -136,14 +136,14 @@ def _box(shape: tuple[int, int], side: int) -> tuple[slice, slice]:
     return slice(top, top + height), slice(left, left + width)
 
 
-def _blurred(picture: Picture, shape: tuple[int, int], deviation: float) -> Picture:
+def _blurred(picture: GrayImage, shape: tuple[int, int], deviation: float) -> GrayImage:
     """Blur within the disk, as if nothing were outside."""
     weight = _weight(shape, len(picture), deviation)
     return gaussian_filter(picture * disk(shape, len(picture)), deviation, mode='constant', truncate=3) / weight
 
 
 @lru_cache(maxsize=1024)
-def _weight(shape: tuple[int, int], side: int, deviation: float) -> Picture:
+def _weight(shape: tuple[int, int], side: int, deviation: float) -> GrayImage:
     blurred = gaussian_filter(disk(shape, side).astype(np.float32), deviation, mode='constant', truncate=3)
     return np.maximum(blurred, 1e-3)
 

@@ -2,9 +2,6 @@
 
 import csv
 import json
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +14,7 @@ from alljax.data.synthetic.cell import draw
 from alljax.data.synthetic.repeats import KINDS, plant
 from alljax.data.synthetic.slides import Slide, slide
 from alljax.errors import UserError
+from alljax.storage.atomic import new_folder
 
 GENERATOR = 1  # raise it whenever the same seed would draw other pixels
 FEWEST = 40  # cells: two slides, each with at least three of every class
@@ -95,16 +93,8 @@ def write(out: Path, cells: int = 260, seed: int = 0, repeats: int = 0) -> None:
     out = out.absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f'{out} exists and is not an empty folder: name a new folder, or remove it first')
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f'.{out.name}.', dir=out.parent))
-    try:
+    with new_folder(out) as part:
         _fill(part / 'ALL_IDB2', planned, seed, chosen)
-        part.chmod(0o777 & ~_umask())
-        if out.exists():
-            out.rmdir()
-        part.replace(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _fill(root: Path, planned: list[Planned], seed: int, chosen: list[Repeat]) -> None:
@@ -162,10 +152,3 @@ def _table(path: Path, header: tuple[str, str], rows: list[tuple[str, str]]) -> 
     with path.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file, lineterminator='\n')
         writer.writerows([header, *rows])
-
-
-def _umask() -> int:
-    """Ask for the user's mask of permissions, because a temporary folder starts out closed to everyone else."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from alljax.data import image
+from alljax.data.image import RgbImage
 from alljax.data.synthetic import folder
 from alljax.data.synthetic.cell import draw
 from alljax.data.synthetic.folder import Planned
@@ -19,8 +19,6 @@ MARKER = 'synthetic.json'
 IN_PLACE = ('same file', 'same pixels', 're-encoded', 're-lit')  # repeats that move nothing
 ABOVE = 3  # folders above a file in which the marker is looked for; the sets have it two above
 
-Picture = UInt8[np.ndarray, 'height width 3']
-
 
 class _Set(NamedTuple):
     cells: dict[str, tuple[Planned, int]]  # by file: what it shows, and the number it was drawn with
@@ -28,7 +26,7 @@ class _Set(NamedTuple):
     seed: int
 
 
-def parts(path: Path) -> tuple[Picture | None, str]:
+def parts(path: Path) -> tuple[RgbImage | None, str]:
     """The nucleus as red and the cytoplasm as green, 0 or 255, at the size of the file; None for any other file.
 
     The cell is drawn again from the folder's seed, and is trusted only if its pixels are the file's. With a sentence of
@@ -49,7 +47,7 @@ def parts(path: Path) -> tuple[Picture | None, str]:
     return found, ''
 
 
-def _redrawn(drawn: _Set, name: str) -> tuple[Picture, Picture]:
+def _redrawn(drawn: _Set, name: str) -> tuple[RgbImage, RgbImage]:
     """The picture of a file, and its masks as the red (nucleus) and green (cytoplasm) of another, 0 or 255.
 
     As a picture the masks go through the very functions that cut and move the cell.

@@ -7,10 +7,11 @@ from jaxtyping import UInt8
 from PIL import Image
 from scipy.ndimage import rotate
 
+from alljax.data.image import RgbImage
+
 KINDS = ('same file', 'same pixels', 'shifted', 'rotated', 'mirrored', 're-encoded', 're-lit', 'everything')
 SHIFT = 1 / 8  # of the side, at most
 
-Picture = UInt8[np.ndarray, 'height width 3']
 Window = UInt8[np.ndarray, 'h w 3']  # of another size
 
 
@@ -39,7 +40,7 @@ def plant(image: UInt8[np.ndarray, 'height width 3'], kind: str, rng: np.random.
     raise ValueError(f'{kind!r} is no kind of repeat; expected one of {", ".join(KINDS)}')
 
 
-def _shifted(image: Picture, rng: np.random.Generator) -> tuple[Window, Window]:
+def _shifted(image: RgbImage, rng: np.random.Generator) -> tuple[Window, Window]:
     """Cut two windows whose displacement is at least half of the most that fits, along one axis or both."""
     room = np.maximum(1, (np.array(image.shape[:2]) * SHIFT).astype(int))
     step = np.round(room * rng.uniform(-1, 1, 2)).astype(int)
@@ -53,17 +54,17 @@ def _shifted(image: Picture, rng: np.random.Generator) -> tuple[Window, Window]:
     return windows[0], windows[1]
 
 
-def _rotated(image: Picture, rng: np.random.Generator) -> Picture:
+def _rotated(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     return rotate(image, rng.uniform(0, 360), reshape=False, order=1, mode='mirror')
 
 
-def _encoded(image: Picture, rng: np.random.Generator) -> Picture:
+def _encoded(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, 'JPEG', quality=int(rng.integers(50, 91)))
     return np.asarray(Image.open(stream))
 
 
-def _lit(image: Picture, rng: np.random.Generator) -> Picture:
+def _lit(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """Change gamma, contrast and brightness, and each channel a little on its own."""
     gamma, contrast = np.exp(rng.uniform(-0.25, 0.25, 2))
     gain = rng.uniform(0.85, 1.15) * rng.uniform(0.93, 1.07, 3)

@@ -1,0 +1,27 @@
+"""A trained network by the path of its run, or by the name of published weights."""
+
+from pathlib import Path
+
+from alljax.errors import UserError, nearest
+from alljax.runs import network
+from alljax.runs.network import TrainedNetwork
+from alljax.weights import published, weight_cache
+
+
+def load(what: str | Path) -> TrainedNetwork:
+    """The network of a run folder or of its model/ folder, else published weights, fetched if the cache has none.
+
+    'resnet50' stands for that network's recommended weights, 'resnet50:IMAGENET1K_V1' for others. UserError for what is
+    neither a folder nor such a name, and for a classical system.
+    """
+    path = Path(what)
+    if path.exists():
+        return network.load(path)
+    name, _, weights = str(what).partition(':')
+    known = dict.fromkeys(row.network for row in published.everything())
+    if name not in known:
+        raise UserError(
+            f'{what}: there is no such folder, and no such network with published weights; name a run folder, or a '
+            f'network that python -m alljax.weights --list shows{nearest(name, known)}'
+        )
+    return network.load(weight_cache.obtain(name, weights))

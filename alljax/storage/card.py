@@ -1,0 +1,113 @@
+"""The card of a model folder: what it says about its model beside the variables, in facts.json."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from alljax.errors import UserError
+from alljax.models import Input, NetworkSpec
+from alljax.storage.format_version import FORMAT, check_format
+from alljax.storage.image_preparation import ImagePreparation, Photograph
+from alljax.storage.json_records import Json, read_record
+
+
+class WeightsOrigin(NamedTuple):
+    """The file that weights were converted from."""
+
+    file: str
+    sha256: str
+    bytes: int
+    converted_by: str  # 'alljax 0.1.0'
+    weights: str = ''  # their name, address and license, if they are published ones
+    address: str = ''
+    license: str = ''
+
+
+class Scores(NamedTuple):
+    """How well a model did on the test cells of its run."""
+
+    accuracy: float
+    low: float  # ends of Wilson's 95 % interval
+    high: float
+    cells: int
+    protocol: str  # of the split
+    leaky: bool  # related cells may stand on both sides of the split
+
+
+@dataclass(frozen=True)
+class Card:
+    """All that prediction and analysis need to know of a model beside its variables.
+
+    There is either a `system`, or a `network` and its `input`. Folders of earlier releases lack some of the rest, for
+    which the defaults stand.
+    """
+
+    classes: tuple[str, ...]  # in the order of the logits; none for a network that ends with its features
+    network: NetworkSpec | None = None
+    input: Input | None = None  # what the network expects of an image
+    system: Json | None = None  # the parts of a classical system, as alljax.baselines names them
+    batch_size: int | None = None  # of the cells that a classical system measures with a network
+    data_size: int | None = None  # pixels a side at which cells were kept; None where none were seen
+    denoise: str = 'none'  # the filter that cells went through
+    photograph: bool = False  # trained on photographs of any size, not on crops of one cell
+    synthetic: bool = False  # trained on drawn cells
+    fingerprint: str = ''  # of the run's cells
+    seed: int | None = None  # of the run
+    weights: WeightsOrigin | None = None
+    model: Json = field(default_factory=dict)  # these two are parts of results.json: printed, never interpreted
+    train: Json = field(default_factory=dict)
+    scores: Scores | None = None  # of a run that came to its end
+
+    @property
+    def preparation(self) -> ImagePreparation:
+        """How an image file becomes what the model was trained on; UserError for a model that does not say."""
+        if self.photograph and self.input:
+            photograph = Photograph(self.input.resize, self.input.interpolation)
+            return ImagePreparation(self.input.size, self.denoise, photograph)
+        if self.data_size is None:
+            raise UserError(
+                'the facts.json of this model has no data_size, so no image can be prepared for it; name the run that '
+                'it belongs to'
+            )
+        return ImagePreparation(self.data_size, self.denoise)
+
+    def expect_network(self, path: Path) -> tuple[NetworkSpec, Input]:
+        """The network and its input; UserError if the model, which was found at `path`, is a classical system."""
+        if self.network is None or self.input is None:
+            name = self.model.get('name', 'a system')
+            raise UserError(f'{path}: holds {name}, a classical system; expected a network')
+        return self.network, self.input
+
+    def to_json(self) -> dict[str, Any]:  # JSON
+        """The content of facts.json; what is unknown is left out."""
+        values = {
+            'network': self.network and {'name': self.network.name, 'options': dict(self.network.options)},
+            'system': None if self.system is None else dict(self.system),
+            'classes': self.classes,
+            'input': self.input and self.input._asdict(),
+            'fingerprint': self.fingerprint or None,
+            'seed': self.seed,
+            'data_size': self.data_size,
+            'denoise': self.denoise,
+            'photograph': self.photograph,
+            'synthetic': self.synthetic,
+            'batch_size': self.batch_size,
+            'weights': self.weights and {name: value for name, value in self.weights._asdict().items() if value != ''},
+            'model': dict(self.model) or None,
+            'train': dict(self.train) or None,
+            'scores': self.scores and self.scores._asdict(),
+            'format': FORMAT,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, values: Json, path: Path) -> 'Card':
+        """The card in the content of a facts.json; UserError, naming the file and the key, for what makes no sense."""
+        check_format(values, path.parent)
+        card = read_record(cls, values, path)
+        if card.system is None:
+            needed: Mapping[str, object] = {'network': card.network, 'input': card.input}
+            for name in (name for name, value in needed.items() if value is None):
+                raise UserError(f'{path}: has no {name}; the model is damaged, train or convert it again')
+        return card

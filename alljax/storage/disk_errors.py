@@ -1,0 +1,30 @@
+"""What a disk can do to us, in one sentence: Orbax reports it under several types."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alljax.errors import UserError
+
+WORDS = ('No space left', 'RESOURCE_EXHAUSTED', 'Permission denied', 'PERMISSION_DENIED', 'Read-only',
+         'File too large', 'Error writing', 'Error opening', 'NOT_FOUND', 'DATA_LOSS', 'FAILED_PRECONDITION',
+         'OS error')  # fmt: skip
+
+
+@contextmanager
+def disk_errors_explained(folder: Path) -> Iterator[None]:
+    """Turns an error of the disk, while a folder is written or read, into a UserError; other errors pass."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:
+        text = str(error)
+        if not isinstance(error, OSError) and not any(word in text for word in WORDS):
+            raise
+        full = 'space' in text or 'RESOURCE_EXHAUSTED' in text
+        cause = 'the disk is full' if full else text.splitlines()[0][:200]
+        raise UserError(
+            f'{folder}: cannot be written or read ({cause}); free space or fix its permissions and give the same '
+            'command again: it goes on from the last good checkpoint'
+        ) from error
