@@ -24,9 +24,9 @@ from alljax import config
 
 def get_config():
     values = config.defaults()
-    values.epochs = 1
-    values.data.name, values.data.cells = 'synthetic', 40
+    values.data.name = 'synthetic'
     values.model.init, values.model.width, values.model.head, values.model.size = 'random', 0.05, 8, 96
+    values.model.freeze = '(?!head/).*'
     return values
 '''
 
@@ -82,7 +82,7 @@ def drawn(alljax):
 @pytest.fixture(scope='module')
 def run(alljax):
     (alljax.folder / 'mine.py').write_text(CONFIG)
-    alljax('train', '--config=mine.py', '--workdir=run')
+    alljax('train', '--config=mine.py', '--config.epochs=1', '--config.data.cells=40', '--workdir=run')
     return alljax.folder / 'run'
 
 
@@ -137,6 +137,7 @@ def can_build():
 def said(*command, where=None):
     """What a command prints; it has to succeed."""
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    environment['XLA_FLAGS'] = '--xla_backend_optimization_level=0'  # most of the time would be spent in compiling
     result = subprocess.run([*map(str, command)], cwd=where, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, f'{command}\n{result.stdout}\n{result.stderr}'
     return result.stdout

@@ -32,3 +32,14 @@ def test_flags_of_an_earlier_call_are_forgotten():
         train.main([config, '50'])
     with pytest.raises(UserError, match='--config is missing'):
         train.main(['--dry_run'])
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('alljax.sweep.launch', interrupted)
+    with pytest.raises(SystemExit) as caught:
+        commands.run('train', ['--config=configs/subtype.py'])
+    assert caught.value.code == 130
+    assert 'the same command with the same --workdir goes on from the last save' in capsys.readouterr().err
