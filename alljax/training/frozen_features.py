@@ -33,7 +33,7 @@ def features(
     """
 
     def compute(missing: Int[np.ndarray, ' missing']) -> Float32[np.ndarray, 'missing ...']:
-        log.info('computing the features of %d pictures before the head', len(missing))
+        log.info('computing the features of %d images before the head', len(missing))
         return inference.run(inference.make_logits(body), variables, images, missing, batch_size)
 
     return feature_cache.by_picture(folder / key(body, variables, about), images, compute)

@@ -1,4 +1,4 @@
-"""From the first step, or the one after the last checkpoint, to the last."""
+"""The training loop, from the first step, or the one after the last checkpoint, to the last."""
 
 import time
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from alljax.training.progress import Best, Facts, Progress, save
 from alljax.training.reporter import Reporter
 from alljax.training.step import Batch, State, Step
 
-Validate = Callable[[Variables], tuple[float, float]]  # mean cross-entropy in nats, accuracy
+Validate = Callable[[Variables], tuple[float, float]]  # to mean cross-entropy in nats, and accuracy
 
 
 class Steps(NamedTuple):
@@ -52,7 +52,7 @@ class Schedule(NamedTuple):
 
 
 class Files(NamedTuple):
-    """Where training writes."""
+    """The files that training writes."""
 
     metrics: MetricsLog
     checkpoints: Checkpoints

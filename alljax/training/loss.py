@@ -11,7 +11,7 @@ def cross_entropy(
     class_weights: Float[Array, ' classes'] | None = None,
 ) -> Float[Array, ' batch']:
     """The cross-entropy of each cell in nats, times the weight of its class where there are weights."""
-    losses = optax.softmax_cross_entropy_with_integer_labels(logits, label)
+    losses: Float[Array, ' batch'] = optax.softmax_cross_entropy_with_integer_labels(logits, label)
     return losses if class_weights is None else losses * class_weights[label]
 
 

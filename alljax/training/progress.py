@@ -1,4 +1,4 @@
-"""Training so far: what a checkpoint holds."""
+"""Training so far, in memory and as a checkpoint."""
 
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ class Best(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """How far training has come."""
+    """Training from its start to here, or to a checkpoint."""
 
     state: State
     best: Best | None

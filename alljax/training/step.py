@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ class Batch(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Of one step, before its update."""
+    """Loss and accuracy of one step, before its update."""
 
     loss: Float[Array, '']  # mean cross-entropy in nats
     correct: Int[Array, '']  # cells
@@ -56,6 +56,7 @@ class Metrics(NamedTuple):
     gradient_statistics: dict[str, Float[Array, '']]  # of a monitored step; else empty
 
 
+@runtime_checkable
 class Step(Protocol):
     """A training step. It may overwrite the arrays of the state that it is given."""
 
@@ -97,7 +98,7 @@ class Examples(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What the network gives for the cells of one step."""
+    """The network's answer to the cells of one step."""
 
     logits: Float[Array, 'batch classes']
     collections: Variables  # all variables but the parameters, such as batch statistics, after the step
