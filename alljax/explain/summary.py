@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import optax
 from jaxtyping import Array, Float
 
 from alljax import gradients
@@ -24,6 +23,7 @@ from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
 from alljax.runs.network import TrainedNetwork
 from alljax.training import inference, rate_factors
+from alljax.training.loss import cross_entropy
 
 CURVED = 56  # training cells for the curvature, evenly through them: a product costs three steps of training
 VECTORS = 2**27  # numbers that Lanczos' method may keep: half a GB, twice while it adds one
@@ -90,7 +90,7 @@ def summarize(
         return run.model.apply({'params': params, **rest}, x)
 
     def loss(params: Any, x: Array, y: Array) -> Array:
-        return optax.softmax_cross_entropy_with_integer_labels(apply(params, x), y)
+        return cross_entropy(apply(params, x), y)
 
     train = _prepared(run, cells.images[parts.train], batch_size), cells.labels[parts.train]
     say(f'gradients of {len(parts.train)} training cells')

@@ -3,18 +3,19 @@
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 
 from alljax.errors import UserError, nearest
 from alljax.models import (
     alexnet,
     alexnet_bvlc,
     convnext,
+    cpu_convolution,
     densenet,
     efficientnet,
     efficientnet_lite,
@@ -26,14 +27,13 @@ from alljax.models import (
     vgg,
     vit,
 )
-from alljax.models.convolution import for_processors
-from alljax.models.from_nnx import from_nnx
 from alljax.models.head import Features, Head
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Apply, Input, Network, Variables
+from alljax.models.nnx_adapter import from_nnx
 
-__all__ = ['MODELS', 'Input', 'Model', 'Network', 'NetworkSpec', 'Variables', 'create', 'cut', 'from_nnx', 'options']
-
-Variables = dict[str, Any]  # {'params': tree, 'batch_stats': tree, …}
+__all__ = [
+    'MODELS', 'Apply', 'Input', 'Model', 'Network', 'NetworkSpec', 'Variables', 'create', 'cut', 'from_nnx', 'options',
+]  # fmt: skip
 
 # Name → network; a network of your own joins by `MODELS['mine'] = Network(Mine, Input(64))`.
 MODELS: dict[str, Network] = {
@@ -54,15 +54,11 @@ MODELS: dict[str, Network] = {
 
 
 class Model(NamedTuple):
-    """A network for a number of classes.
-
-    `apply(variables, image, train=False, rngs=None, mutable=False)` is linen's own: image [batch, size, size, 3],
-    normalized, to logits [batch, classes].
-    """
+    """A network for a number of classes."""
 
     name: str
     init: Callable[[Key[Array, '']], Variables]
-    apply: Callable[..., Any]
+    apply: Apply
     input: Input
 
 
@@ -70,7 +66,7 @@ class NetworkSpec(NamedTuple):
     """A network of MODELS by name, with the options of `create`: what a config asks for and a model folder keeps."""
 
     name: str
-    options: Mapping[str, Any] = MappingProxyType({})
+    options: Mapping[str, Any] = MappingProxyType({})  # Any: each has its own type, that of `create`
 
     def create(self, classes: int) -> Model:
         """The network for a number of classes; for none, it ends with its features."""
@@ -95,7 +91,7 @@ def create(
     color: str = 'RGB',
     platform: str | None = None,
     last: nn.Module | None = None,
-    **options: Any,
+    **options: Any,  # of the network's module: each has its own type
 ) -> Model:
     """A network of MODELS for `classes`.
 
@@ -113,19 +109,29 @@ def create(
         raise UserError(f'{name} has no {" and no ".join(unknown)}; leave the option out')
     last = last or _last(network, classes, head, options)
     if (platform or jax.default_backend()) == 'cpu' and 'convolution' in known:
-        options['convolution'] = for_processors
+        options['convolution'] = cpu_convolution.convolve
     form = network.input._replace(color=color)
     if size:
         form = form._replace(size=size, resize=round(form.resize * size / form.size))
     module = network.module(head=last, **options)
 
     def init(key: Key[Array, '']) -> Variables:
-        return jax.jit(lambda key: module.init(key, jnp.zeros((1, form.size, form.size, 3), jnp.float32)))(key)
+        def variables(key: Key[Array, '']) -> Variables:
+            return dict(module.init(key, jnp.zeros((1, form.size, form.size, 3), jnp.float32)))
 
-    return Model(name, init, module.apply, form)
+        drawn: Variables = jax.jit(variables)(key)
+        return drawn
+
+    return Model(name, init, cast(Apply, module.apply), form)  # linen leaves open what `mutable` gives
 
 
-def cut(name: str, classes: int, *, head: int = 1024, **options: Any) -> tuple[Model, Model] | None:
+def cut(
+    name: str,
+    classes: int,
+    *,
+    head: int = 1024,
+    **options: Any,  # as of `create`
+) -> tuple[Model, Model] | None:
     """The network of `create` in two: from images to features, and from features to logits.
 
     Both take the variables of the whole. None for a network that is no linen module: where to cut it is unknown.
@@ -136,8 +142,8 @@ def cut(name: str, classes: int, *, head: int = 1024, **options: Any) -> tuple[M
         return None
     last = _last(_network(name), classes, head, {'act': options['act']} if options.get('act') else {})
 
-    def apply(variables: Variables, features: Array) -> Any:
-        return last.apply({'params': variables['params']['head']}, features)
+    def apply(variables: Variables, features: Float[Array, 'batch ...'], *, train: bool = False, **options: Any) -> Any:
+        return last.apply({'params': variables['params']['head']}, features, **options)  # the same in training
 
     return body, body._replace(apply=apply)
 

@@ -5,7 +5,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, Convolution, Layer, adaptive_avg_pool, max_pool, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 #           name, channels, kernel, stride, padding, pooled after
 CONVOLUTIONS = (

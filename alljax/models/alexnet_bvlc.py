@@ -6,7 +6,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, Convolution, Image, Layer, adaptive_avg_pool, he_normal, max_pool, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 #           name, channels, kernel, stride, padding, groups, normalized after, pooled after
 CONVOLUTIONS = (

@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, drop_path, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 gelu = partial(nn.gelu, approximate=False)
 

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, Convolution, Image, Layer, Map, avg_pool, batch_norm, conv, max_pool, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 
 class DenseLayer(nn.Module):
@@ -25,7 +25,8 @@ class DenseLayer(nn.Module):
         make, norm = partial(conv, self.convolution), batch_norm(train)
         x = make(4 * self.growth, 1, 'conv1')(self.act(norm('norm1')(x)))
         x = make(self.growth, 3, 'conv2')(self.act(norm('norm2')(x)))
-        return nn.Dropout(self.dropout, deterministic=not train)(x)
+        drop: Layer = nn.Dropout(self.dropout, deterministic=not train)
+        return drop(x)
 
 
 class Transition(nn.Module):

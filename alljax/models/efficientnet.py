@@ -9,9 +9,9 @@ import flax.linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.inverted import Inverted, Squeeze, divisible
+from alljax.models.inverted_residual import InvertedResidual, SqueezeExcitation, divisible
 from alljax.models.layers import Act, ConvNorm, Convolution, Image, Layer, Map, Padding, drop_path
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 
 class Stage(NamedTuple):
@@ -81,10 +81,10 @@ class Fused(nn.Module):
         expands = self.expanded != x.shape[-1]
         channels = self.expanded if expands else self.channels
         y = self.make(channels, self.kernel, self.act, stride=self.stride, name='fused')(x, train)
-        y = self.make(self.channels, 1, None, name='project')(y, train) if expands else y
+        out: Map = self.make(self.channels, 1, None, name='project')(y, train) if expands else y
         if self.stride > 1 or self.channels != x.shape[-1]:
-            return y
-        return x + drop_path(self.drop_path, train)(y)
+            return out
+        return x + drop_path(self.drop_path, train)(out)
 
 
 class EfficientNet(nn.Module):
@@ -124,8 +124,8 @@ class EfficientNet(nn.Module):
         name = f'stage{stage + 1}_{index}'
         if fused:
             return Fused(make, *sizes, self.act, drop_path, name=name)
-        squeeze = partial(Squeeze, max(1, before // 4), self.act, nn.sigmoid) if self.squeezes else None
-        return Inverted(make, *sizes, self.act, squeeze, drop_path, name=name)
+        squeeze = partial(SqueezeExcitation, max(1, before // 4), self.act, nn.sigmoid) if self.squeezes else None
+        return InvertedResidual(make, *sizes, self.act, squeeze, drop_path, name=name)
 
 
 def scaled_stages(width: float, depth: float, fixed_ends: bool = False) -> tuple[Stage, ...]:

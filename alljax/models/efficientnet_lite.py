@@ -5,7 +5,7 @@ from functools import partial
 import flax.linen as nn
 
 from alljax.models.efficientnet import EfficientNet, Stage, scaled_stages
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 # Factors on channels and on blocks, pixels a side, and dropout.
 SIZES = {

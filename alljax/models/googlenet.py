@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, ConvNorm, Convolution, Image, Layer, Map, max_pool, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 # Channels of each block's branches: 1×1; 3×3 and the 1×1 before it; second 3×3 and the 1×1 before it; after the pool.
 BLOCKS = {

@@ -10,7 +10,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, ConvNorm, Convolution, Image, Layer, Map, avg_pool, max_pool, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 Branch = Callable[..., Array]
 ROW, COLUMN = (1, 7), (7, 1)

@@ -7,9 +7,9 @@ import flax.linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.inverted import Inverted, Squeeze, divisible
+from alljax.models.inverted_residual import InvertedResidual, SqueezeExcitation, divisible
 from alljax.models.layers import Act, ConvNorm, Convolution, Layer
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 # v2: factor to the channels inside, channels, blocks, and stride of the first of them.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
@@ -78,7 +78,7 @@ class MobileNetV2(nn.Module):
         for factor, channels, count, stride in STAGES:
             for index in range(count):
                 place += 1
-                x = Inverted(
+                x = InvertedResidual(
                     make, divisible(channels * self.width), factor * x.shape[-1], 3, 1 if index else stride, self.act,
                     name=f'block{place}',
                 )(x, train)  # fmt: skip
@@ -107,8 +107,8 @@ class MobileNetV3(nn.Module):
         x = make(divisible(16 * self.width), 3, act, stride=2, name='stem')(x, train)
         for place, block in enumerate(self.blocks, 1):
             channels, expanded = divisible(block.channels * self.width), divisible(block.expanded * self.width)
-            squeeze = partial(Squeeze, divisible(expanded // 4), self.act or nn.relu, nn.hard_sigmoid)
-            x = Inverted(
+            squeeze = partial(SqueezeExcitation, divisible(expanded // 4), self.act or nn.relu, nn.hard_sigmoid)
+            x = InvertedResidual(
                 make, channels, expanded, block.kernel, block.stride, self.act or block.act,
                 squeeze if block.squeezes else None, name=f'block{place}',
             )(x, train)  # fmt: skip

@@ -9,7 +9,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, Convolution, Image, Layer, Map, batch_norm, conv, max_pool, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 
 class Basic(nn.Module):

@@ -8,7 +8,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, max_pool, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 # Channels of the squeeze and of each of the two expansions of fire2 to fire9.
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))

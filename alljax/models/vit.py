@@ -1,5 +1,6 @@
 """ViT (Dosovitskiy et al. 2020, arXiv:2010.11929): an image as a sequence of patches."""
 
+from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -9,7 +10,7 @@ from jaxtyping import Array, Float
 
 from alljax.models.convnext import gelu, layer_norm
 from alljax.models.layers import Act, Convolution, Layer, conv, scaled
-from alljax.models.network import Input, Network
+from alljax.models.network_definition import Input, Network
 
 Sequence = Float[Array, 'batch patches channels']  # of the class token and the patches, row by row
 
@@ -39,7 +40,7 @@ class Block(nn.Module):
     @nn.compact
     def __call__(self, x: Sequence, train: bool) -> Sequence:
         """Maps [batch, patches, channels] to the same shape."""
-        drop = partial(nn.Dropout, self.dropout, deterministic=not train)
+        drop: Callable[[], Layer] = partial(nn.Dropout, self.dropout, deterministic=not train)
         x = x + drop()(Attention(self.heads, name='attention')(layer_norm('norm1')(x)))
         y = drop()(self.act(nn.Dense(4 * x.shape[-1], name='expand')(layer_norm('norm2')(x))))
         return x + drop()(nn.Dense(x.shape[-1], name='project')(y))

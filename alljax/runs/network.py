@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, UInt8
 from scipy.special import softmax
 
@@ -24,14 +23,18 @@ from alljax.runs.results import Results, TestOutput
 from alljax.storage import model_folder
 from alljax.storage.card import Card
 from alljax.storage.checkpoints import Checkpoints
-from alljax.training import inference, inputs, loop, metrics_log, optimizer, rate_factors
+from alljax.training import inference, inputs, loop, optimizer, rate_factors
 from alljax.training.inputs import Inputs, NetworkInTraining
-from alljax.training.step import init, make_step
+from alljax.training.loss import cross_entropy
+from alljax.training.metrics_log import MetricsLog
+from alljax.training.monitored_step import make_monitored_step
+from alljax.training.progress import Progress, restore
+from alljax.training.step import TrainingSetup, initial_state, make_step
 
 log = logging.getLogger(__name__)
 
 Images = UInt8[np.ndarray, 'cells height width 3']
-Rates = Mapping[str, float]  # trained parameter → factor on its learning rate
+Factors = Mapping[str, float]  # trained parameter → factor on its learning rate
 
 
 class TrainedNetwork(NamedTuple):
@@ -66,9 +69,9 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     log.info('start: %s', plan.start.how)
     model = plan.network.create(len(cells.classes))
     variables, origin = start.first_variables(plan, model, cells.classes)
-    rates = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
-    fed = inputs_of(plan, model, variables, cells, rates)
-    found, changed = train(plan, fed, rates, cells, parts, folder)
+    factors = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+    fed = inputs_of(plan, model, variables, cells, factors)
+    found, changed = train(plan, fed, factors, cells, parts, folder)
     card = Card(
         classes=cells.classes,
         network=plan.network,
@@ -78,10 +81,10 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
-        model=about_model(model, origin, variables, rates),
+        model=about_model(model, origin, variables, factors),
         train=found,
     )
-    variables = inputs.merged(variables, changed)
+    variables = inputs.merge_trained(variables, changed)
     model_folder.write(folder / 'model', variables, card)
     return TrainedNetwork(model, variables, card, fed)
 
@@ -102,8 +105,8 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
     data_check.same_data(run.card.fingerprint, cells, folder)
     fed = run.inputs
     if fed is None:
-        rates = rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
-        fed = inputs_of(plan, run.model, run.variables, cells, rates)
+        factors = rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
+        fed = inputs_of(plan, run.model, run.variables, cells, factors)
     whole = fed.logits if fed.model is run.model else inference.make_logits(run.model)
     forward = inference.seconds_a_cell(whole, run.variables, jnp.asarray(cells.images[: plan.batch_size]))
     logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
@@ -111,48 +114,58 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
     return TestOutput(found, logits, {})
 
 
-def inputs_of(plan: Plan, model: Model, variables: Variables, cells: Cells, rates: Rates) -> Inputs:
+def inputs_of(plan: Plan, model: Model, variables: Variables, cells: Cells, factors: Factors) -> Inputs:
     """The data that the network takes, for a plan: images or features."""
-    network = NetworkInTraining(plan.network, len(cells.classes), model, rates)
-    return inputs.make(network, variables, cells.images, plan.augmentation, plan.batch_size)
+    network = NetworkInTraining(plan.network, len(cells.classes), model, factors)
+    return inputs.make_inputs(network, variables, cells.images, plan.augmentation, plan.batch_size)
 
 
-def train(plan: Plan, fed: Inputs, rates: Rates, cells: Cells, parts: Split, folder: Path) -> tuple[Results, Variables]:
-    """Fits the parameters that have rates, from the last checkpoint if there is one.
+def train(
+    plan: Plan, fed: Inputs, factors: Factors, cells: Cells, parts: Split, folder: Path
+) -> tuple[Results, Variables]:
+    """Fits the parameters that have factors, from the last checkpoint if there is one.
 
     Returns the `train` part of results.json and the chosen variables.
     """
-    course_of = schedule(plan, cells, parts)
-    steps = course_of.epochs * course_of.batches
-    update = optimizer.make(plan.training.optimizer, rates, steps, course_of.batches)
-    step = make_step(fed.model, update, fed.prepare, rates, loss_weights(plan, cells, parts), plan.seed)
-    state = init(fed.variables, update, rates)
-    need_space(state, folder)
+    schedule = schedule_of(plan, cells, parts)
+    update = optimizer.make(
+        plan.training.optimizer, factors, schedule.epochs * schedule.steps_per_epoch, schedule.steps_per_epoch
+    )
+    setup = TrainingSetup(fed.model, update, fed.prepare, factors, loss_weights(plan, cells, parts), plan.seed)
+    steps = loop.Steps(make_step(setup), make_monitored_step(setup) if schedule.gradients_every else None)
+    start = initial_state(setup, fed.variables)
+    need_space(start, folder)
     checkpoints = Checkpoints(folder / 'checkpoints')
-    course, resumed = loop.Course(state, None, 0.0), checkpoints.latest()
+    progress, resumed = Progress(start, None, 0.0), checkpoints.latest()
     if resumed:
         tree, position = resumed
         data_check.same_data(position['fingerprint'], cells, folder)
-        course = loop.restore(tree, position, state)
+        progress = restore(tree, position, start)
         log.info('going on after step %d', position['step'])
-    rows = metrics_log.Records(folder, int(course.state.step))
+    files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
     try:
-        validate = validation(plan.batch_size, fed, cells, parts)
-        facts, labels = data_check.facts(plan, cells), jnp.asarray(cells.labels)
-        course = loop.fit(step, course, fed.images, labels, course_of, validate, rows, checkpoints, facts)
+        on_device = loop.DeviceCells(fed.images, jnp.asarray(cells.labels))
+        progress = loop.fit(steps, progress, on_device, schedule, validation(plan.batch_size, fed, cells, parts), files)
     finally:
-        rows.close()
+        files.metrics.close()
         checkpoints.close()
-    found = about_training(course_of, course)
+    found = about_training(schedule, progress)
     found['resumed_after_step'] = resumed[1]['step'] if resumed else None
-    return found, course.best.variables if course.best else course.state.variables
+    return found, progress.best.variables if progress.best else progress.state.variables
 
 
-def schedule(plan: Plan, cells: Cells, parts: Split) -> loop.Plan:
+def schedule_of(plan: Plan, cells: Cells, parts: Split) -> loop.Schedule:
     """The cells to train on, in what batches and for how long."""
     how = plan.training
-    index = equalize(cells.labels, parts.train, how.equalize, plan.seed)
-    return loop.Plan(index, plan.batch_size, how.epochs, how.patience, plan.seed, how.save_seconds, how.gradients_every)
+    return loop.Schedule(
+        train=equalize(cells.labels, parts.train, how.equalize, plan.seed),
+        batch_size=plan.batch_size,
+        epochs=how.epochs,
+        patience=how.patience,
+        seed=plan.seed,
+        save_seconds=how.save_seconds,
+        gradients_every=how.gradients_every,
+    )
 
 
 def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' classes']:
@@ -168,21 +181,22 @@ def validation(batch_size: int, fed: Inputs, cells: Cells, parts: Split) -> loop
 
     def validate(variables: Variables) -> tuple[float, float]:
         logits = inference.run(fed.logits, variables, fed.images, parts.validation, batch_size)
-        losses = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), jnp.asarray(labels))
+        losses = cross_entropy(jnp.asarray(logits), jnp.asarray(labels))
         return float(losses.mean()), float(np.mean(logits.argmax(1) == labels))
 
     return validate
 
 
-def about_training(plan: loop.Plan, course: loop.Course) -> Results:
+def about_training(schedule: loop.Schedule, progress: Progress) -> Results:
     """The `train` part of results.json."""
-    steps, best = int(course.state.step), course.best
+    steps, best = int(progress.state.step), progress.best
+    epochs = steps / schedule.steps_per_epoch
     return {
-        'epochs': steps / plan.batches,
+        'epochs': epochs,
         'steps': steps,
-        'seconds': round(course.seconds, 1),
-        'images_per_second': round(steps / plan.batches * len(plan.train) / course.seconds, 1),
-        'cells_an_epoch': len(plan.train),
+        'seconds': round(progress.seconds, 1),
+        'images_per_second': round(epochs * len(schedule.train) / progress.seconds, 1),
+        'cells_an_epoch': len(schedule.train),
         'chosen': f'epoch {best.epoch}, of the lowest validation loss' if best else 'the last epoch',
         'best_epoch': best.epoch if best else None,
     }

@@ -23,7 +23,7 @@ from alljax.storage.run_folder import is_finished
 from alljax.sweep.execution import Ready
 from alljax.training import inference, inputs, optimizer, rate_factors
 from alljax.training.inputs import Inputs, NetworkInTraining
-from alljax.training.step import Batch, init, make_step
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 log = logging.getLogger(__name__)
 TRIED = 6  # pictures on which a classical system is timed, in one process
@@ -36,8 +36,8 @@ def describe(runs: Sequence[Ready], folder: Path | None) -> str:
     lines, total, known = [], 0.0, {}
     for ready in runs:
         system = ready.plan.system
-        schedule = network.schedule(ready.plan, ready.cells, ready.parts)
-        steps = 0 if system else schedule.epochs * schedule.batches
+        schedule = network.schedule_of(ready.plan, ready.cells, ready.parts)
+        steps = 0 if system else schedule.epochs * schedule.steps_per_epoch
         if folder and is_finished(folder / ready.run.folder):
             state = 'finished, kept'
         else:
@@ -89,23 +89,24 @@ def _seconds(ready: Ready) -> tuple[float, float]:
     cells = ready.sources.take(np.arange(min(plan.batch_size, len(ready.sources))))
     model = plan.network.create(len(cells.classes))
     variables = model.init(jax.random.key(0))
-    rates = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
-    halves = inputs.cut(NetworkInTraining(plan.network, len(cells.classes), model, rates))
+    factors = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+    halves = inputs.body_and_head(NetworkInTraining(plan.network, len(cells.classes), model, factors))
     if not halves or plan.augmentation.at_each_step:
-        fed = inputs.of_images(model, variables, cells.images, plan.augmentation)
-        return _of_step(plan, fed, rates, cells), 0.0
+        fed = inputs.image_inputs(model, variables, cells.images, plan.augmentation)
+        return _of_step(plan, fed, factors, cells), 0.0
     body, head = halves
     features, images = inference.make_logits(body), jnp.asarray(cells.images)
     rows = features(variables, images)
     a_picture = _median(lambda: features(variables, images)) / len(cells)
-    return _of_step(plan, inputs.of_head(head, rows, variables), rates, cells), a_picture
+    return _of_step(plan, inputs.feature_inputs(head, rows, variables), factors, cells), a_picture
 
 
-def _of_step(plan: Plan, fed: Inputs, rates: dict[str, float], cells: Cells) -> float:
-    update = optimizer.make(plan.training.optimizer, rates, 10, 10)
-    step = make_step(fed.model, update, fed.prepare, rates, jnp.ones(len(cells.classes)), plan.seed)
+def _of_step(plan: Plan, fed: Inputs, factors: dict[str, float], cells: Cells) -> float:
+    update = optimizer.make(plan.training.optimizer, factors, 10, 10)
+    setup = TrainingSetup(fed.model, update, fed.prepare, factors, jnp.ones(len(cells.classes)), plan.seed)
+    step = make_step(setup)
     chosen = jnp.resize(jnp.arange(len(cells)), (plan.batch_size,))
-    state = [init(fed.variables, update, rates)]
+    state = [initial_state(setup, fed.variables)]
 
     def once() -> Any:
         state[0], metrics = step(state[0], Batch(fed.images, jnp.asarray(cells.labels), chosen))

@@ -1,11 +1,10 @@
-"""Runs that train the head only: what the frozen layers say of a picture is computed once and kept on disk."""
+"""The features of frozen layers, for runs that train the head only: computed once for each image, kept on disk."""
 
 import hashlib
 import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -22,26 +21,26 @@ log = logging.getLogger(__name__)
 def features(
     body: Model,
     variables: Variables,
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
     images: UInt8[np.ndarray, 'cells height width 3'],
     batch_size: int,
     folder: Path,
 ) -> Float32[np.ndarray, 'cells ...']:
-    """The features of each picture, from the `folder` where it has them, else computed and added to it.
+    """The features of each image, from the `folder` where it has them, else computed and added to it.
 
-    They are kept by the network and its options (`about`), its variables, the form of its input, and each picture's
+    They are kept by the network and its options (`about`), its variables, the form of its input, and each image's
     pixels: runs that share these share the features, whatever their splits.
     """
 
     def compute(missing: Int[np.ndarray, ' missing']) -> Float32[np.ndarray, 'missing ...']:
-        log.info('computing the features of %d pictures before the head', len(missing))
+        log.info('computing the features of %d images before the head', len(missing))
         return inference.run(inference.make_logits(body), variables, images, missing, batch_size)
 
     return feature_cache.by_picture(folder / key(body, variables, about), images, compute)
 
 
-def key(body: Model, variables: Variables, about: Mapping[str, Any]) -> str:
-    """A short name for all that features depend on besides the picture."""
+def key(body: Model, variables: Variables, about: Mapping[str, object]) -> str:
+    """A short name for all that features depend on besides the image."""
     facts = [body.name, dict(sorted(about.items())), body.input._asdict(), jax.__version__]
     digest = hashlib.sha256(json.dumps(facts).encode())
     for name, leaf in sorted(flatten(variables).items()):

@@ -1,4 +1,4 @@
-"""What the gradients of one training step say, layer by layer: how long, how noisy, and whether the classes agree."""
+"""The gradients of one training step, layer by layer: how long, how noisy, how far the classes disagree."""
 
 from collections.abc import Mapping
 

@@ -35,7 +35,7 @@ def to_input(image: Float[Array, 'batch height width 3'], form: Input) -> Float[
 
 
 def seconds_a_cell(logits: Logits, variables: Variables, images: Shaped[Array, 'batch ...']) -> float:
-    """How long a cell takes in a batch of this size: the median of three, after one that compiles."""
+    """Seconds that a cell takes in a batch of this size: the median of three, after one that compiles."""
     jax.block_until_ready(logits(variables, images))
     times = []
     for _ in range(3):

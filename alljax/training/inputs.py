@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Shaped, UInt8
+from jaxtyping import Array, Float, Key, Shaped, UInt8
 
 from alljax.data import augment
 from alljax.data.augment import Augmentation
@@ -41,53 +41,63 @@ class NetworkInTraining(NamedTuple):
     trained: Collection[str]
 
 
-def make(
+def make_inputs(
     network: NetworkInTraining, variables: Variables, images: Images, augmentation: Augmentation, batch_size: int
 ) -> Inputs:
     """Features if only the head is trained and every step would see the same images; else the images."""
-    halves = cut(network)
+    halves = body_and_head(network)
     if halves and not augmentation.at_each_step:
-        rows = _features(network.spec, halves[0], variables, images, batch_size)
-        return of_head(halves[1], rows, variables)
+        body, head = halves
+        return feature_inputs(head, body_features(network.spec, body, variables, images, batch_size), variables)
     if head_only(network.trained):
         log.info('only the head is trained, but its features are computed anew at each step, because %s',
                  'each step turns its cells anew; --config.augment.copies=published computes them once' if halves else
                  f'{network.model.name} is no linen module')  # fmt: skip
-    return of_images(network.model, variables, images, augmentation)
+    return image_inputs(network.model, variables, images, augmentation)
 
 
-def cut(network: NetworkInTraining) -> tuple[Model, Model] | None:
+def body_and_head(network: NetworkInTraining) -> tuple[Model, Model] | None:
     """The network as frozen body and trained head; None if more is trained, or where to cut it is unknown."""
     if not head_only(network.trained):
         return None
     return network.spec.cut(network.classes)
 
 
-def of_images(model: Model, variables: Variables, images: Images, augmentation: Augmentation) -> Inputs:
+def body_features(
+    spec: NetworkSpec, body: Model, variables: Variables, images: Images, batch_size: int
+) -> Shaped[Array, 'cells ...']:
+    """The features that a frozen body gives, from the user's cache where it has them."""
+    about = {**spec.without_head().options, 'averaged': bool(spec.options['head'])}
+    return jnp.asarray(frozen_features.features(body, variables, about, images, batch_size, cache.folder('features')))
+
+
+def image_inputs(model: Model, variables: Variables, images: Images, augmentation: Augmentation) -> Inputs:
     """A whole network with the images of the cells."""
-    prepare = preparation(model, augmentation)
+    prepare = make_prepare(model, augmentation)
     return Inputs(model, jnp.asarray(images), prepare, inference.make_logits(model), variables)
 
 
-def of_head(head: Model, rows: Shaped[Array, 'cells ...'], variables: Variables) -> Inputs:
-    """A head with the features that it was cut off from."""
+def feature_inputs(head: Model, features: Shaped[Array, 'cells ...'], variables: Variables) -> Inputs:
+    """A head with the features of the cells; of the network's `variables` it takes its own."""
     own = {'params': {'head': variables['params']['head']}}
-    return Inputs(head, rows, lambda rows, key: rows, jax.jit(head.apply), own)
+    return Inputs(head, features, lambda rows, key: rows, jax.jit(head.apply), own)
 
 
-def merged(variables: Variables, changed: Variables) -> Variables:
-    """All variables of a network, of which training changed those of its inputs."""
-    return {**variables, **changed, 'params': {**variables['params'], **changed['params']}}
+def merge_trained(variables: Variables, trained: Variables) -> Variables:
+    """All variables of a network after its inputs' variables were trained."""
+    return {**variables, **trained, 'params': {**variables['params'], **trained['params']}}
 
 
-def preparation(model: Model, augmentation: Augmentation) -> Prepare:
-    """Augmentation and normalization of training cells, for the step."""
+def make_prepare(model: Model, augmentation: Augmentation) -> Prepare:
+    """The function that augments and normalizes training cells in the step."""
     form = model.input
 
-    def still(images: Array, key: Array) -> Array:
+    def normalize(images: Shaped[Array, 'batch height width 3'], key: Key[Array, '']) -> Float[Array, 'batch ...']:
         return inference.prepared(images, form)
 
-    def prepare(images: Array, key: Array) -> Array:
+    def augment_and_normalize(
+        images: Shaped[Array, 'batch height width 3'], key: Key[Array, '']
+    ) -> Float[Array, 'batch ...']:
         place, light = jax.random.split(key)
         angle, sign = augment.draw(place, images.shape[0], degrees=augmentation.rotate, mirror=augmentation.mirror)
         image = augment.warp(images, angle, sign, form.size)
@@ -95,11 +105,4 @@ def preparation(model: Model, augmentation: Augmentation) -> Prepare:
             image = augment.relight(image, light, augmentation.light)
         return inference.to_input(image, form)
 
-    return prepare if augmentation.at_each_step else still
-
-
-def _features(
-    spec: NetworkSpec, body: Model, variables: Variables, images: Images, batch_size: int
-) -> Shaped[Array, 'cells ...']:
-    about = {**spec.without_head().options, 'averaged': bool(spec.options['head'])}
-    return jnp.asarray(frozen_features.features(body, variables, about, images, batch_size, cache.folder('features')))
+    return augment_and_normalize if augmentation.at_each_step else normalize

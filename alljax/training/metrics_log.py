@@ -1,4 +1,4 @@
-"""What a run writes down while it trains: metrics.jsonl and TensorBoard's event files."""
+"""The metrics of training on disk: metrics.jsonl and TensorBoard's event files."""
 
 import importlib
 import json
@@ -9,10 +9,10 @@ from typing import Any
 
 from alljax.storage.atomic import write_whole
 
-Row = dict[str, Any]
+Row = dict[str, Any]  # of JSON: 'step' → 3, 'loss' → 0.7
 
 
-class Records:
+class MetricsLog:
     """Appends rows to metrics.jsonl, as they come, and their numbers to TensorBoard; rows after `step` are dropped.
 
     A run that was killed has written rows for steps that it will do again.
@@ -26,14 +26,14 @@ class Records:
         self._board = _event_files(folder / 'tensorboard', step)
 
     def write(self, row: Row) -> None:
-        """One row; it needs 'step'."""
+        """Adds a row; it needs 'step'."""
         self._file.write(json.dumps(row) + '\n')
         for name, value in row.items():
             if name not in ('step', 'epoch') and math.isfinite(value):
                 self._board.add_scalar(name, value, row['step'])
 
     def close(self) -> None:
-        """Writes what is still held back."""
+        """Writes what is still in memory."""
         self._file.close()
         self._board.close()
 

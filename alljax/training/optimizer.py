@@ -1,7 +1,7 @@
-"""Gradient to update, at a rate of its own for each named part of the network."""
+"""From gradients to updates, with a factor on the learning rate for each named parameter."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import optax
 
@@ -18,9 +18,9 @@ class OptimizerOptions(NamedTuple):
     clip: float = 0.0  # largest global norm of the gradient; 0 for no limit
 
 
-def schedule(options: OptimizerOptions, steps: int, epoch: int) -> optax.Schedule:
-    """The learning rate of step 0, 1, …, `steps`, before the factors; `epoch` is the number of steps in one."""
-    warmup = min(round(options.warmup * epoch), steps)
+def learning_rate(options: OptimizerOptions, steps: int, steps_per_epoch: int) -> optax.Schedule:
+    """The learning rate of step 0, 1, …, `steps`, before the factors."""
+    warmup = min(round(options.warmup * steps_per_epoch), steps)
     if options.schedule == 'cosine':
         after = optax.cosine_decay_schedule(options.rate, max(1, steps - warmup))
     else:
@@ -30,10 +30,10 @@ def schedule(options: OptimizerOptions, steps: int, epoch: int) -> optax.Schedul
 
 
 def make(
-    options: OptimizerOptions, factors: Mapping[str, float], steps: int, epoch: int
+    options: OptimizerOptions, factors: Mapping[str, float], steps: int, steps_per_epoch: int
 ) -> optax.GradientTransformation:
-    """The optimizer over the flat dictionary of trained parameters, with each one's factor on the rate."""
-    rate = schedule(options, steps, epoch)
+    """The optimizer over the flat dictionary of trained parameters, with each one's factor on the learning rate."""
+    rate = learning_rate(options, steps, steps_per_epoch)
     parts = {str(factor): _one(options, rate, factor) for factor in factors.values()}
     labels = {name: str(factor) for name, factor in factors.items()}
     clip = optax.clip_by_global_norm(options.clip) if options.clip else optax.identity()
@@ -41,7 +41,7 @@ def make(
 
 
 def _one(options: OptimizerOptions, rate: optax.Schedule, factor: float) -> optax.GradientTransformation:
-    def scaled(step: Any) -> Any:
+    def scaled(step: optax.ScalarOrSchedule) -> optax.ScalarOrSchedule:
         return factor * rate(step)
 
     if options.name == 'adamw':

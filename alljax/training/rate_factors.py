@@ -1,4 +1,4 @@
-"""Parameters by name: which rate each learns at, and which stay as they are."""
+"""The factor on the learning rate of each parameter, by its name; 0 for those that stay as they are."""
 
 import re
 from collections.abc import Collection, Sequence
@@ -27,7 +27,7 @@ def factors(names: Sequence[str], patterns: Sequence[tuple[str, float]], freeze:
     for pattern in [pattern for pattern, _ in compiled] + ([frozen] if frozen else []):
         if not any(pattern.fullmatch(name) for name in names):
             field = 'model.freeze' if pattern is frozen else 'optimizer.factors'
-            problems.append(f'config.{field}: {pattern.pattern!r} matches none of {some(list(names))}; mend it')
+            problems.append(f'config.{field}: {pattern.pattern!r} matches none of {some(list(names))}; fix it')
     if not problems and not any(result.values()):
         problems.append('config.model.freeze and config.optimizer.factors leave no parameter to train; free the head')
     if problems:
@@ -41,7 +41,7 @@ def trained(params: dict[str, Any], patterns: Sequence[tuple[str, float]], freez
 
 
 def head_only(trained: Collection[str]) -> bool:
-    """Whether of all parameters only those of the last layers are trained."""
+    """True if of all parameters only those of the last layers are trained."""
     return all(name.startswith('head/') for name in trained)
 
 

@@ -2,28 +2,33 @@
 
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
-from alljax.gradients import factored_gradients
 from alljax.gradients.named_parameters import layer
 from alljax.models import Model, Variables
 from alljax.models.frozen_statistics import use_running_statistics
 from alljax.models.trees import flatten, unflatten
-from alljax.training import gradient_statistics
+from alljax.training.loss import cross_entropy, mean_of_present
 from alljax.training.rate_factors import head_only
 
+Parameters = dict[str, Array]  # name → leaf: those that are trained
+Prepare = Callable[[Shaped[Array, 'batch ...'], Key[Array, '']], Float[Array, 'batch ...']]
 
-class Batch(NamedTuple):
-    """Cells on the device; `chosen` is padded with -1 to the batch size, so that one program serves every batch."""
 
-    images: Shaped[Array, 'all ...']  # pictures, or features where only the head is trained
-    labels: Int[Array, ' all']
-    chosen: Int[Array, ' batch']
+class TrainingSetup(NamedTuple):
+    """All that stays the same from step to step."""
+
+    model: Model
+    optimizer: optax.GradientTransformation
+    prepare: Prepare  # augments and normalizes images
+    trained: Collection[str]  # names of the parameters that learn; no other is differentiated
+    class_weights: Float[Array, ' classes']  # factors on the loss of each class's cells
+    seed: int
 
 
 class State(NamedTuple):
@@ -34,92 +39,119 @@ class State(NamedTuple):
     step: Int[Array, '']
 
 
+class Batch(NamedTuple):
+    """Cells on the device; `chosen` is padded with -1 to the batch size, so that one program serves every batch."""
+
+    images: Shaped[Array, 'all ...']  # or features where only the head is trained
+    labels: Int[Array, ' all']
+    chosen: Int[Array, ' batch']
+
+
 class Metrics(NamedTuple):
-    """Of one step, before its update: mean cross-entropy in nats, cells that were right, cells that were there."""
+    """Loss and accuracy of one step, before its update."""
 
-    loss: Float[Array, '']
-    correct: Int[Array, '']
+    loss: Float[Array, '']  # mean cross-entropy in nats
+    correct: Int[Array, '']  # cells
     cells: Int[Array, '']
-    gradients: gradient_statistics.Numbers  # of a step that looks at them; else empty
+    gradient_statistics: dict[str, Float[Array, '']]  # of a monitored step; else empty
 
 
-Prepare = Callable[[Shaped[Array, 'batch ...'], Array], Float[Array, 'batch ...']]
-Step = Callable[..., tuple[State, Metrics]]  # (State, Batch, look=False)
+@runtime_checkable
+class Step(Protocol):
+    """A training step. It may overwrite the arrays of the state that it is given."""
+
+    def __call__(self, state: State, batch: Batch, /) -> tuple[State, Metrics]:
+        """The state after the step, and the metrics."""
 
 
-def init(variables: Variables, optimizer: optax.GradientTransformation, trained: Collection[str]) -> State:
+def initial_state(setup: TrainingSetup, variables: Variables) -> State:
     """The state before the first step."""
-    return State(variables, optimizer.init(_only(variables, trained)), jnp.zeros((), jnp.int32))
+    return State(variables, setup.optimizer.init(trained_parameters(setup, variables)), jnp.zeros((), jnp.int32))
 
 
-def make_step(
-    model: Model,
-    optimizer: optax.GradientTransformation,
-    prepare: Prepare,
-    trained: Collection[str],
-    weights: Float[Array, ' classes'],
-    seed: int,
-) -> Step:
-    """The jitted step. Its key depends on (seed, step) only, so a resumed run draws what an uninterrupted one would.
+def make_step(setup: TrainingSetup) -> Step:
+    """The jitted step. Its key depends on (seed, step) only, so a resumed run draws what an uninterrupted one would."""
 
-    `prepare(images, key)` augments and normalizes; only the `trained` parameters are differentiated, so that frozen
-    layers cost a forward pass and nothing else; `weights` multiply each class's loss. A batch normalization of which
-    nothing is trained keeps its running statistics, and uses them. What fills a last, smaller batch are its own cells
-    again, so that batch statistics are of real cells; they count neither in the loss nor in the metrics. Where only the
-    head is trained, the frozen layers before it have no dropout: their features are a function of the picture.
+    @partial(jax.jit, donate_argnums=0)
+    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+        examples = examples_of(setup, state, batch)
 
-    `step(state, batch, look=True)` does the same and says of the gradients what `watch` finds; it is another program,
-    so that a step that does not look pays nothing for it.
-    """
-    moving, frozen = {layer(name) for name in trained}, head_only(trained)
+        def loss(parameters: Parameters) -> tuple[Float[Array, ''], Outputs]:
+            losses, outputs = losses_of(setup, state.variables, parameters, examples)
+            return mean_of_present(losses, examples.present), outputs
 
-    def losses(
-        trained: dict[str, Array], image: Array, label: Array, variables: Variables, key: Array
-    ) -> tuple[Array, tuple[Variables, Array]]:
-        params = unflatten(flatten(variables['params']) | trained)
-        rest = {name: tree for name, tree in variables.items() if name != 'params'}
-        if frozen:
-            logits = model.apply({'params': params, **rest}, image)
-        else:
-            with use_running_statistics({layer(name) for name in flatten(params)} - moving):
-                logits, rest = model.apply(
-                    {'params': params, **rest}, image, train=True, mutable=list(rest), rngs={'dropout': key}
-                )
-        return optax.softmax_cross_entropy_with_integer_labels(logits, label) * weights[label], (rest, logits)
-
-    @partial(jax.jit, donate_argnums=0, static_argnames='look')
-    def step(state: State, batch: Batch, look: bool = False) -> tuple[State, Metrics]:
-        dropout, augment = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-        present = batch.chosen >= 0
-        index = batch.chosen[jnp.arange(len(present)) % present.sum()]
-        image, label = prepare(batch.images[index], augment), batch.labels[index]
-        old = _only(state.variables, trained)
-        each = partial(losses, variables=state.variables, key=dropout)
-        layers = factored_gradients.discover(lambda *given: each(*given)[0], old, image, label) if look else {}
-
-        def loss(trained: dict[str, Array], push: dict[str, Array]) -> tuple[Array, tuple[Any, ...]]:
-            with factored_gradients.recording(layers, push) as inputs:
-                found, (rest, logits) = each(trained, image, label)
-            return jnp.sum(found * present) / present.sum(), (rest, logits, inputs)
-
-        (value, (rest, logits, inputs)), (gradient, back) = jax.value_and_grad(loss, (0, 1), has_aux=True)(
-            old, factored_gradients.zero_offsets(layers)
-        )
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer, old)
-        params = unflatten(flatten(state.variables['params']) | optax.apply_updates(old, updates))
-        correct = jnp.sum((logits.argmax(-1) == label) & present)
-        seen: gradient_statistics.Numbers = {}
-        if look:
-            short = factored_gradients.factors(layers, inputs, jax.tree.map(lambda part: part * present.sum(), back))
-            seen = gradient_statistics.lengths(gradient, old, updates) | gradient_statistics.spread(
-                short, label, present, len(weights)
-            )
-        return State({'params': params, **rest}, optimizer_state, state.step + 1), Metrics(
-            value, correct, present.sum(), seen
-        )
+        parameters = trained_parameters(setup, state.variables)
+        (value, outputs), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
+        after, _ = updated(setup, state, gradient, outputs)
+        return after, metrics_of(value, outputs, examples)
 
     return step
 
 
-def _only(variables: Variables, names: Collection[str]) -> dict[str, Array]:
-    return {name: leaf for name, leaf in flatten(variables['params']).items() if name in names}
+class Examples(NamedTuple):
+    """The cells of one step as the network takes them."""
+
+    image: Float[Array, 'batch ...']
+    label: Int[Array, ' batch']
+    present: Bool[Array, ' batch']  # False where a smaller batch is filled up
+    key: Key[Array, '']  # of dropout
+
+
+class Outputs(NamedTuple):
+    """The network's answer to the cells of one step."""
+
+    logits: Float[Array, 'batch classes']
+    collections: Variables  # all variables but the parameters, such as batch statistics, after the step
+
+
+def trained_parameters(setup: TrainingSetup, variables: Variables) -> Parameters:
+    """The parameters that learn, by name."""
+    return {name: leaf for name, leaf in flatten(variables['params']).items() if name in setup.trained}
+
+
+def examples_of(setup: TrainingSetup, state: State, batch: Batch) -> Examples:
+    """The chosen cells, augmented and normalized.
+
+    What fills a last, smaller batch are its own cells again, so that batch statistics are of real cells; they count
+    neither in the loss nor in the metrics.
+    """
+    dropout, augmentation = jax.random.split(jax.random.fold_in(jax.random.key(setup.seed), state.step))
+    present = batch.chosen >= 0
+    index = batch.chosen[jnp.arange(len(present)) % present.sum()]
+    return Examples(setup.prepare(batch.images[index], augmentation), batch.labels[index], present, dropout)
+
+
+def losses_of(
+    setup: TrainingSetup, variables: Variables, trained: Parameters, examples: Examples
+) -> tuple[Float[Array, ' batch'], Outputs]:
+    """The loss of each cell with other values of the `trained` parameters.
+
+    A batch normalization of which nothing is trained keeps its running statistics, and uses them. Where only the head
+    is trained, the frozen layers before it have no dropout: their features are a function of the image.
+    """
+    model, params = setup.model, unflatten(flatten(variables['params']) | trained)
+    collections = {name: tree for name, tree in variables.items() if name != 'params'}
+    everything = {'params': params, **collections}
+    if head_only(setup.trained):
+        logits = model.apply(everything, examples.image)
+    else:
+        frozen = {layer(name) for name in flatten(params)} - {layer(name) for name in setup.trained}
+        with use_running_statistics(frozen):
+            logits, collections = model.apply(
+                everything, examples.image, train=True, mutable=list(collections), rngs={'dropout': examples.key}
+            )
+    return cross_entropy(logits, examples.label, setup.class_weights), Outputs(logits, collections)
+
+
+def updated(setup: TrainingSetup, state: State, gradient: Parameters, outputs: Outputs) -> tuple[State, Parameters]:
+    """The state after the optimizer's update, and that update."""
+    before = trained_parameters(setup, state.variables)
+    updates, optimizer = setup.optimizer.update(gradient, state.optimizer, before)
+    params = unflatten(flatten(state.variables['params']) | optax.apply_updates(before, updates))
+    return State({'params': params, **outputs.collections}, optimizer, state.step + 1), updates
+
+
+def metrics_of(loss: Float[Array, ''], outputs: Outputs, examples: Examples) -> Metrics:
+    """The metrics of a step that does not look at its gradients."""
+    correct = jnp.sum((outputs.logits.argmax(-1) == examples.label) & examples.present)
+    return Metrics(loss, correct, examples.present.sum(), {})

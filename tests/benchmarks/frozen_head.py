@@ -17,9 +17,11 @@ import numpy as np
 from alljax import models
 from alljax.models.trees import flatten
 from alljax.storage.checkpoints import Checkpoints
-from alljax.training import loop, metrics_log, optimizer
+from alljax.training import loop, optimizer
+from alljax.training.metrics_log import MetricsLog
 from alljax.training.optimizer import OptimizerOptions
-from alljax.training.step import init, make_step
+from alljax.training.progress import Progress
+from alljax.training.step import TrainingSetup, initial_state, make_step
 from configs import subtype
 
 CELLS, EPOCHS = 456, 100
@@ -40,22 +42,22 @@ def main() -> None:
     rng = np.random.default_rng(0)
     labels = np.arange(CELLS) % 4
     features = np.maximum(rng.standard_normal((CELLS, width)), 0).astype(np.float32)
-    rates = dict.fromkeys(flatten(variables['params']), 20.0)
-    plan = loop.Plan(np.arange(CELLS), config.batch_size, EPOCHS, 0, 0, config.checkpoint.seconds)
-    update = optimizer.make(OptimizerOptions(), rates, EPOCHS * plan.batches, plan.batches)
-    step = make_step(head, update, lambda rows, key: rows, rates, jnp.ones(4), 0)
-    course = loop.Course(init(variables, update, rates), None, 0.0)
+    factors = dict.fromkeys(flatten(variables['params']), 20.0)
+    schedule = loop.Schedule(np.arange(CELLS), config.batch_size, EPOCHS, 0, 0, config.checkpoint.seconds)
+    epoch = schedule.steps_per_epoch
+    update = optimizer.make(OptimizerOptions(), factors, EPOCHS * epoch, epoch)
+    setup = TrainingSetup(head, update, lambda rows, key: rows, factors, jnp.ones(4), 0)
+    steps, progress = loop.Steps(make_step(setup)), Progress(initial_state(setup, variables), None, 0.0)
+    cells = loop.DeviceCells(jnp.asarray(features), jnp.asarray(labels))
     with tempfile.TemporaryDirectory() as folder:
-        rows, checkpoints = metrics_log.Records(Path(folder), 0), Checkpoints(Path(folder) / 'checkpoints')
+        files = loop.Files(MetricsLog(Path(folder), 0), Checkpoints(Path(folder) / 'checkpoints'), {'seed': 0})
         start = time.perf_counter()
-        course = loop.fit(
-            step, course, jnp.asarray(features), jnp.asarray(labels), plan, None, rows, checkpoints, {'seed': 0}
-        )
+        progress = loop.fit(steps, progress, cells, schedule, None, files)
         seconds = time.perf_counter() - start
-        rows.close()
-        checkpoints.close()
+        files.metrics.close()
+        files.checkpoints.close()
     print(
-        f'{EPOCHS} epochs of {CELLS} cells, {int(course.state.step)} steps of {config.batch_size}, '
+        f'{EPOCHS} epochs of {CELLS} cells, {int(progress.state.step)} steps of {config.batch_size}, '
         f'head {width} to 1024 to 4: {seconds:.1f} s, compiling, records and checkpoint included'
     )
 

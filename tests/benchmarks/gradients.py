@@ -28,7 +28,8 @@ sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'parity')]
 from alljax import gradients, models
 from alljax.models.trees import flatten
 from alljax.storage import cache
-from alljax.training.step import Batch, init, make_step
+from alljax.training.monitored_step import make_monitored_step
+from alljax.training.step import Batch, Step, TrainingSetup, initial_state, make_step
 
 SIZE, CLASSES = 227, 4
 BATCHES = {'integrated': 1, 'smoothgrad': 1, 'gradcam': 28, 'saliency': 28, 'norms': 8, 'hessian': 28}
@@ -145,18 +146,18 @@ def look(rounds: int) -> None:
     model, _, params = network()
     names = list(flatten(params))
     sgd = optax.sgd(1e-4, momentum=0.9)
-    step = make_step(model, sgd, lambda images, key: images / jnp.float32(255), names, jnp.ones(CLASSES), 0)
+    setup = TrainingSetup(model, sgd, lambda images, key: images / jnp.float32(255), names, jnp.ones(CLASSES), 0)
     images = jax.random.randint(jax.random.key(1), (28, SIZE, SIZE, 3), 0, 256, jnp.uint8)
-    batch, state = Batch(images, jnp.arange(28) % CLASSES, jnp.arange(28)), init({'params': params}, sgd, names)
-    times: dict[bool, list[float]] = {False: [], True: []}
+    batch, state = Batch(images, jnp.arange(28) % CLASSES, jnp.arange(28)), initial_state(setup, {'params': params})
+    steps: list[tuple[Step, list[float]]] = [(make_step(setup), []), (make_monitored_step(setup), [])]
     for number in range(rounds + 1):
-        for looks, seconds in times.items():
+        for step, seconds in steps:
             start = time.perf_counter()
-            state, metrics = step(state, batch, look=looks)
+            state, metrics = step(state, batch)
             jax.block_until_ready(metrics)
             if number:
                 seconds.append(time.perf_counter() - start)
-    plain, looking = (1000 * float(np.median(seconds)) for seconds in times.values())
+    plain, looking = (1000 * float(np.median(seconds)) for _, seconds in steps)
     part = (looking - plain) / (10 * plain)
     print(f'a training step {plain:.0f} ms, one that looks {looking:.0f} ms: {part:.1%} more with gradients.every=10')
 

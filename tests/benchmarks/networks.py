@@ -28,7 +28,7 @@ import peers
 from alljax import models
 from alljax.models.trees import flatten
 from alljax.storage import cache
-from alljax.training.step import Batch, init, make_step
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 NAMES = (
     'alexnet', 'vgg11', 'resnet18', 'resnet50', 'resnext50_32x4d', 'squeezenet1_1', 'densenet121', 'googlenet',
@@ -47,11 +47,12 @@ def ours(name: str, batch: int) -> Runs:
     size = model.input.size
     variables = model.init(jax.random.key(0))
     names, sgd = list(flatten(variables['params'])), optax.sgd(1e-3, momentum=0.9)
-    step = make_step(model, sgd, lambda image, key: image / jnp.float32(255), names, jnp.ones(1000), 0)
+    setup = TrainingSetup(model, sgd, lambda image, key: image / jnp.float32(255), names, jnp.ones(1000), 0)
+    step = make_step(setup)
     cells = jax.random.randint(jax.random.key(1), (batch, size, size, 3), 0, 256, jnp.uint8)
     image = cells / jnp.float32(255)
     forward = jax.jit(model.apply)
-    state = [init(jax.tree.map(jnp.copy, variables), sgd, names)]
+    state = [initial_state(setup, jax.tree.map(jnp.copy, variables))]
 
     def train() -> None:
         state[0], metrics = step(state[0], Batch(cells, jnp.arange(batch), jnp.arange(batch)))

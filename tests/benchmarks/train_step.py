@@ -31,7 +31,7 @@ from alljax.models.trees import flatten
 from alljax.storage import cache
 from alljax.training import inputs, optimizer, rate_factors
 from alljax.training.optimizer import OptimizerOptions
-from alljax.training.step import Batch, init, make_step
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 BATCH, SIZE, CLASSES = 28, 227, 4
 
@@ -42,12 +42,13 @@ def ours(augmented: bool) -> Callable[[], None]:
     variables = model.init(jax.random.key(0))
     factors = rate_factors.factors(list(flatten(variables['params'])), FIELDS['optimizer.factors'].default, '')
     update = optimizer.make(OptimizerOptions(), factors, 1000, 10)
-    prepare = inputs.preparation(model, Augmentation()) if augmented else lambda images, key: images / jnp.float32(255)
-    step = make_step(model, update, prepare, factors, jnp.ones(CLASSES), 0)
+    prepare = inputs.make_prepare(model, Augmentation()) if augmented else lambda images, key: images / jnp.float32(255)
+    setup = TrainingSetup(model, update, prepare, factors, jnp.ones(CLASSES), 0)
+    step = make_step(setup)
     side = 257 if augmented else SIZE
     images = jax.random.randint(jax.random.key(1), (BATCH, side, side, 3), 0, 256, jnp.uint8)
     batch = Batch(images, jnp.arange(BATCH) % CLASSES, jnp.arange(BATCH))
-    state = [init(variables, update, factors)]
+    state = [initial_state(setup, variables)]
 
     def run() -> None:
         state[0], metrics = step(state[0], batch)

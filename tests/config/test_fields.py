@@ -23,7 +23,7 @@ CELLS = make_cells([0] * 18 + [1] * 12 + [2] * 12, groups=[n // 3 for n in range
 
 def schedule(config):
     plan = plan_of(config)
-    return network_run.schedule(plan, CELLS, split(CELLS, plan.split, plan.seed))
+    return network_run.schedule_of(plan, CELLS, split(CELLS, plan.split, plan.seed))
 
 
 def training(config):
@@ -36,7 +36,7 @@ def prepared(config):
     plan = plan_of(config)
     options = {**plan.network.options, 'width': 0.05, 'size': 32}
     model = plan.network._replace(options=options).create(3)
-    return inputs.preparation(model, plan.augmentation)(jnp.asarray(CELLS.images[:2]), jax.random.key(0))
+    return inputs.make_prepare(model, plan.augmentation)(jnp.asarray(CELLS.images[:2]), jax.random.key(0))
 
 
 def divided(config):
@@ -69,7 +69,7 @@ def dropped(config):
     )
 
 
-def rates(config):
+def factors(config):
     names = ['conv1/kernel', 'conv1/bias', 'head/logits/kernel']
     training = plan_of(config).training
     return rate_factors.factors(names, training.factors, training.freeze)
@@ -136,7 +136,7 @@ CHANGES = {
     'model.size': (256, network, {}),
     'model.width': (0.5, network, {}),
     'model.dropout': (0.9, dropped, {}),
-    'model.freeze': ('conv.*', rates, {}),
+    'model.freeze': ('conv.*', factors, {}),
     'baseline.system': ('joshi2013', system, {'baseline.system': 'putzu2014'}),
     'baseline.preprocess': (('median',), system, {'baseline.system': 'putzu2014'}),
     'baseline.segment': ('otsu', system, {'baseline.system': 'putzu2014'}),
@@ -146,7 +146,7 @@ CHANGES = {
     'baseline.hierarchical': (True, system, {'baseline.system': 'putzu2014'}),
     'optimizer.name': ('adamw', steps, {}),
     'optimizer.rate': (1e-2, steps, {}),
-    'optimizer.factors': ((('.*', 2.0),), rates, {}),
+    'optimizer.factors': ((('.*', 2.0),), factors, {}),
     'optimizer.momentum': (0.5, steps, {}),
     'optimizer.l2': (0.5, steps, {'optimizer.rate': 0.1}),
     'optimizer.schedule': ('cosine', steps, {}),

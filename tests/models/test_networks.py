@@ -16,7 +16,7 @@ from alljax.models.frozen_statistics import use_running_statistics
 from alljax.models.layers import batch_norm
 from alljax.models.trees import flatten
 from alljax.training import rate_factors
-from alljax.training.step import Batch, init, make_step
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 from configs import common
 
 QUICK = ('alexnet_bvlc', 'resnet18', 'squeezenet1_1', 'mobilenet_v3_small', 'vit_b_32')
@@ -99,12 +99,11 @@ def test_every_layer_has_features(name):
 def test_its_training_step_lowers_for_cuda(name):
     model = small(name)
     names = list(flatten(shapes(model)['params']))
-    optimizer = optax.sgd(0.1)
-    step = make_step(model, optimizer, lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
-    state = jax.eval_shape(lambda key: init(model.init(key), optimizer, names), jax.random.key(0))
+    setup = TrainingSetup(model, optax.sgd(0.1), lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
+    state = jax.eval_shape(lambda key: initial_state(setup, model.init(key)), jax.random.key(0))
     cells = jax.ShapeDtypeStruct((4, model.input.size, model.input.size, 3), jnp.uint8)
     index = jax.ShapeDtypeStruct((4,), jnp.int32)
-    step.trace(state, Batch(cells, index, index)).lower(lowering_platforms=('cuda',))
+    make_step(setup).trace(state, Batch(cells, index, index)).lower(lowering_platforms=('cuda',))
 
 
 class Normalized(nn.Module):
@@ -129,9 +128,9 @@ def normalized():
 
 
 def one_step(model, variables, cells, names, chosen):
-    step = make_step(model, optax.sgd(0.1), lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
-    state = init(jax.tree.map(jnp.copy, variables), optax.sgd(0.1), names)
-    return step(state, Batch(cells, jnp.arange(6) % 3, jnp.asarray(chosen)))
+    setup = TrainingSetup(model, optax.sgd(0.1), lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
+    state = initial_state(setup, jax.tree.map(jnp.copy, variables))
+    return make_step(setup)(state, Batch(cells, jnp.arange(6) % 3, jnp.asarray(chosen)))
 
 
 def test_frozen_batch_normalizations_keep_and_use_their_statistics():

@@ -17,7 +17,7 @@ from alljax.config.fields import FIELDS
 from alljax.models.trees import flatten
 from alljax.training import optimizer, rate_factors
 from alljax.training.optimizer import OptimizerOptions
-from alljax.training.step import Batch, init, make_step
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 STEPS, BATCH, SIZE, CLASSES = 20, 4, 227, 4
 
@@ -61,8 +61,8 @@ def train(model, variables, settings, images, labels):
     """Our step's losses and the final parameters."""
     factors = rate_factors.factors(list(flatten(variables['params'])), FIELDS['optimizer.factors'].default, '')
     update = optimizer.make(settings, factors, STEPS, STEPS)
-    step = make_step(model, update, lambda image, key: image / jnp.float64(255), factors, jnp.ones(CLASSES), 0)
-    state, losses = init(variables, update, factors), []
+    setup = TrainingSetup(model, update, lambda image, key: image / jnp.float64(255), factors, jnp.ones(CLASSES), 0)
+    step, state, losses = make_step(setup), initial_state(setup, variables), []
     for start in range(0, STEPS * BATCH, BATCH):
         state, metrics = step(state, Batch(jnp.asarray(images), jnp.asarray(labels), jnp.arange(start, start + BATCH)))
         losses.append(float(metrics.loss))

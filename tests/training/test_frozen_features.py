@@ -14,9 +14,9 @@ from alljax.models.trees import flatten
 from alljax.runs import network
 from alljax.storage import feature_cache
 from alljax.training import frozen_features, inference, optimizer, rate_factors
-from alljax.training.inputs import merged, preparation
-from alljax.training.loop import order
-from alljax.training.step import Batch, init, make_step
+from alljax.training.inputs import make_prepare, merge_trained
+from alljax.training.loop import batches
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 from configs import common
 
 CELLS = make_cells([0, 1, 2] * 14, size=64)
@@ -29,7 +29,7 @@ def config(**model):
     return values
 
 
-def rates_of(plan, variables):
+def factors_of(plan, variables):
     return rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
 
 
@@ -38,19 +38,19 @@ def trained(values, cells, parts, features):
     plan = plan_of(values)
     model = plan.network.create(3)
     variables = model.init(jax.random.key(0))
-    rates = rates_of(plan, variables)
-    fed = network.inputs_of(plan, model, variables, cells, rates)
+    factors = factors_of(plan, variables)
+    fed = network.inputs_of(plan, model, variables, cells, factors)
     if not features:
-        images, prepare = jnp.asarray(cells.images), preparation(model, plan.augmentation)
+        images, prepare = jnp.asarray(cells.images), make_prepare(model, plan.augmentation)
         fed = fed._replace(model=model, images=images, prepare=prepare, variables=variables)
-    schedule = network.schedule(plan, cells, parts)
-    update = optimizer.make(plan.training.optimizer, rates, 3 * schedule.batches, schedule.batches)
-    step = make_step(fed.model, update, fed.prepare, rates, jnp.ones(3), 0)
-    state = init(jax.tree.map(jnp.copy, fed.variables), update, rates)
+    schedule = network.schedule_of(plan, cells, parts)
+    update = optimizer.make(plan.training.optimizer, factors, 3 * schedule.steps_per_epoch, schedule.steps_per_epoch)
+    setup = TrainingSetup(fed.model, update, fed.prepare, factors, jnp.ones(3), 0)
+    step, state = make_step(setup), initial_state(setup, jax.tree.map(jnp.copy, fed.variables))
     for epoch in range(3):
-        for index in order(schedule, epoch):
+        for index in batches(schedule, epoch):
             state, _ = step(state, Batch(fed.images, jnp.asarray(cells.labels), jnp.asarray(index)))
-    return merged(variables, state.variables), variables
+    return merge_trained(variables, state.variables), variables
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_features_are_computed_once_for_all_splits_and_heads(monkeypatch):
     def features(values):
         plan = plan_of(values)
         cells, _ = divide(CELLS, plan.split, plan.augmentation, 0)
-        fed = network.inputs_of(plan, plan.network.create(3), variables, cells, rates_of(plan, variables))
+        fed = network.inputs_of(plan, plan.network.create(3), variables, cells, factors_of(plan, variables))
         return np.asarray(fed.images)
 
     first = features(values)
@@ -136,7 +136,7 @@ def test_augmentation_at_each_step_keeps_the_pictures(caplog):
     model = plan.network.create(3)
     variables = model.init(jax.random.key(0))
     with caplog.at_level('INFO', 'alljax'):
-        fed = network.inputs_of(plan, model, variables, CELLS, rates_of(plan, variables))
+        fed = network.inputs_of(plan, model, variables, CELLS, factors_of(plan, variables))
     assert fed.images.shape == CELLS.images.shape
     assert '--config.augment.copies=published computes them once' in caplog.text
     values.augment.rotate, values.augment.mirror = 0.0, False
@@ -159,10 +159,10 @@ def test_the_step_on_features_lowers_for_a_gpu():
     _, head = cut('alexnet', 3, head=8, width=0.05, size=64)
     variables = create('alexnet', 3, head=8, width=0.05, size=64).init(jax.random.key(0))
     plan = plan_of(values)
-    rates = rates_of(plan, variables)
-    update = optimizer.make(plan.training.optimizer, rates, 10, 5)
-    step = make_step(head, update, lambda rows, key: rows, rates, jnp.ones(3), 0)
-    state = init({'params': {'head': variables['params']['head']}}, update, rates)
+    factors = factors_of(plan, variables)
+    update = optimizer.make(plan.training.optimizer, factors, 10, 5)
+    setup = TrainingSetup(head, update, lambda rows, key: rows, factors, jnp.ones(3), 0)
+    step, state = make_step(setup), initial_state(setup, {'params': {'head': variables['params']['head']}})
     width = variables['params']['head']['hidden']['kernel'].shape[0]
     batch = Batch(jnp.ones((9, width)), jnp.zeros(9, jnp.int32), jnp.arange(8))
     assert step.trace(state, batch).lower(lowering_platforms=('cuda',)).as_text()

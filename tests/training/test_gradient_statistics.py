@@ -1,4 +1,4 @@
-"""A look at the gradients of a step: the same step, and numbers that are those of single examples' gradients."""
+"""A monitored step: the same step, and numbers that are those of single examples' gradients."""
 
 import flax.linen as nn
 import jax
@@ -8,7 +8,8 @@ import optax
 import pytest
 
 from alljax.models import Input, Model
-from alljax.training.step import Batch, init, make_step
+from alljax.training.monitored_step import make_monitored_step
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 CLASSES, WEIGHTS = 3, np.array([1.0, 2.0, 0.5], np.float32)
 
@@ -22,37 +23,37 @@ class Small(nn.Module):
 
 
 @pytest.fixture(scope='module')
-def setting():
+def training():
     module = Small()
     variables = module.init(jax.random.key(0), jnp.zeros((1, 6, 6, 3)))
     model = Model('small', lambda key: variables, module.apply, Input(6))
     names = ['conv/kernel', 'conv/bias', 'norm/scale', 'norm/bias', 'head/kernel', 'head/bias']
     optimizer = optax.sgd(0.1)
-    step = make_step(model, optimizer, lambda images, key: images, names, jnp.asarray(WEIGHTS), 3)
+    setup = TrainingSetup(model, optimizer, lambda images, key: images, names, jnp.asarray(WEIGHTS), 3)
     images = jax.random.normal(jax.random.key(1), (8, 6, 6, 3))
     batch = Batch(images, jnp.arange(8, dtype=jnp.int32) % CLASSES, jnp.array([0, 1, 2, 3, 4, -1]))
-    return step, lambda: init(jax.tree.map(jnp.copy, variables), optimizer, names), batch
+    return setup, lambda: initial_state(setup, jax.tree.map(jnp.copy, variables)), batch
 
 
 @pytest.fixture(scope='module')
-def looked(setting):
-    step, start, batch = setting
-    return step(start(), batch, look=True)
+def monitored(training):
+    setup, start, batch = training
+    return make_monitored_step(setup)(start(), batch)
 
 
-def test_a_step_that_looks_is_the_same_step(setting, looked):
-    step, start, batch = setting
-    after, metrics = step(start(), batch)
-    assert metrics.gradients == {}
-    for plain, watched in zip(jax.tree.leaves(after), jax.tree.leaves(looked[0]), strict=True):
-        np.testing.assert_allclose(plain, watched, rtol=1e-5, atol=1e-7)
+def test_a_monitored_step_is_the_same_step(training, monitored):
+    setup, start, batch = training
+    after, metrics = make_step(setup)(start(), batch)
+    assert metrics.gradient_statistics == {}
+    for plain, measured in zip(jax.tree.leaves(after), jax.tree.leaves(monitored[0]), strict=True):
+        np.testing.assert_allclose(plain, measured, rtol=1e-5, atol=1e-7)
 
 
-def test_norms_and_ratios_are_those_of_the_update(setting, looked):
-    _, start, _ = setting
-    before, after = (state.variables['params'] for state in (start(), looked[0]))
+def test_norms_and_ratios_are_those_of_the_update(training, monitored):
+    _, start, _ = training
+    before, after = (state.variables['params'] for state in (start(), monitored[0]))
     change = jax.tree.map(lambda old, new: (old - new) / 0.1, before, after)
-    numbers = looked[1].gradients
+    numbers = monitored[1].gradient_statistics
     for layer in ('conv', 'norm', 'head'):
         flat, own = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree[layer])])
                      for tree in (change, before))  # fmt: skip
@@ -63,10 +64,10 @@ def test_norms_and_ratios_are_those_of_the_update(setting, looked):
     np.testing.assert_allclose(numbers['gradient_norm/all'], whole, rtol=1e-3)
 
 
-def test_noise_and_conflict_are_those_of_the_parts_of_the_batch(setting, looked):
+def test_noise_and_conflict_are_those_of_the_parts_of_the_batch(training, monitored):
     """The last layer's parts, written out: the batch's own statistics and dropout go into its features alone."""
-    _, start, batch = setting
-    numbers = looked[1].gradients
+    _, start, batch = training
+    numbers = monitored[1].gradient_statistics
     rows = np.asarray(batch.chosen)[:5]
     index = np.array([0, 1, 2, 3, 4, 0])  # what fills the batch are its own cells, from the first
     dropout, _ = jax.random.split(jax.random.fold_in(jax.random.key(3), 0))
@@ -90,15 +91,14 @@ def test_noise_and_conflict_are_those_of_the_parts_of_the_batch(setting, looked)
     np.testing.assert_allclose(numbers['class_conflict/head'], np.mean(pairs), rtol=1e-3)
 
 
-def test_a_step_that_looks_lowers_for_cuda(setting):
-    step, start, batch = setting
-    step.trace(start(), batch, look=True).lower(lowering_platforms=('cuda',))
+def test_a_monitored_step_lowers_for_cuda(training):
+    setup, start, batch = training
+    make_monitored_step(setup).trace(start(), batch).lower(lowering_platforms=('cuda',))
 
 
-def test_a_step_that_does_not_look_computes_nothing_more(setting):
-    step, start, batch = setting
+def test_a_plain_step_computes_nothing_more(training):
+    setup, start, batch = training
     state = jax.eval_shape(start)
-    plain, looking = (str(jax.make_jaxpr(lambda s, b, look=look: step(s, b, look=look))(state, batch))
-                      for look in (False, True))  # fmt: skip
-    assert plain.count('dot_general') < looking.count('dot_general')
+    plain, measured = (str(jax.make_jaxpr(make(setup))(state, batch)) for make in (make_step, make_monitored_step))
+    assert plain.count('dot_general') < measured.count('dot_general')
     assert plain.count('dot_general') == 3  # the dense layer: forward, and both sides of its gradient

@@ -27,9 +27,9 @@ def test_sgd_is_matlab_s_momentum_with_l2_on_kernels_and_a_rate_for_each_layer()
 
 
 def test_schedules_rise_stay_and_fall_where_they_should():
-    constant = optimizer.schedule(OptimizerOptions(rate=0.5), 100, 10)
+    constant = optimizer.learning_rate(OptimizerOptions(rate=0.5), 100, 10)
     assert constant(0) == constant(99) == 0.5
-    cosine = optimizer.schedule(OptimizerOptions(rate=0.5, schedule='cosine', warmup=2.0), 100, 10)
+    cosine = optimizer.learning_rate(OptimizerOptions(rate=0.5, schedule='cosine', warmup=2.0), 100, 10)
     rates = np.array([cosine(step) for step in range(101)])
     assert 0 < rates[0] < 0.05
     assert (np.diff(rates[:21]) > 0).all()

@@ -8,7 +8,7 @@ from alljax import models
 from alljax.data import augment
 from alljax.models.trees import flatten
 from alljax.training import inference
-from alljax.training.step import Batch, init, make_step
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 
 def prepare(images, key):
@@ -25,7 +25,8 @@ def setting(prepare=prepare, frozen=(), seed=0, dropout=0.5, platform='gpu'):
     variables = model.init(jax.random.key(0))
     names = [name for name in flatten(variables['params']) if not name.startswith(tuple(frozen))]
     optimizer = optax.sgd(0.01, momentum=0.9)
-    return make_step(model, optimizer, prepare, names, jnp.ones(3), seed), init(variables, optimizer, names)
+    setup = TrainingSetup(model, optimizer, prepare, names, jnp.ones(3), seed)
+    return make_step(setup), initial_state(setup, variables)
 
 
 @pytest.fixture(scope='module')
@@ -68,10 +69,9 @@ def test_class_weights_scale_the_loss(cells):
     names = list(flatten(variables['params']))
     losses = []
     for weights in ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0]):
-        step = make_step(model, optimizer, plain, names, jnp.array(weights), 0)
-        losses.append(
-            float(step(init(jax.tree.map(jnp.copy, variables), optimizer, names), Batch(*cells, jnp.arange(6)))[1].loss)
-        )
+        setup = TrainingSetup(model, optimizer, plain, names, jnp.array(weights), 0)
+        state = initial_state(setup, jax.tree.map(jnp.copy, variables))
+        losses.append(float(make_step(setup)(state, Batch(*cells, jnp.arange(6)))[1].loss))
     assert losses[1] == pytest.approx(2 * losses[0], rel=1e-5)
 
 

@@ -13,10 +13,10 @@ def divisible(channels: int | float) -> int:
     return nearest + 8 if nearest < 0.9 * channels else nearest
 
 
-class Squeeze(nn.Module):
+class SqueezeExcitation(nn.Module):
     """Squeeze and excitation (Hu et al. 2017, arXiv:1709.01507): channels weighed by a gate that sees all their means.
 
-    Dense on the vector of means, which on a processor is faster than the 1×1 convolutions that torchvision has there.
+    Dense on the vector of means, which on a CPU is faster than the 1×1 convolutions that torchvision has there.
     """
 
     channels: int  # between the two layers
@@ -30,7 +30,7 @@ class Squeeze(nn.Module):
         return x * self.gate(nn.Dense(x.shape[-1], name='expand')(y))[:, None, None]
 
 
-class Inverted(nn.Module):
+class InvertedResidual(nn.Module):
     """Many channels inside and few outside, the residual between the few.
 
     A 1×1 convolution to more channels (if they are more), one for each channel by itself, squeeze and excitation (if
@@ -43,7 +43,7 @@ class Inverted(nn.Module):
     kernel: int
     stride: int
     act: Act
-    squeeze: Callable[..., nn.Module] | None = None  # Squeeze from name
+    squeeze: Callable[..., nn.Module] | None = None  # SqueezeExcitation from name
     drop_path: float = 0.0
 
     @nn.compact
@@ -56,7 +56,7 @@ class Inverted(nn.Module):
             self.expanded, self.kernel, self.act, stride=self.stride, groups=self.expanded, name='depthwise'
         )(y, train)  # fmt: skip
         y = self.squeeze(name='squeeze')(y) if self.squeeze else y
-        y = self.make(self.channels, 1, None, name='project')(y, train)
+        out: Map = self.make(self.channels, 1, None, name='project')(y, train)
         if self.stride > 1 or self.channels != x.shape[-1]:
-            return y
-        return x + drop_path(self.drop_path, train)(y)
+            return out
+        return x + drop_path(self.drop_path, train)(out)

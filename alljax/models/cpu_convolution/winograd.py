@@ -14,14 +14,15 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float64
 
-from alljax.models.convolution.xla import Image, Kernel, Output, direct
+from alljax.models.cpu_convolution import xla
+from alljax.models.cpu_convolution.xla import Image, Kernel, Output
 
 OUTPUTS = 4  # outputs of one tile
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fraction(1, 2), Fraction(-1, 2))
 
 
 @jax.custom_jvp
-def winograd(image: Image, kernel: Kernel) -> Output:
+def convolve(image: Image, kernel: Kernel) -> Output:
     """A square odd kernel at stride 1, padded to the image's own size.
 
     Differentiable to any order: the gradient to the image is this filtering transposed, that to the kernel is XLA's
@@ -30,11 +31,12 @@ def winograd(image: Image, kernel: Kernel) -> Output:
     return _filter(image, kernel)
 
 
-@winograd.defjvp
-def _winograd_jvp(primals: tuple[Image, Kernel], tangents: tuple[Image, Kernel]) -> tuple[Output, Output]:
+@convolve.defjvp
+def _convolve_jvp(primals: tuple[Image, Kernel], tangents: tuple[Image, Kernel]) -> tuple[Output, Output]:
     (image, kernel), (image_dot, kernel_dot) = primals, tangents
     pad = kernel.shape[0] // 2
-    return winograd(image, kernel), _filter(image_dot, kernel) + direct(image, kernel_dot, (1, 1), [(pad, pad)] * 2)
+    output = convolve(image, kernel)
+    return output, _filter(image_dot, kernel) + xla.convolve(image, kernel_dot, (1, 1), [(pad, pad)] * 2)
 
 
 def _filter(image: Image, kernel: Kernel) -> Output:
@@ -47,7 +49,7 @@ def _filter(image: Image, kernel: Kernel) -> Output:
     last = OUTPUTS * (tiles - 1) + 1
     taps = [lax.slice_in_dim(image, tap, tap + last, OUTPUTS, axis=2) for tap in range(to_image.shape[0])]
     products = [
-        direct(tile, column[:, None], (1, 1), [(pad, pad), (0, 0)])
+        xla.convolve(tile, column[:, None], (1, 1), [(pad, pad), (0, 0)])
         for tile, column in zip(
             _combine(to_image, taps), _combine(to_kernel, [kernel[:, tap] for tap in range(size)]), strict=True
         )

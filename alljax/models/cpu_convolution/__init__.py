@@ -1,4 +1,4 @@
-"""Convolution for processors: the form that XLA:CPU computes fastest, chosen by shape.
+"""Convolution for CPUs: the form that XLA:CPU computes fastest, chosen by shape.
 
 GPUs have libraries that do such things by themselves, so a model uses XLA's own there.
 """
@@ -10,45 +10,45 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from alljax.models.convolution.blocks import grouped
-from alljax.models.convolution.channelwise import depthwise
-from alljax.models.convolution.minimal_filtering import transforms, winograd
-from alljax.models.convolution.strided import strided
-from alljax.models.convolution.xla import NHWC, direct
-
-__all__ = ['depthwise', 'direct', 'for_processors', 'grouped', 'pointwise', 'strided', 'transforms', 'winograd']
+from alljax.models.cpu_convolution import depthwise, grouped, strided, winograd, xla
 
 TAPS = 64  # of a depthwise kernel at most, because each is compiled
-CHANNELS, KERNEL = 16, 49  # fewer channels and as many taps, in strides: `strided` gains; for 3×3 taps it does not
+CHANNELS, KERNEL = 16, 49  # fewer channels and as many taps, in strides: `strided` is faster; for 3×3 taps it is not
 
 
-def for_processors(
-    image: Array, kernel: Array, strides: Sequence[int], padding: Any, *, feature_group_count: int = 1, **options: Any
+def convolve(
+    image: Array,
+    kernel: Array,
+    strides: Sequence[int],
+    padding: xla.Padding,
+    *,
+    feature_group_count: int = 1,
+    **options: Any,  # of lax.conv_general_dilated
 ) -> Array:
-    """`direct`, or its equal where another form is faster; a `conv_general_dilated` for `flax.linen.Conv`.
+    """`xla.convolve`, or its equal where another form is faster; a `conv_general_dilated` for `flax.linen.Conv`.
 
     Equal within 1e-5 of the largest value in float32. Whatever is unusual (other dimensions or numbers, dilation) is
-    left to `direct`. `precision` is dropped elsewhere: processors compute in full.
+    left to XLA. `precision` is dropped elsewhere: CPUs compute in full.
     """
     if not _usual(image, kernel, feature_group_count, options):
-        return direct(image, kernel, strides, padding, feature_group_count=feature_group_count, **options)
+        return xla.convolve(image, kernel, strides, padding, feature_group_count=feature_group_count, **options)
     size = kernel.shape[:2]
     strides = tuple(strides)
     pads = lax.padtype_to_pads(image.shape[1:3], size, strides, padding) if isinstance(padding, str) else padding
     pads = tuple((int(low), int(high)) for low, high in pads)
     if any(n + sum(pad) < k for n, pad, k in zip(image.shape[1:3], pads, size, strict=True)):
-        return direct(image, kernel, strides, pads, feature_group_count=feature_group_count)  # nothing comes out
+        return xla.convolve(image, kernel, strides, pads, feature_group_count=feature_group_count)  # nothing comes out
     if feature_group_count == image.shape[3] == kernel.shape[3] and size[0] * size[1] <= TAPS:
-        return depthwise(image, kernel, strides, pads)
+        return depthwise.convolve(image, kernel, strides, pads)
     if feature_group_count > 1:
-        return grouped(image, kernel, strides, pads, feature_group_count)
+        return grouped.convolve(image, kernel, strides, pads, feature_group_count)
     if size == (1, 1) and pads == ((0, 0), (0, 0)):
         return pointwise(image, kernel, strides)
     if strides == (1, 1) and _worth_filtering(image, kernel, pads):
-        return winograd(image, kernel)
+        return winograd.convolve(image, kernel)
     if image.shape[3] < CHANNELS and min(strides) > 1 and size[0] * size[1] >= KERNEL:
-        return strided(image, kernel, strides, pads)
-    return direct(image, kernel, strides, pads)
+        return strided.convolve(image, kernel, strides, pads)
+    return xla.convolve(image, kernel, strides, pads)
 
 
 def pointwise(image: Array, kernel: Array, strides: Sequence[int]) -> Array:
@@ -56,8 +56,8 @@ def pointwise(image: Array, kernel: Array, strides: Sequence[int]) -> Array:
     return image[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
 
 
-def _worth_filtering(image: Array, kernel: Array, pads: tuple[tuple[int, int], tuple[int, int]]) -> bool:
-    """Whether Winograd's form exists and gains a fifth or more, which has to pay for two seconds of compilation.
+def _worth_filtering(image: Array, kernel: Array, pads: tuple[tuple[int, int], ...]) -> bool:
+    """True if Winograd's form exists and gains a fifth or more, which has to pay for two seconds of compilation.
 
     For 3 channels at 224×224 it takes twice XLA's time and for 512 at 7×7 the gradients take 1.5 times as long; 16
     channels or 32 features, as in SqueezeNet and DenseNet, are a draw.
@@ -68,13 +68,13 @@ def _worth_filtering(image: Array, kernel: Array, pads: tuple[tuple[int, int], t
 
 
 def _usual(image: Array, kernel: Array, groups: int, options: dict[str, Any]) -> bool:
-    """Whether this is the plain convolution of images in one real type the other forms know, of shapes that fit."""
+    """True of the plain convolution of images in one real type the other forms know, of shapes that fit."""
     if not (image.ndim == kernel.ndim == 4 and image.size and kernel.size and options.get('batch_group_count', 1) == 1):
         return False
     plain = all(set(options.get(name) or (1,)) == {1} for name in ('lhs_dilation', 'rhs_dilation'))
     single = image.dtype == kernel.dtype and image.dtype in (jnp.float32, jnp.float64)
     wanted = options.get('preferred_element_type') in (None, image.dtype)
     fits = groups > 0 and kernel.shape[2] * groups == image.shape[3] and kernel.shape[3] % groups == 0
-    numbers = (options.get('dimension_numbers', NHWC), NHWC)
+    numbers = (options.get('dimension_numbers', xla.NHWC), xla.NHWC)
     specs = {lax.conv_dimension_numbers(image.shape, kernel.shape, spec) for spec in numbers}
     return plain and single and wanted and fits and len(specs) == 1

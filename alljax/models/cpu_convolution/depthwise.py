@@ -1,4 +1,4 @@
-"""Depthwise convolution for processors: one filter for each channel, as a sum over its taps.
+"""Depthwise convolution for CPUs: one filter for each channel, as a sum over its taps.
 
 XLA:CPU convolves each channel for itself: 101 ms for MobileNet v2's 144 channels of 56×56 (batch 8, two cores) and 323
 with the gradients. A sum of nine shifted images, each times a vector, is one loop over memory and takes 3 ms.
@@ -23,7 +23,7 @@ PRODUCTS = 2**18  # numbers that one step of the kernel's gradient holds: 1 MB i
 
 
 class Geometry(NamedTuple):
-    """How a filter moves, for rows and columns each; the padding may be negative, as a transpose's can be."""
+    """The way of a filter, for rows and columns each; the padding may be negative, as a transpose's can be."""
 
     strides: tuple[int, ...]
     padding: tuple[tuple[int, int], ...]
@@ -36,7 +36,7 @@ class Geometry(NamedTuple):
         return tuple((n - k) // s + 1 for n, k, s in zip(padded, self.kernel, self.strides, strict=True))
 
     def transposed(self, size: Sequence[int]) -> 'Geometry':
-        """That of the gradient to an image of `size`: what strode is spread, and what was spread is strode over."""
+        """The geometry of the gradient to an image of `size`: strides become its dilation, and the other way round."""
         before = [k - 1 - low for k, (low, _) in zip(self.kernel, self.padding, strict=True)]
         spread = [(n - 1) * s + 1 for n, s in zip(self.outputs(size), self.strides, strict=True)]
         reached = [(n - 1) * d + k for n, d, k in zip(size, self.dilation, self.kernel, strict=True)]
@@ -44,10 +44,11 @@ class Geometry(NamedTuple):
         return Geometry(self.dilation, padding, self.strides, self.kernel)
 
 
-def depthwise(image: Array, kernel: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]]) -> Array:
+def convolve(image: Array, kernel: Array, strides: Sequence[int], padding: Sequence[tuple[int, int]]) -> Array:
     """One filter of `kernel` (rows, columns, 1, channels) for each channel of `image`; of two floats of one type."""
     geometry = Geometry(tuple(strides), tuple((low, high) for low, high in padding), (1, 1), kernel.shape[:2])
-    return _filter.bind(image, kernel[:, :, 0], geometry=geometry)
+    output: Array = _filter.bind(image, kernel[:, :, 0], geometry=geometry)
+    return output
 
 
 def _prepared(image: Array, geometry: Geometry) -> Array:
@@ -122,7 +123,8 @@ _correlate = _primitive('correlate', _correlated, lambda a, b, of: (*of.kernel, 
 
 
 def _to_image(output: Array, kernel: Array, image: Any, geometry: Geometry) -> Array:
-    return _filter.bind(output, kernel[::-1, ::-1], geometry=geometry.transposed(image.aval.shape[1:3]))
+    found: Array = _filter.bind(output, kernel[::-1, ::-1], geometry=geometry.transposed(image.aval.shape[1:3]))
+    return found
 
 
 # Each rule has the cotangent first, then the two operands, of which the wanted one only has a shape.

@@ -1,4 +1,4 @@
-"""A first convolution, of few channels by a large kernel in strides, for processors: both of its gradients fast.
+"""A first convolution, of few channels by a large kernel in strides, for CPUs: both of its gradients fast.
 
 XLA:CPU takes 43 ms for AlexNet's (11×11, stride 4, 3 channels, batch 28, two cores) and 60 for its kernel's gradient,
 but 150 for the image's. The equal convolution of blocks of stride × stride pixels (3×3 over 48 channels) takes 30
@@ -15,19 +15,20 @@ from jax import lax
 from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-from alljax.models.convolution.xla import Image, Kernel, Output, direct
+from alljax.models.cpu_convolution import xla
+from alljax.models.cpu_convolution.xla import Image, Kernel, Output
 
 Pads = tuple[tuple[int, int], ...]
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def strided(image: Image, kernel: Kernel, strides: tuple[int, ...], padding: Pads) -> Output:
-    """`direct`; differentiable to any order."""
-    return direct(image, kernel, strides, padding)
+def convolve(image: Image, kernel: Kernel, strides: tuple[int, ...], padding: Pads) -> Output:
+    """`xla.convolve`; differentiable to any order."""
+    return xla.convolve(image, kernel, strides, padding)
 
 
-@partial(strided.defjvp, symbolic_zeros=True)
-def _strided_jvp(
+@partial(convolve.defjvp, symbolic_zeros=True)
+def _convolve_jvp(
     strides: tuple[int, ...], padding: Pads, primals: tuple[Image, Kernel], tangents: tuple[Any, Any]
 ) -> tuple[Output, Output]:
     (image, kernel), (image_dot, kernel_dot) = primals, tangents
@@ -35,8 +36,8 @@ def _strided_jvp(
     if not isinstance(image_dot, SymbolicZero):  # in training, where nobody asks for it, it costs nothing
         parts.append(_of_blocks(image_dot, kernel, strides, padding))
     if not isinstance(kernel_dot, SymbolicZero):
-        parts.append(direct(image, kernel_dot, strides, padding))
-    output = strided(image, kernel, strides, padding)
+        parts.append(xla.convolve(image, kernel_dot, strides, padding))
+    output = convolve(image, kernel, strides, padding)
     return output, sum(parts[1:], parts[0]) if parts else jnp.zeros_like(output)
 
 
@@ -53,4 +54,4 @@ def _of_blocks(image: Array, kernel: Array, strides: Sequence[int], padding: Pad
     filled = [(0, b * s - k) for b, (_, k, s, _) in zip(blocks, sizes, strict=True)]
     kernel = jnp.pad(kernel, [*filled, (0, 0), (0, 0)])
     kernel = kernel.reshape(rows, down, columns, across, *kernel.shape[2:]).swapaxes(1, 2)
-    return direct(image, kernel.reshape(rows, columns, -1, kernel.shape[-1]), (1, 1), [(0, 0), (0, 0)])
+    return xla.convolve(image, kernel.reshape(rows, columns, -1, kernel.shape[-1]), (1, 1), [(0, 0), (0, 0)])

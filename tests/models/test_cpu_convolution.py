@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from alljax.models.convolution import channelwise, depthwise, direct, for_processors, grouped, transforms, winograd
+from alljax.models import cpu_convolution
+from alljax.models.cpu_convolution import depthwise, grouped, winograd, xla
 
 compiled = partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})  # in a quarter of the time
 
@@ -56,7 +57,7 @@ def test_every_form_is_the_library_s_with_its_derivatives(image, kernel, groups,
         same_everywhere(
             *(
                 lambda x, w, f=f: f(x, w, strides, padding, feature_group_count=groups)
-                for f in (for_processors, direct)
+                for f in (cpu_convolution.convolve, xla.convolve)
             ),
             operands(image, kernel),
         )
@@ -66,8 +67,8 @@ def test_every_form_is_the_library_s_with_its_derivatives(image, kernel, groups,
 def test_groups_of_any_number_and_size(groups, channels, features):
     x, w, *_ = operands((1, 4, 5, channels), (3, 3, channels // groups, features), jnp.float32)
     pads = ((1, 1), (1, 1))
-    expected = direct(x, w, (1, 1), pads, feature_group_count=groups)
-    ours = compiled(lambda x, w: grouped(x, w, (1, 1), pads, groups))(x, w)
+    expected = xla.convolve(x, w, (1, 1), pads, feature_group_count=groups)
+    ours = compiled(lambda x, w: grouped.convolve(x, w, (1, 1), pads, groups))(x, w)
     assert relative(ours, expected) < 1e-5
 
 
@@ -80,8 +81,8 @@ def test_depthwise_is_batched_before_and_after_differentiation(axes):
         ]
         pads = ((1, 1), (0, 1))
         forms = (
-            lambda x, w: depthwise(x, w, (2, 1), pads),
-            lambda x, w: direct(x, w, (2, 1), pads, feature_group_count=3),
+            lambda x, w: depthwise.convolve(x, w, (2, 1), pads),
+            lambda x, w: xla.convolve(x, w, (2, 1), pads, feature_group_count=3),
         )
         same_everywhere(*(jax.vmap(f, axes) for f in forms), values)
         loss = lambda x, w, f: (f(x, w) ** 3).sum()  # noqa: E731
@@ -91,9 +92,9 @@ def test_depthwise_is_batched_before_and_after_differentiation(axes):
 
 
 def test_depthwise_kernel_gradient_in_bands_of_rows(monkeypatch):
-    monkeypatch.setattr(channelwise, 'PRODUCTS', 2 * 2 * 5 * 3)
+    monkeypatch.setattr(depthwise, 'PRODUCTS', 2 * 2 * 5 * 3)
     with jax.enable_x64(True):
-        forms = (depthwise, partial(direct, feature_group_count=3))
+        forms = (depthwise.convolve, partial(xla.convolve, feature_group_count=3))
         pads = ((1, 1), (1, 1))
         same_everywhere(
             *(lambda x, w, f=f: f(x, w, (2, 1), pads) for f in forms), operands((2, 11, 5, 3), (3, 3, 1, 3))
@@ -119,7 +120,7 @@ def test_the_unusual_is_the_library_s(image, kernel, options):
     dtype, strides = options.pop('dtype', jnp.float32), options.pop('strides', (1, 1))
     x, w, *_ = operands(image, kernel, dtype)
     padding = options.pop('padding', 'SAME')
-    ours, theirs = (f(x, w, strides, padding, **options) for f in (for_processors, direct))
+    ours, theirs = (f(x, w, strides, padding, **options) for f in (cpu_convolution.convolve, xla.convolve))
     assert ours.dtype == theirs.dtype
     np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
@@ -127,7 +128,7 @@ def test_the_unusual_is_the_library_s(image, kernel, options):
 @pytest.mark.parametrize(('channels', 'features', 'groups'), [(5, 4, 1), (5, 4, 2), (2, 6, 6), (2, 4, 3), (6, 4, 0)])
 def test_shapes_that_do_not_fit_are_refused(channels, features, groups):
     image, kernel = jnp.ones((1, 4, 4, 6)), jnp.ones((1, 1, channels, features))
-    for convolve in (for_processors, direct):
+    for convolve in (cpu_convolution.convolve, xla.convolve):
         with pytest.raises((TypeError, ValueError, ZeroDivisionError)):
             convolve(image, kernel, (1, 1), 'SAME', feature_group_count=groups)
 
@@ -135,14 +136,15 @@ def test_shapes_that_do_not_fit_are_refused(channels, features, groups):
 @pytest.mark.parametrize('groups', [1, 2, 4])
 def test_a_kernel_larger_than_the_image_gives_nothing(groups):
     image, kernel = jnp.ones((1, 2, 5, 4)), jnp.ones((3, 3, 4 // groups, 4))
-    assert for_processors(image, kernel, (1, 1), 'VALID', feature_group_count=groups).shape == (1, 0, 3, 4)
+    assert cpu_convolution.convolve(image, kernel, (1, 1), 'VALID', feature_group_count=groups).shape == (1, 0, 3, 4)
 
 
 def test_shape_picks_the_form():
     def form(size, channels, kernel, features, groups=1, strides=(1, 1)):
         x = jax.ShapeDtypeStruct((1, size, size, channels), jnp.float32)
         w = jax.ShapeDtypeStruct((kernel, kernel, channels // groups, features), jnp.float32)
-        program = jax.make_jaxpr(lambda x, w: for_processors(x, w, strides, 'SAME', feature_group_count=groups))(x, w)
+        convolve = partial(cpu_convolution.convolve, feature_group_count=groups)
+        program = jax.make_jaxpr(lambda x, w: convolve(x, w, strides, 'SAME'))(x, w)
         return {equation.primitive.name for equation in program.eqns}
 
     assert 'depthwise_filter' in form(7, 32, 3, 32, 32)
@@ -156,19 +158,19 @@ def test_shape_picks_the_form():
 @pytest.mark.parametrize(('size', 'height', 'width'), [(3, 4, 9), (5, 6, 5)])
 def test_winograd_is_the_convolution_with_its_derivatives(size, height, width):
     with jax.enable_x64(True):
-        plain = lambda x, w: direct(x, w, (1, 1), [(size // 2, size // 2)] * 2)  # noqa: E731
+        plain = lambda x, w: xla.convolve(x, w, (1, 1), [(size // 2, size // 2)] * 2)  # noqa: E731
         shapes = (2, height, width, 6), (size, size, 6, 7)
-        same_everywhere(winograd, plain, operands(*shapes), 1e-11)
+        same_everywhere(winograd.convolve, plain, operands(*shapes), 1e-11)
         for dtype, tolerance in ((jnp.float32, 1e-5), (jnp.float64, 1e-12)):
             x, w, *_ = operands(*shapes, dtype)
-            assert relative(compiled(winograd)(x, w), plain(x, w)) < tolerance
+            assert relative(compiled(winograd.convolve)(x, w), plain(x, w)) < tolerance
 
 
 def test_a_first_convolution_computes_no_gradient_to_the_image_unless_asked():
     x, w, *_ = operands((1, 19, 19, 2), (11, 11, 2, 3), jnp.float32)
 
     def convolutions(argument):
-        loss = lambda x, w: for_processors(x, w, (4, 4), 'VALID').sum()  # noqa: E731
+        loss = lambda x, w: cpu_convolution.convolve(x, w, (4, 4), 'VALID').sum()  # noqa: E731
         return str(jax.make_jaxpr(jax.grad(loss, argument))(x, w)).count('conv_general_dilated[')
 
     assert convolutions(1) == 2  # forward, and the kernel's gradient
@@ -177,7 +179,7 @@ def test_a_first_convolution_computes_no_gradient_to_the_image_unless_asked():
 
 def test_winograd_transforms_filter_one_row_exactly():
     for size in (3, 5):
-        outputs, kernel, image = transforms(size)
+        outputs, kernel, image = winograd.transforms(size)
         rng = np.random.default_rng(size)
         taps, data = rng.normal(size=size), rng.normal(size=image.shape[0])
         expected = [data[start : start + size] @ taps for start in range(outputs.shape[0])]

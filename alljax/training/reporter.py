@@ -1,0 +1,93 @@
+"""Training as one follows it: rows of metrics.jsonl, a progress bar on a terminal, a line of the log for each epoch."""
+
+import logging
+import math
+import sys
+import time
+
+from tqdm import tqdm
+
+from alljax.training.metrics_log import MetricsLog
+from alljax.training.progress import not_finite
+from alljax.training.step import Metrics
+
+log = logging.getLogger(__name__)
+BAR = '{desc} {percentage:.0f} %|{bar:20}| {n_fmt} of {total_fmt} steps, {remaining} left{postfix}'
+
+
+class Reporter:
+    """Fetches and shows the metrics of each step while the next one runs: the device never waits for the terminal."""
+
+    def __init__(self, metrics_log: MetricsLog, epochs: int, steps_per_epoch: int, step: int):
+        """`step` is the number of steps that are done."""
+        self._log, self._epochs, self._steps_per_epoch, self._step = metrics_log, epochs, steps_per_epoch, step
+        self._running: Metrics | None = None  # of the step that was started last
+        self._fetched_at = time.monotonic()
+        self._epoch: list[tuple[float, int, int]] = []  # loss, correct cells, cells of each step of this epoch
+        self._validation = ''
+        self._bar = tqdm(
+            total=epochs * steps_per_epoch,
+            initial=step,
+            bar_format=BAR,
+            dynamic_ncols=True,
+            disable=not sys.stderr.isatty(),
+            smoothing=0.1,
+        )
+
+    def step_started(self, metrics: Metrics) -> None:
+        """Fetches the metrics of the step before this one."""
+        self.fetch()
+        self._running = metrics
+
+    def fetch(self) -> None:
+        """Waits for the step that was started last, and writes its row; UserError if its loss is not finite."""
+        if self._running is None:
+            return
+        metrics, self._running = self._running, None
+        loss, correct, cells = metrics.loss.item(), metrics.correct.item(), metrics.cells.item()
+        statistics = {name: value.item() for name, value in metrics.gradient_statistics.items()}
+        self._step += 1
+        if not math.isfinite(loss):
+            raise not_finite(self._step)
+        now = time.monotonic()
+        speed, self._fetched_at = cells / (now - self._fetched_at), now
+        epoch = self._step / self._steps_per_epoch
+        row = {
+            'step': self._step,
+            'epoch': epoch,
+            'loss': loss,
+            'accuracy': correct / cells,
+            'images_per_second': speed,
+        }
+        self._log.write(row | {name: value for name, value in statistics.items() if math.isfinite(value)})
+        self._epoch.append((loss, correct, cells))
+        _, accuracy = self._means()
+        self._bar.set_postfix_str(
+            f'loss {loss:.3f}, accuracy {accuracy:.1%}, {speed:.0f} images/s{self._validation}', refresh=False
+        )
+        self._bar.set_description_str(f'epoch {math.ceil(epoch)} of {self._epochs}', refresh=False)
+        self._bar.update()
+
+    def validated(self, step: int, epoch: int, loss: float, accuracy: float) -> None:
+        """Writes the row of a validation, whose time is none of the next step's."""
+        self._log.write({'step': step, 'epoch': float(epoch), 'validation_loss': loss, 'validation_accuracy': accuracy})
+        self._validation = f', validation {accuracy:.1%}'
+        self._fetched_at = time.monotonic()
+
+    def epoch_ended(self, epoch: int) -> None:
+        """One line an epoch for the log; on a terminal the bar says it."""
+        self.fetch()
+        loss, accuracy = self._means()
+        self._epoch = []
+        log.info('epoch %d of %d: loss %.3f, accuracy %.1f %%%s', epoch, self._epochs, loss, 100 * accuracy,
+                 self._validation)  # fmt: skip
+
+    def close(self) -> None:
+        """Leaves the terminal to others."""
+        self._bar.close()
+
+    def _means(self) -> tuple[float, float]:
+        """Loss and accuracy over the cells of the epoch so far."""
+        losses, corrects, counts = zip(*self._epoch, strict=True)
+        total = sum(counts)
+        return sum(loss * count for loss, count in zip(losses, counts, strict=True)) / total, sum(corrects) / total
