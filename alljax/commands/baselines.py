@@ -16,8 +16,7 @@ from alljax import config as fields
 from alljax.baselines import measure
 from alljax.baselines.systems import SYSTEMS
 from alljax.config import resolve
-from alljax.data import image_files
-from alljax.data.datasets import all_idb2
+from alljax.data import datasets, image_files
 from alljax.errors import UserError, nearest
 from alljax.evaluation import compare
 from alljax.evaluation.formatting import percent
@@ -72,12 +71,7 @@ def on_folder(system: str, folder: Path, options: argparse.Namespace) -> None:
     """Trains and tests the system on a folder of cells, by the settings of a config file."""
     config = fields.load(options.config) if options.config else fields.defaults()
     config.data.root, config.baseline.system = str(folder), system
-    try:
-        home, _ = all_idb2.places(folder)
-        config.data.name = 'all_idb2'
-        config.data.task = 'subtype' if (home / 'subtypes.csv').is_file() else 'detection'
-    except (UserError, NotADirectoryError):
-        config.data.name, config.data.task = 'folder', 'classes'
+    config.data.name, config.data.task = datasets.recognized(folder)
     given = {'data.root', 'data.name', 'data.task', 'baseline.system'}
     if options.task:
         config.data.task = options.task
@@ -107,6 +101,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument('--list', action='store_true', help='prints every system and what it is made of')
     parser.add_argument('--measure', type=Path, metavar='OUT', help='writes masks and measurements there, no training')
     parser.add_argument('--workdir', type=Path, metavar='DIR', help='the run folder (default beside RUN, or in runs/)')
-    parser.add_argument('--task', choices=('detection', 'subtype'), help='for ALL-IDB2; default by its subtypes.csv')
+    parser.add_argument('--task', metavar='TASK', help='of the data set: detection or subtype; default by its tables')
     parser.add_argument('--config', metavar='FILE', help="settings for a FOLDER (default: the paper's)")
     return parser

@@ -13,7 +13,7 @@ from PIL import Image
 from alljax.data import datasets, synthetic
 from alljax.data.audit import audit
 from alljax.data.audit.audit_files import write
-from alljax.data.audit.folder_listing import listed
+from alljax.data.audit.folder_listing import list_folder
 from alljax.data.audit.groups import merged, repeats
 from alljax.data.datasets import DataOptions
 from alljax.data.split import SplitOptions, split
@@ -55,13 +55,13 @@ def save(folder, images, **options):
 
 
 def test_every_planted_pair_is_found_and_no_other(planted, found):
-    files = found.listed.files
+    files = found.listing.files
     pairs = {frozenset((files[pair.first], files[pair.second])) for pair in found.pairs}
     assert pairs == {frozenset(pair[:2]) for pair in planted[1]}
 
 
 def test_kinds_are_named(planted, found):
-    files = found.listed.files
+    files = found.listing.files
     said = {frozenset((files[pair.first], files[pair.second])): pair.kind for pair in found.pairs}
     for first, second, kind in planted[1]:
         name = said[frozenset((first, second))]
@@ -190,6 +190,6 @@ def test_the_command_tells_what_it_found_and_mistakes_without_traceback(planted,
 
 
 def test_real_cells_with_their_slides(wbc):
-    records = listed(wbc)
+    records = list_folder(wbc)
     assert len(records.files) == 511
     assert len(set(records.groups)) == 30

@@ -11,11 +11,10 @@ from jaxtyping import UInt8
 from alljax.data import image
 from alljax.data.synthetic import folder
 from alljax.data.synthetic.cell import draw
-from alljax.data.synthetic.folder import Planned
+from alljax.data.synthetic.folder import MARKER, Planned
 from alljax.data.synthetic.repeats import plant
 from alljax.data.synthetic.slides import slide
 
-MARKER = 'synthetic.json'
 IN_PLACE = ('same file', 'same pixels', 're-encoded', 're-lit')  # repeats that move nothing
 ABOVE = 3  # folders above a file in which the marker is looked for; the sets have it two above
 
