@@ -1,7 +1,6 @@
-"""What is done to a picture before it is segmented; features are measured on the picture as it was."""
+"""Filters before the segmentation, by name; features are measured on the picture as it was."""
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -9,6 +8,7 @@ from scipy import ndimage
 from skimage import color, exposure
 
 Picture = UInt8[np.ndarray, 'height width 3']
+Filter = Callable[[Picture], Picture]
 
 
 def stretch(image: Picture) -> Picture:
@@ -33,13 +33,4 @@ def median(image: Picture) -> Picture:
     return ndimage.median_filter(image, (3, 3, 1))
 
 
-PREPROCESS: Mapping[str, Callable[[Picture], Picture]] = MappingProxyType(
-    {'stretch': stretch, 'equalize': equalize, 'median': median}
-)
-
-
-def prepared(image: Picture, names: Iterable[str]) -> Picture:
-    """A picture after the named filters, in their order."""
-    for name in names:
-        image = PREPROCESS[name](image)
-    return image
+PREPROCESS: dict[str, Filter] = {'stretch': stretch, 'equalize': equalize, 'median': median}

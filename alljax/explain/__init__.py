@@ -27,6 +27,7 @@ from alljax.explain.methods import (
     last_map,
     shape_at,
 )
+from alljax.explain.methods import Method as Method  # for those who add one
 from alljax.runs import trained
 from alljax.runs.trained import Trained
 from alljax.storage import cache

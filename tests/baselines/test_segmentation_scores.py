@@ -34,10 +34,10 @@ def test_dice_and_hausdorff_by_hand():
 def found(drawn):
     options = SplitOptions('paper'), Augmentation('published')
     cells, parts = divide(datasets.load(DataOptions('all_idb2', str(drawn)), 0), *options, 0)
-    return cells, parts, segmentation_scores.judge(SYSTEMS['rawat2017'](), cells.take(parts.test))
+    return cells, parts, segmentation_scores.score(SYSTEMS['rawat2017'](), cells.take(parts.test))
 
 
-def test_drawn_cells_are_judged_and_copies_are_left_out(found):
+def test_drawn_cells_are_scored_and_copies_are_left_out(found):
     cells, parts, result = found
     originals = [name for name in (cells.names[place] for place in parts.test) if MARK not in name]
     assert list(result.cells.names) == originals
