@@ -20,8 +20,8 @@ from alljax.models import MODELS
 from alljax.runs import experiment, trained
 
 ROOT = Path(__file__).parents[1]
-TINY = {'model.init': 'random', 'model.width': '0.06', 'model.size': '64', 'model.head': '8', 'data.size': '64',
-        'epochs': '1', 'split.test': '0.5', 'augment.copies': 'fresh'}  # fmt: skip
+TINY = {'model.name': 'mine', 'model.init': 'random', 'model.head': '8', 'data.size': '64', 'epochs': '1',
+        'split.test': '0.5', 'augment.copies': 'fresh'}  # fmt: skip
 
 BLOCKS = (
     """
@@ -81,11 +81,11 @@ def blocks():
     return found if any("DATASETS['mine']" in text for text in found) else BLOCKS
 
 
-def block(text, folder):
-    """The file of a user, mine.py, with the one block that holds `text`."""
-    (found,) = [code for code in blocks() if text in code]
+def written(folder, *names):
+    """The file of a user, mine.py, with the block of each dictionary, of which the last says what is run."""
     path = folder / 'mine.py'
-    path.write_text(found)
+    path.write_text('\n'.join(code for name in names for code in blocks() if f"{name}['mine']" in code))
+    assert all(path.read_text().count(f"{name}['mine']") == 1 for name in names)
     return path
 
 
@@ -126,7 +126,7 @@ def test_a_data_set_trains_a_run(tmp_path):
     for number in range(24):
         name = f'{("blast", "normal")[number % 2]}_slide{number // 6}_{number}.png'
         Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / 'cells' / name)
-    path = block("DATASETS['mine']", tmp_path)
+    path = written(tmp_path, 'MODELS', 'DATASETS')
     run = trained_run(path, tmp_path / 'run', data__root=str(tmp_path / 'cells'))
     found = results(run)
     assert found['data']['name'] == 'mine'
@@ -138,13 +138,13 @@ def test_a_data_set_trains_a_run(tmp_path):
 
 
 def test_a_network_trains_a_run(tmp_path, drawn):
-    path = block("MODELS['mine']", tmp_path)
-    run = trained_run(path, tmp_path / 'run', data__root=str(drawn), model__width='1')
+    path = written(tmp_path, 'MODELS')
+    run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
     assert results(run)['model']['name'] == trained.load(run).model.name == 'mine'
 
 
 def test_a_classical_system_trains_and_predicts(tmp_path, drawn):
-    path = block("SYSTEMS['mine']", tmp_path)
+    path = written(tmp_path, 'MODELS', 'SYSTEMS')
     run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
     found = results(run)
     assert found['model'] == {'name': 'mine', 'parts': 'mine → nucleus shape and glcm → svm'}
@@ -159,7 +159,7 @@ def test_a_classical_system_trains_and_predicts(tmp_path, drawn):
 
 
 def test_an_attribution_method_explains_an_image(tmp_path, drawn):
-    path = block("METHODS['mine']", tmp_path)
+    path = written(tmp_path, 'MODELS', 'METHODS')
     run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
     image = next(drawn.rglob('*.tif'))
     arguments = (run, image, '--methods=mine', '--to', tmp_path / 'maps')
