@@ -8,7 +8,7 @@ from jaxtyping import Int32, Integer, UInt8
 
 @dataclass(frozen=True)
 class Origin:
-    """Where cells come from, as results.json and the report print it."""
+    """The origin of cells, as results.json and the report print it."""
 
     name: str  # of the data set
     fingerprint: str  # SHA-256 over every file's name, label, group and pixels

@@ -73,7 +73,7 @@ def _redrawn(drawn: _Set, name: str) -> tuple[Picture, Picture]:
 
 @lru_cache(maxsize=8)
 def _set(root: Path) -> _Set:
-    """What stands in each file of a drawn folder; ValueError, KeyError or TypeError for a marker that does not tell."""
+    """The content of each file of a drawn folder; ValueError, KeyError or TypeError for a marker that does not tell."""
     marker: dict[str, Any] = json.loads((root / MARKER).read_text(encoding='utf-8'))
     if marker['generator'] != folder.GENERATOR:
         raise ValueError(f'it was drawn by generator {marker["generator"]}, this one is {folder.GENERATOR}')
