@@ -15,8 +15,9 @@ from jaxtyping import Bool, Float, UInt8
 from alljax.baselines import features
 from alljax.baselines.features import FEATURES, NETWORK, Measurement
 from alljax.baselines.preprocess import PREPROCESS, Filter
-from alljax.baselines.segment import SEGMENTS, Parts, Picture, Segmentation
+from alljax.baselines.segment import SEGMENTS, Parts, Segmentation
 from alljax.baselines.systems import WHOLE, System
+from alljax.data.image import RgbImage
 from alljax.errors import UserError, nearest
 from alljax.storage import feature_cache
 
@@ -78,14 +79,14 @@ def feature_names(extractor: Extractor) -> list[str]:
     return list(features.measure(blank, segment(blank, extractor), extractor.measurements))
 
 
-def segment(image: Picture, extractor: Extractor) -> Parts:
+def segment(image: RgbImage, extractor: Extractor) -> Parts:
     """The central cell of a picture, as the segmentation finds it in the filtered picture."""
     for change in extractor.preprocess:
         image = change(image)
     return extractor.segmentation(image)
 
 
-def whole_picture(image: Picture) -> Parts:
+def whole_picture(image: RgbImage) -> Parts:
     """The whole picture as a nucleus: no segmentation."""
     everything = np.ones(image.shape[:2], bool)
     return Parts(everything, ~everything)
@@ -144,7 +145,7 @@ def _measured(extractor: Extractor, images: Images) -> Float[np.ndarray, 'cells 
     return np.stack(on_all_cores(_row, images, extractor))
 
 
-def _row(image: Picture, extractor: Extractor) -> Float[np.ndarray, ' columns']:
+def _row(image: RgbImage, extractor: Extractor) -> Float[np.ndarray, ' columns']:
     """Seconds of segmentation, seconds of measuring, and the features."""
     start = time.perf_counter()
     parts = segment(image, extractor)

@@ -10,9 +10,10 @@ from PIL import Image
 
 from alljax.baselines import features
 from alljax.baselines.extraction import Extractor, make_extractor, on_all_cores, segment
-from alljax.baselines.segment import Parts, Picture
+from alljax.baselines.segment import Parts
 from alljax.baselines.systems import WHOLE, System
 from alljax.data import image
+from alljax.data.image import RgbImage
 from alljax.errors import UserError
 from alljax.storage.atomic import write_whole
 
@@ -58,7 +59,7 @@ def write(system: System, place: Path, files: Sequence[Path], out: Path, say: Ca
     say(f'{len(rows)} images, nothing found in {missing}; written: {out / "measured.csv"} and {out / "masks"}')
 
 
-def _segment_and_measure(picture: Picture, extractor: Extractor) -> tuple[Parts, dict[str, float]]:
+def _segment_and_measure(picture: RgbImage, extractor: Extractor) -> tuple[Parts, dict[str, float]]:
     parts = segment(picture, extractor)
     return parts, features.measure(picture, parts, extractor.measurements)
 

@@ -3,15 +3,15 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import UInt8
 from scipy import ndimage
 from skimage import color, exposure
 
-Picture = UInt8[np.ndarray, 'height width 3']
-Filter = Callable[[Picture], Picture]
+from alljax.data.image import RgbImage
+
+Filter = Callable[[RgbImage], RgbImage]
 
 
-def stretch(image: Picture) -> Picture:
+def stretch(image: RgbImage) -> RgbImage:
     """Contrast stretched linearly, so that 1 % of the values become 0 and 1 % become 255."""
     low, high = np.percentile(image, (1, 99))
     if low == high:
@@ -19,7 +19,7 @@ def stretch(image: Picture) -> Picture:
     return exposure.rescale_intensity(image, in_range=(low, high), out_range=(0, 255)).astype(np.uint8)
 
 
-def equalize(image: Picture) -> Picture:
+def equalize(image: RgbImage) -> RgbImage:
     """Histogram of the brightness (V of HSV) made flat; hue and saturation stay."""
     parts = color.rgb2hsv(image)
     if np.ptp(parts[..., 2]) == 0:
@@ -28,7 +28,7 @@ def equalize(image: Picture) -> Picture:
     return np.round(255 * color.hsv2rgb(parts)).astype(np.uint8)
 
 
-def median(image: Picture) -> Picture:
+def median(image: RgbImage) -> RgbImage:
     """Each pixel of each channel replaced by the median of the 3×3 around it."""
     return ndimage.median_filter(image, (3, 3, 1))
 

@@ -8,11 +8,12 @@ from jaxtyping import Float
 from skimage import metrics
 
 from alljax.baselines.extraction import Extractor, make_extractor, on_all_cores, segment
-from alljax.baselines.segment import Parts, Picture
+from alljax.baselines.segment import Parts
 from alljax.baselines.segment.central import Mask
 from alljax.baselines.systems import System
 from alljax.data import image
 from alljax.data.cells import Cells
+from alljax.data.image import RgbImage
 from alljax.data.synthetic import ground_truth
 
 MEASURES = ('nucleus_dice', 'cell_dice', 'nucleus_hausdorff', 'cell_hausdorff')
@@ -68,7 +69,7 @@ def hausdorff(found: Mask, known: Mask) -> float:
     return float(metrics.hausdorff_distance(found, known)) if found.any() else 0.0
 
 
-def _score_one(item: tuple[Picture, Path], extractor: Extractor) -> tuple[Parts, Parts | None, list[float]]:
+def _score_one(item: tuple[RgbImage, Path], extractor: Extractor) -> tuple[Parts, Parts | None, list[float]]:
     """The parts found in a picture, the truth about its file, and how alike they are."""
     picture, path = item
     found, known = segment(picture, extractor), _truth(path, len(picture))
@@ -87,5 +88,5 @@ def _truth(path: Path, size: int) -> Parts | None:
     drawn, _ = ground_truth.parts(path)
     if drawn is None:
         return None
-    sized: Picture = image.to_square(drawn, size)
+    sized: RgbImage = image.to_square(drawn, size)
     return Parts(sized[..., 0] >= 128, sized[..., 1] >= 128)

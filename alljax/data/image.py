@@ -12,6 +12,8 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 SUFFIXES = frozenset({'.tif', '.tiff', '.png', '.jpg', '.jpeg', '.bmp', '.webp', '.gif', '.ppm'})
 GREY = frozenset({'1', 'L', 'LA', 'La', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N'})
 
+RgbImage = UInt8[np.ndarray, 'height width 3']
+
 
 class Picture(NamedTuple):
     """A decoded image."""

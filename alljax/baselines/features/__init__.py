@@ -3,11 +3,12 @@
 from collections.abc import Callable, Iterable
 
 from alljax.baselines.features import intensity, shape, texture
-from alljax.baselines.segment import Parts, Picture
+from alljax.baselines.segment import Parts
+from alljax.data.image import RgbImage
 
 __all__ = ['FEATURES', 'NETWORK', 'Measurement', 'measure']
 
-Measurement = Callable[[Picture, Parts], dict[str, float]]
+Measurement = Callable[[RgbImage, Parts], dict[str, float]]
 
 FEATURES: dict[str, Measurement] = {
     'nucleus_shape': shape.nucleus,
@@ -19,7 +20,7 @@ FEATURES: dict[str, Measurement] = {
 NETWORK = 'network'  # the output of a pretrained network's layers; not of a segmented cell, so not among FEATURES
 
 
-def measure(image: Picture, parts: Parts, measurements: Iterable[Measurement]) -> dict[str, float]:
+def measure(image: RgbImage, parts: Parts, measurements: Iterable[Measurement]) -> dict[str, float]:
     """The features of all the measurements, and `found`, 1 or 0: without a cell the others are zero.
 
     So a classifier learns what it means that nothing was found, and no cell is dropped.

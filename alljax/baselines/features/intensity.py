@@ -6,14 +6,14 @@ from scipy import stats
 from skimage import color
 
 from alljax.baselines.segment.central import Mask, Parts
-from alljax.baselines.segment.thresholds import Picture
+from alljax.data.image import RgbImage
 
 CHANNELS = ('red', 'green', 'blue', 'hue cos', 'hue sin', 'saturation', 'value', 'L*', 'a*', 'b*')
 MOMENTS = ('mean', 'deviation', 'skewness', 'kurtosis', 'entropy', 'energy')
 LEVELS = 32  # of a histogram from 0 to 1
 
 
-def colors(image: Picture, parts: Parts) -> dict[str, float]:
+def colors(image: RgbImage, parts: Parts) -> dict[str, float]:
     """Mean and standard deviation of RGB, HSV and L*a*b* in the nucleus and in the cytoplasm; zeros where it is empty.
 
     RGB, saturation and value are of 0 to 1, hue is a point on the unit circle, L*a*b* as by CIE.
@@ -29,7 +29,7 @@ def colors(image: Picture, parts: Parts) -> dict[str, float]:
     return found
 
 
-def statistics(image: Picture, parts: Parts) -> dict[str, float]:
+def statistics(image: RgbImage, parts: Parts) -> dict[str, float]:
     """The first four moments, entropy and energy of the gray levels of nucleus and cytoplasm, and of each channel's."""
     layers = {'gray': color.rgb2gray(image), **dict(zip(('red', 'green', 'blue'), np.moveaxis(image / 255, -1, 0)))}  # noqa: B905
     found: dict[str, float] = {}

@@ -4,20 +4,20 @@ import numpy as np
 from skimage import measure
 
 from alljax.baselines.segment.central import Mask, Parts
-from alljax.baselines.segment.thresholds import Picture
+from alljax.data.image import RgbImage
 
 OF_A_MASK = (
     'area', 'perimeter', 'circularity', 'eccentricity', 'elongation', 'solidity', 'extent', 'diameter', 'roughness',
 )  # fmt: skip
 
 
-def nucleus(image: Picture, parts: Parts) -> dict[str, float]:
+def nucleus(image: RgbImage, parts: Parts) -> dict[str, float]:
     """The nucleus' form, and of how many lobes it is."""
     lobes = int(measure.label(parts.nucleus).max())
     return {**_form('nucleus', parts.nucleus), 'nucleus lobes': float(lobes)}
 
 
-def cell(image: Picture, parts: Parts) -> dict[str, float]:
+def cell(image: RgbImage, parts: Parts) -> dict[str, float]:
     """The cell's form, and how much of it is nucleus."""
     area = np.count_nonzero(parts.cell)
     return {**_form('cell', parts.cell), 'nucleus share': np.count_nonzero(parts.nucleus) / area if area else 0.0}

@@ -5,14 +5,14 @@ from jaxtyping import Float, UInt8
 from skimage import color, feature
 
 from alljax.baselines.segment.central import Mask, Parts
-from alljax.baselines.segment.thresholds import Picture
+from alljax.data.image import RgbImage
 
 LEVELS = 32  # gray levels that are told apart
 ANGLES = (0, np.pi / 4, np.pi / 2, 3 * np.pi / 4)
 PROPERTIES = ('contrast', 'dissimilarity', 'homogeneity', 'energy', 'correlation', 'entropy')
 
 
-def glcm(image: Picture, parts: Parts) -> dict[str, float]:
+def glcm(image: RgbImage, parts: Parts) -> dict[str, float]:
     """Six properties of the co-occurrence of gray levels in the nucleus and in the cytoplasm, means of four directions.
 
     Zeros where there are no two pixels side by side.

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from alljax.baselines.segment import clusters, thresholds
 from alljax.baselines.segment.central import Parts
-from alljax.baselines.segment.thresholds import Picture
+from alljax.data.image import RgbImage
 
-__all__ = ['SEGMENTS', 'Parts', 'Picture', 'Segmentation']
+__all__ = ['SEGMENTS', 'Parts', 'Segmentation']
 
-Segmentation = Callable[[Picture], Parts]
+Segmentation = Callable[[RgbImage], Parts]
 
 SEGMENTS: dict[str, Segmentation] = {
     'otsu': thresholds.otsu,

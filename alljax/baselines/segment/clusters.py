@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 
 from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
 from alljax.baselines.segment.central import Mask, Parts, central, clean, nothing, whole
-from alljax.baselines.segment.thresholds import Picture
+from alljax.data.image import RgbImage
 
 Colors = Float[np.ndarray, 'colors coordinates']
 Clustering = Callable[[Colors, Float[np.ndarray, ' colors'], int], Int[np.ndarray, ' colors']]
@@ -28,22 +28,22 @@ def fuzzy(colors: Colors, weights: Float[np.ndarray, ' colors'], count: int) -> 
     return fuzzy_c_means(colors, spread(colors, count, weights), weights=weights).memberships.argmax(1)
 
 
-def hsv_k_means(image: Picture) -> Parts:
+def hsv_k_means(image: RgbImage) -> Parts:
     """Four clusters of hue, saturation and value by k-means."""
     return by_clusters(image, cone, k_means)
 
 
-def lab_fuzzy(image: Picture) -> Parts:
+def lab_fuzzy(image: RgbImage) -> Parts:
     """Four clusters of L*, a* and b* by fuzzy c-means."""
     return by_clusters(image, lab, fuzzy)
 
 
-def gray_k_means(image: Picture) -> Parts:
+def gray_k_means(image: RgbImage) -> Parts:
     """Three clusters of gray levels by k-means: nucleus, cytoplasm with red cells, background."""
     return by_clusters(image, gray, k_means, 3)
 
 
-def gray_fuzzy(image: Picture) -> Parts:
+def gray_fuzzy(image: RgbImage) -> Parts:
     """Three clusters of gray levels by fuzzy c-means: nucleus, cytoplasm with red cells, background."""
     return by_clusters(image, gray, fuzzy, 3)
 
@@ -65,7 +65,7 @@ def gray(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
 
 
 def by_clusters(
-    image: Picture, space: Callable[[np.ndarray], Colors], clustering: Clustering, kinds: int = KINDS
+    image: RgbImage, space: Callable[[np.ndarray], Colors], clustering: Clustering, kinds: int = KINDS
 ) -> Parts:
     """The nucleus is the cluster of the least green, the cytoplasm of the bluest other one that is not the brightest.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from scipy import ndimage
 from skimage import color, exposure, feature, filters, segmentation
 
@@ -18,13 +18,13 @@ from alljax.baselines.segment.central import (
     nothing,
     whole,
 )
+from alljax.data.image import RgbImage
 
-Picture = UInt8[np.ndarray, 'height width 3']
 DARKEST = 3  # percent of a picture's pixels: few enough to be of a nucleus, if there is one
 GOLDEN = (5**0.5 - 1) / 2
 
 
-def otsu(image: Picture) -> Parts:
+def otsu(image: RgbImage) -> Parts:
     """The nucleus is what is darker than Otsu's threshold of the gray picture; its cytoplasm by a second threshold."""
     gray = color.rgb2gray(image)
     if np.ptp(gray) == 0:
@@ -32,7 +32,7 @@ def otsu(image: Picture) -> Parts:
     return by_second_threshold(gray, central(clean(gray <= filters.threshold_otsu(gray))))
 
 
-def three_levels(image: Picture) -> Parts:
+def three_levels(image: RgbImage) -> Parts:
     """Nucleus, cytoplasm and the rest by the two thresholds that split the green channel best (Liao et al. 2001)."""
     green = image[..., 1]
     if len(np.unique(green)) < 3:
@@ -41,7 +41,7 @@ def three_levels(image: Picture) -> Parts:
     return whole(central(clean(green <= low)), green <= high)
 
 
-def yellow(image: Picture) -> Float[np.ndarray, 'height width']:
+def yellow(image: RgbImage) -> Float[np.ndarray, 'height width']:
     """The yellow of CMYK, 0 to 1: what the blue channel lacks of the strongest."""
     strongest = image.max(-1).astype(float)
     return np.divide(strongest - image[..., 2], strongest, out=np.zeros_like(strongest), where=strongest > 0)
@@ -52,7 +52,7 @@ def zack(channel: Channel) -> float:
     return float(filters.threshold_triangle(channel))
 
 
-def triangle_and_watershed(image: Picture) -> Parts:
+def triangle_and_watershed(image: RgbImage) -> Parts:
     """The cell by its lack of yellow (Zack's triangle), cut from its neighbors by a watershed; nucleus by green × a*.
 
     The yellow channel is equalized and stretched first. Blank parts of the picture lack yellow too: they are left out
@@ -79,7 +79,7 @@ def apart(mask: Mask) -> Mask:
     return segmentation.watershed(-inside, markers, mask=mask, watershed_line=True) > 0
 
 
-def nucleus_within(image: Picture, cell: Mask) -> Parts:
+def nucleus_within(image: RgbImage, cell: Mask) -> Parts:
     """The nucleus of a cell: where the lack of green times a* is above Otsu's threshold of the cell."""
     product = (255 - image[..., 1].astype(float)) * np.maximum(color.rgb2lab(image)[..., 1], 0)
     if not cell.any():
@@ -131,7 +131,7 @@ def searched(values: Float[np.ndarray, ' pixels']) -> float:
     return golden_section(between_classes(values), low, high, (high - low) / 256)
 
 
-def dual_threshold(image: Picture) -> Parts:
+def dual_threshold(image: RgbImage) -> Parts:
     """Pixels that are dark in the stretched gray picture and of the hue of the darkest, by two searched thresholds.
 
     Holes are filled, thin parts opened away, and the border smoothed by a median filter.
