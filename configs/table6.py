@@ -18,7 +18,7 @@ from alljax import config as fields
 from alljax.baselines.systems import SYSTEMS
 from alljax.errors import UserError
 from alljax.evaluation import paper
-from alljax.sweep import Sweep, Variant
+from alljax.sweep import PAPER_TASKS, Sweep, Variant
 from configs import modern, subtype
 
 PEERS = {  # system -> its row in the paper's table
@@ -50,7 +50,7 @@ def sweep(config: ConfigDict) -> Sweep:
         problems.append(f'config.starts is {config.starts}, expected two: of {config.model.name} and {config.network}')
     if problems:
         raise UserError(*problems)
-    tasks = ('',) if config.data.task == 'classes' else ('subtype', 'detection')
+    tasks = PAPER_TASKS if config.data.task in PAPER_TASKS else ('',)
     peers = {row['name']: row for row in paper.tables()['table6_peers']}
     variants = [variant for task in tasks for variant in _of_task(config, task, peers)]
     images = ', '.join(f'{name} {row["images"]}' for name, row in peers.items())

@@ -27,10 +27,17 @@ TRUSTED = (
 
 
 def write(path: Path, estimator: BaseEstimator) -> None:
-    """Writes a fitted classifier."""
+    """Writes a fitted classifier; UserError if `read` could not trust all that it holds."""
     import skops.io
 
     skops.io.dump(estimator, path)
+    unknown = _unknown_types(path)
+    if unknown:
+        path.unlink()
+        raise UserError(
+            f'the classifier holds {", ".join(unknown)}, with which its file could not be trusted: reading a model '
+            'runs no code, so it may hold only types of scikit-learn and alljax; build one of your own from these'
+        )
 
 
 def read(path: Path) -> BaseEstimator:
@@ -41,13 +48,20 @@ def read(path: Path) -> BaseEstimator:
     try:
         estimator = skops.io.load(path, trusted=list(TRUSTED))
     except UntrustedTypesFoundException:
-        strange = sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
-        raise UserError(f'{path}: holds {", ".join(strange)}, which no alljax run writes; it was not opened') from None
+        unknown = ', '.join(_unknown_types(path))
+        raise UserError(f'{path}: holds {unknown}, which no alljax run writes; it was not opened') from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise UserError(f'{path}: cannot be read ({error}); the model is damaged: train it again') from None
     if not all(_is_sound(tree) for tree in _trees(estimator)):
         raise UserError(f'{path}: holds a decision tree that leads nowhere; the model is damaged: train it again')
     return estimator
+
+
+def _unknown_types(path: Path) -> list[str]:
+    """Types in a file that neither skops nor TRUSTED knows to be harmless."""
+    import skops.io
+
+    return sorted(set(skops.io.get_untrusted_types(file=path)) - set(TRUSTED))
 
 
 def _trees(estimator: Any) -> Iterator[Tree]:
@@ -66,7 +80,7 @@ def _trees(estimator: Any) -> Iterator[Tree]:
 
 
 def _is_sound(tree: Tree) -> bool:
-    """Whether every branch leads to a later node and asks for a feature that there is."""
+    """True if every branch leads to a later node and asks for a feature that there is."""
     leaf = tree.children_left < 0
     places = np.arange(tree.node_count)
     children = np.stack([tree.children_left, tree.children_right])[:, ~leaf]

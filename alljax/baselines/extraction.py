@@ -2,92 +2,153 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import FunctionType
+from typing import Any, NamedTuple, TypeVar
 
 import joblib
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from alljax.baselines import features
-from alljax.baselines.preprocess import prepared
-from alljax.baselines.segment import SEGMENTS, Parts
+from alljax.baselines.features import FEATURES, NETWORK, Measurement
+from alljax.baselines.preprocess import PREPROCESS, Filter
+from alljax.baselines.segment import SEGMENTS, Parts, Segmentation
 from alljax.baselines.systems import WHOLE, System
 from alljax.data.image import RgbImage
+from alljax.errors import UserError, nearest
 from alljax.storage import feature_cache
 
 Images = UInt8[np.ndarray, 'cells height width 3']
+Part = TypeVar('Part')
 FEW = 16  # items that are done before other processes would have started
-CODE = ('extraction.py', 'fuzzy_clustering.py', 'preprocess.py', 'segment', 'features')  # what a row depends on
+PACKAGE = 'alljax.baselines.'
+CODE = ('extraction.py', 'fuzzy_clustering.py', 'preprocess.py', 'segment', 'features')  # on which a row depends
 
 
 class Rows(NamedTuple):
-    """What was measured on each cell, and how long it took one core."""
+    """Features measured on each cell, and how long it took one core."""
 
     values: Float[np.ndarray, 'cells features']
-    found: Bool[np.ndarray, ' cells']  # whether the segmentation found a cell
+    found: Bool[np.ndarray, ' cells']  # True where the segmentation found a cell
     segmentation: float  # median seconds a cell, preprocessing included
     features: float  # median seconds a cell
+
+
+class Extractor(NamedTuple):
+    """A system's parts as functions: other processes do not know the names of parts that the user added in this one."""
+
+    preprocess: tuple[Filter, ...]
+    segmentation: Segmentation
+    measurements: tuple[Measurement, ...]
+
+
+def make_extractor(system: System) -> Extractor:
+    """The parts of a system in this process; UserError for names that are not in their dictionaries."""
+    problems: list[str] = []
+    segments: Mapping[str, Segmentation] = {WHOLE: whole_picture, **SEGMENTS}
+    named = [name for name in system.features if name != NETWORK]
+    filters = _named('filter', system.preprocess, PREPROCESS, problems)
+    segmentation = _named('segmentation', (system.segment,), segments, problems)
+    measurements = _named('measurement', named, FEATURES, problems)
+    if problems:
+        raise UserError(*problems)
+    return Extractor(filters, segmentation[0], measurements)
 
 
 def rows(system: System, images: Images, folder: Path | None = None) -> Rows:
     """The features of each picture, from the `folder` (if any) where it has them, else computed and added to it.
 
-    They are kept by the code, the libraries, the system's parts and each picture's pixels: runs that share these share
-    the features, whatever their splits. The seconds are those of the time when they were computed.
+    They are kept by `key` and each picture's pixels: runs that share these share the features, whatever their splits.
+    The seconds are those of the time when they were computed.
     """
-    if folder:
-        table = feature_cache.by_picture(
-            folder / key(system), images, lambda missing: _measured(system, images[missing])
-        )
+    extractor = make_extractor(system)
+    name = key(system, extractor) if folder else None
+    if folder and name:
+        table = feature_cache.by_picture(folder / name, images, lambda missing: _measured(extractor, images[missing]))
     else:
-        table = _measured(system, images)
+        table = _measured(extractor, images)
     return Rows(table[:, 2:], table[:, 2].astype(bool), *(float(value) for value in np.median(table[:, :2], axis=0)))
 
 
-def names(system: System) -> list[str]:
-    """What each column of `Rows.values` is."""
+def feature_names(extractor: Extractor) -> list[str]:
+    """The name of each column of `Rows.values`."""
     blank = np.zeros((16, 16, 3), np.uint8)
-    return list(features.described(blank, segmented(blank, system), system.features))
+    return list(features.measure(blank, segment(blank, extractor), extractor.measurements))
 
 
-def segmented(image: RgbImage, system: System) -> Parts:
-    """Where the system finds the central cell."""
-    if system.segment == WHOLE:
-        everything = np.ones(image.shape[:2], bool)
-        return Parts(everything, ~everything)
-    return SEGMENTS[system.segment](prepared(image, system.preprocess))
+def segment(image: RgbImage, extractor: Extractor) -> Parts:
+    """The central cell of a picture, as the segmentation finds it in the filtered picture."""
+    for change in extractor.preprocess:
+        image = change(image)
+    return extractor.segmentation(image)
 
 
-def key(system: System) -> str:
-    """A short name for all that a row depends on besides the picture."""
+def whole_picture(image: RgbImage) -> Parts:
+    """The whole picture as a nucleus: no segmentation."""
+    everything = np.ones(image.shape[:2], bool)
+    return Parts(everything, ~everything)
+
+
+def key(system: System, extractor: Extractor) -> str | None:
+    """A short name for all that a row depends on besides the picture: the parts, their code, the libraries.
+
+    The code of a user's part is its file, not what that file imports. None for a part whose code cannot be told: its
+    rows are not kept.
+    """
     room = Path(__file__).parent
     digest = hashlib.sha256(repr((system.preprocess, system.segment, system.features)).encode())
+    parts: tuple[Callable[..., Any], ...] = (*extractor.preprocess, extractor.segmentation, *extractor.measurements)
+    for part in parts:
+        code = _code(part)
+        if code is None:
+            return None
+        digest.update(code)
     for library in ('numpy', 'scipy', 'scikit-image', 'scikit-learn'):
         digest.update(version(library).encode())
-    for part in CODE:
-        for file in sorted((room / part).rglob('*.py')) or [room / part]:
+    for place in CODE:
+        for file in sorted((room / place).rglob('*.py')) or [room / place]:
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def each(work: Callable, items: Sequence[Any] | Images, *rest: object) -> list:
+def on_all_cores(work: Callable[..., Any], items: Sequence[Any] | Images, *rest: object) -> list[Any]:
     """`work(item, *rest)` of every item, such as pictures, on all cores if there are many."""
     if len(items) < FEW:
         return [work(item, *rest) for item in items]
     return list(joblib.Parallel(n_jobs=-1)(joblib.delayed(work)(item, *rest) for item in items))
 
 
-def _measured(system: System, images: Images) -> Float[np.ndarray, 'cells columns']:
-    return np.stack(each(_row, images, system))
+def _named(kind: str, names: Sequence[str], known: Mapping[str, Part], problems: list[str]) -> tuple[Part, ...]:
+    problems += [
+        f'there is no {kind} {name!r}{nearest(name, known)}; if it is your own, run its file first, as --config does'
+        for name in names
+        if name not in known
+    ]
+    return tuple(known[name] for name in names if name in known)
 
 
-def _row(image: RgbImage, system: System) -> Float[np.ndarray, ' columns']:
-    """Seconds of segmentation, seconds of measuring, and what was measured."""
+def _code(part: Callable[..., Any]) -> bytes | None:
+    """A function's name, with its file if that is not of this package; None if that does not tell all that it does."""
+    if not isinstance(part, FunctionType):
+        return None  # an object or a partial function: it has values of its own
+    name = f'{part.__module__}.{part.__qualname__}'.encode()
+    if str(part.__module__).startswith(PACKAGE):
+        return name  # in CODE
+    file = Path(part.__code__.co_filename)
+    return name + file.read_bytes() if file.is_file() and not part.__closure__ else None
+
+
+def _measured(extractor: Extractor, images: Images) -> Float[np.ndarray, 'cells columns']:
+    return np.stack(on_all_cores(_row, images, extractor))
+
+
+def _row(image: RgbImage, extractor: Extractor) -> Float[np.ndarray, ' columns']:
+    """Seconds of segmentation, seconds of measuring, and the features."""
     start = time.perf_counter()
-    parts = segmented(image, system)
+    parts = segment(image, extractor)
     middle = time.perf_counter()
-    values = list(features.described(image, parts, system.features).values())
+    values = list(features.measure(image, parts, extractor.measurements).values())
     return np.array([middle - start, time.perf_counter() - middle, *values])

@@ -10,7 +10,7 @@ Centers = Float[np.ndarray, 'clusters coordinates']
 
 
 class Clusters(NamedTuple):
-    """Where clusters lie and how much of each point is theirs."""
+    """The centers of clusters, and the share of each point that is theirs."""
 
     centers: Centers
     memberships: Float[np.ndarray, 'points clusters']  # of each point, summing to 1
@@ -46,7 +46,7 @@ def fuzzy_c_means(
 
 
 def memberships(points: Points, centers: Centers, fuzziness: float = 2.0) -> Float[np.ndarray, 'points clusters']:
-    """How much of each point belongs to each center: 1 / sum over k of (|x - c| / |x - c_k|)^(2 / (m - 1)).
+    """The share of each point that belongs to each center: 1 / sum over k of (|x - c| / |x - c_k|)^(2 / (m - 1)).
 
     A point on a center is that center's alone.
     """

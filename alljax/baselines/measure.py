@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from alljax.baselines import features
-from alljax.baselines.extraction import each, segmented
+from alljax.baselines.extraction import Extractor, make_extractor, on_all_cores, segment
 from alljax.baselines.segment import Parts
 from alljax.baselines.systems import WHOLE, System
 from alljax.data import image
@@ -47,7 +47,7 @@ def write(system: System, place: Path, files: Sequence[Path], out: Path, say: Ca
     rows = []
     (out / 'masks').mkdir(parents=True, exist_ok=True)
     root = place if place.is_dir() else place.parent
-    measured = each(_one, pictures, system)
+    measured = on_all_cores(_segment_and_measure, pictures, make_extractor(system))
     for file, (parts, row) in zip(files, measured, strict=True):
         name = file.relative_to(root)
         mask = (out / 'masks' / name).with_name(name.name + '.png')
@@ -59,9 +59,9 @@ def write(system: System, place: Path, files: Sequence[Path], out: Path, say: Ca
     say(f'{len(rows)} images, nothing found in {missing}; written: {out / "measured.csv"} and {out / "masks"}')
 
 
-def _one(picture: RgbImage, system: System) -> tuple[Parts, dict[str, float]]:
-    parts = segmented(picture, system)
-    return parts, features.described(picture, parts, system.features)
+def _segment_and_measure(picture: RgbImage, extractor: Extractor) -> tuple[Parts, dict[str, float]]:
+    parts = segment(picture, extractor)
+    return parts, features.measure(picture, parts, extractor.measurements)
 
 
 def _png(parts: Parts) -> bytes:

@@ -14,6 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from alljax.baselines.classify import CLASSIFIERS, Hierarchy
 from alljax.baselines.systems import System
+from alljax.errors import UserError, nearest
 
 FOLDS = 3
 SCORE = 'balanced_accuracy'  # so that rare classes count
@@ -69,6 +70,11 @@ def _searched(system: System, values: Table, labels: Labels, groups: Labels, see
 
 
 def _grid(name: str, system: System, columns: int, seed: int) -> dict[str, Sequence[Any]]:
+    if name not in CLASSIFIERS:
+        raise UserError(
+            f'there is no classifier {name!r}{nearest(name, CLASSIFIERS)}; if it is your own, run its file first, as '
+            '--config does'
+        )
     choice = CLASSIFIERS[name]
     limits = [limit for limit in (system.components, choice.components) if limit]
     reduce = PCA(min(*limits, columns)) if limits else 'passthrough'

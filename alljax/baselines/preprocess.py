@@ -1,13 +1,14 @@
-"""What is done to a picture before it is segmented; features are measured on the picture as it was."""
+"""Filters before the segmentation, by name; features are measured on the picture as it was."""
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable
 
 import numpy as np
 from scipy import ndimage
 from skimage import color, exposure
 
 from alljax.data.image import RgbImage
+
+Filter = Callable[[RgbImage], RgbImage]
 
 
 def stretch(image: RgbImage) -> RgbImage:
@@ -32,13 +33,4 @@ def median(image: RgbImage) -> RgbImage:
     return ndimage.median_filter(image, (3, 3, 1))
 
 
-PREPROCESS: Mapping[str, Callable[[RgbImage], RgbImage]] = MappingProxyType(
-    {'stretch': stretch, 'equalize': equalize, 'median': median}
-)
-
-
-def prepared(image: RgbImage, names: Iterable[str]) -> RgbImage:
-    """A picture after the named filters, in their order."""
-    for name in names:
-        image = PREPROCESS[name](image)
-    return image
+PREPROCESS: dict[str, Filter] = {'stretch': stretch, 'equalize': equalize, 'median': median}

@@ -1,4 +1,4 @@
-"""How well a system finds the cell: against the truth where the cells were drawn, by count where they were not."""
+"""Scores of a segmentation: against the truth where the cells were drawn, by count where they were not."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from skimage import metrics
 
-from alljax.baselines.extraction import each, segmented
+from alljax.baselines.extraction import Extractor, make_extractor, on_all_cores, segment
 from alljax.baselines.segment import Parts
 from alljax.baselines.segment.central import Mask
 from alljax.baselines.systems import System
@@ -19,8 +19,8 @@ from alljax.data.synthetic import ground_truth
 MEASURES = ('nucleus_dice', 'cell_dice', 'nucleus_hausdorff', 'cell_hausdorff')
 
 
-class Judged(NamedTuple):
-    """Some cells with what was found in them, and the truth where it is known."""
+class SegmentationScores(NamedTuple):
+    """Some cells with what was found in them, the truth where it is known, and how alike the two are."""
 
     cells: Cells
     found: list[Parts]
@@ -34,23 +34,23 @@ class Judged(NamedTuple):
         return np.lexsort((dice, ~missing))[:count].tolist()
 
 
-def judge(system: System, cells: Cells) -> Judged:
+def score(system: System, cells: Cells) -> SegmentationScores:
     """Segments the cells and compares them with the truth; a copy, whose truth is not known, is left out."""
     files = [Path(cells.origin.root) / name for name in cells.names]
     originals = np.flatnonzero([file.is_file() for file in files])
     chosen = cells.take(originals)
     pairs = zip(chosen.images, (files[place] for place in originals), strict=True)
-    every = each(_one, list(pairs), system)
+    every = on_all_cores(_score_one, list(pairs), make_extractor(system))
     scores = np.array([one[2] for one in every]).reshape(len(every), len(MEASURES))
-    return Judged(chosen, [one[0] for one in every], [one[1] for one in every], scores)
+    return SegmentationScores(chosen, [one[0] for one in every], [one[1] for one in every], scores)
 
 
-def summary(judged: Judged) -> dict[str, Any]:
+def summary(scores: SegmentationScores) -> dict[str, Any]:
     """The cells whose truth is known, and the means of MEASURES over them; empty if there are none."""
     said: dict[str, Any] = {}
-    known = ~np.isnan(judged.scores[:, 0])
+    known = ~np.isnan(scores.scores[:, 0])
     if known.any():
-        means = judged.scores[known].mean(0)
+        means = scores.scores[known].mean(0)
         said |= {'cells_with_truth': int(known.sum())}
         said |= {name: round(float(mean), 4) for name, mean in zip(MEASURES, means, strict=True)}
     return said
@@ -69,10 +69,10 @@ def hausdorff(found: Mask, known: Mask) -> float:
     return float(metrics.hausdorff_distance(found, known)) if found.any() else 0.0
 
 
-def _one(item: tuple[RgbImage, Path], system: System) -> tuple[Parts, Parts | None, list[float]]:
-    """What is found in a picture, the truth about its file, and how alike they are."""
+def _score_one(item: tuple[RgbImage, Path], extractor: Extractor) -> tuple[Parts, Parts | None, list[float]]:
+    """The parts found in a picture, the truth about its file, and how alike they are."""
     picture, path = item
-    found, known = segmented(picture, system), _truth(path, len(picture))
+    found, known = segment(picture, extractor), _truth(path, len(picture))
     return found, known, _scores(found, known)
 
 

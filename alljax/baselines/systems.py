@@ -5,7 +5,6 @@ hand: these are rebuilt from what is published about them.
 """
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 WHOLE = 'whole'  # no segmentation: the whole picture is the cell
@@ -128,20 +127,15 @@ def assembled(name: str, parts: Mapping[str, Any]) -> System:
     return SYSTEMS[name]()._replace(**{part: value for part, value in parts.items() if value is not None})
 
 
-SYSTEMS: Mapping[str, Callable[[], System]] = MappingProxyType(
-    {
-        make.__name__: make
-        for make in (
-            joshi2013,
-            chatap2014,
-            putzu2014,
-            moradiamin2015_kmeans,
-            moradiamin2015_fcm,
-            karthikeyan2017,
-            karthikeyan2017_kmeans,
-            li2016,
-            rawat2017,
-            vogado2017,
-        )
-    }
-)
+SYSTEMS: dict[str, Callable[[], System]] = {
+    'joshi2013': joshi2013,
+    'chatap2014': chatap2014,
+    'putzu2014': putzu2014,
+    'moradiamin2015_kmeans': moradiamin2015_kmeans,
+    'moradiamin2015_fcm': moradiamin2015_fcm,
+    'karthikeyan2017': karthikeyan2017,
+    'karthikeyan2017_kmeans': karthikeyan2017_kmeans,
+    'li2016': li2016,
+    'rawat2017': rawat2017,
+    'vogado2017': vogado2017,
+}

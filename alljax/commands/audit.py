@@ -31,20 +31,20 @@ def summary(found: 'Audit', written: list[Path]) -> list[str]:
     """The lines that the command prints."""
     from alljax.data.audit.page import accuracy, counted, interval
 
-    files, labels = found.listed.files, found.listed.labels
-    lines = [f'{found.listed.home}: {len(files)} pictures, {len(found.pairs)} repeated pairs']
+    files, labels = found.listing.files, found.listing.labels
+    lines = [f'{found.listing.home}: {len(files)} pictures, {len(found.pairs)} repeated pairs']
     lines += [f'  {count:6} {kind}' for kind, count in counted(found.pairs).items()]
     for cells in list(found.conflicts.values())[:8]:
         told = some([f'{files[cell]} ({labels[cell]})' for cell in cells], 4)
         lines.append(f'  labels in conflict: {told}')
     if len(found.conflicts) > 8:
         lines.append(f'  labels in conflict: {len(found.conflicts) - 8} more cells, see audit.html')
-    lines.append(f'groups: {len(set(found.listed.groups))} before, {len(set(found.groups))} now')
+    lines.append(f'groups: {len(set(found.listing.groups))} before, {len(set(found.groups))} now')
     if found.shortcuts:
         chance = f'{found.shortcuts[0].chance:.0%}'
         lines.append(f'the label told without a look at the cell (balanced accuracy, chance {chance}):')
         lines += [f'  {s.name:10} {accuracy(s):>4} ({interval(s)})  {s.verdict}' for s in found.shortcuts]
-    lines += [f'note: {note}' for note in found.listed.notes]
+    lines += [f'note: {note}' for note in found.listing.notes]
     return [*lines, *(f'written: {path}' for path in written)]
 
 

@@ -71,7 +71,7 @@ def _parser() -> Parser:
     parser.add_argument('--list', action='store_true', help='prints every system and what it is made of')
     parser.add_argument('--measure', type=Path, metavar='OUT', help='writes masks and measurements there, no training')
     parser.add_argument('--workdir', type=Path, metavar='DIR', help='the run folder (default beside RUN, or in runs/)')
-    parser.add_argument('--task', choices=('detection', 'subtype'), help='for ALL-IDB2; default by its subtypes.csv')
+    parser.add_argument('--task', metavar='TASK', help='of the data set: detection or subtype; default by its tables')
     parser.add_argument(
         '--config', metavar='FILE', help='a config file: the settings for a FOLDER (default: those of the package)'
     )

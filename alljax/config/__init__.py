@@ -10,6 +10,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from alljax.config.fields import FIELDS, WHEN, Field, allowed
+from alljax.data import datasets
+from alljax.data.datasets import DataOptions
 from alljax.errors import UserError, nearest, some
 
 
@@ -53,6 +55,7 @@ def check(config: ConfigDict) -> None:
     """One UserError for all values that no run could use."""
     fields = flat(config)
     problems = [problem for name, field in FIELDS.items() for problem in _wrong(name, field, fields[name])]
+    problems += datasets.problems(data_options(config))
     if fields['stop.patience'] and not fields['split.validation']:
         problems.append(
             'config.stop.patience needs a validation fold; set config.split.validation, for example to 0.15'
@@ -64,6 +67,12 @@ def check(config: ConfigDict) -> None:
     ]
     if problems:
         raise UserError(*problems)
+
+
+def data_options(config: ConfigDict) -> DataOptions:
+    """The data set that a config means, with the folder of $ALLJAX_DATA where it names none."""
+    data = config.data
+    return datasets.located(DataOptions(data.name, data.root, data.task, data.size, data.cells, data.denoise))
 
 
 def unknown(field: str, names: Iterable[str], known: Collection[str]) -> list[str]:

@@ -14,7 +14,6 @@ from alljax.baselines.preprocess import PREPROCESS
 from alljax.baselines.segment import SEGMENTS
 from alljax.baselines.systems import SYSTEMS, WHOLE
 from alljax.data import color, denoise
-from alljax.data.datasets import DATASETS
 from alljax.models import MODELS
 
 
@@ -41,15 +40,14 @@ FIELDS: dict[str, Field] = {
     ),
     'epochs': Field(100, 'at most this many passes over the training cells [paper]', low=1, high=10**6),
     'batch_size': Field(28, 'cells a step [paper]; the last, smaller batch of an epoch counts too', low=1, high=10**5),
-    # --- the cells
+    # --- the cells; alljax.data.datasets.problems knows which set has which task
     'data.name': Field(
-        'auto', "the data set; 'auto' is all_idb2 where it is found, else a demo", lambda: ('auto', *DATASETS)
+        'auto', "the data set, one of DATASETS; 'auto' is all_idb2 where a folder is named, else a demo"
     ),
     'data.root': Field('', "the folder of the cells; '' means $ALLJAX_DATA"),
     'data.task': Field(
         'subtype',
-        'detection (blast, normal), subtype (L1, L2, L3, normal), classes (of folders)',
-        _of('detection', 'subtype', 'classes'),
+        "one of the data set's: detection (blast, normal), subtype (L1, L2, L3, normal), classes (of folders)",
     ),
     'data.size': Field(257, "pixels a side at which cells are kept; ALL-IDB2's own crop size", low=64, high=1024),
     'data.cells': Field(260, 'synthetic only: how many to draw, at least 40; ALL-IDB2 has 260', low=40, high=10**6),

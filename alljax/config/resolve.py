@@ -13,9 +13,7 @@ from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
 from alljax.config.fields import FIELDS
 from alljax.config.plan import NamedSystem, Plan, Start, TrainingOptions
-from alljax.data import datasets
 from alljax.data.augment import Augmentation
-from alljax.data.datasets import DataOptions
 from alljax.data.split import SplitOptions
 from alljax.errors import UserError
 from alljax.models import NetworkSpec
@@ -33,7 +31,7 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
-    demo = data_options(config).drawn
+    demo = fields.data_options(config).drawn
     network = asks_network(config)
     if not network:
         start = Start(None, 'none: the system needs no network')
@@ -75,12 +73,6 @@ def config_of_run(folder: Path) -> ConfigDict:
     return fields.nested({**parts, **used})
 
 
-def data_options(config: ConfigDict) -> DataOptions:
-    """The data set that a config means, with the folder of $ALLJAX_DATA where it names none."""
-    data = config.data
-    return datasets.located(DataOptions(data.name, data.root, data.task, data.size, data.cells, data.denoise))
-
-
 def asks_network(config: ConfigDict) -> bool:
     """True if a run needs the network of `config.model`: a classical system that measures cells by hand does not."""
     system = _system(config)
@@ -104,7 +96,7 @@ def find_start(name: str, init: str, demo: bool) -> Start:
 
 def _plan(config: ConfigDict, start: Start) -> Plan:
     split, augment, optimizer = config.split, config.augment, config.optimizer
-    data = data_options(config)
+    data = fields.data_options(config)
     return Plan(
         fields=fields.flat(config),
         demo=data.drawn,

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from alljax import config as fields
 from alljax.config import resolve
 from alljax.config.plan import Plan
-from alljax.data.datasets import all_idb2
+from alljax.data import datasets
 from alljax.errors import UserError
 from alljax.storage import run_folder
 
@@ -24,15 +24,10 @@ def beside(system: str, run: Path, folder: Path) -> Plan:
 def on_folder(system: str, root: Path, config: ConfigDict, task: str | None = None, folder: Path | None = None) -> Plan:
     """The plan of a system on a folder of cells, by the settings of a config; `folder` is that of the run, if named.
 
-    Without a `task` it is that of the folder: of ALL-IDB2 by its subtypes.csv, else the class folders.
+    Without a `task` it is the one that the data set finds in the folder.
     """
     config.data.root, config.baseline.system = str(root), system
-    try:
-        home, _ = all_idb2.places(root)
-        config.data.name = 'all_idb2'
-        config.data.task = 'subtype' if (home / 'subtypes.csv').is_file() else 'detection'
-    except (UserError, NotADirectoryError):
-        config.data.name, config.data.task = 'folder', 'classes'
+    config.data.name, config.data.task = datasets.recognized(root)
     given = {'data.root', 'data.name', 'data.task', 'baseline.system'}
     if task:
         config.data.task = task

@@ -8,9 +8,9 @@ from jaxtyping import Int32, Integer, UInt8
 
 @dataclass(frozen=True)
 class Origin:
-    """Where cells come from, as results.json and the report print it."""
+    """The origin of cells, as results.json and the report print it."""
 
-    name: str  # 'all_idb2', 'folder' or 'synthetic'
+    name: str  # of the data set
     fingerprint: str  # SHA-256 over every file's name, label, group and pixels
     synthetic: bool  # drawn, not photographed
     root: str  # the folder that was read

@@ -24,7 +24,7 @@ class Picture(NamedTuple):
 
 
 class ImageError(ValueError):
-    """Why a file is no usable image and what mends it, without the file's name."""
+    """The reason why a file is no usable image, and the fix, without the file's name."""
 
 
 def read(path: Path) -> Picture:

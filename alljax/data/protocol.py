@@ -1,9 +1,8 @@
 """The order of splitting and enlarging: that of the paper, which leaks, and that which does not."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 
 import jax
 import jax.numpy as jnp
@@ -15,9 +14,9 @@ from alljax.data.augment import Augmentation
 from alljax.data.cells import Cells
 from alljax.data.split import Index, Split, SplitOptions, split
 
-SOURCES = 310  # images before enlarging: ALL-IDB2 and 50 more blasts [paper]
-ENLARGED: Mapping[str, int] = MappingProxyType({'L1': 266, 'L2': 153, 'L3': 81, 'normal': 260})  # [paper]
-MARK = '#'  # 'Im001_1.tif#2' is the second copy of Im001_1.tif
+PUBLISHED_CELLS = 310  # images before enlarging: ALL-IDB2 and 50 more blasts [paper]
+PUBLISHED_COUNTS = {'L1': 266, 'L2': 153, 'L3': 81, 'normal': 260}  # with their copies [paper]
+COPY_MARK = '#'  # 'Im001_1.tif#2' is the second copy of Im001_1.tif
 CHUNK = 64  # cells turned at a time
 
 
@@ -30,40 +29,42 @@ def divide(cells: Cells, options: SplitOptions, augmentation: Augmentation, seed
     published = augmentation.copies == 'published'
     if options.protocol == 'paper':
         if published:
-            cells = enlarge(cells, np.arange(len(cells)), goal(cells), augmentation, seed)
+            cells = add_copies(cells, np.arange(len(cells)), target_counts(cells), augmentation, seed)
         return cells, split(cells, options, seed)
     parts = split(cells, options, seed)
     if not published:
         return cells, parts
     everywhere = np.bincount(cells.labels, minlength=len(cells.classes))
     trained = np.bincount(cells.labels[parts.train], minlength=len(cells.classes))
-    wanted = np.round(goal(cells) * (trained / everywhere)).astype(int)
-    grown = enlarge(cells, parts.train, wanted, augmentation, seed)
+    wanted = np.round(target_counts(cells) * (trained / everywhere)).astype(int)
+    grown = add_copies(cells, parts.train, wanted, augmentation, seed)
     return grown, parts._replace(train=np.concatenate([parts.train, np.arange(len(cells), len(grown))]))
 
 
-def planned(cells: Cells, options: SplitOptions, augmentation: Augmentation, seed: int) -> tuple[Cells, Split]:
+def divide_without_images(
+    cells: Cells, options: SplitOptions, augmentation: Augmentation, seed: int
+) -> tuple[Cells, Split]:
     """As `divide`, but with pictures of one pixel: who trains and tests, without the work."""
     return divide(replace(cells, images=cells.images[:, :1, :1]), options, augmentation, seed)
 
 
-def goal(cells: Cells) -> Integer[np.ndarray, ' classes']:
+def target_counts(cells: Cells) -> Integer[np.ndarray, ' classes']:
     """Pictures of each class after enlarging: the published counts, in proportion to the number of cells there are.
 
     From 310 cells 760 pictures, 266 L1, 153 L2, 81 L3 and 260 normal (500 blasts); of other classes each as many times
     as they were. A class that has more cells than that keeps them.
     """
     counts = np.bincount(cells.labels, minlength=len(cells.classes))
-    published = {**ENLARGED, 'blast': sum(ENLARGED.values()) - ENLARGED['normal']}
-    total = sum(ENLARGED.values())
+    published = {**PUBLISHED_COUNTS, 'blast': sum(PUBLISHED_COUNTS.values()) - PUBLISHED_COUNTS['normal']}
+    total = sum(PUBLISHED_COUNTS.values())
     if all(name in published for name in cells.classes):
         shares = np.array([published[name] for name in cells.classes]) / total
     else:
         shares = counts / counts.sum()
-    return np.maximum(counts, np.round(shares * len(cells) * total / SOURCES).astype(int))
+    return np.maximum(counts, np.round(shares * len(cells) * total / PUBLISHED_CELLS).astype(int))
 
 
-def enlarge(
+def add_copies(
     cells: Cells, among: Index, wanted: Integer[np.ndarray, ' classes'], augmentation: Augmentation, seed: int
 ) -> Cells:
     """All cells, then turned and mirrored copies of those in `among` until each class has the `wanted` number there.
@@ -88,15 +89,16 @@ def enlarge(
     copies = cells.take(index)
     return replace(
         cells,
-        images=np.concatenate([cells.images, _turned(copies, index, np.array(numbers), augmentation, seed)]),
+        images=np.concatenate([cells.images, _draw_copies(copies, index, np.array(numbers), augmentation, seed)]),
         labels=np.concatenate([cells.labels, copies.labels]),
         groups=np.concatenate([cells.groups, copies.groups]),
         repeats=np.concatenate([cells.repeats, copies.repeats]),
-        names=cells.names + tuple(f'{name}{MARK}{number}' for name, number in zip(copies.names, numbers, strict=True)),
+        names=cells.names
+        + tuple(f'{name}{COPY_MARK}{number}' for name, number in zip(copies.names, numbers, strict=True)),
     )
 
 
-def make_turn(augmentation: Augmentation, seed: int) -> Callable[..., UInt8[Array, 'cells size size 3']]:
+def make_copier(augmentation: Augmentation, seed: int) -> Callable[..., UInt8[Array, 'cells size size 3']]:
     """The jitted function from pictures, their cells' and their copies' numbers to turned, mirrored and relit bytes."""
 
     @jax.jit
@@ -115,9 +117,9 @@ def make_turn(augmentation: Augmentation, seed: int) -> Callable[..., UInt8[Arra
     return turn
 
 
-def _turned(copies: Cells, sources: Index, numbers: Index, augmentation: Augmentation, seed: int) -> np.ndarray:
+def _draw_copies(copies: Cells, sources: Index, numbers: Index, augmentation: Augmentation, seed: int) -> np.ndarray:
     """The copies, a few at a time so that one program serves any number."""
-    turn, results = make_turn(augmentation, seed), []
+    turn, results = make_copier(augmentation, seed), []
     for start in range(0, len(sources), CHUNK):
         rows = np.resize(np.arange(start, min(start + CHUNK, len(sources))), CHUNK)
         turned = turn(copies.images[rows], jnp.asarray(sources[rows]), jnp.asarray(numbers[rows]))

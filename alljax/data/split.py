@@ -1,4 +1,4 @@
-"""Which cells train, which choose, which test; cells of one group are never separated."""
+"""Training, validation and test sides of the cells; cells of one group are never separated."""
 
 import warnings
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from alljax.data.cells import Cells
 from alljax.errors import UserError, some
 
 Index = Integer[np.ndarray, ' _']  # of any length
-SEEDS = 1_000_003  # between two repetitions: further apart than any two seeds that a user is likely to compare
+SEED_STEP = 1_000_003  # between two repetitions: further apart than any two seeds that a user is likely to compare
 DRAWS = 10  # shuffles of the groups, of which the one closest to the asked fraction in every class is taken
 
 
 class SplitOptions(NamedTuple):
-    """How cells are divided: a hold-out, or one fold of a cross-validation."""
+    """A way to divide cells: a hold-out, or one fold of a cross-validation."""
 
     protocol: Literal['grouped', 'random', 'paper'] = 'grouped'
     test: float = 0.4  # fraction of the cells that is tested [paper]; unused with folds
@@ -38,7 +38,7 @@ class Split(NamedTuple):
 
     @property
     def leaky(self) -> bool:
-        """Whether cells of one group may stand on both sides."""
+        """True if cells of one group may stand on both sides."""
         return self.protocol != 'grouped'
 
 
@@ -49,7 +49,7 @@ def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
     the protocol 'paper', which is there to show what that does.
     """
     grouped = options.protocol == 'grouped'
-    draw = seed + SEEDS * options.repeat
+    draw = seed + SEED_STEP * options.repeat
     if options.folds > 1:
         folds = by_group_folds if grouped else by_file_folds
         rest, test = folds(cells, options.folds, draw)[options.fold]
@@ -69,13 +69,13 @@ def keep_repeats_together(cells: Cells, parts: Split) -> None:
     side = np.full(len(cells), -1)
     for number, index in enumerate((parts.train, parts.validation, parts.test)):
         side[index] = number
-    torn = [
+    separated = [
         members
         for repeat in np.unique(cells.repeats[cells.repeats >= 0])
         if len(set(side[members := np.flatnonzero(cells.repeats == repeat)])) > 1
     ]
-    if torn:
-        pairs = [' = '.join(cells.names[i] for i in members) for members in torn]
+    if separated:
+        pairs = [' = '.join(cells.names[i] for i in members) for members in separated]
         raise UserError(
             f'config.split.protocol={parts.protocol} puts pictures of one cell on both sides ({some(pairs, 4)}), as '
             'groups.csv says; use --config.split.protocol=grouped with one group for each repeat, or delete the copies '
@@ -202,7 +202,7 @@ def _closest(
 def _distance(
     labels: Int32[np.ndarray, ' cells'], chosen: np.ndarray, fraction: float, classes: int, everywhere: bool
 ) -> float:
-    """How far the worst class is from the fraction; infinite if a class is missing where it must not."""
+    """The distance of the worst class from the fraction; infinite if a class is missing where it must not."""
     shares = [chosen[labels == label].mean() for label in range(classes)]
     return max(abs(share - fraction) if share < 1 and (share or not everywhere) else np.inf for share in shares)
 

@@ -10,6 +10,7 @@ from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
 from alljax.explain import output_folder, overlays, page
 from alljax.explain.measurements import Explained, explain
+from alljax.explain.methods import Method as Method  # for those who add one
 from alljax.explain.methods import (
     DEFAULT,
     METHODS,

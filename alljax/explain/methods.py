@@ -92,6 +92,7 @@ def _strongest(gradient: gradients.Attribution) -> Pixels:
     return jnp.abs(gradient.map).max(3)  # as Simonyan et al. show it
 
 
+# Name → method; one of your own joins by `METHODS['mine'] = Method(mine, 'Mine', False, 'what a high value says.')`.
 METHODS: dict[str, Method] = {
     'gradcam': Method(_cam('gradcam'), 'Grad-CAM', False, 'where the channels of the layer that raise the class on the '
                       'whole are active; as coarse as the layer’s map.', 'map'),

@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from alljax.baselines import classifier_file, extraction, model_selection, segmentation_scores
 from alljax.baselines.extraction import Rows
 from alljax.baselines.features import NETWORK
-from alljax.baselines.segmentation_scores import Judged
+from alljax.baselines.segmentation_scores import SegmentationScores
 from alljax.baselines.systems import SYSTEMS, WHOLE, System
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
@@ -140,7 +140,7 @@ def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) 
     data_check.same_data(run.card.fingerprint, cells, folder)
     test = cells.take(parts.test)
     rows = measured(run.system, run.body, test.images, plan.batch_size)
-    segmentation, figures = judge(run.system, rows, test, folder)
+    segmentation, figures = score_segmentation(run.system, rows, test, folder)
     found = {
         'model': run.card.model,
         'train': run.card.train,
@@ -168,13 +168,15 @@ def seconds_a_cell(run: Classical, rows: Rows, images: Images) -> dict[str, floa
     }
 
 
-def judge(system: System, rows: Rows, test: Cells, workdir: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+def score_segmentation(
+    system: System, rows: Rows, test: Cells, workdir: Path
+) -> tuple[dict[str, Any], dict[str, Path]]:
     """The `segmentation` part of results.json, and the sheet of the worst test cells, if the system looks for cells.
 
     The sheet shows first the cells in which nothing was found, then those least like the truth.
     """
     said: dict[str, Any] = {'nothing_found_in_test': float(np.mean(~rows.found))}
-    found = None if system.segment == WHOLE else segmentation_scores.judge(system, test)
+    found = None if system.segment == WHOLE else segmentation_scores.score(system, test)
     if not found or not found.found:
         return said, {}
     draw_worst(found, workdir / 'segmentation.png')
@@ -183,7 +185,7 @@ def judge(system: System, rows: Rows, test: Cells, workdir: Path) -> tuple[dict[
     return {**said, **segmentation_scores.summary(found)}, figures
 
 
-def draw_worst(found: Judged, path: Path, title: str = '') -> None:
+def draw_worst(found: SegmentationScores, path: Path, title: str = '') -> None:
     """Writes the sheet of the worst cells."""
     outlines.sheet([_outlined(found, place) for place in found.worst(SHOWN)], path, title=title)
 
@@ -229,7 +231,7 @@ def _body(plan: Plan) -> tuple[Body, str]:
     return Body(model, variables, spec), how
 
 
-def _outlined(found: Judged, place: int) -> outlines.Outlined:
+def _outlined(found: SegmentationScores, place: int) -> outlines.Outlined:
     parts, known = found.found[place], found.truth[place]
     words = [found.cells.names[place].rpartition('/')[2]]
     if not parts.found:

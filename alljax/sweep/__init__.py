@@ -11,9 +11,9 @@ from alljax.config import resolve
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
 from alljax.sweep import execution, summary, time_estimate
-from alljax.sweep.variants import Sweep, Variant, across, found_in, list_runs
+from alljax.sweep.variants import PAPER_TASKS, Sweep, Variant, across, found_in, list_runs
 
-__all__ = ['Sweep', 'Variant', 'across', 'launch']
+__all__ = ['PAPER_TASKS', 'Sweep', 'Variant', 'across', 'launch']
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def launch(
         plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
         experiment.run(plan, folder or run_folder.default(config_file, plan.data.name, plan.demo))
         return True
-    data = resolve.data_options(values)
+    data = config.data_options(values)
     folder = folder or run_folder.default(config_file, data.name, data.drawn)
     with run_folder.opened(folder, config.flat(values)):
         if data.drawn:

@@ -24,7 +24,7 @@ from alljax.config.resolve import resolve
 from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.datasets import DataOptions
-from alljax.data.protocol import planned
+from alljax.data.protocol import divide_without_images
 from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.runs import data_check, experiment, results
@@ -61,7 +61,9 @@ def ready(
             its = config_files.with_fields(config, run.fields)
             plan = resolve(its, {*overrides, *run.fields}, run_folder.earlier(place))
             sources = _load(plan, loaded)
-            found.append(Ready(run, plan, sources, *planned(sources, plan.split, plan.augmentation, plan.seed)))
+            found.append(
+                Ready(run, plan, sources, *divide_without_images(sources, plan.split, plan.augmentation, plan.seed))
+            )
             if place:
                 _same(place, plan, sources)
         except UserError as error:

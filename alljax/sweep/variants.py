@@ -16,6 +16,7 @@ from alljax.errors import UserError, some
 
 Fields = Mapping[str, Any]
 NOTHING: Fields = MappingProxyType({})
+PAPER_TASKS = ('subtype', 'detection')
 
 
 class Variant(NamedTuple):
@@ -118,12 +119,12 @@ def across(
 ) -> list[Variant]:
     """A variant for each value of a field, each compared with the first.
 
-    With a `config`, for each of the paper's tasks, unless it is about the classes of a folder; `printed` holds the
+    With a `config` about one of the paper's tasks, for each of these; `printed` holds the
     paper's macro precision for each value by task.
     """
-    both = config is not None and config.data.task != 'classes'
+    both = config is not None and config.data.task in PAPER_TASKS
     variants = []
-    for task in ('subtype', 'detection') if both else ('',):
+    for task in PAPER_TASKS if both else ('',):
         name = f'{{}}, {task}' if task else '{}'
         for place, value in enumerate(values):
             number = printed[task][place] if task in printed else None

@@ -69,3 +69,13 @@ def test_a_tree_that_leads_nowhere_is_refused(tmp_path):
     classifier_file.write(tmp_path / 'tree.skops', estimator)
     with pytest.raises(UserError, match='leads nowhere'):
         classifier_file.read(tmp_path / 'tree.skops')
+
+
+class Mine(LogisticRegression):
+    pass
+
+
+def test_a_classifier_of_the_user_s_own_is_refused_in_words_before_it_is_kept(tmp_path):
+    with pytest.raises(UserError, match=r'holds .*test_classifier_file.Mine, .* build one of your own from'):
+        classifier_file.write(tmp_path / 'mine.skops', Mine().fit([[0.0], [1.0]], [0, 1]))
+    assert not list(tmp_path.iterdir())

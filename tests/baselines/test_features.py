@@ -86,10 +86,10 @@ def test_texture_counts_only_pairs_within_the_mask():
 
 
 def test_of_an_empty_mask_everything_is_zero_under_the_same_names():
-    names = tuple(features.FEATURES)
-    nothing = features.described(GRAY, Parts(EMPTY, EMPTY), names)
+    every = tuple(features.FEATURES.values())
+    nothing = features.measure(GRAY, Parts(EMPTY, EMPTY), every)
     assert set(nothing.values()) == {0.0}
-    assert list(nothing) == list(features.described(GRAY, Parts(DISK, ~DISK), names))
+    assert list(nothing) == list(features.measure(GRAY, Parts(DISK, ~DISK), every))
     lonely = np.zeros_like(DISK)
     lonely[3, 3] = True
-    assert np.isfinite([*features.described(GRAY, Parts(lonely, EMPTY), names).values()]).all()
+    assert np.isfinite([*features.measure(GRAY, Parts(lonely, EMPTY), every).values()]).all()

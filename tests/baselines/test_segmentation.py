@@ -6,7 +6,7 @@ from hard_pictures import awkward, cell, cut, touching
 from skimage import measure
 
 from alljax.baselines import features, segmentation_scores
-from alljax.baselines.extraction import segmented
+from alljax.baselines.extraction import make_extractor, segment
 from alljax.baselines.segment import SEGMENTS, central
 from alljax.baselines.systems import SYSTEMS
 
@@ -16,28 +16,28 @@ AWKWARD = awkward()
 @pytest.mark.parametrize('name', AWKWARD)
 @pytest.mark.parametrize('system', SYSTEMS)
 def test_every_picture_gives_a_result(system, name):
-    picture, made = AWKWARD[name], SYSTEMS[system]()
-    parts = segmented(picture, made)
+    picture, made = AWKWARD[name], make_extractor(SYSTEMS[system]())
+    parts = segment(picture, made)
     assert parts.nucleus.shape == parts.cytoplasm.shape == picture.shape[:2]
     assert not (parts.nucleus & parts.cytoplasm).any()
     assert parts.found or not parts.cell.any()
-    values = features.described(picture, parts, made.features)
+    values = features.measure(picture, parts, made.measurements)
     assert np.isfinite([*values.values()]).all()
     assert list(values) == list(
-        features.described(AWKWARD['a cell'], segmented(AWKWARD['a cell'], made), made.features)
+        features.measure(AWKWARD['a cell'], segment(AWKWARD['a cell'], made), made.measurements)
     )
     assert values['found'] == parts.found
 
 
 @pytest.mark.parametrize('segment', SEGMENTS)
-def test_nothing_is_found_where_there_is_nothing(segment):
+def test_nothing_is_found_where_there_is_nothing(segmentation):
     for name in ('white', 'black', 'one color'):
-        assert not SEGMENTS[segment](AWKWARD[name]).found, name
+        assert not SEGMENTS[segmentation](AWKWARD[name]).found, name
 
 
 @pytest.mark.parametrize('segment', SEGMENTS)
-def test_a_cell_cut_by_the_border_is_found(segment):
-    parts = SEGMENTS[segment](cut())
+def test_a_cell_cut_by_the_border_is_found(segmentation):
+    parts = SEGMENTS[segmentation](cut())
     y, x = np.mgrid[:96, :96]
     assert segmentation_scores.dice(parts.nucleus, np.hypot(y - 48, x) < 26) > 0.85
 
@@ -52,9 +52,9 @@ def test_only_the_watershed_parts_two_touching_cells():
 def test_the_best_system_finds_the_nucleus_of_drawn_cells():
     drawn = [cell(number) for number in range(0, 80, 8)]
     means = {}
-    for segment, of in SEGMENTS.items():
+    for segmentation, of in SEGMENTS.items():
         found = [of(one.image) for one in drawn]
-        means[segment] = np.mean(
+        means[segmentation] = np.mean(
             [segmentation_scores.dice(f.nucleus, t.nucleus) for f, t in zip(found, drawn, strict=True)]
         )
     assert max(means.values()) > 0.95

@@ -8,7 +8,7 @@ from alljax.baselines.systems import SYSTEMS
 from alljax.data import datasets
 from alljax.data.augment import Augmentation
 from alljax.data.datasets import DataOptions
-from alljax.data.protocol import MARK, divide
+from alljax.data.protocol import COPY_MARK, divide
 from alljax.data.split import SplitOptions
 from alljax.evaluation import outlines
 
@@ -34,12 +34,12 @@ def test_dice_and_hausdorff_by_hand():
 def found(drawn):
     options = SplitOptions('paper'), Augmentation('published')
     cells, parts = divide(datasets.load(DataOptions('all_idb2', str(drawn)), 0), *options, 0)
-    return cells, parts, segmentation_scores.judge(SYSTEMS['rawat2017'](), cells.take(parts.test))
+    return cells, parts, segmentation_scores.score(SYSTEMS['rawat2017'](), cells.take(parts.test))
 
 
-def test_drawn_cells_are_judged_and_copies_are_left_out(found):
+def test_drawn_cells_are_scored_and_copies_are_left_out(found):
     cells, parts, result = found
-    originals = [name for name in (cells.names[place] for place in parts.test) if MARK not in name]
+    originals = [name for name in (cells.names[place] for place in parts.test) if COPY_MARK not in name]
     assert list(result.cells.names) == originals
     assert 0 < len(originals) < len(parts.test)
     summary = segmentation_scores.summary(result)

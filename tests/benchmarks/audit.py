@@ -48,7 +48,7 @@ def main() -> None:
         measured('real', [image.read(options.wbc / record.file).pixels for record in records], options)
         groups = {record.file: record.group for record in records}
         result = audit(options.wbc, options.threshold)
-        files = result.listed.files
+        files = result.listing.files
         across = [(files[p.first], files[p.second], round(p.score, 2)) for p in result.pairs
                   if groups[files[p.first]] != groups[files[p.second]]]  # fmt: skip
         print(f'real, nothing planted: {len(result.pairs)} pairs in {len(files)} cells, {len(across)} across slides:')

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _found(system, name, cells, worst) -> str:
-    every = segmentation_scores.judge(system, cells)
+    every = segmentation_scores.score(system, cells)
     if worst:
         worst.mkdir(parents=True, exist_ok=True)
         classical_system.draw_worst(every, worst / f'{name}.png', name)

@@ -111,7 +111,7 @@ CHANGES = {
     'seed': (1, training, {}),
     'epochs': (3, schedule, {}),
     'batch_size': (5, schedule, {}),
-    'data.name': ('folder', chosen, {}),
+    'data.name': ('synthetic', chosen, {'data.root': '/elsewhere'}),
     'data.root': ('/elsewhere', chosen, {}),
     'data.task': ('detection', drawn, {'data.cells': 40}),
     'data.size': (64, drawn, {'data.cells': 40}),

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 from alljax.data import datasets
-from alljax.data.datasets import DataOptions, all_idb2
+from alljax.data.datasets import DATASETS, DataOptions
+from alljax.data.datasets.builder import CellsBuilder
+from alljax.data.synthetic.folder import is_drawn
 from alljax.errors import UserError
 
 
@@ -187,11 +189,11 @@ def test_drawn_cells_are_known_as_drawn(drawn):
     assert cells.origin.synthetic
     assert cells.origin.name == 'synthetic'
     assert len(cells.group_names) == 4
-    assert all(all_idb2.is_drawn(place) for place in (drawn, drawn / 'ALL_IDB2', drawn / 'ALL_IDB2' / 'img'))
+    assert all(is_drawn(place) for place in (drawn, drawn / 'ALL_IDB2', drawn / 'ALL_IDB2' / 'img'))
 
 
 def test_the_tfds_builder_serves_its_records(pristine, tmp_path):
-    builder = all_idb2.AllIdb2(root=pristine, task='detection', data_dir=tmp_path)
+    builder = CellsBuilder('all_idb2', DATASETS['all_idb2'], root=pristine, task='detection', data_dir=tmp_path)
     builder.download_and_prepare()
     source = builder.as_data_source('cells')
     assert len(source) == 260

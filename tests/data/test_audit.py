@@ -11,7 +11,7 @@ from PIL import Image
 from alljax.data import datasets, synthetic
 from alljax.data.audit import audit
 from alljax.data.audit.audit_files import write
-from alljax.data.audit.folder_listing import listed
+from alljax.data.audit.folder_listing import list_folder
 from alljax.data.audit.groups import merged, repeats
 from alljax.data.datasets import DataOptions
 from alljax.data.split import SplitOptions, split
@@ -53,13 +53,13 @@ def save(folder, images, **options):
 
 
 def test_every_planted_pair_is_found_and_no_other(planted, found):
-    files = found.listed.files
+    files = found.listing.files
     pairs = {frozenset((files[pair.first], files[pair.second])) for pair in found.pairs}
     assert pairs == {frozenset(pair[:2]) for pair in planted[1]}
 
 
 def test_kinds_are_named(planted, found):
-    files = found.listed.files
+    files = found.listing.files
     said = {frozenset((files[pair.first], files[pair.second])): pair.kind for pair in found.pairs}
     for first, second, kind in planted[1]:
         name = said[frozenset((first, second))]
@@ -173,6 +173,6 @@ def test_groups_are_joined_through_their_pairs():
 
 
 def test_real_cells_with_their_slides(wbc):
-    records = listed(wbc)
+    records = list_folder(wbc)
     assert len(records.files) == 511
     assert len(set(records.groups)) == 30

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from alljax.data.synthetic import CLASSES, Drawing, draw, plan, slide, write
-from alljax.data.synthetic.appearance import LOOKS, Look, blend
+from alljax.data.synthetic.appearance import APPEARANCES, Appearance, blend
 from alljax.data.synthetic.texture import noise
 from alljax.errors import UserError
 
@@ -193,11 +193,11 @@ def test_an_interrupted_call_leaves_nothing(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_every_range_of_the_table_is_ordered() -> None:
-    for name, look in LOOKS.items():
-        for field, (low, high) in zip(Look._fields, look, strict=True):
+    for name, look in APPEARANCES.items():
+        for field, (low, high) in zip(Appearance._fields, look, strict=True):
             assert 0 <= low <= high, (name, field)
-    middle = blend(LOOKS['L1'], LOOKS['L3'])
-    assert LOOKS['L1'].diameter[0] < middle.diameter[0] < LOOKS['L3'].diameter[0]
+    middle = blend(APPEARANCES['L1'], APPEARANCES['L3'])
+    assert APPEARANCES['L1'].diameter[0] < middle.diameter[0] < APPEARANCES['L3'].diameter[0]
 
 
 @pytest.mark.parametrize('wavelengths', [(4.5, 13.0), (48.0, 140.0)])

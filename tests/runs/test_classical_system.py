@@ -173,6 +173,10 @@ def test_every_system_says_what_its_source_does_not():
         assert 'Not stated in the source' in text or 'The same with k-means' in text, name
 
 
+def key(system):
+    return extraction.key(system, extraction.make_extractor(system))
+
+
 def test_features_are_measured_once(monkeypatch, drawn, tmp_path):
     images = datasets.load(DataOptions('all_idb2', str(drawn), size=96), 0).images[:6]
     system = SYSTEMS['rawat2017']()
@@ -186,9 +190,8 @@ def test_features_are_measured_once(monkeypatch, drawn, tmp_path):
     np.testing.assert_array_equal(again.values[:4], first.values)
     assert not again.found[4:].any()
     assert again.found[:4].all()
-    other = extraction.key(system._replace(preprocess=('median',)))
-    assert other != extraction.key(system) == extraction.key(system._replace(classify=('knn',)))
-    assert len(extraction.names(system)) == first.values.shape[1]
+    assert key(system._replace(preprocess=('median',))) != key(system) == key(system._replace(classify=('knn',)))
+    assert len(extraction.feature_names(extraction.make_extractor(system))) == first.values.shape[1]
     assert cache.folder('baselines').is_dir()
 
 

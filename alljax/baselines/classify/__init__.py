@@ -1,7 +1,6 @@
 """Classifiers by name, each with the hyperparameters that a search chooses from."""
 
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sklearn.base import BaseEstimator
@@ -36,14 +35,12 @@ def _vote(seed: int) -> Vote:
     return Vote(members)
 
 
-CLASSIFIERS: Mapping[str, Choice] = MappingProxyType(
-    {
-        'knn': Choice(lambda seed: KNeighborsClassifier(algorithm='brute'), {'n_neighbors': (1, 3, 5, 7, 9, 15)}),
-        'svm': Choice(
-            lambda seed: Svm(break_ties=True), {'C': (0.1, 1.0, 10.0, 100.0), 'gamma': ('scale', 0.001, 0.01, 0.1)}
-        ),
-        'anfis': Choice(lambda seed: Anfis(), {'rules': (2, 4, 8)}, FUZZY_INPUTS),
-        'pnn': Choice(lambda seed: Pnn(), {'width': (0.1, 0.2, 0.3, 0.5, 0.8)}),
-        'vote': Choice(_vote, {'svm__C': (1.0, 10.0)}),
-    }
-)
+CLASSIFIERS: dict[str, Choice] = {
+    'knn': Choice(lambda seed: KNeighborsClassifier(algorithm='brute'), {'n_neighbors': (1, 3, 5, 7, 9, 15)}),
+    'svm': Choice(
+        lambda seed: Svm(break_ties=True), {'C': (0.1, 1.0, 10.0, 100.0), 'gamma': ('scale', 0.001, 0.01, 0.1)}
+    ),
+    'anfis': Choice(lambda seed: Anfis(), {'rules': (2, 4, 8)}, FUZZY_INPUTS),
+    'pnn': Choice(lambda seed: Pnn(), {'width': (0.1, 0.2, 0.3, 0.5, 0.8)}),
+    'vote': Choice(_vote, {'svm__C': (1.0, 10.0)}),
+}

@@ -81,7 +81,7 @@ def _start(x: X, count: int) -> Rules:
 
 
 def _firing(x: X, premises: Rules) -> Float[np.ndarray, 'cells rules']:
-    """How much each rule has to say of each cell: products of Gaussians over their sum, which is a softmax."""
+    """The weight of each rule for each cell: products of Gaussians over their sum, which is a softmax."""
     z = (x[:, None] - premises.centers) / np.exp(premises.log_widths)
     return softmax(-(z**2).sum(-1) / 2, axis=1)
 

@@ -67,5 +67,5 @@ class Hierarchy(ClassifierMixin, BaseEstimator):
         return share / share.sum(1, keepdims=True)
 
     def predict(self, x: X) -> Shaped[np.ndarray, ' cells']:
-        """What `first` says; of a cell that is not normal, what `second` says."""
+        """The class that `first` says; of a cell that is not normal, the class that `second` says."""
         return self.classes_[self.predict_proba(x).argmax(1)]

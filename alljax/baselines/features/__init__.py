@@ -1,33 +1,31 @@
-"""What is measured on a segmented cell: names and numbers, the same names for every cell."""
+"""Measurements of a segmented cell by name: each gives names and numbers, the same names for every cell."""
 
-from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Callable, Iterable
 
 from alljax.baselines.features import intensity, shape, texture
 from alljax.baselines.segment import Parts
 from alljax.data.image import RgbImage
 
-__all__ = ['FEATURES', 'NETWORK', 'described']
+__all__ = ['FEATURES', 'NETWORK', 'Measurement', 'measure']
 
-FEATURES: Mapping[str, Callable[[RgbImage, Parts], dict[str, float]]] = MappingProxyType(
-    {
-        'nucleus_shape': shape.nucleus,
-        'cell_shape': shape.cell,
-        'color': intensity.colors,
-        'statistics': intensity.statistics,
-        'glcm': texture.glcm,
-    }
-)
-NETWORK = 'network'  # what the layers of a pretrained network say; not of a segmented cell, so not among FEATURES
+Measurement = Callable[[RgbImage, Parts], dict[str, float]]
+
+FEATURES: dict[str, Measurement] = {
+    'nucleus_shape': shape.nucleus,
+    'cell_shape': shape.cell,
+    'color': intensity.colors,
+    'statistics': intensity.statistics,
+    'glcm': texture.glcm,
+}
+NETWORK = 'network'  # the output of a pretrained network's layers; not of a segmented cell, so not among FEATURES
 
 
-def described(image: RgbImage, parts: Parts, names: Iterable[str]) -> dict[str, float]:
-    """All features of the named kinds, and whether a cell was found at all: without one the others are zero.
+def measure(image: RgbImage, parts: Parts, measurements: Iterable[Measurement]) -> dict[str, float]:
+    """The features of all the measurements, and `found`, 1 or 0: without a cell the others are zero.
 
     So a classifier learns what it means that nothing was found, and no cell is dropped.
     """
     found = {'found': float(parts.found)}
-    for name in names:
-        if name != NETWORK:
-            found |= FEATURES[name](image, parts)
+    for measurement in measurements:
+        found |= measurement(image, parts)
     return found

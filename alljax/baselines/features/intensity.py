@@ -1,4 +1,4 @@
-"""How bright and of what color a nucleus and its cytoplasm are."""
+"""Brightness and color of a nucleus and its cytoplasm."""
 
 import numpy as np
 from jaxtyping import Float

@@ -16,7 +16,7 @@ BAND = 0.7  # of a nucleus' diameter: as far from it as its cytoplasm is looked 
 
 
 class Parts(NamedTuple):
-    """Where the central cell lies; both masks are empty if none was found."""
+    """The masks of the central cell; both are empty if none was found."""
 
     nucleus: Mask
     cytoplasm: Mask  # the cell without its nucleus
@@ -28,12 +28,12 @@ class Parts(NamedTuple):
 
     @property
     def found(self) -> bool:
-        """Whether there is a nucleus."""
+        """True if there is a nucleus."""
         return bool(self.nucleus.any())
 
 
 def nothing(shape: tuple[int, int]) -> Parts:
-    """What a picture without a cell gives."""
+    """The parts of a picture without a cell."""
     return Parts(np.zeros(shape, bool), np.zeros(shape, bool))
 
 

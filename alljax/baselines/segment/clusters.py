@@ -87,7 +87,7 @@ def by_clusters(
 
 
 def _body(members: Int[np.ndarray, 'height width'], by_green: list[int], means: dict[int, np.ndarray]) -> Mask:
-    """Where a cell's cytoplasm may lie: the bluest cluster between the nucleus' and the brightest."""
+    """The pixels where a cell's cytoplasm may lie: the bluest cluster between the nucleus' and the brightest."""
     between = by_green[1:-1]
     if not between:
         return np.zeros(members.shape, bool)

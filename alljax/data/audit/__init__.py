@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from alljax.data.audit import exact_repeats, groups, repeat_kinds
 from alljax.data.audit.candidates import Candidates, candidates
-from alljax.data.audit.folder_listing import Listed, listed
-from alljax.data.audit.reading import Sights, read
+from alljax.data.audit.folder_listing import FolderListing, list_folder
+from alljax.data.audit.measurements import Measurements, measure_files
 from alljax.data.audit.registration import register
 from alljax.data.audit.shortcuts import Shortcut, shortcuts
 
@@ -28,15 +28,15 @@ class Pair(NamedTuple):
 
     first: int  # index into the audit's files, before `second`
     second: int
-    kind: str  # 'same file', 'same pixels', or as kinds.describe says
+    kind: str  # 'same file', 'same pixels', or as repeat_kinds.describe says
     score: float  # 1 for the same
     one_cell: bool = True  # False for crops that overlap, but have different cells in their middle
 
 
 class Audit(NamedTuple):
-    """What was found in a folder."""
+    """Repeats and shortcuts that were found in a folder."""
 
-    listed: Listed
+    listing: FolderListing
     pairs: tuple[Pair, ...]  # in a set of many repeats not every pair, but enough to connect them all
     groups: tuple[str, ...]  # of each file: no split may separate them
     repeats: tuple[str, ...]  # of each file: the first of the same cell, '' if there is no other
@@ -50,7 +50,7 @@ class Audit(NamedTuple):
         for cell, repeat in enumerate(self.repeats):
             if repeat:
                 sets.setdefault(repeat, []).append(cell)
-        return {name: cells for name, cells in sets.items() if len({self.listed.labels[cell] for cell in cells}) > 1}
+        return {name: cells for name, cells in sets.items() if len({self.listing.labels[cell] for cell in cells}) > 1}
 
 
 def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> Audit:
@@ -58,41 +58,43 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
 
     UserError for a folder without cells and, all together, for files that cannot be read.
     """
-    found = listed(root)
+    found = list_folder(root)
     track = partial(tqdm, disable=not progress, leave=False)
-    sights = read(found.home, found.files, partial(track, desc='reading', total=len(found.files), unit=' cells'))
-    same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(sights.file_digests, sights.pixel_digests)]
+    measured = measure_files(
+        found.home, found.files, partial(track, desc='reading', total=len(found.files), unit=' cells')
+    )
+    same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(measured.file_digests, measured.pixel_digests)]
     copies = {pair.second for pair in same}
     unique = [cell for cell in range(len(found.files)) if cell not in copies]
-    chosen = candidates(sights.detail[unique], sights.density[unique])
+    chosen = candidates(measured.detail[unique], measured.density[unique])
     chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
-    pairs = sorted(same + _near(sights, chosen, threshold, partial(track, desc='comparing', unit=' pairs')))
+    pairs = sorted(same + _near_repeats(measured, chosen, threshold, partial(track, desc='comparing', unit=' pairs')))
     merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs])
     return Audit(
         found,
         tuple(pairs),
         tuple(merged),
         tuple(groups.repeats(found.files, [(pair.first, pair.second) for pair in pairs if pair.one_cell])),
-        shortcuts(sights, found.labels, merged),
+        shortcuts(measured, found.labels, merged),
         threshold,
     )
 
 
-def _near(sights: Sights, chosen: Candidates, threshold: float, track: Track) -> list[Pair]:
+def _near_repeats(measured: Measurements, chosen: Candidates, threshold: float, track: Track) -> list[Pair]:
     """Pairs that are no equal files but score at least the threshold; likeliest candidates first."""
     found: list[Pair] = []
-    whole = np.arange(len(sights.sizes))
+    whole = np.arange(len(measured.sizes))
     with track(total=len(chosen.pairs)) as bar:
         for start in range(0, len(chosen.pairs), ROUND):
             part = Candidates(*(column[start : start + ROUND] for column in chosen))
             apart = whole[part.pairs[:, 0]] != whole[part.pairs[:, 1]]
             bar.update(int((~apart).sum()))
             part = Candidates(*(column[apart] for column in part))
-            for (first, second), match in zip(part.pairs.tolist(), register(sights, part), strict=True):
+            for (first, second), match in zip(part.pairs.tolist(), register(measured, part), strict=True):
                 bar.update()
                 if match.score >= threshold:
-                    density = sights.density[first], sights.density[second]
-                    (height, width), (other_height, other_width) = sights.shapes[[first, second]].tolist()
+                    density = measured.density[first], measured.density[second]
+                    (height, width), (other_height, other_width) = measured.shapes[[first, second]].tolist()
                     shapes = (height, width), (other_height, other_width)
                     kind = repeat_kinds.describe(match.pose, density, shapes)
                     found.append(Pair(first, second, kind, match.score, repeat_kinds.one_cell(match.pose)))

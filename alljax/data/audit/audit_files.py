@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from alljax.data.audit import page
-from alljax.data.audit.folder_listing import TABLE
+from alljax.data.datasets.listing import GROUPS_CSV
 from alljax.errors import UserError
 from alljax.storage.atomic import write_whole
 
@@ -21,9 +21,9 @@ def write(audit: Any, out: Path | None = None) -> list[Path]:
     UserError if `out` is a file.
     """
     if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f'{out}: is a file, expected a folder; mend --out')
-    table = audit.listed.table if out is None else out / TABLE
-    html = table.with_name(PAGE) if out is not None else audit.listed.home / PAGE
+        raise UserError(f'{out}: is a file, expected a folder; correct --out')
+    table = audit.listing.groups_csv if out is None else out / GROUPS_CSV
+    html = table.with_name(PAGE) if out is not None else audit.listing.home / PAGE
     table.parent.mkdir(parents=True, exist_ok=True)
     text = groups_csv(audit)
     written = [table, html]
@@ -40,7 +40,7 @@ def write(audit: Any, out: Path | None = None) -> list[Path]:
 def groups_csv(audit: Any) -> str:
     """The table of an audit: a line for each file, with its group and, if it shows a repeated cell, which."""
     stream = io.StringIO()
-    rows = zip(audit.listed.files, audit.groups, audit.repeats, strict=True)
+    rows = zip(audit.listing.files, audit.groups, audit.repeats, strict=True)
     csv.writer(stream, lineterminator='\n').writerows([COLUMNS, *rows])
     return stream.getvalue()
 

@@ -1,4 +1,4 @@
-"""Which cells to lay on each other: those alike in what neither a turn, a mirror nor a shift changes.
+"""Pairs of cells to lay on each other: those alike in what neither a turn, a mirror nor a shift changes.
 
 Each cell is unrolled over the angle around two centers: that of its spectrum, which a shift does not move, and its
 nucleus. Its nearest cells in the strengths of angular harmonics are then compared at every turn, by circular

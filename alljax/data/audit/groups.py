@@ -1,4 +1,4 @@
-"""Which cells no split may separate: the groups that were there, joined wherever a pair was found."""
+"""Sets of cells that no split may separate: the groups that were there, joined wherever a pair was found."""
 
 from collections.abc import Sequence
 

@@ -27,12 +27,12 @@ def render(audit: Any, written: Sequence[Path]) -> str:
     )
     environment.filters |= {'accuracy': accuracy, 'interval': interval}
     text = resources.files('alljax.data.audit').joinpath('audit.html.jinja').read_text(encoding='utf-8')
-    files, labels = audit.listed.files, audit.listed.labels
+    files, labels = audit.listing.files, audit.listing.labels
     conflicts = [[(files[cell], labels[cell]) for cell in cells] for cells in audit.conflicts.values()]
     pairs = sorted(
         audit.pairs, key=lambda pair: (not pair.one_cell or labels[pair.first] == labels[pair.second], pair.score)
     )
-    pictures = {cell: _picture(audit.listed.home / files[cell]) for pair in pairs[:SHOWN] for cell in pair[:2]}
+    pictures = {cell: _picture(audit.listing.home / files[cell]) for pair in pairs[:SHOWN] for cell in pair[:2]}
     return environment.from_string(text).render(
         audit=audit,
         kinds=counted(audit.pairs),
@@ -43,7 +43,7 @@ def render(audit: Any, written: Sequence[Path]) -> str:
         cells=len(files),
         repeated=sum(map(bool, audit.repeats)),
         shown_once=len(files) - sum(map(bool, audit.repeats)) + len(set(audit.repeats) - {''}),
-        before=len(set(audit.listed.groups)),
+        before=len(set(audit.listing.groups)),
         after=len(set(audit.groups)),
         level=f'{LEVEL:.0%}',
         written=[str(path) for path in written],

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Complex64, Float, Float32
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from alljax.data.audit.candidates import Candidates
-from alljax.data.audit.reading import COARSE, FINE, Sights, disk
+from alljax.data.audit.measurements import COARSE, FINE, Measurements, disk
 
 FARTHEST = 0.4  # shift between the centers of two crops, of their side
 LEAST = 0.3  # overlap that says anything, of a crop's disk
@@ -25,7 +25,7 @@ Plane = Float[np.ndarray, 'side side']
 
 
 class Pose(NamedTuple):
-    """Where a point of the first cell is in the second: less the shift, turned by the angle, then upside down."""
+    """The place of a point of the first cell in the second: less the shift, turned by the angle, then upside down."""
 
     angle: float  # radians
     mirrored: bool
@@ -33,34 +33,34 @@ class Pose(NamedTuple):
 
 
 class Match(NamedTuple):
-    """How well the second cell lies on the first, and how it has to be laid."""
+    """The score of the second cell on the first, and the pose in which it lies best."""
 
     score: float  # 1 for the same cell, below 0.5 for others
     pose: Pose
 
 
-def register(sights: Sights, chosen: Candidates) -> Iterator[Match]:
+def register(measured: Measurements, chosen: Candidates) -> Iterator[Match]:
     """Lay the second cell of each pair on the first, in order."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(lambda i: _register(sights, chosen, i), range(len(chosen.pairs)))
+        yield from pool.map(lambda i: _register(measured, chosen, i), range(len(chosen.pairs)))
 
 
-def laid(image: Image, pose: Pose) -> Image:
+def aligned(image: Image, pose: Pose) -> Image:
     """The second image as it lies on the first; 0 where it does not reach."""
     middle = (len(image) - 1) / 2
-    row, column = _seconds(len(image), pose)
+    row, column = _second_coordinates(len(image), pose)
     return map_coordinates(image, (row + middle, column + middle), order=1, mode='constant')
 
 
 def overlap(shapes: Sequence[tuple[int, int]], side: int, pose: Pose) -> Mask:
-    """Where the disks of two crops lie on each other, in the frame of the first."""
-    row, column = _seconds(side, pose)
+    """The part where the disks of two crops lie on each other, in the frame of the first."""
+    row, column = _second_coordinates(side, pose)
     height, width = (side * n / max(shapes[1]) / 2 - 1 for n in shapes[1])
     within = (np.abs(row) < height) & (np.abs(column) < width) & (row * row + column * column < (side / 2 - 1) ** 2)
     return disk(shapes[0], side) & within
 
 
-def _seconds(side: int, pose: Pose) -> tuple[Plane, Plane]:
+def _second_coordinates(side: int, pose: Pose) -> tuple[Plane, Plane]:
     """Down and right of the second crop's middle, in pixels: where the points of the first are."""
     away = np.arange(side) - (side - 1) / 2
     y, x = away[:, None] - pose.shift[0] * side, away - pose.shift[1] * side
@@ -68,22 +68,22 @@ def _seconds(side: int, pose: Pose) -> tuple[Plane, Plane]:
     return (-1 if pose.mirrored else 1) * (y * cosine - x * sine), x * cosine + y * sine
 
 
-def _register(sights: Sights, chosen: Candidates, index: int) -> Match:
+def _register(measured: Measurements, chosen: Candidates, index: int) -> Match:
     first, second = chosen.pairs[index].tolist()
-    shapes = [(int(height), int(width)) for height, width in sights.shapes[[first, second]]]
+    shapes = [(int(height), int(width)) for height, width in measured.shapes[[first, second]]]
     guesses = [
         Pose(float(angle), bool(hand)) for angle, hand in zip(chosen.angles[index], chosen.mirrored[index], strict=True)
     ]
-    coarse = _best(sights.detail[first], sights.detail[second], shapes, guesses, FARTHEST)
+    coarse = _best(measured.detail[first], measured.detail[second], shapes, guesses, FARTHEST)
     if coarse.score < PROMISING:
         return coarse._replace(score=0.0)
-    pair = [sights.fine[cell].astype(np.float32) for cell in (first, second)]
+    pair = [measured.fine[cell].astype(np.float32) for cell in (first, second)]
     match = _best(pair[0], pair[1], shapes, [coarse.pose], 2 / COARSE)
     for step in (STEP, STEP / 2, STEP / 4):
         turns = [match.pose._replace(angle=match.pose.angle + turn) for turn in (-step, step)]
         match = max(match, _best(pair[0], pair[1], shapes, turns, 2 / COARSE), key=lambda m: m.score)
     # Edges of round nuclei agree in any two cells, but in a few places only; hence the mean over places as well.
-    local = _local(pair[0], laid(pair[1], match.pose), overlap(shapes, FINE, match.pose))
+    local = _local_correlation(pair[0], aligned(pair[1], match.pose), overlap(shapes, FINE, match.pose))
     return match._replace(score=float(np.sqrt(max(match.score, 0) * max(local, 0))))
 
 
@@ -95,8 +95,8 @@ def _best(first: Image, second: Image, shapes: list[tuple[int, int]], poses: lis
     spectrum = scipy.fft.rfft2(first, (size, size))
     best = Match(-1.0, poses[0])
     for pose in poses:
-        turned = laid(second, pose)
-        down, right = _farther(spectrum, turned, size, far)
+        turned = aligned(second, pose)
+        down, right = _best_shift(spectrum, turned, size, far)
         shift = (pose.shift[0] + down / side, pose.shift[1] + right / side)
         moved = pose._replace(shift=shift)
         within = overlap(shapes, side, moved)
@@ -107,7 +107,7 @@ def _best(first: Image, second: Image, shapes: list[tuple[int, int]], poses: lis
     return best
 
 
-def _farther(spectrum: Complex64[np.ndarray, 'size half'], turned: Image, size: int, far: int) -> tuple[int, int]:
+def _best_shift(spectrum: Complex64[np.ndarray, 'size half'], turned: Image, size: int, far: int) -> tuple[int, int]:
     """By how many pixels down and right, up to `far`, a turned image has to move to correlate most."""
     correlation = scipy.fft.irfft2(spectrum * scipy.fft.rfft2(turned, (size, size)).conj(), (size, size))
     steps = np.r_[0 : far + 1, -far:0]
@@ -121,7 +121,7 @@ def _correlation(first: Float32[np.ndarray, ' pixels'], second: Float32[np.ndarr
     return float(first @ second / (np.sqrt((first @ first) * (second @ second)) + 1e-6))
 
 
-def _local(first: Image, second: Image, within: Mask) -> float:
+def _local_correlation(first: Image, second: Image, within: Mask) -> float:
     """Mean over all places of the correlation in a window around each."""
 
     def mean(image: Image) -> Image:

@@ -1,10 +1,10 @@
-"""What was done to a cell to get the other picture of it, in words."""
+"""Changes that make one picture of a cell from the other, in words."""
 
 import numpy as np
 from jaxtyping import Float
 
-from alljax.data.audit.reading import COARSE
-from alljax.data.audit.registration import Pose, laid, overlap
+from alljax.data.audit.measurements import COARSE
+from alljax.data.audit.registration import Pose, aligned, overlap
 
 TURN = 1.5  # degrees that pass for none
 SHIFT = 0.015  # of the side
@@ -13,7 +13,7 @@ GAIN, OFFSET = 0.08, 0.06  # factor of optical density less 1, and its offset: w
 
 
 def one_cell(pose: Pose) -> bool:
-    """Whether both crops have the same cell in their middle; else they show neighbors in the same field."""
+    """True if both crops have the same cell in their middle; else they show neighbors in the same field."""
     return float(np.hypot(*pose.shift)) < NEIGHBOR
 
 
@@ -48,6 +48,6 @@ def _lit(
 ) -> bool:
     first, second = (image.astype(np.float32) for image in density)
     within = overlap(shapes, COARSE, pose)
-    ours, theirs = first[within], laid(second, pose)[within]
+    ours, theirs = first[within], aligned(second, pose)[within]
     gain = np.log((theirs.std() + 1e-3) / (ours.std() + 1e-3))
     return bool(abs(gain) > GAIN or abs(theirs.mean() - ours.mean()) > OFFSET)

@@ -1,4 +1,4 @@
-"""What tells the label without a look at the cell: traces of how, where and by whom pictures were taken."""
+"""Shortcuts, which tell the label without a look at the cell: traces of how, where and by whom pictures were taken."""
 
 import warnings
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from alljax.data.audit.reading import Sights
+from alljax.data.audit.measurements import Measurements
 
 FOLDS = 5
 DRAWS = 1000
@@ -27,7 +27,7 @@ MEANS = {
 
 
 class Shortcut(NamedTuple):
-    """How well a few numbers about the picture, not the cell, tell its label."""
+    """The accuracy with which a few numbers about the picture, not the cell, tell its label."""
 
     name: str
     means: str
@@ -38,11 +38,11 @@ class Shortcut(NamedTuple):
 
     @property
     def says_the_label(self) -> bool:
-        """Whether chance is below the interval."""
+        """True if chance is below the interval."""
         return self.interval is not None and self.interval[0] > self.chance
 
 
-def shortcuts(sights: Sights, labels: Sequence[str], groups: Sequence[str]) -> tuple[Shortcut, ...]:
+def shortcuts(measured: Measurements, labels: Sequence[str], groups: Sequence[str]) -> tuple[Shortcut, ...]:
     """Ask a logistic regression for the label, cross-validated without ever separating a group.
 
     () if there are fewer than two labels. The accuracy is the mean over classes of the share that is told right.
@@ -52,10 +52,10 @@ def shortcuts(sights: Sights, labels: Sequence[str], groups: Sequence[str]) -> t
         return ()
     group = np.unique(groups, return_inverse=True)[1]
     numbers = {
-        'file size': np.log(sights.sizes)[:, None],
-        'image size': sights.shapes.astype(float),
-        'color': sights.color,
-        'border': sights.border,
+        'file size': np.log(measured.sizes)[:, None],
+        'image size': measured.shapes.astype(float),
+        'color': measured.color,
+        'border': measured.border,
     }
     return tuple(_shortcut(name, values, label, group, classes.tolist()) for name, values in numbers.items())
 
@@ -75,39 +75,42 @@ def _shortcut(
     if single:
         verdict = f'cannot be told: all of {", ".join(single)} is one group'
         return Shortcut(name, MEANS[name], None, None, chance, verdict)
-    told = _told(values, label, group, min(FOLDS, *held.values()))
-    accuracy, interval = _measured(told, label, group, len(classes))
+    predicted = _predictions(values, label, group, min(FOLDS, *held.values()))
+    accuracy, interval = _accuracy(predicted, label, group, len(classes))
     return Shortcut(name, MEANS[name], accuracy, interval, chance, _verdict(accuracy, interval, chance))
 
 
-def _told(
+def _predictions(
     values: Float[np.ndarray, 'cells features'],
     label: Int[np.ndarray, ' cells'],
     group: Int[np.ndarray, ' cells'],
     folds: int,
 ) -> Int[np.ndarray, ' cells']:
     """The label that is told of each cell by a model that saw none of its group."""
-    told = np.empty_like(label)
+    predicted = np.empty_like(label)
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced', max_iter=1000))
     for train, test in StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(values, label, group):
         if len(test) == 0:
             continue
         if len(np.unique(label[train])) < 2:
-            told[test] = label[train][0]
+            predicted[test] = label[train][0]
             continue
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', ConvergenceWarning)  # perfectly told classes have no finite optimum
-            told[test] = model.fit(values[train], label[train]).predict(values[test])
-    return told
+            predicted[test] = model.fit(values[train], label[train]).predict(values[test])
+    return predicted
 
 
-def _measured(
-    told: Int[np.ndarray, ' cells'], label: Int[np.ndarray, ' cells'], group: Int[np.ndarray, ' cells'], classes: int
+def _accuracy(
+    predicted: Int[np.ndarray, ' cells'],
+    label: Int[np.ndarray, ' cells'],
+    group: Int[np.ndarray, ' cells'],
+    classes: int,
 ) -> tuple[float, tuple[float, float]]:
     """Balanced accuracy and its interval by resampling groups."""
     right, total = np.zeros((2, group.max() + 1, classes))
     np.add.at(total, (group, label), 1)
-    np.add.at(right, (group, label), told == label)
+    np.add.at(right, (group, label), predicted == label)
     rng = np.random.default_rng(0)
     drawn = np.stack([rng.multinomial(len(total), np.full(len(total), 1 / len(total))) for _ in range(DRAWS)])
     with np.errstate(invalid='ignore'):

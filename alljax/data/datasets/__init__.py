@@ -1,4 +1,4 @@
-"""The data sets by name, and which of them a run is about."""
+"""The data sets by name, and the cells of the one that a run is about."""
 
 import os
 from dataclasses import replace
@@ -7,53 +7,96 @@ from typing import NamedTuple
 
 from alljax.data import denoise
 from alljax.data.cells import Cells
-from alljax.data.datasets import all_idb2, synthetic
-from alljax.data.datasets.all_idb2 import AllIdb2
-from alljax.data.datasets.builder import CellsBuilder, cells
-from alljax.data.datasets.folder import Folder
-from alljax.data.datasets.synthetic import Synthetic
-from alljax.errors import UserError
+from alljax.data.datasets import all_idb2, folder, synthetic
+from alljax.data.datasets.builder import CellsBuilder, read_cells
+from alljax.data.datasets.listing import Dataset, Listing, Record, existing_folder, visible
+from alljax.data.synthetic.folder import is_drawn
+from alljax.errors import UserError, nearest, some
 from alljax.storage import cache
 
-DATASETS: dict[str, type[CellsBuilder]] = {'all_idb2': AllIdb2, 'folder': Folder, 'synthetic': Synthetic}
+__all__ = ['DATASETS', 'DataOptions', 'Dataset', 'Listing', 'Record', 'load', 'located', 'problems', 'recognized']
+
+# Name → data set; one of your own joins by `DATASETS['mine'] = Dataset(list_cells, tasks={'detection': ('blast', …)})`.
+DATASETS: dict[str, Dataset] = {
+    'all_idb2': all_idb2.DATASET,
+    'folder': folder.DATASET,
+    'synthetic': synthetic.DATASET,
+}
 
 
 class DataOptions(NamedTuple):
-    """Which cells, and how they are kept."""
+    """The cells that a run is about, and how they are kept."""
 
-    name: str  # one of DATASETS
-    root: str = ''  # the folder of the data set; unused by 'synthetic'
-    task: str = 'subtype'  # 'detection', 'subtype' or 'classes'
+    name: str  # one of DATASETS, or 'auto'
+    root: str = ''  # the folder of the data set; unused by a set that draws its cells
+    task: str = 'subtype'  # one of the data set's
     size: int = 257  # pixels a side at which cells are kept
-    cells: int = 260  # 'synthetic' only: how many to draw
+    cells: int = 260  # how many to draw, for a set that draws them
     denoise: str = 'none'  # one of alljax.data.denoise.NAMES
 
     @property
     def drawn(self) -> bool:
         """True for drawn cells, made here or named as a folder: a run on them is a demo."""
-        return self.name == 'synthetic' or (bool(self.root) and all_idb2.is_drawn(Path(self.root)))
+        options = located(self)
+        dataset = DATASETS.get(options.name)
+        return bool(dataset and dataset.draw) or (bool(options.root) and is_drawn(Path(options.root)))
 
 
 def located(options: DataOptions) -> DataOptions:
     """The options with the folder of $ALLJAX_DATA where none is named, and with what 'auto' means.
 
-    That is ALL-IDB2 if any folder was named for it, else drawn cells.
+    That is the first data set that reads a folder, ALL-IDB2, if any folder was named, else the first that draws cells.
     """
     root = options.root or os.environ.get('ALLJAX_DATA', '')
-    name = ('all_idb2' if root else 'synthetic') if options.name == 'auto' else options.name
+    if options.name != 'auto':
+        return options._replace(root=root)
+    name = next(name for name, dataset in DATASETS.items() if bool(root) != bool(dataset.draw))
     return options._replace(name=name, root=root)
 
 
-def load(options: DataOptions, seed: int) -> Cells:
-    """The cells of a data set; UserError with every problem of its folder."""
-    if (options.task == 'classes') != (options.name == 'folder'):
-        raise UserError(
-            f'config.data.task={options.task} does not go with config.data.name={options.name}; '
-            'class folders take --config=configs/folder.py, ALL-IDB2 takes configs/subtype.py or configs/detection.py'
+def problems(options: DataOptions) -> list[str]:
+    """Sentences about what no run could use: in the name, the task and the folder's name. No file is read."""
+    names, tasks = ('auto', *DATASETS), dict.fromkeys(task for dataset in DATASETS.values() for task in dataset.tasks)
+    found = []
+    for field, value, known in (('name', options.name, names), ('task', options.task, tuple(tasks))):
+        if value not in known:
+            own = '; if it is your own, run its file first, as --config does' if field == 'name' else ''
+            found.append(
+                f'config.data.{field} is {value!r}{nearest(str(value), known)}; '
+                f'it may be {some([*map(repr, known)], 20)}{own}'
+            )
+    if found:
+        return found
+    name, root, task, *_ = located(options)
+    dataset = DATASETS[name]
+    if task not in dataset.tasks:
+        others = ' or '.join(f'--config.data.name={other}' for other, its in DATASETS.items() if task in its.tasks)
+        found.append(
+            f'config.data.task={task} does not go with config.data.name={name}, whose tasks are '
+            f'{", ".join(dataset.tasks)}; set one of these, or {others}'
         )
-    root = options.root if options.name != 'synthetic' else str(synthetic.draw(options.cells, seed))
-    if not root:
-        raise UserError(f'config.data.root is empty and $ALLJAX_DATA is not set; name the folder of {options.name}')
-    builder = DATASETS[options.name](root=Path(root), task=options.task, data_dir=cache.folder('cells'))
-    found = cells(builder, options.size)
-    return replace(found, images=denoise.filtered(found.images, options.denoise))
+    if not root and not dataset.draw:
+        found.append(f'config.data.root is empty and $ALLJAX_DATA is not set; name the folder of {name}')
+    return found
+
+
+def recognized(root: Path) -> tuple[str, str]:
+    """The name of the data set whose folder this is, and the task for it; UserError if it is none of DATASETS."""
+    root = existing_folder(root)
+    for name, dataset in DATASETS.items():
+        if task := dataset.recognize(root):
+            return name, task
+    found = some([path.name for path in visible(root)], 4) or 'nothing'
+    raise UserError(f'{root}: holds {found}, expected ALL_IDB2/img/ or one folder of images for each class')
+
+
+def load(options: DataOptions, seed: int) -> Cells:
+    """The cells of a data set; UserError with every problem of the options, or else of the folder."""
+    if found := problems(options):
+        raise UserError(*found)
+    options = located(options)
+    dataset = DATASETS[options.name]
+    root = dataset.draw(options.cells, seed) if dataset.draw else Path(options.root)
+    builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=cache.folder('cells'))
+    cells = read_cells(builder, options.size)
+    return replace(cells, images=denoise.filtered(cells.images, options.denoise))

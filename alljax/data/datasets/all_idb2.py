@@ -8,49 +8,54 @@ import re
 from pathlib import Path
 
 from alljax.data import image
-from alljax.data.datasets import listing as disk
-from alljax.data.datasets.builder import CellsBuilder
-from alljax.data.datasets.listing import Listing, Record
+from alljax.data.datasets.listing import GROUPS_CSV, Dataset, Listing, Record, apply_groups, read_table, visible
+from alljax.data.synthetic.folder import MARKER
 from alljax.errors import UserError, some
 
 CLASSES = {'detection': ('blast', 'normal'), 'subtype': ('L1', 'L2', 'L3', 'normal')}
 BLASTS, CELLS = 130, 260  # numbers 001–130 are blasts, 131–260 normal
 NAME = re.compile(r'Im(\d{3,})_([01])\.(?i:tiff?)')
-TABLES = ('subtypes.csv', 'groups.csv', 'audit.html', 'synthetic.json')
+SUBTYPES_CSV = 'subtypes.csv'
+NO_IMAGES = (SUBTYPES_CSV, GROUPS_CSV, 'audit.html', MARKER)  # that may lie beside the images
 # Pairs reported as the same cell in shifted crops, 223 and 257 as equal ones. There is no published list of patients.
 REPEATS = ((25, 28, 31), (134, 245), (135, 244), (138, 146), (171, 211), (222, 256), (223, 257), (225, 259))
 
 
-class AllIdb2(CellsBuilder):
-    """Builds ALL-IDB2 from the folder that the user names: its root, ALL_IDB2/ or img/."""
-
-    VERSION = '1.1.0'
-
-    @staticmethod
-    def list_cells(root: Path, task: str) -> Listing:
-        """The cells under `root` for 'detection' or 'subtype'; problems are collected, a missing folder is raised."""
-        return list_cells(root, task)
-
-
 def list_cells(root: Path, task: str) -> Listing:
-    """As `AllIdb2.list_cells`; drawn cells of the same layout are told by their synthetic.json."""
-    home, img = places(disk.folder(root))
-    marker = find('synthetic.json', home, img)
+    """The cells under `root`, which is the set's root, ALL_IDB2/ or img/, for 'detection' or 'subtype'.
+
+    Drawn cells of the same layout are told by their synthetic.json. UserError for a folder of another layout.
+    """
+    home, img = locate(root)
+    marker = find_table(MARKER, home, img)
     facts = json.loads(marker.read_text()) if marker else {'blasts': BLASTS, 'cells': CELLS}
-    listing = Listing('synthetic' if marker else 'all_idb2', home, CLASSES[task], synthetic=marker is not None)
-    numbers = _images(listing, img, facts['blasts'], facts['cells'])
-    _extra(listing, numbers)
-    _subtypes(listing, find('subtypes.csv', home, img), task)
-    _groups(listing, find('groups.csv', home, img), numbers)
+    groups = find_table(GROUPS_CSV, home, img)
+    listing = Listing(
+        'synthetic' if marker else 'all_idb2',
+        home,
+        CLASSES[task],
+        synthetic=marker is not None,
+        groups_csv=groups or home / GROUPS_CSV,
+    )
+    numbers = _list_images(listing, img, facts['blasts'], facts['cells'])
+    _list_extra(listing)
+    _apply_subtypes(listing, find_table(SUBTYPES_CSV, home, img), task)
+    _apply_groups(listing, groups, numbers)
     return listing
 
 
-def is_drawn(root: Path) -> bool:
-    """Whether a folder holds what `python -m alljax.data.synthetic` wrote."""
-    return any((p / 'synthetic.json').is_file() for p in (root, root.parent, root / 'ALL_IDB2'))
+def recognize(root: Path) -> str:
+    """The task that a folder of this set has the tables for; '' for a folder without files named as in ALL-IDB2."""
+    try:
+        home, img = locate(root)
+    except UserError:
+        return ''
+    if not any(NAME.fullmatch(path.name) for path in img.iterdir()):
+        return ''
+    return 'subtype' if find_table(SUBTYPES_CSV, home, img) else 'detection'
 
 
-def places(root: Path) -> tuple[Path, Path]:
+def locate(root: Path) -> tuple[Path, Path]:
     """The folder of the tables and that of the images, whichever of the three the user named."""
     for home in (root, *(p for p in root.iterdir() if p.is_dir() and p.name.lower() in ('all_idb2', 'all-idb2'))):
         for img in home.iterdir():
@@ -60,22 +65,22 @@ def places(root: Path) -> tuple[Path, Path]:
         return root.parent, root
     if any(NAME.fullmatch(p.name) for p in root.iterdir()):
         return root, root
-    found = some([p.name for p in disk.visible(root)], 4) or 'nothing'
-    raise UserError(f'{root}: holds {found}, expected ALL_IDB2/img/ with Im001_1.tif … ; mend --config.data.root')
+    found = some([p.name for p in visible(root)], 4) or 'nothing'
+    raise UserError(f'{root}: holds {found}, expected ALL_IDB2/img/ with Im001_1.tif … ; correct --config.data.root')
 
 
-def find(name: str, home: Path, img: Path) -> Path | None:
+def find_table(name: str, home: Path, img: Path) -> Path | None:
     """A table of that name, wherever users put it; None if it is nowhere."""
     found = [p for p in dict.fromkeys((img / name, home / name, home.parent / name)) if p.is_file()]
     return found[0] if found else None
 
 
-def _images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[str, int]:
+def _list_images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[str, int]:
     """Lists img/ under its strict names; returns file → number."""
     numbers: dict[str, int] = {}
     first: dict[int, str] = {}
-    for path in disk.visible(img):
-        if path.name in TABLES or path.name.startswith('groups.') or (img == listing.root and path.name == 'extra'):
+    for path in visible(img):
+        if path.name in NO_IMAGES or path.name.startswith('groups.') or (img == listing.root and path.name == 'extra'):
             continue
         match = NAME.fullmatch(path.name)
         if not match:
@@ -103,16 +108,16 @@ def _images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[str, i
     return numbers
 
 
-def _extra(listing: Listing, numbers: dict[str, int]) -> None:
+def _list_extra(listing: Listing) -> None:
     """Further blasts, sorted by subtype into extra/L1, extra/L2, extra/L3, under any names."""
     extra = listing.root / 'extra'
     if not extra.is_dir():
         return
-    for folder in disk.visible(extra):
+    for folder in visible(extra):
         if folder.name not in CLASSES['subtype'][:3] or not folder.is_dir():
             listing.problems.append(f'extra/{folder.name}: expected the folders L1, L2 and L3 in extra/; move it there')
             continue
-        for path in disk.visible(folder):
+        for path in visible(folder):
             file = path.relative_to(listing.root).as_posix()
             if path.suffix.lower() not in image.SUFFIXES:
                 listing.problems.append(f'{file}: is no image; move it away')
@@ -120,7 +125,7 @@ def _extra(listing: Listing, numbers: dict[str, int]) -> None:
             listing.records.append(Record(file, folder.name, f'{folder.name}/{path.stem}'))
 
 
-def _subtypes(listing: Listing, path: Path | None, task: str) -> None:
+def _apply_subtypes(listing: Listing, path: Path | None, task: str) -> None:
     """Replaces 'blast' by its subtype, or every subtype by 'blast', as the task asks."""
     if task == 'detection':
         listing.records = [r._replace(label=r.label if r.label == 'normal' else 'blast') for r in listing.records]
@@ -131,7 +136,7 @@ def _subtypes(listing: Listing, path: Path | None, task: str) -> None:
             'was published), or train --config=configs/detection.py, which needs none'
         )
         return
-    rows = disk.table(path, ('subtype',), listing.problems)
+    rows = read_table(path, ('subtype',), listing.problems)
     names = {Path(record.file).name: record for record in listing.records if not record.file.startswith('extra/')}
     known = {name.lower(): name for name in CLASSES['subtype']}
     problems, labels = [], {}
@@ -143,7 +148,7 @@ def _subtypes(listing: Listing, path: Path | None, task: str) -> None:
         elif label is None:
             problems.append(f'{path.name}: {file} has the subtype {said!r}, expected L1, L2, L3 or normal')
         elif (label == 'normal') != (record.label == 'normal'):
-            problems.append(f'{path.name}: {file} is labelled {label}, but its name says {record.label}; mend the line')
+            problems.append(f'{path.name}: {file} is labelled {label}, but its name says {record.label}; fix the line')
         else:
             labels[record.file] = label
     said_of = {Path(file).name for file in rows}
@@ -154,10 +159,10 @@ def _subtypes(listing: Listing, path: Path | None, task: str) -> None:
     listing.records = [r._replace(label=labels.get(r.file, r.label)) for r in listing.records]
 
 
-def _groups(listing: Listing, path: Path | None, numbers: dict[str, int]) -> None:
+def _apply_groups(listing: Listing, path: Path | None, numbers: dict[str, int]) -> None:
     """Groups from groups.csv, else the reported repeats; a cell of which nothing is known stands alone."""
     if path is not None:
-        disk.with_groups(listing, path)
+        apply_groups(listing, path)
         return
     repeats = {number: f'repeat of {same[0]:03}' for same in REPEATS for number in same}
     listing.records = [
@@ -166,3 +171,6 @@ def _groups(listing: Listing, path: Path | None, numbers: dict[str, int]) -> Non
     listing.notes.append(
         'no groups.csv: only the published repeats are kept together; other cells of one patient may be on both sides'
     )
+
+
+DATASET = Dataset(list_cells, tasks=CLASSES, version='1.1.0', recognize=recognize)

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import cached_property
@@ -14,34 +13,28 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from alljax.data.cells import Cells, Origin
-from alljax.data.datasets.listing import Listing
+from alljax.data.datasets.listing import Dataset, existing_folder
 from alljax.data.datasets.verify import verify
 from alljax.data.image import read, to_png, to_square
 
 
 class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """A TFDS builder of cells; a data set says how its folder is listed.
+    """The TFDS builder of a data set's cells, under its name in DATASETS.
 
     Its config is named after the state of the folder, so that a changed folder is built anew beside the old one.
     """
 
-    listing: Listing
-
-    def __init__(self, *, root: str | Path, task: str, data_dir: str | Path):
-        self.listing = self.list_cells(Path(root), task)
+    def __init__(self, name: str, dataset: Dataset, *, root: Path, task: str, data_dir: Path):
+        self.name, self.VERSION = name, tfds.core.Version(dataset.version)  # TFDS takes them from the class otherwise
+        self.listing = dataset.list_cells(existing_folder(root), task)
         config = tfds.core.BuilderConfig(name=f'{task}-{self.listing.key()}')
         with _quiet():
             super().__init__(data_dir=str(data_dir), config=config, file_format='array_record')
 
     @cached_property
     def notes(self) -> list[str]:
-        """What was converted or assumed; UserError with every problem of the folder."""
+        """Sentences about what was converted or assumed; UserError with every problem of the folder."""
         return verify(self.listing)
-
-    @staticmethod
-    @abstractmethod
-    def list_cells(root: Path, task: str) -> Listing:
-        """What the folder holds."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
@@ -65,7 +58,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
             yield record.file, {**record._asdict(), 'image': image}
 
 
-def cells(builder: CellsBuilder, size: int) -> Cells:
+def read_cells(builder: CellsBuilder, size: int) -> Cells:
     """All cells of a builder at `size` pixels a side, in the order of their names; builds the files if absent.
 
     Raises UserError with every problem of the folder, before anything is written.

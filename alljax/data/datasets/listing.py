@@ -1,12 +1,15 @@
-"""What a data set's folder holds, before a pixel is read; and what its tables say."""
+"""The cells of a folder before a pixel is read, the tables beside them, and what a data set declares."""
 
 import csv
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from alljax.errors import UserError, some
+
+GROUPS_CSV = 'groups.csv'
 
 
 class Record(NamedTuple):
@@ -22,14 +25,16 @@ class Record(NamedTuple):
 class Listing:
     """All cells of a folder, with every problem that was found on the way."""
 
-    name: str
+    name: str  # of the data set, as results.json has it
     root: Path
     classes: tuple[str, ...]
-    synthetic: bool = False
+    synthetic: bool = False  # drawn, not photographed
     greyscale: bool = False  # a folder without any color is accepted
     records: list[Record] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # stop the run
     notes: list[str] = field(default_factory=list)  # are printed and kept in results.json
+    group_table: str = GROUPS_CSV  # the table in which a user gives cells one group
+    groups_csv: Path | None = None  # the file that an audit writes its groups to; None for the root's groups.csv
 
     def key(self) -> str:
         """A short name for this state of the folder: changes with any file's name, size, time, label or group."""
@@ -40,16 +45,30 @@ class Listing:
         return digest.hexdigest()[:16]
 
 
-def folder(path: Path, flag: str = '--config.data.root') -> Path:
+def _recognizes_none(root: Path) -> str:
+    return ''
+
+
+class Dataset(NamedTuple):
+    """A data set: how its folder is listed, and all that a run asks about it by then."""
+
+    list_cells: Callable[[Path, str], Listing]  # of a folder that exists and a task; collects the folder's problems
+    tasks: Mapping[str, tuple[str, ...]]  # task → classes, () where the folder names them; the first asks least of it
+    version: str = '1.0.0'  # raise it when the same files would be read as other cells
+    recognize: Callable[[Path], str] = _recognizes_none  # the task for a folder of this set; '' for any other folder
+    draw: Callable[[int, int], Path] | None = None  # number of cells and seed → folder, for a set made of drawings
+
+
+def existing_folder(path: Path, flag: str = '--config.data.root') -> Path:
     """`path` if it is a folder; else a UserError that tells a missing one from a file."""
     if not path.exists():
-        raise UserError(f'{path}: there is no such folder; mend {flag}')
+        raise UserError(f'{path}: there is no such folder; correct {flag}')
     if not path.is_dir():
-        raise UserError(f'{path}: is a file, expected the folder of the data set; mend {flag}')
+        raise UserError(f'{path}: is a file, expected the folder of the data set; correct {flag}')
     return path.resolve()
 
 
-def table(path: Path, columns: tuple[str, ...], problems: list[str]) -> dict[str, dict[str, str]]:
+def read_table(path: Path, columns: tuple[str, ...], problems: list[str]) -> dict[str, dict[str, str]]:
     """Rows of a CSV file by their `file` column; needs 'file', takes the other `columns` that are there.
 
     Unreadable files, missing columns and files named twice are added to `problems`.
@@ -85,9 +104,9 @@ def table(path: Path, columns: tuple[str, ...], problems: list[str]) -> dict[str
     return rows
 
 
-def with_groups(listing: Listing, path: Path) -> None:
+def apply_groups(listing: Listing, path: Path) -> None:
     """Takes groups, and repeats if an audit found them, from a groups.csv that names files by path or by name."""
-    rows = table(path, ('group', 'repeat'), listing.problems)
+    rows = read_table(path, ('group', 'repeat'), listing.problems)
     files = {record.file for record in listing.records}
     by_name = {Path(file).name: file for file in files}
     found = {file if file in files else by_name.get(Path(file).name, ''): row for file, row in rows.items()}
@@ -106,6 +125,6 @@ def with_groups(listing: Listing, path: Path) -> None:
 
 
 def visible(path: Path) -> list[Path]:
-    """What a folder holds, sorted, without hidden files and the marks that file managers leave."""
+    """Files and folders in a folder, sorted, without hidden ones and the marks that file managers leave."""
     skipped = {'thumbs.db', 'desktop.ini', '__macosx'}
     return sorted(p for p in path.iterdir() if not p.name.startswith('.') and p.name.lower() not in skipped)

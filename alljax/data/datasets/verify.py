@@ -16,9 +16,12 @@ def verify(listing: Listing) -> list[str]:
     problems = list(listing.problems)
     if not listing.records and not problems:
         problems.append(f'{listing.root}: holds no images; expected cells of the classes {", ".join(listing.classes)}')
+    unknown = sorted({record.label for record in listing.records} - set(listing.classes))
+    if unknown and not problems:
+        problems.append(f'{listing.root}: cells are labelled {some(unknown)}, expected {", ".join(listing.classes)}')
     notes, pixels, grey = defaultdict(list), defaultdict(list), []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for record, result in zip(listing.records, pool.map(_look(listing), listing.records), strict=True):
+        for record, result in zip(listing.records, pool.map(_decode(listing), listing.records), strict=True):
             if isinstance(result, image.ImageError):
                 problems.append(f'{record.file}: {result}')
                 continue
@@ -36,8 +39,8 @@ def verify(listing: Listing) -> list[str]:
     return listing.notes + [f'{some(files, 3)}: {note}' for note, files in notes.items()]
 
 
-def _look(listing: Listing) -> Callable[[Record], tuple[str, bool, bytes] | image.ImageError]:
-    def look(record: Record) -> tuple[str, bool, bytes] | image.ImageError:
+def _decode(listing: Listing) -> Callable[[Record], tuple[str, bool, bytes] | image.ImageError]:
+    def decode(record: Record) -> tuple[str, bool, bytes] | image.ImageError:
         try:
             picture = image.read(listing.root / record.file)
         except image.ImageError as error:
@@ -45,7 +48,7 @@ def _look(listing: Listing) -> Callable[[Record], tuple[str, bool, bytes] | imag
         digest = hashlib.sha256(repr(picture.pixels.shape).encode() + picture.pixels.tobytes()).digest()
         return picture.note, picture.grey, digest
 
-    return look
+    return decode
 
 
 def _about_grey(listing: Listing, grey: list[str]) -> list[str]:
@@ -63,8 +66,6 @@ def _about_repeats(listing: Listing, same: list[Record]) -> list[str]:
         return [f'{said}: hold the same pixels under different labels; keep the right one']
     if len({record.group for record in same}) == 1:
         return []
-    return [f'{some(files)}: hold the same pixels; delete all but one, or give them one group ({_where(listing)})']
-
-
-def _where(listing: Listing) -> str:
-    return 'in cells.csv' if listing.name == 'folder' else 'in groups.csv'
+    return [
+        f'{some(files)}: hold the same pixels; delete all but one, or give them one group (in {listing.group_table})'
+    ]

@@ -16,6 +16,7 @@ from alljax.data.synthetic.slides import Slide, slide
 from alljax.errors import UserError
 from alljax.storage.atomic import new_folder
 
+MARKER = 'synthetic.json'  # tells a drawn folder from a real one
 GENERATOR = 1  # raise it whenever the same seed would draw other pixels
 FEWEST = 40  # cells: two slides, each with at least three of every class
 SHARE = 9  # blasts a slide, and as many normal cells; a multiple of three, so that subtypes come out even
@@ -97,6 +98,11 @@ def write(out: Path, cells: int = 260, seed: int = 0, repeats: int = 0) -> None:
         _fill(part / 'ALL_IDB2', planned, seed, chosen)
 
 
+def is_drawn(root: Path) -> bool:
+    """True for a folder that `write` wrote, its ALL_IDB2/ or its img/."""
+    return any((path / MARKER).is_file() for path in (root, root.parent, root / 'ALL_IDB2'))
+
+
 def _fill(root: Path, planned: list[Planned], seed: int, chosen: list[Repeat]) -> None:
     (root / 'img').mkdir(parents=True)
     for source, copy, _ in chosen:
@@ -126,7 +132,7 @@ def _fill(root: Path, planned: list[Planned], seed: int, chosen: list[Repeat]) -
         marker['repeats'] = [[planned[pair.source].file, planned[pair.copy].file, pair.kind] for pair in chosen]
     else:
         _table(root / 'groups.csv', ('file', 'group'), [(cell.file, f'slide{cell.slide:02d}') for cell in planned])
-    (root / 'synthetic.json').write_text(json.dumps(marker, indent=2) + '\n', encoding='utf-8')
+    (root / MARKER).write_text(json.dumps(marker, indent=2) + '\n', encoding='utf-8')
 
 
 def _drawn(cell: Planned, number: int, seed: int, slides: dict[int, Slide]) -> UInt8[np.ndarray, 'height width 3']:

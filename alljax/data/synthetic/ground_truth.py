@@ -11,11 +11,10 @@ from alljax.data import image
 from alljax.data.image import RgbImage
 from alljax.data.synthetic import folder
 from alljax.data.synthetic.cell import draw
-from alljax.data.synthetic.folder import Planned
+from alljax.data.synthetic.folder import MARKER, Planned
 from alljax.data.synthetic.repeats import plant
 from alljax.data.synthetic.slides import slide
 
-MARKER = 'synthetic.json'
 IN_PLACE = ('same file', 'same pixels', 're-encoded', 're-lit')  # repeats that move nothing
 ABOVE = 3  # folders above a file in which the marker is looked for; the sets have it two above
 
@@ -72,7 +71,7 @@ def _redrawn(drawn: _Set, name: str) -> tuple[RgbImage, RgbImage]:
 
 @lru_cache(maxsize=8)
 def _set(root: Path) -> _Set:
-    """What stands in each file of a drawn folder; ValueError, KeyError or TypeError for a marker that does not tell."""
+    """The content of each file of a drawn folder; ValueError, KeyError or TypeError for a marker that does not tell."""
     marker: dict[str, Any] = json.loads((root / MARKER).read_text(encoding='utf-8'))
     if marker['generator'] != folder.GENERATOR:
         raise ValueError(f'it was drawn by generator {marker["generator"]}, this one is {folder.GENERATOR}')

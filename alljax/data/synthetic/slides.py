@@ -20,7 +20,7 @@ LIGHT = (0.86, 0.80, 0.82)  # an empty field, as a fraction of a white pixel
 
 
 class Slide(NamedTuple):
-    """What all cells of one slide share; lengths in pixels of a 257-pixel crop."""
+    """Properties that all cells of one slide share; lengths in pixels of a 257-pixel crop."""
 
     number: int
     stains: tuple[tuple[float, float, float], ...]  # optical density of red, green, blue, one row a stain

@@ -1,4 +1,4 @@
-"""What lies around the white cell: red cells, platelets, and a film of plasma that took a little stain."""
+"""The surroundings of the white cell: red cells, platelets, and a film of plasma that took a little stain."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Every file once: its digests, what is known of it without looking at the cell, and small images to compare."""
+"""Measurements of every file: its digests, what is known of it without looking at the cell, small images to compare."""
 
 import hashlib
 import os
@@ -24,8 +24,8 @@ GrayImage = Float32[np.ndarray, 'side side']
 Mask = Bool[np.ndarray, 'side side']
 
 
-class Seen(NamedTuple):
-    """One file."""
+class FileMeasurements(NamedTuple):
+    """Measurements of one file."""
 
     file_digest: str
     pixel_digest: str
@@ -38,8 +38,8 @@ class Seen(NamedTuple):
     fine: Float16[np.ndarray, 'fine fine']
 
 
-class Sights(NamedTuple):
-    """All files, in their order."""
+class Measurements(NamedTuple):
+    """Measurements of all files, in their order."""
 
     file_digests: tuple[str, ...]
     pixel_digests: tuple[str, ...]
@@ -52,26 +52,28 @@ class Sights(NamedTuple):
     fine: Float16[np.ndarray, 'cells fine fine']  # the same at FINE pixels
 
 
-def read(
-    home: Path, files: Sequence[str], track: Callable[[Iterable[Seen | str]], Iterable[Seen | str]] = iter
-) -> Sights:
-    """Read all files; `track` may show progress. UserError with every file that is no picture."""
+def measure_files(
+    home: Path,
+    files: Sequence[str],
+    track: Callable[[Iterable[FileMeasurements | str]], Iterable[FileMeasurements | str]] = iter,
+) -> Measurements:
+    """Measure all files; `track` may show progress. UserError with every file that is no picture."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        seen = list(track(pool.map(lambda file: _attempt(home, file), files)))
-    problems = [item for item in seen if isinstance(item, str)]
+        results = list(track(pool.map(lambda file: _attempt(home, file), files)))
+    problems = [item for item in results if isinstance(item, str)]
     if problems:
         raise UserError(*problems)
-    columns = list(zip(*(item for item in seen if isinstance(item, Seen)), strict=True))
-    return Sights(columns[0], columns[1], *(np.array(column) for column in columns[2:]))
+    columns = list(zip(*(item for item in results if isinstance(item, FileMeasurements)), strict=True))
+    return Measurements(columns[0], columns[1], *(np.array(column) for column in columns[2:]))
 
 
-def see(path: Path) -> Seen:
-    """Read one file; image.ImageError if it is no picture."""
+def measure_file(path: Path) -> FileMeasurements:
+    """Measure one file; image.ImageError if it is no picture."""
     pixels = image.read(path).pixels
     data = path.read_bytes()
     fine, coarse = (density(pixels, side) for side in (FINE, COARSE))
     shape = (pixels.shape[0], pixels.shape[1])
-    return Seen(
+    return FileMeasurements(
         hashlib.sha256(data).hexdigest(),
         hashlib.sha256(repr(shape).encode() + pixels.tobytes()).hexdigest(),
         len(data),
@@ -112,7 +114,7 @@ def detail(density: GrayImage, shape: tuple[int, int]) -> GrayImage:
 
 @lru_cache(maxsize=1024)
 def disk(shape: tuple[int, int], side: int) -> Mask:
-    """Where a crop is compared: its inscribed disk, because corners are the first to be cut or made up by a turn."""
+    """The compared part of a crop: its inscribed disk, because corners are the first to be cut or made up by a turn."""
     away = np.arange(side) - (side - 1) / 2
     inside = np.zeros((side, side), bool)
     box = _box(shape, side)
@@ -120,13 +122,13 @@ def disk(shape: tuple[int, int], side: int) -> Mask:
     return inside
 
 
-def _attempt(home: Path, file: str) -> Seen | str:
+def _attempt(home: Path, file: str) -> FileMeasurements | str:
     try:
-        return see(home / file)
+        return measure_file(home / file)
     except image.ImageError as error:
         return f'{file}: {error}'
     except OSError as error:
-        return f'{file}: cannot be read ({error.strerror}); mend its permissions'
+        return f'{file}: cannot be read ({error.strerror}); correct its permissions'
 
 
 def _box(shape: tuple[int, int], side: int) -> tuple[slice, slice]:

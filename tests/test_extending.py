@@ -1,0 +1,178 @@
+"""A data set, a network, a classical system, an attribution method of the user's own: one file each, run end to end."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from alljax import baselines, config
+from alljax.config import resolve
+from alljax.data.datasets import DATASETS
+from alljax.explain import METHODS
+from alljax.models import MODELS
+from alljax.runs import experiment, trained
+
+ROOT = Path(__file__).parents[1]
+TINY = {'model.name': 'mine', 'model.init': 'random', 'model.head': '8', 'data.size': '64', 'epochs': '1',
+        'split.test': '0.5', 'augment.copies': 'fresh'}  # fmt: skip
+
+BLOCKS = (
+    """
+from alljax.data.datasets import DATASETS, Dataset, Listing, Record  # a data set
+from configs import detection
+def list_cells(root, task):  # of files such as blast_slide3_17.png: class, group, number
+    records = [Record(file.name, *file.name.split('_')[:2]) for file in sorted(root.glob('*.png'))]
+    return Listing('mine', root, ('blast', 'normal'), records=records)
+DATASETS['mine'] = Dataset(list_cells, tasks={'detection': ('blast', 'normal')})
+def get_config():
+    config = detection.get_config()
+    config.data.name = 'mine'
+    return config
+""",
+    """
+import flax.linen as nn  # a network
+from alljax.models import MODELS, Input, Network
+from configs import subtype
+class Mine(nn.Module):
+    head: nn.Module  # the paper's new layers
+    @nn.compact
+    def __call__(self, x, train=False):
+        return self.head(nn.relu(nn.Conv(16, (3, 3), strides=4)(x)).mean((1, 2)))
+MODELS['mine'] = Network(Mine, Input(64))
+def get_config():
+    config = subtype.get_config()
+    config.model.name, config.model.init = 'mine', 'random'
+    return config
+""",
+    """
+from alljax.baselines import SEGMENTS, SYSTEMS, System  # a classical system
+from alljax.baselines.segment import Parts
+from configs import subtype
+def dark(picture):  # the masks of nucleus and cytoplasm
+    return Parts(picture[..., 1] < 110, (picture[..., 1] >= 110) & (picture[..., 1] < 180))
+SEGMENTS['mine'], SYSTEMS['mine'] = dark, lambda: System('mine', ('nucleus_shape', 'glcm'), ('svm',))
+def get_config():
+    config = subtype.get_config()
+    config.baseline.system = 'mine'
+    return config
+""",
+    """
+from jax import grad, numpy as jnp  # an attribution method
+from alljax.explain import METHODS, Method
+from configs.subtype import get_config
+def mine(model, variables, x, target, options):  # to [batch, size, size]
+    return abs(grad(lambda x: jnp.take_along_axis(model.apply(variables, x), target[:, None], 1).sum())(x)).max(3)
+METHODS['mine'] = Method(mine, 'Gradient', False, 'where a small change of a pixel moves the logit.')
+""",
+)
+
+
+def blocks():
+    """The README's Python under "Extending"; until it has the four, the same texts as they stand here."""
+    section = (ROOT / 'README.md').read_text().partition('\n## Extending\n')[2].partition('\n## ')[0]
+    found = re.findall(r'```python\n(.*?)```', section, re.DOTALL)
+    return found if any("DATASETS['mine']" in text for text in found) else BLOCKS
+
+
+def written(folder, *names):
+    """The file of a user, mine.py, with the block of each dictionary, of which the last says what is run."""
+    path = folder / 'mine.py'
+    path.write_text('\n'.join(code for name in names for code in blocks() if f"{name}['mine']" in code))
+    assert all(path.read_text().count(f"{name}['mine']") == 1 for name in names)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def dictionaries():
+    known = (DATASETS, MODELS, METHODS, baselines.SEGMENTS, baselines.SYSTEMS)
+    before = [dict(each) for each in known]
+    yield
+    for each, old in zip(known, before, strict=True):
+        each.clear()
+        each.update(old)
+
+
+def trained_run(path, folder, **given):
+    """A run of a config file at tiny size, with these fields besides."""
+    values = config.load(path)
+    fields = {**TINY, **{name.replace('__', '.'): value for name, value in given.items()}}
+    config.override(values, fields)
+    return experiment.run(resolve.resolve(values, fields), folder)
+
+
+def results(run):
+    return json.loads((run / 'results.json').read_text())
+
+
+def command(module, *arguments):
+    """A command in a process of its own, which knows of `mine` from --config alone."""
+    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, '-m', module, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_data_set_trains_a_run(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / 'cells').mkdir()
+    for number in range(24):
+        name = f'{("blast", "normal")[number % 2]}_slide{number // 6}_{number}.png'
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / 'cells' / name)
+    path = written(tmp_path, 'MODELS', 'DATASETS')
+    run = trained_run(path, tmp_path / 'run', data__root=str(tmp_path / 'cells'))
+    found = results(run)
+    assert found['data']['name'] == 'mine'
+    assert found['data']['counts'] == {'blast': 12, 'normal': 12}
+    assert not found['demo']
+    assert found['split']['groups'] == {'train': 2, 'validation': 0, 'test': 2}
+    with (run / 'predictions.csv').open() as file:
+        assert {row['group'] for row in csv.DictReader(file)} < {f'slide{number}' for number in range(4)}
+
+
+def test_a_network_trains_a_run(tmp_path, drawn):
+    path = written(tmp_path, 'MODELS')
+    run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
+    assert results(run)['model']['name'] == trained.load(run).model.name == 'mine'
+
+
+def test_a_classical_system_trains_and_predicts(tmp_path, drawn):
+    path = written(tmp_path, 'MODELS', 'SYSTEMS')
+    run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
+    found = results(run)
+    assert found['model'] == {'name': 'mine', 'parts': 'mine → nucleus shape and glcm → svm'}
+    assert found['segmentation']['nucleus_dice'] > 0.3
+    image = next(drawn.rglob('*.tif'))
+    code, said = command('alljax.predict', run, image, '--config', path)
+    assert code == 0, said
+    assert image.name in said
+    code, said = command('alljax.predict', run, image)
+    assert code == 2
+    assert "there is no segmentation 'mine'; if it is your own, run its file first" in said
+
+
+def test_an_attribution_method_explains_an_image(tmp_path, drawn):
+    path = written(tmp_path, 'MODELS', 'METHODS')
+    run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
+    image = next(drawn.rglob('*.tif'))
+    arguments = (run, image, '--methods=mine', '--to', tmp_path / 'maps')
+    code, said = command('alljax.gradients', *arguments, '--config', path)
+    assert code == 0, said
+    assert 'Gradient' in (tmp_path / 'maps' / 'index.html').read_text()
+    assert list((tmp_path / 'maps').glob('*-mine.png'))
+    code, said = command('alljax.gradients', *arguments)
+    assert code == 2
+    assert "there is no method 'mine'" in said
+
+
+def test_each_takes_few_lines():
+    for code in blocks():
+        lines = [line for line in code.partition('def get_config')[0].splitlines() if line.strip()]
+        assert len([line for line in lines if not line.startswith(('import', 'from'))]) <= 10
