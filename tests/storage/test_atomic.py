@@ -92,3 +92,10 @@ def test_what_killed_processes_left_is_deleted_and_what_others_write_is_not(tmp_
     with new_folder(tmp_path / 'set'):
         pass
     assert {p.name for p in tmp_path.iterdir()} == kept | {'set'}
+
+
+def test_what_every_room_uses_loads_no_network():
+    modules = ', '.join(f'alljax.storage.{name}' for name in ('atomic', 'cache', 'feature_cache', 'locks'))
+    code = f'import sys, {modules}; assert not {{"flax", "jax", "orbax", "alljax.models"}} & set(sys.modules)'
+    result = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
