@@ -11,12 +11,12 @@ from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions, equalize
 
 
-def how(name='grouped', copies='published', **split):
+def options(name='grouped', copies='published', **split):
     return SplitOptions(name, **split), Augmentation(copies)
 
 
-def named(labels, classes, **options):
-    return replace(make_cells(labels, size=16, **options), classes=classes)
+def named(labels, classes, **more):
+    return replace(make_cells(labels, size=16, **more), classes=classes)
 
 
 SUBTYPES = ('L1', 'L2', 'L3', 'normal')
@@ -25,7 +25,7 @@ SUBTYPES = ('L1', 'L2', 'L3', 'normal')
 def test_the_published_counts_come_from_310_cells():
     cells = named([0] * 96 + [1] * 55 + [2] * 29 + [3] * 130, SUBTYPES)
     assert protocol.target_counts(cells).tolist() == [266, 153, 81, 260]
-    grown, parts = protocol.divide(cells, *how('paper'), 0)
+    grown, parts = protocol.divide(cells, *options('paper'), 0)
     assert grown.counts() == {'L1': 266, 'L2': 153, 'L3': 81, 'normal': 260}
     assert (len(parts.train), len(parts.test)) == (456, 304)  # as Tables 1 and 3 have it
     detection = named([0] * 180 + [1] * 130, ('blast', 'normal'))
@@ -44,7 +44,7 @@ def test_other_numbers_are_in_proportion_and_nothing_is_dropped():
 
 
 def test_the_paper_s_protocol_puts_copies_of_a_cell_on_both_sides():
-    grown, parts = protocol.divide(named([0, 1, 2, 3] * 12, SUBTYPES), *how('paper'), 0)
+    grown, parts = protocol.divide(named([0, 1, 2, 3] * 12, SUBTYPES), *options('paper'), 0)
     source = np.array([name.partition(protocol.COPY_MARK)[0] for name in grown.names])
     assert parts.leaky
     assert len(set(source[parts.train]) & set(source[parts.test])) > 10
@@ -55,7 +55,7 @@ def test_the_paper_s_protocol_puts_copies_of_a_cell_on_both_sides():
 @given(seed=st.integers(0, 1000), name=st.sampled_from(['grouped', 'random']), folds=st.sampled_from([1, 3]))
 def test_nothing_augmented_reaches_a_test_fold_and_no_copy_leaves_the_training_side(seed, name, folds):
     cells = named(np.tile([0, 1, 2, 3], 15), SUBTYPES, groups=np.repeat(np.arange(15), 4))
-    grown, parts = protocol.divide(cells, *how(name, folds=folds, fold=0, validation=0.25), seed)
+    grown, parts = protocol.divide(cells, *options(name, folds=folds, fold=0, validation=0.25), seed)
     assert max(parts.test) < len(cells)
     assert max(parts.validation) < len(cells)
     copies = parts.train[parts.train >= len(cells)]
@@ -71,8 +71,8 @@ def test_nothing_augmented_reaches_a_test_fold_and_no_copy_leaves_the_training_s
 
 def test_a_copy_is_the_same_in_every_split_and_differs_from_its_cell():
     cells = named([0, 1, 2, 3] * 9, SUBTYPES)
-    first, _ = protocol.divide(cells, *how('paper'), 0)
-    second, _ = protocol.divide(cells, *how('grouped', folds=3, fold=1), 0)
+    first, _ = protocol.divide(cells, *options('paper'), 0)
+    second, _ = protocol.divide(cells, *options('grouped', folds=3, fold=1), 0)
     both = set(first.names) & set(second.names)
     assert len(both) > len(cells) + 10
     for name in both:
@@ -84,7 +84,7 @@ def test_a_copy_is_the_same_in_every_split_and_differs_from_its_cell():
 
 def test_fresh_copies_are_left_to_the_steps():
     cells = named([0, 1, 2, 3] * 9, SUBTYPES)
-    grown, parts = protocol.divide(cells, *how('grouped', copies='fresh'), 0)
+    grown, parts = protocol.divide(cells, *options('grouped', copies='fresh'), 0)
     assert grown is cells
     assert len(parts.train) + len(parts.test) == len(cells)
 
@@ -93,7 +93,7 @@ def test_fresh_copies_are_left_to_the_steps():
 @pytest.mark.parametrize('name', ['paper', 'grouped'])
 def test_equalized_counts_are_equal(how, name):
     cells = named([0] * 20 + [1] * 11 + [2] * 8 + [3] * 31, SUBTYPES)
-    grown, parts = protocol.divide(cells, *how(name), 3)
+    grown, parts = protocol.divide(cells, *options(name), 3)
     index = equalize(grown.labels, parts.train, how, 3)
     counts = np.bincount(grown.labels[index])
     assert len(set(counts)) == 1
