@@ -29,13 +29,13 @@ def test_every_picture_gives_a_result(system, name):
     assert values['found'] == parts.found
 
 
-@pytest.mark.parametrize('segment', SEGMENTS)
+@pytest.mark.parametrize('segmentation', SEGMENTS)
 def test_nothing_is_found_where_there_is_nothing(segmentation):
     for name in ('white', 'black', 'one color'):
         assert not SEGMENTS[segmentation](AWKWARD[name]).found, name
 
 
-@pytest.mark.parametrize('segment', SEGMENTS)
+@pytest.mark.parametrize('segmentation', SEGMENTS)
 def test_a_cell_cut_by_the_border_is_found(segmentation):
     parts = SEGMENTS[segmentation](cut())
     y, x = np.mgrid[:96, :96]
