@@ -10,10 +10,10 @@ from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
 from alljax.explain import output_folder, overlays, page
 from alljax.explain.measurements import Explained, explain
-from alljax.explain.methods import Method as Method  # for those who add one
 from alljax.explain.methods import (
     DEFAULT,
     METHODS,
+    Method,
     Options,
     goes_on_rectified,
     has_rectifiers,
@@ -25,6 +25,8 @@ from alljax.explain.methods import (
 from alljax.runs import network
 from alljax.runs.network import TrainedNetwork
 from alljax.storage.atomic import write_whole
+
+__all__ = ['METHODS', 'CheckedRequest', 'Method', 'Request', 'check', 'default_folder', 'summarize', 'write']
 
 
 class Request(NamedTuple):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -16,6 +16,16 @@ Act = Callable[[Array], Array]
 Convolution = Callable[..., Array]  # as lax.conv_general_dilated
 Layer = Callable[[Array], Array]
 Padding = int | tuple[int, int] | Literal['SAME'] | None
+
+
+class Reduction(NamedTuple):
+    """A way to make one value of many, and the value that changes nothing in it."""
+
+    combine: Callable[[Array, Array], Array]
+    neutral: float
+
+
+MAXIMUM, SUM = Reduction(jnp.maximum, -np.inf), Reduction(jnp.add, 0.0)
 
 he_normal = nn.initializers.he_normal()
 
@@ -93,12 +103,12 @@ def max_pool(x: Image, window: int = 3, stride: int = 2, padding: int = 0, *, ce
     A maximum over strided slices, rows first, because the gradient of `lax.reduce_window` takes five to nine times as
     long on XLA:CPU and no less on a GPU.
     """
-    return _pool(jnp.maximum, x, window, stride, padding, -jnp.inf, ceil)
+    return _pool(x, window, stride, padding, MAXIMUM, ceil)
 
 
 def avg_pool(x: Image, window: int, stride: int, padding: int = 0) -> Map:
     """Average pooling, padded zeros counted as values; a sum over slices, for the reason of `max_pool`."""
-    return _pool(jnp.add, x, window, stride, padding, 0.0, False) / window**2
+    return _pool(x, window, stride, padding, SUM, False) / window**2
 
 
 def adaptive_avg_pool(x: Image, size: int) -> Map:
@@ -115,9 +125,7 @@ def drop_path(rate: float, train: bool) -> Layer:
     return nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=not train)
 
 
-def _pool(
-    join: Callable[..., Array], x: Image, window: int, stride: int, padding: int, border: float, ceil: bool
-) -> Map:
+def _pool(x: Image, window: int, stride: int, padding: int, reduction: Reduction, ceil: bool) -> Map:
     for axis in (1, 2):
         length = x.shape[axis] + 2 * padding
         count = (length - window) // stride + 1
@@ -126,9 +134,11 @@ def _pool(
         need = (count - 1) * stride + window
         after = padding + max(0, need - length)
         if padding or after:
-            x = jnp.pad(x, [(padding, after) if a == axis else (0, 0) for a in range(4)], constant_values=border)
+            x = jnp.pad(
+                x, [(padding, after) if a == axis else (0, 0) for a in range(4)], constant_values=reduction.neutral
+            )
         last = (count - 1) * stride + 1
-        x = reduce(join, [lax.slice_in_dim(x, i, i + last, stride, axis) for i in range(window)])
+        x = reduce(reduction.combine, [lax.slice_in_dim(x, i, i + last, stride, axis) for i in range(window)])
     return x
 
 
