@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def overview() -> str:
-    """What `alljax --help` prints: every command with a line."""
+    """The text of `alljax --help`: every command with a line."""
     width = max(map(len, commands.COMMANDS))
     lines = [f'  {name:{width}}  {command.help}' for name, command in commands.COMMANDS.items()]
     return '\n'.join(

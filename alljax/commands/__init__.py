@@ -16,7 +16,7 @@ from alljax.storage.log import set_up_logging
 
 
 class Command(NamedTuple):
-    """Where a command stands, and what is said of it."""
+    """A command's module, and what is said of it."""
 
     module: str  # imported only when the command is used
     help: str  # its line in `alljax --help`

@@ -57,7 +57,7 @@ def _line(one: 'Explained', classes: tuple[str, ...]) -> str:
 
 
 def _table(found: Sequence['Explained'], methods: Iterable[str]) -> list[str]:
-    """Where the attributions lie, if that can be told."""
+    """The share of the attributions on the cell and its nucleus, if that can be told."""
     from alljax.explain import page
     from alljax.explain.measurements import Where, areas, located
 

@@ -129,7 +129,7 @@ def with_fields(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
 
 
 def _wrong(name: str, field: Field, value: Any) -> list[str]:
-    """What is wrong with a value, in sentences."""
+    """A sentence for everything that is wrong with a value."""
     known = allowed(name)
     if value is None and field.default is None:
         return []

@@ -1,4 +1,4 @@
-"""What a run will do, as plain records of the rooms that do it: everything below takes its part, and no config."""
+"""The plan of a run, as plain records of the rooms that do it: everything below takes its part, and no config."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ from alljax.training.optimizer import OptimizerOptions
 
 
 class Start(NamedTuple):
-    """Where a network's variables come from."""
+    """The place that a network's variables come from."""
 
     source: Path | None  # a model folder; None for random variables
     how: str  # for results.json: 'imagenet', 'random', the path of a run, …
@@ -27,7 +27,7 @@ class NamedSystem(NamedTuple):
 
 
 class TrainingOptions(NamedTuple):
-    """How long, how fast and on what share of each class a network learns."""
+    """The length and speed of learning, and the share of each class in it."""
 
     epochs: int
     equalize: str  # classes of the training side: 'undersample', 'oversample', 'weights' or 'none'

@@ -19,7 +19,7 @@ BATCH = 28
 
 
 class Row(NamedTuple):
-    """What is known of one file: its probabilities, or why there are none."""
+    """One file's probabilities, or the reason why there are none."""
 
     file: str
     probabilities: Float[np.ndarray, ' classes'] | None

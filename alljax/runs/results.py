@@ -1,4 +1,4 @@
-"""What a run found, in the files that people and programs read."""
+"""The results of a run, in the files that people and programs read."""
 
 import csv
 import json
@@ -88,7 +88,7 @@ def about_split(cells: Cells, split: Split) -> Results:
 
 
 def environment() -> dict[str, str]:
-    """What the numbers may depend on besides the seed."""
+    """All that the numbers may depend on besides the seed."""
     names = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scipy', 'scikit-image', 'scikit-learn')
     devices = jax.devices()
     return {

@@ -25,7 +25,7 @@ class WeightsOrigin(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """How well a model did on the test cells of its run."""
+    """The accuracy of a model on the test cells of its run."""
 
     accuracy: float
     low: float  # ends of Wilson's 95 % interval
@@ -61,7 +61,7 @@ class Card:
 
     @property
     def preparation(self) -> ImagePreparation:
-        """How an image file becomes what the model was trained on; UserError for a model that does not say."""
+        """The way from an image file to what the model was trained on; UserError for a model that does not say."""
         if self.photograph and self.input:
             photograph = Photograph(self.input.resize, self.input.interpolation)
             return ImagePreparation(self.input.size, self.denoise, photograph)

@@ -1,4 +1,4 @@
-"""What a disk can do to us, in one sentence: Orbax reports it under several types."""
+"""The failures of a disk, each in one sentence: Orbax reports it under several types."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How an image file becomes what a model was trained on."""
+"""The way from an image file to what a model was trained on."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ class Photograph(NamedTuple):
 
 
 class ImagePreparation(NamedTuple):
-    """How a file's pixels are brought to a square and filtered, before the network's own resize."""
+    """The square that a file's pixels are brought to, and their filter, before the network's own resize."""
 
     size: int  # pixels a side of the square
     denoise: str = 'none'  # one of alljax.data.denoise's filters
