@@ -1,4 +1,4 @@
-"""Whether two classifiers differ by more than chance would make them."""
+"""Tests of two classifiers on the same cells or folds: a difference beyond chance, or none."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple

@@ -25,7 +25,7 @@ HEAD = 'head/'  # where the new layers are
 
 
 def looked_at(history: Sequence[dict[str, Any]]) -> bool:
-    """Whether a run wrote down its gradients."""
+    """True if a run wrote down its gradients."""
     return any(key.startswith('gradient_norm/') for row in history for key in row)
 
 

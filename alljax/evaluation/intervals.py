@@ -1,4 +1,4 @@
-"""How far an accuracy can be trusted: one interval for independent cells, one for cells that come in groups."""
+"""95% intervals of accuracies and other measures: for independent cells, and for cells that come in groups."""
 
 from collections.abc import Callable
 

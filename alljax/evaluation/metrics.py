@@ -1,4 +1,4 @@
-"""What a classifier got right and wrong, class by class: from counts, and from probabilities."""
+"""Measures of a classifier, overall and class by class: from counts, and from probabilities."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any

@@ -54,7 +54,7 @@ def computed(task: str, path: str) -> float:
 
 
 def verdict(printed: float, value: float) -> str:
-    """How a printed percentage is the computed one; '' if it is not.
+    """The way in which a printed percentage is the computed one; '' if it is not.
 
     The paper prints two decimals, some rounded and some cut off, and in places the second is a padded 0.
     """
@@ -71,7 +71,7 @@ def verdict(printed: float, value: float) -> str:
 
 
 def claims(task: str) -> list[Claim]:
-    """What the paper says of a task's matrix."""
+    """The numbers that the paper prints about a task's matrix."""
     names = tables()[MATRICES[task]]['labels']
     blast = {'sensitivity': 'per_class.blast.recall', 'specificity': 'per_class.blast.specificity'}
     means = {'sensitivity': 'macro_recall', 'specificity': 'macro_specificity'}
@@ -102,7 +102,7 @@ def contradictions(task: str) -> Iterator[str]:
 
 
 def counts() -> Iterator[str]:
-    """Whether the published numbers of images go together."""
+    """Sentences on how the published numbers of images go together."""
     data = tables()['data']
     pictures, share = data['after_augmentation'], data['split']['train']
     total, normal = sum(pictures.values()), pictures['normal']
@@ -158,7 +158,7 @@ def _rows(task: str) -> dict[tuple[str, str], Sequence[float]]:
 
 
 def _instead(claim: Claim, task: str) -> str:
-    """What a number of the whole may have been meant to be."""
+    """The measure that an overall number may have been meant to be, in words."""
     for name in metrics.WHOLE:
         if verdict(claim.printed, computed(task, name)):
             return f'it is {_words(name)}'
@@ -172,7 +172,7 @@ def _instead(claim: Claim, task: str) -> str:
 
 
 def _about_row(task: str, name: str) -> str:
-    """What a row of Table 5 may have been meant to be."""
+    """The measure that a row of Table 5 may have been meant to be, in words."""
     rows, names = _rows(task), tables()['table5_per_class']['labels']
 
     def exact(kind: str) -> list[float]:

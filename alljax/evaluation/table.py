@@ -58,7 +58,7 @@ class Further(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What is to be printed."""
+    """All that a table prints."""
 
     title: str
     source: str  # what the paper's numbers are; '' if there are none
@@ -109,7 +109,7 @@ def _heads(table: Table) -> dict[str, str]:
 
 
 def _shown(table: Table) -> dict[str, Any]:
-    """What there is to show: whether a paper's numbers, between which columns a gap, and which columns' noise."""
+    """The optional columns: True for the paper's numbers, the two columns of a gap, and the columns with a p value."""
     leaky = next((name for name, leaky in table.columns.items() if leaky), '')
     return {
         'paper': any(line.printed is not None for line in table.lines),

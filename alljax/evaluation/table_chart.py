@@ -16,7 +16,7 @@ BAND = '#F3F5F7'
 
 
 class Series(NamedTuple):
-    """What is drawn in one color."""
+    """The points that are drawn in one color."""
 
     label: str
     color: str

@@ -178,6 +178,6 @@ def _possible(
 
 
 def default_folder(run: Path) -> Path:
-    """Where the pages of a run go: into its folder, also where its model/ is given."""
+    """The folder that the pages of a run go to: one in the run's folder, also where its model/ is given."""
     home = run.parent if run.name == 'model' and (run.parent / 'config.json').is_file() else run
     return home / f'gradients-{datetime.now():%Y%m%d-%H%M%S}'

@@ -1,4 +1,4 @@
-"""What is found out about each cell: its class, its maps, and how far each map is to be believed."""
+"""The measurements of each cell: its class, its maps, and the scores that say how far each map can be trusted."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -21,7 +21,7 @@ COLUMNS = ('file', 'prediction', 'target', 'probability', 'method', 'deletion_au
 
 
 def problem(folder: Path) -> str:
-    """Why a folder cannot take the pages; '' if it can. Nothing is made yet."""
+    """The reason why a folder cannot take the pages; '' if it can. Nothing is made yet."""
     try:
         if folder.is_dir():
             return f'--to {folder}: is not empty; name a new folder' if any(folder.iterdir()) else ''

@@ -1,4 +1,4 @@
-"""A run as a whole: how its training cells pull at it, how curved its loss is, and what its predictions come from."""
+"""The summary of a run: gradient statistics, curvature of the loss, and the training cells its predictions rest on."""
 
 import json
 import logging
@@ -56,7 +56,7 @@ class Origin(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What is known of a run."""
+    """The gradients, the curvature and the influence of training cells of a run."""
 
     cells: int  # of the training side
     curved: int  # of them, for the curvature

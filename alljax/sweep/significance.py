@@ -38,7 +38,7 @@ def verdicts(
 
 
 def notes(sweep: Sweep, found: Mapping[tuple[str, str], Outcome | str]) -> list[str]:
-    """What a reader has to know of the tests and intervals."""
+    """Sentences that a reader needs about the tests and intervals."""
     good = [one for one in found.values() if isinstance(one, Outcome)]
     said = []
     if any(variant.against for variant in sweep.variants):
