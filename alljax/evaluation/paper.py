@@ -29,7 +29,7 @@ class Claim(NamedTuple):
     place: str  # 'Table 5, L2'
     name: str  # the paper's word for it
     printed: float  # percent
-    measure: str  # what that word means, as `metrics.simple` calls it
+    measure: str  # what that word means, as `metrics.compute` calls it
 
 
 @cache
@@ -47,10 +47,10 @@ def confusion(task: str) -> tuple[tuple[str, ...], Int[np.ndarray, 'classes clas
     return tuple(table['labels']), np.array(table['rows_predicted']).T
 
 
-def computed(task: str, path: str) -> float:
-    """A measure of the published matrix, as `metrics.simple` calls it, in percent."""
+def computed(task: str, measure: str) -> float:
+    """A measure of the published matrix, as `metrics.compute` calls it, in percent."""
     names, matrix = confusion(task)
-    return 100 * float(metrics.simple(matrix, path, names))
+    return 100 * float(metrics.compute(matrix, measure, names))
 
 
 def verdict(printed: float, value: float) -> str:
@@ -159,13 +159,13 @@ def _rows(task: str) -> dict[tuple[str, str], Sequence[float]]:
 
 def _instead(claim: Claim, task: str) -> str:
     """The measure that an overall number may have been meant to be, in words."""
-    for name in metrics.WHOLE:
+    for name in metrics.OVERALL:
         if verdict(claim.printed, computed(task, name)):
             return f'it is {_words(name)}'
     for (table, row), values in _rows(task).items():
         if verdict(claim.printed, float(np.mean(values))):
             kind = f'macro_{MEANING.get(row, row)}'
-            other = kind in metrics.WHOLE and kind != claim.measure
+            other = kind in metrics.OVERALL and kind != claim.measure
             exact = f', so {_words(kind)}, which unrounded is {computed(task, kind):.2f}' if other else ''
             return f'it is the mean of the {row} of {table} as printed{exact}'
     return 'no measure of the matrix gives it'
