@@ -147,7 +147,7 @@ def is_map(shape: tuple[int, ...]) -> bool:
     return len(shape) == 4 and shape[1] * shape[2] > 1
 
 
-def last_map(model: Model, variables: Variables) -> str:
+def last_map_layer(model: Model, variables: Variables) -> str:
     """The last layer with weights before the head whose output is a map; '' if there is none.
 
     A network that goes on with tokens [batch, tokens, features] has none: the map of its first layer, long before the
