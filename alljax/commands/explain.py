@@ -9,7 +9,7 @@ from alljax.commands import Parser, warn_of_synthetic
 from alljax.errors import UserError
 
 if TYPE_CHECKING:
-    from alljax.explain.measurements import Explained
+    from alljax.explain.measurements import Explanation
 
 BATCH = 32
 
@@ -39,38 +39,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(note)
     for file in checked.unread:
         _say(f'{file.path}: error: {file.error}')
-    found = explain.write(checked, lambda one: _say(_line(one, checked.run.classes)))
+    found = explain.write(checked, lambda cell: _say(_line(cell, checked.run.classes)))
     for line in _table(found, checked.methods):
         _say(line)
     _say(f'written: {checked.folder / "index.html"}')
     return int(bool(checked.unread))
 
 
-def _line(one: 'Explained', classes: tuple[str, ...]) -> str:
+def _line(cell: 'Explanation', classes: tuple[str, ...]) -> str:
     from alljax.explain import page
 
-    said = ', '.join(
-        f'{name} {page.area(marked.deletion)}/{page.area(marked.insertion)}' for name, marked in one.marked.items()
+    scores = ', '.join(
+        f'{name} {page.area(scored.deletion_auc)}/{page.area(scored.insertion_auc)}'
+        for name, scored in cell.maps.items()
     )
-    note = f' ({one.note})' if one.note else ''
-    return f'{one.file}: {classes[one.target]} {one.probabilities[one.target]:.1%}; deletion/insertion {said}{note}'
+    note = f' ({cell.note})' if cell.note else ''
+    probability = f'{classes[cell.target]} {cell.probabilities[cell.target]:.1%}'
+    return f'{cell.file}: {probability}; deletion/insertion {scores}{note}'
 
 
-def _table(found: Sequence['Explained'], methods: Iterable[str]) -> list[str]:
-    """The share of the attributions on the cell and its nucleus, if that can be told."""
+def _table(found: Sequence['Explanation'], methods: Iterable[str]) -> list[str]:
+    """The shares of the attributions on the cell and on its nucleus, if these are known."""
     from alljax.explain import page
-    from alljax.explain.measurements import Where, areas, located
+    from alljax.explain.measurements import RegionScores, mean_region_areas, mean_region_scores
 
-    chance, count = areas(found)
+    chance, count = mean_region_areas(found)
     if not count:
         return []
     lines = [
         f'attribution on the drawn cell, means of {count} (peak: how often the most marked pixel lies there)',
         f'  {"method":12} {"on the cell":>12} {"peak":>6} {"on the nucleus":>16} {"peak":>6}',
     ]
-    nowhere = Where(*[float('nan')] * 3)
+    nowhere = RegionScores(*[float('nan')] * 3)
     for name in methods:
-        cell, nucleus = (located(found, name).get(region, nowhere) for region in ('cell', 'nucleus'))
+        cell, nucleus = (mean_region_scores(found, name).get(region, nowhere) for region in ('cell', 'nucleus'))
         lines.append(
             f'  {name:12} {page.share(cell.mass):>12} {page.share(cell.pointing):>6}'
             f' {page.share(nucleus.mass):>16} {page.share(nucleus.pointing):>6}'

@@ -35,9 +35,9 @@ def interval(bounds: Sequence[float], n: int = 0) -> str:
     return f'{percent(bounds[0], n)} to {percent(bounds[1], n)}'
 
 
-def sure(probability: float) -> str:
-    """Format a probability in percent without ever claiming certainty."""
-    return 'over 99.9%' if probability >= 0.9995 else percent(probability)
+def probability(fraction: float) -> str:
+    """Format a probability, a fraction of 1, in percent without ever claiming certainty."""
+    return 'over 99.9%' if fraction >= 0.9995 else percent(fraction)
 
 
 def label(key: str) -> str:
@@ -65,12 +65,12 @@ def value(item: Any, key: str = '') -> str:
     return str(item)
 
 
-def moment(timestamp: str) -> str:
+def timestamp(iso: str) -> str:
     """Format an ISO 8601 timestamp to the minute, in UTC where it names its zone."""
     try:
-        when = datetime.fromisoformat(timestamp)
+        when = datetime.fromisoformat(iso)
     except ValueError:
-        return timestamp
+        return iso
     return f'{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC' if when.tzinfo else f'{when:%Y-%m-%d %H:%M}'
 
 

@@ -1,4 +1,4 @@
-"""How far an accuracy can be trusted: one interval for independent cells, one for cells that come in groups."""
+"""95% intervals of accuracies and other measures: for independent cells, and for cells that come in groups."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def wilson(successes: int | np.integer, n: int | np.integer, level: float = 0.95
     return [float(interval.low), float(interval.high)]
 
 
-def bootstrap(
+def accuracy_bootstrap(
     correct: Bool[np.ndarray, ' cells'],
     groups: Int[np.ndarray, ' cells'],
     *,
@@ -31,12 +31,12 @@ def bootstrap(
     samples: int = 2000,
     level: float = 0.95,
 ) -> list[float] | None:
-    """Return the interval of the accuracy by `over_groups`."""
-    matrices = by_group(np.ones(len(correct), int), correct.astype(int), groups, 2)
-    return over_groups(matrices, lambda m: m[..., 1, 1] / m.sum((-2, -1)), seed=seed, samples=samples, level=level)
+    """Return the interval of the accuracy of `correct` cells by `group_bootstrap`."""
+    matrices = confusion_by_group(np.ones(len(correct), int), correct.astype(int), groups, 2)
+    return group_bootstrap(matrices, lambda m: m[..., 1, 1] / m.sum((-2, -1)), seed=seed, samples=samples, level=level)
 
 
-def by_group(
+def confusion_by_group(
     labels: Int[np.ndarray, ' cells'],
     predictions: Int[np.ndarray, ' cells'],
     groups: Int[np.ndarray, ' cells'],
@@ -46,14 +46,14 @@ def by_group(
 
     Raises ValueError for a label or prediction outside 0 … classes - 1.
     """
-    metrics.check(labels, predictions, classes)
+    metrics.check_labels(labels, predictions, classes)
     _, member = np.unique(groups, return_inverse=True)
     matrices = np.zeros((member.max(initial=-1) + 1, classes, classes), np.int64)
     np.add.at(matrices, (member, labels, predictions), 1)
     return matrices
 
 
-def over_groups(
+def group_bootstrap(
     matrices: Int[np.ndarray, 'groups classes classes'],
     measure: Measure,
     *,
@@ -72,7 +72,7 @@ def over_groups(
     return None if drawn is None else _percentiles(measure(drawn), level)
 
 
-def difference(
+def group_bootstrap_difference(
     first: Int[np.ndarray, 'groups classes classes'],
     second: Int[np.ndarray, 'others classes classes'],
     measure: Measure,
@@ -85,10 +85,10 @@ def difference(
 
     Where both hold the same cells this is too wide, for what is hard for one is hard for the other.
     """
-    one, other = _drawn(first, seed, samples), _drawn(second, seed + 1, samples)
-    if one is None or other is None:
+    drawn_first, drawn_second = _drawn(first, seed, samples), _drawn(second, seed + 1, samples)
+    if drawn_first is None or drawn_second is None:
         return None
-    return _percentiles(measure(one) - measure(other), level)
+    return _percentiles(measure(drawn_first) - measure(drawn_second), level)
 
 
 def _drawn(

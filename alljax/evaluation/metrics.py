@@ -1,4 +1,4 @@
-"""What a classifier got right and wrong, class by class: from counts, and from probabilities."""
+"""Measures of a classifier, overall and class by class: from counts, and from probabilities."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -19,13 +19,13 @@ def confusion(
 
     Raises ValueError for a label or prediction outside 0 … classes - 1: dropping it would flatter the model.
     """
-    check(labels, predictions, classes)
+    check_labels(labels, predictions, classes)
     if not len(labels):
         return np.zeros((classes, classes), dtype=np.int64)
     return confusion_matrix(labels, predictions, labels=np.arange(classes))
 
 
-def check(labels: Int[np.ndarray, ' cells'], predictions: Int[np.ndarray, ' cells'], classes: int) -> None:
+def check_labels(labels: Int[np.ndarray, ' cells'], predictions: Int[np.ndarray, ' cells'], classes: int) -> None:
     """Raise ValueError for a label or prediction outside 0 … classes - 1."""
     seen = np.union1d(labels, predictions)
     if seen.size and not 0 <= seen.min() <= seen.max() < classes:
@@ -48,42 +48,42 @@ def scores(matrix: Int[np.ndarray, 'classes classes'], names: Sequence[str]) -> 
         name: {'n': int(matrix[i].sum()), **{measure: _plain(column[i]) for measure, column in columns.items()}}
         for i, name in enumerate(names)
     }
-    whole = {measure: _plain(of(matrix)) for measure, of in WHOLE.items()}
-    matrix_said = {'labels': list(names), 'matrix': matrix.tolist(), 'rows': 'true'}
-    return {**whole, 'per_class': per_class, 'confusion': matrix_said}
+    overall = {measure: _plain(of(matrix)) for measure, of in OVERALL.items()}
+    counts = {'labels': list(names), 'matrix': matrix.tolist(), 'rows': 'true'}
+    return {**overall, 'per_class': per_class, 'confusion': counts}
 
 
-def simple(matrices: Counts, path: str, names: Sequence[str]) -> Values:
+def compute(matrices: Counts, measure: str, names: Sequence[str]) -> Values:
     """One measure of many confusion matrices, NaN where it is undefined.
 
-    `path` is a measure of the whole, such as 'macro_precision', or 'per_class.L1.recall'. Raises ValueError for a path
-    that there is not.
+    `measure` is an overall one, such as 'macro_precision', or one of a class: 'per_class.L1.recall'. Raises ValueError
+    for a measure that there is not.
     """
-    if path in WHOLE:
-        return WHOLE[path](matrices)
-    name, kind = _parts(path)
+    if measure in OVERALL:
+        return OVERALL[measure](matrices)
+    name, kind = _split_measure(measure)
     if name is None or name not in names or kind not in PER_CLASS:
-        raise _no_such(path, WHOLE, names, PER_CLASS)
+        raise _no_such(measure, OVERALL, names, PER_CLASS)
     return PER_CLASS[kind](matrices)[..., list(names).index(name)]
 
 
-def measure(scores: Mapping[str, Any], path: str) -> float | None:
-    """One measure out of what `scores` or `ranked` returned, or of both together as in results.json; None if undefined.
+def lookup(scores: Mapping[str, Any], measure: str) -> float | None:
+    """One measure of the result of `scores` or `probability_scores`, or of both as in results.json; None if undefined.
 
-    `path` is as in `simple`. Raises ValueError for a path that there is not.
+    `measure` is as in `compute`. Raises ValueError for a measure that there is not.
     """
-    name, kind = _parts(path)
+    name, kind = _split_measure(measure)
     rows = scores['per_class']
     row = scores if name is None else rows.get(name, {})
     if kind not in _measured(row):
-        raise _no_such(path, _measured(scores), rows, _measured(next(iter(rows.values()), {})))
+        raise _no_such(measure, _measured(scores), rows, _measured(next(iter(rows.values()), {})))
     return row[kind]
 
 
-def ranked(
+def probability_scores(
     labels: Int[np.ndarray, ' cells'], probabilities: Float[np.ndarray, 'cells classes'], names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return what depends on the probabilities, as JSON-safe fractions of 1.
+    """Return the measures that depend on the probabilities, as JSON-safe fractions of 1.
 
     AUROC and average precision of each class against the rest, None for a class without cells or without others, with
     their means over the classes that have one; and the expected calibration error of the predicted class over 15 equal
@@ -91,11 +91,11 @@ def ranked(
     """
     per_class = {}
     for i, name in enumerate(names):
-        its = labels == i
-        both = bool(its.any() and not its.all())
+        of_class = labels == i
+        both = bool(of_class.any() and not of_class.all())
         per_class[name] = {
-            'auroc': float(roc_auc_score(its, probabilities[:, i])) if both else None,
-            'average_precision': float(average_precision_score(its, probabilities[:, i])) if both else None,
+            'auroc': float(roc_auc_score(of_class, probabilities[:, i])) if both else None,
+            'average_precision': float(average_precision_score(of_class, probabilities[:, i])) if both else None,
         }
     means = {
         f'macro_{kind}': _mean([row[kind] for row in per_class.values()]) for kind in ('auroc', 'average_precision')
@@ -109,9 +109,9 @@ def calibration_error(
     """Mean distance of confidence and accuracy over equal bins of confidence, weighted by their cells."""
     if not len(labels):
         return None
-    sure, right = probabilities.max(1), probabilities.argmax(1) == labels
-    member = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
-    gaps = np.bincount(member, right - sure, bins)  # cells of the bin times (accuracy - confidence)
+    confidence, correct = probabilities.max(1), probabilities.argmax(1) == labels
+    member = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    gaps = np.bincount(member, correct - confidence, bins)  # cells of the bin times (accuracy - confidence)
     return float(np.abs(gaps).sum() / len(labels))
 
 
@@ -141,7 +141,7 @@ def _over_present(values: Values, m: Counts) -> Values:
 
 def _kappa(m: Counts) -> Values:
     chance = (m.sum(-1) * m.sum(-2)).sum(-1) / np.maximum(_total(m), 1) ** 2
-    return _over(WHOLE['accuracy'](m) - chance, 1 - chance)
+    return _over(OVERALL['accuracy'](m) - chance, 1 - chance)
 
 
 def _mcc(m: Counts) -> Values:
@@ -158,8 +158,8 @@ PER_CLASS: Mapping[str, Callable[[Counts], Values]] = {
     'f1': lambda m: _over(2 * _hits(m), m.sum(-1) + m.sum(-2)),
     'accuracy': lambda m: _over(_hits(m) + _negatives(m), _total(m)[..., None]),
 }
-# Measures of the whole: matrices [*draws, classes, classes] to [*draws].
-WHOLE: Mapping[str, Callable[[Counts], Values]] = {
+# Overall measures: matrices [*draws, classes, classes] to [*draws].
+OVERALL: Mapping[str, Callable[[Counts], Values]] = {
     'accuracy': lambda m: _over(_hits(m).sum(-1), _total(m)),
     'macro_precision': lambda m: _over_present(np.nan_to_num(PER_CLASS['precision'](m)), m),
     'macro_recall': lambda m: _over_present(PER_CLASS['recall'](m), m),
@@ -171,21 +171,21 @@ WHOLE: Mapping[str, Callable[[Counts], Values]] = {
 }
 
 
-def _parts(path: str) -> tuple[str | None, str]:
-    """'per_class.L.1.recall' as ('L.1', 'recall'), for a class name may hold dots; anything else as (None, path)."""
-    start, _, rest = path.partition('.')
+def _split_measure(measure: str) -> tuple[str | None, str]:
+    """'per_class.L.1.recall' as ('L.1', 'recall'), for a class name may hold dots; anything else as (None, measure)."""
+    start, _, rest = measure.partition('.')
     name, dot, kind = rest.rpartition('.')
-    return (name, kind) if start == 'per_class' and dot else (None, path)
+    return (name, kind) if start == 'per_class' and dot else (None, measure)
 
 
 def _measured(row: Mapping[str, Any]) -> list[str]:
     return [kind for kind, value in row.items() if value is None or isinstance(value, float)]
 
 
-def _no_such(path: str, whole: Iterable[str], names: Iterable[str], kinds: Iterable[str]) -> ValueError:
+def _no_such(measure: str, overall: Iterable[str], names: Iterable[str], kinds: Iterable[str]) -> ValueError:
     return ValueError(
-        f'there is no measure {path!r}; they are {", ".join(whole)}, and per_class.X.Y with X of {", ".join(names)} '
-        f'and Y of {", ".join(kinds)}'
+        f'there is no measure {measure!r}; they are {", ".join(overall)}, and per_class.X.Y with X of '
+        f'{", ".join(names)} and Y of {", ".join(kinds)}'
     )
 
 

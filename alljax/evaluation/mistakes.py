@@ -1,4 +1,4 @@
-"""The test cells worth looking at first: wrong, and sure of it."""
+"""The most confident mistakes: test cells that got a wrong class with a high probability."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -28,11 +28,14 @@ def most_confident(
     *,
     most: int = 12,
 ) -> list[Mistake]:
-    """Return up to `most` wrongly classified cells, the surest first; `names` and `groups` hold a string per cell."""
-    predictions, sure = probabilities.argmax(axis=1), probabilities.max(axis=1)
+    """Return up to `most` wrongly classified cells, the most confident first.
+
+    `names` and `groups` hold a string per cell.
+    """
+    predictions, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     wrong = np.flatnonzero(predictions != labels)
-    order = wrong[np.argsort(-sure[wrong], kind='stable')][:most]
+    order = wrong[np.argsort(-confidence[wrong], kind='stable')][:most]
     return [
-        Mistake(names[i], groups[i], classes[labels[i]], classes[predictions[i]], float(sure[i]), images[i])
+        Mistake(names[i], groups[i], classes[labels[i]], classes[predictions[i]], float(confidence[i]), images[i])
         for i in order
     ]

@@ -29,7 +29,7 @@ class Claim(NamedTuple):
     place: str  # 'Table 5, L2'
     name: str  # the paper's word for it
     printed: float  # percent
-    measure: str  # what that word means, as `metrics.simple` calls it
+    measure: str  # what that word means, as `metrics.compute` calls it
 
 
 @cache
@@ -47,14 +47,14 @@ def confusion(task: str) -> tuple[tuple[str, ...], Int[np.ndarray, 'classes clas
     return tuple(table['labels']), np.array(table['rows_predicted']).T
 
 
-def computed(task: str, path: str) -> float:
-    """A measure of the published matrix, as `metrics.simple` calls it, in percent."""
+def computed(task: str, measure: str) -> float:
+    """A measure of the published matrix, as `metrics.compute` calls it, in percent."""
     names, matrix = confusion(task)
-    return 100 * float(metrics.simple(matrix, path, names))
+    return 100 * float(metrics.compute(matrix, measure, names))
 
 
 def verdict(printed: float, value: float) -> str:
-    """How a printed percentage is the computed one; '' if it is not.
+    """The way in which a printed percentage is the computed one; '' if it is not.
 
     The paper prints two decimals, some rounded and some cut off, and in places the second is a padded 0.
     """
@@ -71,7 +71,7 @@ def verdict(printed: float, value: float) -> str:
 
 
 def claims(task: str) -> list[Claim]:
-    """What the paper says of a task's matrix."""
+    """The numbers that the paper prints about a task's matrix."""
     names = tables()[MATRICES[task]]['labels']
     blast = {'sensitivity': 'per_class.blast.recall', 'specificity': 'per_class.blast.specificity'}
     means = {'sensitivity': 'macro_recall', 'specificity': 'macro_specificity'}
@@ -102,7 +102,7 @@ def contradictions(task: str) -> Iterator[str]:
 
 
 def counts() -> Iterator[str]:
-    """Whether the published numbers of images go together."""
+    """Sentences on how the published numbers of images go together."""
     data = tables()['data']
     pictures, share = data['after_augmentation'], data['split']['train']
     total, normal = sum(pictures.values()), pictures['normal']
@@ -158,21 +158,21 @@ def _rows(task: str) -> dict[tuple[str, str], Sequence[float]]:
 
 
 def _instead(claim: Claim, task: str) -> str:
-    """What a number of the whole may have been meant to be."""
-    for name in metrics.WHOLE:
+    """The measure that an overall number may have been meant to be, in words."""
+    for name in metrics.OVERALL:
         if verdict(claim.printed, computed(task, name)):
             return f'it is {_words(name)}'
     for (table, row), values in _rows(task).items():
         if verdict(claim.printed, float(np.mean(values))):
             kind = f'macro_{MEANING.get(row, row)}'
-            other = kind in metrics.WHOLE and kind != claim.measure
+            other = kind in metrics.OVERALL and kind != claim.measure
             exact = f', so {_words(kind)}, which unrounded is {computed(task, kind):.2f}' if other else ''
             return f'it is the mean of the {row} of {table} as printed{exact}'
     return 'no measure of the matrix gives it'
 
 
 def _about_row(task: str, name: str) -> str:
-    """What a row of Table 5 may have been meant to be."""
+    """The measure that a row of Table 5 may have been meant to be, in words."""
     rows, names = _rows(task), tables()['table5_per_class']['labels']
 
     def exact(kind: str) -> list[float]:

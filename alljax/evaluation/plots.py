@@ -19,7 +19,7 @@ GREEN, PURPLE, ORANGE, SKY = '#009E73', '#CC79A7', '#E69F00', '#56B4E9'
 DPI = 200
 
 
-def curves(
+def training_curves(
     history: list[dict[str, Any]], path: str | os.PathLike, *, best_epoch: int | float | None = None, title: str = ''
 ) -> None:
     """Write loss (nats) and accuracy (%) against epochs as a PNG of two panels, 2,000 pixels wide.
@@ -42,7 +42,7 @@ def curves(
     save(figure, path, title)
 
 
-def confusion(
+def confusion_matrix(
     matrix: Int[np.ndarray, 'classes classes'], names: Sequence[str], path: str | os.PathLike, *, title: str = ''
 ) -> None:
     """Write a confusion matrix (rows = true classes) as a PNG with the count and the row's percentage in each cell."""
@@ -79,12 +79,12 @@ def _panel(
         axes.plot(epoch, value, color=VERMILION, linewidth=1.6, marker='o', markersize=4.5, label='validation')
     if best_epoch is not None:
         axes.axvline(best_epoch, color=GRAY, linestyle=(0, (4, 3)), linewidth=1.2, label=f'best epoch: {best_epoch:g}')
-    over_epochs(axes)
+    style_epoch_axis(axes)
     return np.concatenate([smooth, value])
 
 
-def over_epochs(axes: Axes) -> None:
-    """Dress a panel whose horizontal axis is time in epochs."""
+def style_epoch_axis(axes: Axes) -> None:
+    """Style a panel whose horizontal axis is time in epochs."""
     axes.set_xlabel('epoch', fontsize=12)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))

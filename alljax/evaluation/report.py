@@ -17,6 +17,7 @@ from PIL import Image
 from alljax.evaluation import formatting
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
+from alljax.storage.text_files import write_text
 
 # printed elsewhere on the page: as banner, in the table of classes, or at the end
 ELSEWHERE = {
@@ -46,7 +47,7 @@ def write(
     figures: Mapping[str, str | os.PathLike] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Write report.html: one file without scripts or outside addresses, every picture inside it.
+    """Write report.html, whole or not at all: one file without scripts or outside addresses, every picture inside it.
 
     `results` is the content of results.json, `figures` maps headings to PNG files in the order to show them, and
     `facts` adds tables (heading -> row -> value), such as published results to stand beside. Fractions of 1 are printed
@@ -69,23 +70,22 @@ def write(
             css=Markup(resource('report.css')),
         )
     )
-    # a file name that is not UTF-8 reaches us with surrogates, which no page can hold
-    Path(path).write_text(page, encoding='utf-8', errors='backslashreplace')
+    write_text(Path(path), page)
 
 
 def environment() -> jinja2.Environment:
-    """Return what every page is rendered in: all from outside escaped, a missing value an error, `readable` as filters.
+    """Return the Jinja environment of every page, with the functions of `formatting` as filters.
 
-    Markup of our own has to come as `markupsafe.Markup`.
+    All from outside is escaped, and a missing value is an error. Markup of our own has to come as `markupsafe.Markup`.
     """
     made = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {
         'percent': formatting.percent,
         'interval': formatting.interval,
-        'sure': formatting.sure,
+        'probability': formatting.probability,
         'label': formatting.label,
         'value': formatting.value,
-        'moment': formatting.moment,
+        'timestamp': formatting.timestamp,
     }
     return made
 

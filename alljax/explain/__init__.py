@@ -8,8 +8,8 @@ from typing import NamedTuple
 from alljax.data import image_files
 from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
-from alljax.explain import output_folder, overlays, page
-from alljax.explain.measurements import Explained, explain
+from alljax.explain import heat_map_page, output_folder, overlays
+from alljax.explain.measurements import Explanation, explain
 from alljax.explain.methods import (
     DEFAULT,
     METHODS,
@@ -19,12 +19,13 @@ from alljax.explain.methods import (
     has_rectifiers,
     is_linen,
     is_map,
-    last_map,
+    last_map_layer,
     shape_at,
 )
 from alljax.runs import network
 from alljax.runs.network import TrainedNetwork
 from alljax.storage.atomic import write_whole
+from alljax.storage.text_files import write_text
 
 __all__ = ['METHODS', 'CheckedRequest', 'Method', 'Request', 'check', 'default_folder', 'summarize', 'write']
 
@@ -55,31 +56,30 @@ class CheckedRequest(NamedTuple):
     notes: list[str]  # what was left out, in sentences
 
 
-def write(request: CheckedRequest, tell: Callable[[Explained], None]) -> list[Explained]:
+def write(request: CheckedRequest, progress: Callable[[Explanation], None]) -> list[Explanation]:
     """Explains the images, and writes a picture for each image and method, scores.csv and index.html.
 
-    `tell` hears of each image when it is done. UserError if the folder cannot be written.
+    `progress` is called with each image when it is done. UserError if the folder cannot be written.
     """
     folder, run = request.folder, request.run
     output_folder.make(folder)
     found = []
-    for one in explain(run, request.cells, request.methods, request.options, request.target):
-        found.append(one)
-        output_folder.pictures(folder, len(found), one)
-        tell(one)
+    for cell in explain(run, request.cells, request.methods, request.options, request.target):
+        found.append(cell)
+        output_folder.write_overlays(folder, len(found), cell)
+        progress(cell)
     write_whole(folder / 'overview.png', overlays.overview(found, run.classes))
-    output_folder.scores(folder, found, request.unread, run.classes)
-    html = page.render(run, request.name, request.methods, request.options, found, request.unread, request.notes)
-    # a file name that is not UTF-8 reaches us with surrogates, which no page can hold
-    write_whole(folder / 'index.html', html.encode(errors='backslashreplace'))
+    output_folder.write_scores(folder, found, request.unread, run.classes)
+    html = heat_map_page.render(run, request.name, request.options, found, request.unread, request.notes)
+    write_text(folder / 'index.html', html)
     return found
 
 
-def summarize(request: Request, tell: Callable[[str], None]) -> Path:
+def summarize(request: Request, progress: Callable[[str], None]) -> Path:
     """Writes summary.json and index.html: a trained run's gradients and curvature, and where its predictions come from.
 
-    Those for the images of the request, or for its worst test cells. `tell` hears sentences. Returns the folder;
-    UserError for a folder that is not empty, for images that cannot be read, and for a model without its run.
+    Those for the images of the request, or for its worst test cells. `progress` is called with sentences. Returns the
+    folder; UserError for a folder that is not empty, for images that cannot be read, and for a model without its run.
     """
     from alljax.explain import summary, summary_page  # they load what a run loads
 
@@ -92,12 +92,12 @@ def summarize(request: Request, tell: Callable[[str], None]) -> Path:
         raise UserError(*filter(None, [problem]), *unread)
     output_folder.make(folder)
     images = [file for file in read if isinstance(file, ImageFile)]
-    found = summary.summarize(run, request.run, images, request.batch_size, tell)
-    write_whole(folder / 'summary.json', summary.as_json(run, found).encode(errors='backslashreplace'))
+    found = summary.summarize(run, request.run, images, request.batch_size, progress)
+    write_text(folder / 'summary.json', summary.as_json(run, found))
     html = summary_page.render(run, str(request.run), found)
-    write_whole(folder / 'index.html', html.encode(errors='backslashreplace'))
+    write_text(folder / 'index.html', html)
     for line in summary_page.lines(run, found):
-        tell(line)
+        progress(line)
     return folder
 
 
@@ -148,7 +148,7 @@ def _target(run: TrainedNetwork, name: str | None, problems: list[str]) -> int |
 def _layer(run: TrainedNetwork, name: str, problems: list[str]) -> str:
     """The layer whose map the CAMs take; '' if the network has none."""
     if not name:
-        return last_map(run.model, run.variables)
+        return last_map_layer(run.model, run.variables)
     if not is_linen(run.model):
         problems.append(f'--layer {name}: {run.model.name} is no linen module, so its layers cannot be watched')
         return ''
@@ -181,6 +181,6 @@ def _possible(
 
 
 def default_folder(run: Path) -> Path:
-    """Where the pages of a run go: into its folder, also where its model/ is given."""
+    """The folder that the pages of a run go to: one in the run's folder, also where its model/ is given."""
     home = run.parent if run.name == 'model' and (run.parent / 'config.json').is_file() else run
     return home / f'gradients-{datetime.now():%Y%m%d-%H%M%S}'

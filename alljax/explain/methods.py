@@ -19,7 +19,7 @@ Pixels = Float[Array, 'batch size size']
 
 
 class Options(NamedTuple):
-    """What a method may need beside network, images and targets."""
+    """The settings that a method may need beside network, images and targets."""
 
     layer: str  # whose map the CAMs take; '' if the network has none
     batch_size: int  # images at once, whether changed, noisy or as they are
@@ -121,12 +121,12 @@ DEFAULT = ('gradcam', 'integrated', 'smooth')
 
 
 def is_linen(model: Model) -> bool:
-    """Whether one can look into the network: only linen's modules let themselves be watched."""
+    """True if the network's intermediates can be read: only those of linen modules can."""
     return isinstance(getattr(model.apply, '__self__', None), nn.Module)
 
 
 def has_rectifiers(model: Model, variables: Variables) -> bool:
-    """Whether guided backpropagation and deconvolution would change anything."""
+    """True if guided backpropagation and deconvolution would change anything."""
     try:
         jax.eval_shape(with_rule(model.apply, RULES['guided']), variables, _blank(model))
     except ValueError:
@@ -144,11 +144,11 @@ def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
 
 
 def is_map(shape: tuple[int, ...]) -> bool:
-    """Whether [1, rows, columns, channels], with more than one position."""
+    """True for [1, rows, columns, channels] with more than one position."""
     return len(shape) == 4 and shape[1] * shape[2] > 1
 
 
-def last_map(model: Model, variables: Variables) -> str:
+def last_map_layer(model: Model, variables: Variables) -> str:
     """The last layer with weights before the head whose output is a map; '' if there is none.
 
     A network that goes on with tokens [batch, tokens, features] has none: the map of its first layer, long before the
@@ -169,7 +169,7 @@ def last_map(model: Model, variables: Variables) -> str:
 
 
 def goes_on_rectified(model: Model, variables: Variables, layer: str) -> bool:
-    """Whether nothing changes when the layer's output is rectified, as where the next thing is a rectifier.
+    """True if nothing changes when the layer's output is rectified, as where a rectifier follows it.
 
     The CAMs then take what is above zero, as published: what is below goes nowhere, yet would outweigh all else.
     """

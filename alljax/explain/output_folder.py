@@ -1,7 +1,5 @@
 """The folder of an explanation: a picture for each image and method, and scores.csv."""
 
-import csv
-import io
 import math
 import re
 from collections.abc import Sequence
@@ -11,17 +9,19 @@ from alljax.data import image
 from alljax.data.image_files import Unread
 from alljax.errors import UserError
 from alljax.explain import overlays
-from alljax.explain.measurements import Explained, Where
+from alljax.explain.measurements import Explanation, RegionScores
 from alljax.explain.methods import METHODS
 from alljax.storage.atomic import write_whole
+from alljax.storage.text_files import csv_text, write_text
 
 COLUMNS = ('file', 'prediction', 'target', 'probability', 'method', 'deletion_auc', 'insertion_auc', 'mass_on_cell',
            'area_of_cell', 'points_at_cell', 'mass_on_nucleus', 'area_of_nucleus', 'points_at_nucleus', 'note', 'error',
            )  # fmt: skip
+NO_SCORES = RegionScores(*[math.nan] * 3)
 
 
 def problem(folder: Path) -> str:
-    """Why a folder cannot take the pages; '' if it can. Nothing is made yet."""
+    """The reason why a folder cannot take the pages; '' if it can. Nothing is made yet."""
     try:
         if folder.is_dir():
             return f'--to {folder}: is not empty; name a new folder' if any(folder.iterdir()) else ''
@@ -43,33 +43,28 @@ def make(folder: Path) -> None:
         raise UserError(f'--to {folder}: cannot be written ({error.strerror}); name another folder') from None
 
 
-def pictures(folder: Path, number: int, one: Explained) -> None:
+def write_overlays(folder: Path, number: int, cell: Explanation) -> None:
     """Write an overlay for each method, named by the number of the image, its file and the method."""
-    stem = re.sub(r'[^\w.-]', '_', Path(one.file).stem, flags=re.ASCII)[:60]
-    for name, marked in one.marked.items():
-        drawn = overlays.overlay(one.rgb, marked.map, METHODS[name].signed)
+    stem = re.sub(r'[^\w.-]', '_', Path(cell.file).stem, flags=re.ASCII)[:60]
+    for name, scored in cell.maps.items():
+        drawn = overlays.overlay(cell.rgb, scored.map, METHODS[name].signed)
         write_whole(folder / f'{number:03}-{stem}-{name}.png', image.to_png(drawn))
 
 
-def scores(folder: Path, cells: Sequence[Explained], unread: Sequence[Unread], classes: tuple[str, ...]) -> None:
+def write_scores(
+    folder: Path, cells: Sequence[Explanation], unread: Sequence[Unread], classes: tuple[str, ...]
+) -> None:
     """Write scores.csv, a line for each image and method, then a line for each file that could not be read."""
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator='\n')
-    writer.writerow(COLUMNS)
-    for one in cells:
-        first = [one.file, classes[one.probabilities.argmax()], classes[one.target],
-                 f'{one.probabilities[one.target]:.6f}']  # fmt: skip
-        for name, marked in one.marked.items():
-            regions = [marked.regions.get(region) for region in ('cell', 'nucleus')]
-            numbers = [marked.deletion, marked.insertion, *(value for where in regions for value in _values(where))]
-            writer.writerow([*first, name, *map(_number, numbers), one.note, ''])
-    writer.writerows([file.path, *[''] * (len(COLUMNS) - 2), file.error] for file in unread)
-    # a file name that is not UTF-8 reaches us with surrogates, which no file can hold
-    write_whole(folder / 'scores.csv', stream.getvalue().encode(errors='backslashreplace'))
-
-
-def _values(where: Where | None) -> tuple[float, ...]:
-    return (math.nan,) * 3 if where is None else where
+    rows: list[list[object]] = []
+    for cell in cells:
+        first = [cell.file, classes[cell.probabilities.argmax()], classes[cell.target],
+                 f'{cell.probabilities[cell.target]:.6f}']  # fmt: skip
+        for name, scored in cell.maps.items():
+            regions = [scored.regions.get(region, NO_SCORES) for region in ('cell', 'nucleus')]
+            numbers = [scored.deletion_auc, scored.insertion_auc, *(value for scores in regions for value in scores)]
+            rows.append([*first, name, *map(_number, numbers), cell.note, ''])
+    rows += [[file.path, *[''] * (len(COLUMNS) - 2), file.error] for file in unread]
+    write_text(folder / 'scores.csv', csv_text(COLUMNS, rows))
 
 
 def _number(value: float) -> str:

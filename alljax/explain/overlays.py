@@ -14,7 +14,7 @@ from PIL import Image
 
 from alljax.data.image import RgbImage
 from alljax.evaluation import plots
-from alljax.explain.measurements import Explained
+from alljax.explain.measurements import Explanation
 from alljax.explain.methods import METHODS
 
 ROWS = 6  # of the overview
@@ -37,17 +37,17 @@ def scale(signed: bool) -> RgbImage:
     return overlay(np.full((12, 240, 3), 170, np.uint8), values, signed)
 
 
-def curves(one: Explained, target: str) -> bytes:
+def faithfulness_curves(cell: Explanation, target: str) -> bytes:
     """The deletion and insertion curves of all methods as a PNG of two panels with one legend."""
     figure = Figure(figsize=(6.4, 3.0), dpi=130, layout='constrained')
     removed, shown = figure.subplots(1, 2, sharey=True)
-    share = 100 * np.linspace(0, 1, len(next(iter(one.marked.values())).deleted))
-    for number, (name, marked) in enumerate(one.marked.items()):
-        if np.isnan(marked.deletion):
+    share = 100 * np.linspace(0, 1, len(next(iter(cell.maps.values())).deletion_curve))
+    for number, (name, scored) in enumerate(cell.maps.items()):
+        if np.isnan(scored.deletion_auc):
             continue
         color = COLORS[number % len(COLORS)]
         line = '-' if number < len(COLORS) else (0, (4, 2))
-        for axes, values in ((removed, marked.deleted), (shown, marked.inserted)):
+        for axes, values in ((removed, scored.deletion_curve), (shown, scored.insertion_curve)):
             axes.plot(share, 100 * values, color=color, linestyle=line, linewidth=1.6, label=METHODS[name].title)
     _panel(removed, 'deletion: lower is better', 'pixels removed (%)')
     _panel(shown, 'insertion: higher is better', 'pixels put back (%)')
@@ -61,12 +61,12 @@ def curves(one: Explained, target: str) -> bytes:
     return stream.getvalue()
 
 
-def overview(cells: Sequence[Explained], classes: Sequence[str]) -> bytes:
+def overview(cells: Sequence[Explanation], classes: Sequence[str]) -> bytes:
     """The first cells and their maps as one PNG: a row a cell, a column a method."""
-    shown, methods = cells[:ROWS], list(cells[0].marked)
+    shown, methods = cells[:ROWS], list(cells[0].maps)
     figure = Figure(figsize=(1.25 * (len(methods) + 1), 1.3 * len(shown) + 0.3), dpi=110, layout='constrained')
     for row, places in zip(shown, figure.subplots(len(shown), len(methods) + 1, squeeze=False), strict=True):
-        pictures = [overlay(row.rgb, marked.map, METHODS[name].signed) for name, marked in row.marked.items()]
+        pictures = [overlay(row.rgb, scored.map, METHODS[name].signed) for name, scored in row.maps.items()]
         for axes, picture in zip(places, [row.rgb, *pictures], strict=True):
             axes.imshow(picture)
             axes.set_xticks([])

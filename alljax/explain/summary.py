@@ -1,4 +1,4 @@
-"""A run as a whole: how its training cells pull at it, how curved its loss is, and what its predictions come from."""
+"""The summary of a run: gradient statistics, curvature of the loss, and the training cells its predictions rest on."""
 
 import json
 import logging
@@ -25,28 +25,28 @@ from alljax.runs.network import TrainedNetwork
 from alljax.training import inference, rate_factors
 from alljax.training.loss import cross_entropy
 
-CURVED = 56  # training cells for the curvature, evenly through them: a product costs three steps of training
-VECTORS = 2**27  # numbers that Lanczos' method may keep: half a GB, twice while it adds one
-MOST = 20  # its steps
-PROBES = 6
-ASKED = 5  # cells whose origin is looked for, unless images are named: the test cells of the greatest loss
-NAMED = 4  # training cells that are shown for each, helpful and harmful
+CURVATURE_CELLS = 56  # training cells for the curvature, evenly through them: a product costs three training steps
+LANCZOS_MEMORY = 2**27  # numbers that Lanczos' method may keep: half a GB, twice while it adds one
+LANCZOS_STEPS = 20  # at most
+TRACE_PROBES = 6
+WORST_CELLS = 5  # whose influences are looked for, unless images are named: the test cells of the greatest loss
+SHOWN_INFLUENCES = 4  # training cells that are shown for each, helpful and harmful
 
 log = logging.getLogger(__name__)
 
 
-class Asked(NamedTuple):
+class InfluencedCell(NamedTuple):
     """A cell, and the training cells that made its loss smaller or greater."""
 
     name: str
     image: np.ndarray
     label: str  # its class; of an image from outside, the predicted one
     probability: float
-    helpful: list['Origin']
-    harmful: list['Origin']
+    helpful: list['Influence']
+    harmful: list['Influence']
 
 
-class Origin(NamedTuple):
+class Influence(NamedTuple):
     """A training cell and by how much a step of rate 1 on it would lower the loss of another, to first order."""
 
     name: str
@@ -56,16 +56,16 @@ class Origin(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What is known of a run."""
+    """The gradients, the curvature and the influence of training cells of a run."""
 
-    cells: int  # of the training side
-    curved: int  # of them, for the curvature
-    where: int  # parameters that were trained
+    training_cells: int
+    curvature_cells: int  # of them, for the curvature
+    trained_parameters: int
     statistics: dict[str, gradients.Statistics]  # by layer, and 'all'
-    conflict: Float[np.ndarray, 'classes classes']
+    class_conflict: Float[np.ndarray, 'classes classes']
     eigenvalues: list[float]  # the largest of the Hessian, at most three
     trace: tuple[float, float]  # of the Hessian, and its standard error
-    asked: list[Asked]
+    influenced: list[InfluencedCell]
 
 
 def summarize(
@@ -73,11 +73,11 @@ def summarize(
     path: Path,
     images: Sequence[image_files.ImageFile],
     batch_size: int,
-    say: Callable[[str], None] = log.info,
+    progress: Callable[[str], None] = log.info,
 ) -> Summary:
     """The summary of a run on its own data; UserError if its folder is none of a run, or its data are gone.
 
-    `say` is told what comes next.
+    `progress` is called with a sentence on each part before it begins.
     """
     plan = resolve.of_run(path.parent if path.name == 'model' else path)
     cells, parts = divide(datasets.load(plan.data, plan.seed), plan.split, plan.augmentation, plan.seed)
@@ -93,43 +93,45 @@ def summarize(
         return cross_entropy(apply(params, x), y)
 
     train = _prepared(run, cells.images[parts.train], batch_size), cells.labels[parts.train]
-    say(f'gradients of {len(parts.train)} training cells')
+    progress(f'gradients of {len(parts.train)} training cells')
     statistics = gradients.gradient_statistics(loss, params, *train, batch_size=batch_size)
     classes = len(run.classes)
     by_class = gradients.class_gradients(loss, params, *train, classes=classes, batch_size=batch_size)
     conflict = np.asarray(gradients.gradient_similarity(by_class).conflict)
     del by_class
-    chosen = np.unique(np.linspace(0, len(train[1]) - 1, min(CURVED, len(train[1]))).astype(int))
+    chosen = np.unique(np.linspace(0, len(train[1]) - 1, min(CURVATURE_CELLS, len(train[1]))).astype(int))
     operator = gradients.curvature_operator(
         apply, params, train[0][chosen], train[1][chosen], where=where, batch_size=batch_size
     )
-    steps = int(np.clip(VECTORS // operator.like.size, 6, MOST))
-    say(f'curvature of {operator.like.size:,} parameters on {len(chosen)} of them: {steps + PROBES} products')
+    steps = int(np.clip(LANCZOS_MEMORY // operator.like.size, 6, LANCZOS_STEPS))
+    progress(
+        f'curvature of {operator.like.size:,} parameters on {len(chosen)} of them: {steps + TRACE_PROBES} products'
+    )
     key = jax.random.key(plan.seed)
     largest = gradients.eigenvalues(operator, min(3, operator.like.size), key=key, iterations=steps)
-    trace = gradients.stochastic_trace(operator, key, PROBES)
+    trace = gradients.stochastic_trace(operator, key, TRACE_PROBES)
     asked = _asked(run, images) if images else _worst(run, cells, parts.test, batch_size)
-    say(f'influence of the training cells on {len(asked[0])} cells')
+    progress(f'influence of the training cells on {len(asked[0])} cells')
     names = [name for name in named(params) if re.fullmatch(where, name)]
     test = _prepared(run, asked[0], batch_size), asked[1]
     influence = gradients.tracin(loss, [params], train, test, [1.0], where=where, batch_size=batch_size)
     return Summary(
-        cells=len(parts.train),
-        curved=len(chosen),
-        where=sum(named(params)[name].size for name in names),
+        training_cells=len(parts.train),
+        curvature_cells=len(chosen),
+        trained_parameters=sum(named(params)[name].size for name in names),
         statistics=statistics,
-        conflict=conflict,
+        class_conflict=conflict,
         eigenvalues=[float(value) for value in largest],
         trace=(float(trace[0]), float(trace[1])),
-        asked=_origins(run, cells, parts.train, asked, np.asarray(influence)),
+        influenced=_influences(run, cells, parts.train, asked, np.asarray(influence)),
     )
 
 
 def as_json(run: TrainedNetwork, found: Summary) -> str:
     """summary.json: all numbers, without the pictures."""
 
-    def plain(origins: list[Origin]) -> list[dict[str, Any]]:
-        return [{'file': one.name, 'class': one.label, 'influence': one.influence} for one in origins]
+    def plain(influences: list[Influence]) -> list[dict[str, Any]]:
+        return [{'file': one.name, 'class': one.label, 'influence': one.influence} for one in influences]
 
     statistics = {
         layer: {name: None if np.isinf(value) else float(value) for name, value in row._asdict().items()}
@@ -138,19 +140,20 @@ def as_json(run: TrainedNetwork, found: Summary) -> str:
     influence = [
         {'file': one.name, 'class': one.label, 'probability': one.probability, 'helpful': plain(one.helpful),
          'harmful': plain(one.harmful)}
-        for one in found.asked
+        for one in found.influenced
     ]  # fmt: skip
-    whole = {
+    content = {
         'network': run.model.name,
         'synthetic': run.card.synthetic,
-        'training_cells': found.cells,
+        'training_cells': found.training_cells,
         'gradients': statistics,
-        'class_conflict': {'labels': list(run.classes), 'matrix': found.conflict.tolist()},
-        'curvature': {'cells': found.curved, 'parameters': found.where, 'hessian_eigenvalues': found.eigenvalues,
+        'class_conflict': {'labels': list(run.classes), 'matrix': found.class_conflict.tolist()},
+        'curvature': {'cells': found.curvature_cells, 'parameters': found.trained_parameters,
+                      'hessian_eigenvalues': found.eigenvalues,
                       'hessian_trace': found.trace[0], 'hessian_trace_standard_error': found.trace[1]},
         'influence': influence,
     }  # fmt: skip
-    return json.dumps(whole, indent=2) + '\n'
+    return json.dumps(content, indent=2) + '\n'
 
 
 def _trained(plan: Plan, run: TrainedNetwork) -> str:
@@ -170,10 +173,10 @@ _ready = jax.jit(inference.prepared, static_argnames='form')
 def _worst(run: TrainedNetwork, cells: Cells, test: np.ndarray, batch_size: int) -> tuple[Any, ...]:
     """Images, labels, names and probabilities of the test cells with the greatest loss."""
     logits = inference.run(inference.make_logits(run.model), run.variables, cells.images, test, batch_size)
-    right = np.asarray(jax.nn.softmax(logits))[np.arange(len(test)), cells.labels[test]]
-    order = np.argsort(right, kind='stable')[:ASKED]
+    probability = np.asarray(jax.nn.softmax(logits))[np.arange(len(test)), cells.labels[test]]
+    order = np.argsort(probability, kind='stable')[:WORST_CELLS]
     chosen = test[order]
-    return cells.images[chosen], cells.labels[chosen], [cells.names[index] for index in chosen], right[order]
+    return cells.images[chosen], cells.labels[chosen], [cells.names[index] for index in chosen], probability[order]
 
 
 def _asked(run: TrainedNetwork, images: Sequence[image_files.ImageFile]) -> tuple[Any, ...]:
@@ -184,25 +187,25 @@ def _asked(run: TrainedNetwork, images: Sequence[image_files.ImageFile]) -> tupl
     return pixels, chances.argmax(1), [str(one.path) for one in images], chances.max(1)
 
 
-def _origins(
+def _influences(
     run: TrainedNetwork,
     cells: Cells,
     train: np.ndarray,
     asked: tuple[Any, ...],
     influence: Float[np.ndarray, 'asked train'],
-) -> list[Asked]:
-    def origins(row: np.ndarray, order: np.ndarray) -> list[Origin]:
+) -> list[InfluencedCell]:
+    def influences(row: np.ndarray, order: np.ndarray) -> list[Influence]:
         return [
-            Origin(cells.names[train[i]], cells.images[train[i]], run.classes[cells.labels[train[i]]], float(row[i]))
+            Influence(cells.names[train[i]], cells.images[train[i]], run.classes[cells.labels[train[i]]], float(row[i]))
             for i in order
         ]
 
     found = []
     for image, label, name, chance, row in zip(*asked, influence, strict=True):
         order = np.argsort(-row, kind='stable')
-        helpful, harmful = (chosen[:NAMED] for chosen in (order, order[::-1]))
+        helpful, harmful = (chosen[:SHOWN_INFLUENCES] for chosen in (order, order[::-1]))
         found.append(
-            Asked(name, image, run.classes[int(label)], float(chance), origins(row, helpful[row[helpful] > 0]),
-                  origins(row, harmful[row[harmful] < 0]))
+            InfluencedCell(name, image, run.classes[int(label)], float(chance),
+                           influences(row, helpful[row[helpful] > 0]), influences(row, harmful[row[harmful] < 0]))
         )  # fmt: skip
     return found

@@ -15,7 +15,7 @@ def render(run: TrainedNetwork, name: str, found: Summary) -> str:
     """The page; `name` is the run's."""
     layers = {layer: row for layer, row in found.statistics.items() if layer != ALL}
     return fill(
-        'summary.html.jinja',
+        'summary_page.html.jinja',
         run,
         name,
         {'short': short, 'picture': overlays.jpeg_uri},
@@ -28,12 +28,13 @@ def render(run: TrainedNetwork, name: str, found: Summary) -> str:
 def lines(run: TrainedNetwork, found: Summary) -> list[str]:
     """The same in short, for the terminal."""
     row = found.statistics[ALL]
-    pairs = [(found.conflict[i, j], f'{run.classes[i]} and {run.classes[j]}') for i, j in np.argwhere(
-        np.triu(found.conflict, 1) > 0)]  # fmt: skip
+    pairs = [(found.class_conflict[i, j], f'{run.classes[i]} and {run.classes[j]}') for i, j in np.argwhere(
+        np.triu(found.class_conflict, 1) > 0)]  # fmt: skip
     conflict = max(pairs)[1] + f' {max(pairs)[0]:.2f}' if pairs else 'none'
     return [
         f'gradient norm {short(row.norm)}, noise scale {short(row.noise_scale)} cells, diversity '
-        f'{short(row.diversity)} ({1 / found.cells:.2g} if all were alike); greatest conflict of classes: {conflict}',
+        f'{short(row.diversity)} ({1 / found.training_cells:.2g} if all were alike); greatest conflict of classes: '
+        f'{conflict}',
         f'Hessian: largest eigenvalues {", ".join(map(short, found.eigenvalues))}; trace {short(found.trace[0])} ± '
         f'{short(found.trace[1])} (standard error)',
         *(
@@ -41,7 +42,7 @@ def lines(run: TrainedNetwork, found: Summary) -> list[str]:
             + (', '.join(f'{origin.name} ({origin.label})' for origin in one.helpful[:2]) or 'none')
             + ', harmed by '
             + (', '.join(f'{origin.name} ({origin.label})' for origin in one.harmful[:2]) or 'none')
-            for one in found.asked
+            for one in found.influenced
         ),
     ]
 

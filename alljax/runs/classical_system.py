@@ -20,7 +20,7 @@ from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.data.split import Split, equalize
 from alljax.errors import UserError
-from alljax.evaluation import outlines
+from alljax.evaluation import segmentation_outlines
 from alljax.models import Model, NetworkSpec, Variables
 from alljax.runs import data_check, network, start
 from alljax.runs.results import TestOutput
@@ -187,7 +187,7 @@ def score_segmentation(
 
 def draw_worst(found: SegmentationScores, path: Path, title: str = '') -> None:
     """Writes the sheet of the worst cells."""
-    outlines.sheet([_outlined(found, place) for place in found.worst(SHOWN)], path, title=title)
+    segmentation_outlines.write_sheet([_outlined(found, place) for place in found.worst(SHOWN)], path, title=title)
 
 
 def save(run: Classical, folder: Path) -> None:
@@ -231,7 +231,7 @@ def _body(plan: Plan) -> tuple[Body, str]:
     return Body(model, variables, spec), how
 
 
-def _outlined(found: SegmentationScores, place: int) -> outlines.Outlined:
+def _outlined(found: SegmentationScores, place: int) -> segmentation_outlines.OutlinedCell:
     parts, known = found.found[place], found.truth[place]
     words = [found.cells.names[place].rpartition('/')[2]]
     if not parts.found:
@@ -239,4 +239,5 @@ def _outlined(found: SegmentationScores, place: int) -> outlines.Outlined:
     elif known is not None:
         words.append('Dice: nucleus {:.2f}, cell {:.2f}'.format(*found.scores[place, :2]))
     masks: Sequence[Any] = (known.nucleus, known.cell) if known else ()
-    return outlines.Outlined(found.cells.images[place], (parts.nucleus, parts.cell), masks, '\n'.join(words))
+    image, caption = found.cells.images[place], '\n'.join(words)
+    return segmentation_outlines.OutlinedCell(image, (parts.nucleus, parts.cell), masks, caption)

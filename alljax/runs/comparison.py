@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from alljax.errors import UserError
-from alljax.evaluation import compare
+from alljax.evaluation import paired_tests
 from alljax.evaluation.formatting import percent
 from alljax.runs import results
 
@@ -12,7 +12,7 @@ def compared(first: Path, second: Path) -> list[str]:
     """The accuracy of both runs, and which of them was right when, in words; UserError for other test cells."""
     names = [results.read(run)['model']['name'] for run in (first, second)]
     correct = [results.correct_by_file(run) for run in (first, second)]
-    found = compare.mcnemar_by_file(*correct)
+    found = paired_tests.mcnemar_by_file(*correct)
     if found is None:
         raise UserError(f'{first} and {second}: were tested on other cells, so they cannot be compared')
     count = len(correct[0])

@@ -41,21 +41,21 @@ def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
     """The `test` part of results.json for cells and their logits."""
     predicted = logits.argmax(1)
     correct = predicted == cells.labels
-    matrices = intervals.by_group(cells.labels, predicted, cells.groups, len(cells.classes))
+    matrices = intervals.confusion_by_group(cells.labels, predicted, cells.groups, len(cells.classes))
     scores = metrics.scores(matrices.sum(0), cells.classes)
     accuracy = scores.pop('accuracy')
     interval = {
         'wilson': intervals.wilson(int(correct.sum()), len(cells)),
-        'bootstrap_groups': intervals.over_groups(matrices, metrics.WHOLE['accuracy']),
+        'bootstrap_groups': intervals.group_bootstrap(matrices, metrics.OVERALL['accuracy']),
     }
-    ranked = metrics.ranked(cells.labels, softmax(logits.astype(np.float64), axis=1), cells.classes)
+    ranked = metrics.probability_scores(cells.labels, softmax(logits.astype(np.float64), axis=1), cells.classes)
     for name, row in ranked.pop('per_class').items():
         scores['per_class'][name] |= row
     return {
         'n': len(cells),
         'accuracy': accuracy,
         'accuracy_ci95': interval,
-        'macro_precision_ci95': intervals.over_groups(matrices, metrics.WHOLE['macro_precision']),
+        'macro_precision_ci95': intervals.group_bootstrap(matrices, metrics.OVERALL['macro_precision']),
         **scores,
         **ranked,
     }
@@ -112,14 +112,15 @@ def write(
     _predictions(workdir / 'predictions.csv', cells, probabilities)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
-    plots.confusion(matrix, cells.classes, workdir / 'confusion.png', title=title)
+    plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
     groups = [cells.group_names[group] for group in cells.groups]
     worst = mistakes.most_confident(probabilities, cells.labels, cells.images, cells.names, groups, cells.classes)
     figures = {'Confusion matrix': workdir / 'confusion.png', **output.figures}
     if history:
         figures['Training'] = workdir / 'curves.png'
-        plots.curves(history, workdir / 'curves.png', best_epoch=results['train'].get('best_epoch'), title=title)
-    if gradient_curves.looked_at(history):
+        best_epoch = results['train'].get('best_epoch')
+        plots.training_curves(history, workdir / 'curves.png', best_epoch=best_epoch, title=title)
+    if gradient_curves.has_gradients(history):
         figures['Gradients, layer by layer; the new layers in orange'] = workdir / 'gradients.png'
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}

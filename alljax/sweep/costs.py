@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from alljax.evaluation.table import Further
+from alljax.evaluation.comparison_table import ExtraTable
 from alljax.runs import results
 from alljax.storage.run_folder import is_finished
 from alljax.sweep.variants import Run
@@ -35,7 +35,7 @@ COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {
 }
 
 
-def table(folder: Path, runs: Sequence[Run]) -> Further | None:
+def table(folder: Path, runs: Sequence[Run]) -> ExtraTable | None:
     """A row for each variant with a finished run; None if no run is of a classical system."""
     found: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
@@ -46,7 +46,7 @@ def table(folder: Path, runs: Sequence[Run]) -> Further | None:
     rows = {variant: [_mean(each, part, name) for part, name, _ in COLUMNS.values()] for variant, each in found.items()}
     shown = [place for place in range(len(COLUMNS)) if any(row[place] is not None for row in rows.values())]
     heads = [(head, how) for head, (_, _, how) in COLUMNS.items()]
-    return Further(
+    return ExtraTable(
         'costs',
         'Time and segmentation',
         dict(heads[place] for place in shown),

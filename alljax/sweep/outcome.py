@@ -49,7 +49,7 @@ def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Out
     _, groups = np.unique(names, return_inverse=True)
     return Outcome(
         classes,
-        intervals.by_group(np.concatenate(label), np.concatenate(prediction), groups, len(classes)),
+        intervals.confusion_by_group(np.concatenate(label), np.concatenate(prediction), groups, len(classes)),
         [metrics.confusion(*pair, len(classes)) for pair in zip(label, prediction, strict=True)],
         [results.correct_by_file(folder / run.folder) for run in runs],
         float(np.mean([fact['split']['test_n'] / fact['split']['train_n'] for fact in facts])),

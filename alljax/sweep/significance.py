@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from alljax.evaluation import compare, metrics
+from alljax.evaluation import metrics, paired_tests
 from alljax.sweep.outcome import Outcome
 from alljax.sweep.variants import Sweep, Variant
 
@@ -31,14 +31,14 @@ def verdicts(
                     families[variant.against, measure, protocol][variant.name] = p
     for (against, measure, protocol), values in families.items():
         said[against, measure, protocol] = 'reference'
-        for name, p in zip(values, compare.holm(list(values.values())), strict=True):
+        for name, p in zip(values, paired_tests.holm(list(values.values())), strict=True):
             amount = 'p < 0.001' if p < 0.001 else f'p = {p:.2g}'
             said[name, measure, protocol] = f'{amount}: {"more than" if p < LEVEL else "within"} noise'
     return said
 
 
 def notes(sweep: Sweep, found: Mapping[tuple[str, str], Outcome | str]) -> list[str]:
-    """What a reader has to know of the tests and intervals."""
+    """Sentences that a reader needs about the tests and intervals."""
     good = [one for one in found.values() if isinstance(one, Outcome)]
     said = []
     if any(variant.against for variant in sweep.variants):
@@ -64,13 +64,13 @@ def _p(first: Outcome | str, second: Outcome | str, measure: str) -> float | Non
     if isinstance(first, str) or isinstance(second, str) or first.classes != second.classes:
         return None
     if len(first.folds) == 1:
-        found = compare.mcnemar_by_file(first.correct[0], second.correct[0])
+        found = paired_tests.mcnemar_by_file(first.correct[0], second.correct[0])
         return None if found is None else found.p
     if len(first.folds) != len(second.folds):
         return None
     pairs = zip(first.folds, second.folds, strict=True)
-    values = [[float(metrics.simple(fold, measure, first.classes)) for fold in pair] for pair in pairs]
+    values = [[float(metrics.compute(fold, measure, first.classes)) for fold in pair] for pair in pairs]
     differences = np.array([one - other for one, other in values])
     if np.isnan(differences).any():
         return None
-    return compare.corrected_t(differences, first.test_share).p
+    return paired_tests.corrected_t_test(differences, first.test_share).p

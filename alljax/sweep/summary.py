@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from alljax.evaluation import intervals, metrics, table
+from alljax.evaluation import comparison_table, intervals, metrics
 from alljax.evaluation import paper as published
-from alljax.evaluation.table import Line, Number, Table
+from alljax.evaluation.comparison_table import ComparisonTable, Estimate, Row
 from alljax.runs import results
 from alljax.sweep import costs, significance
 from alljax.sweep.outcome import Outcome, outcome
@@ -40,20 +40,20 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
     if not good:
         return
     said = significance.verdicts(sweep, found, measures)
-    lines = [_line(sweep, variant, measure, found, said) for variant in sweep.variants for measure in measures(variant)]
+    rows = [_row(sweep, variant, measure, found, said) for variant in sweep.variants for measure in measures(variant)]
     shown = [variant for variant in sweep.variants if variant.confusion or len(sweep.variants) <= FEW]
-    table.write(
+    comparison_table.write(
         folder,
-        Table(
+        ComparisonTable(
             title=sweep.title,
             source=sweep.source,
             columns={COLUMNS[protocol]: protocol != 'grouped' for protocol in sweep.protocols},
-            lines=lines,
+            rows=rows,
             confusions={variant.name: _confusions(sweep, variant, found) for variant in shown},
             notes=[*sweep.notes, *significance.notes(sweep, found)],
             banner='synthetic cells' if any(one.synthetic for one in good) else '',
             command=results.command(),
-            further=costs.table(folder, runs),
+            extra=costs.table(folder, runs),
         ),
     )
 
@@ -71,35 +71,35 @@ def words(measure: str) -> str:
     return WORDS.get(measure, measure.replace('_', ' '))
 
 
-def _line(sweep: Sweep, variant: Variant, measure: str, found: Found, said: significance.Verdicts) -> Line:
+def _row(sweep: Sweep, variant: Variant, measure: str, found: Found, said: significance.Verdicts) -> Row:
     its = {protocol: found[variant.name, protocol] for protocol in sweep.protocols}
     verdicts = {
         COLUMNS[protocol]: said[variant.name, measure, protocol]
         for protocol in sweep.protocols
         if (variant.name, measure, protocol) in said
     }
-    return Line(
-        cell=variant.name,
+    return Row(
+        experiment=variant.name,
         measure=words(measure),
         printed=variant.printed.get(measure),
-        numbers={COLUMNS[protocol]: _number(one, measure) for protocol, one in its.items()},
+        estimates={COLUMNS[protocol]: _estimate(one, measure) for protocol, one in its.items()},
         gap=_gap(its, measure),
-        noise=verdicts,
+        significance=verdicts,
     )
 
 
-def _number(one: Outcome | str, measure: str) -> Number | str:
+def _estimate(one: Outcome | str, measure: str) -> Estimate | str:
     if isinstance(one, str):
         return one
-    of = partial(metrics.simple, path=measure, names=one.classes)
+    of = partial(metrics.compute, measure=measure, names=one.classes)
     value = float(of(one.matrices.sum(0)))
     if value != value:
         return 'undefined'
-    bounds = intervals.over_groups(one.matrices, of)
+    bounds = intervals.group_bootstrap(one.matrices, of)
     if bounds and bounds[0] == bounds[1]:  # nothing varies between groups: a point would claim certainty
         cells = _denominator(one, measure)
         bounds = intervals.wilson(round(value * cells), cells)
-    return Number(value, (bounds[0], bounds[1]) if bounds else None, one.n)
+    return Estimate(value, (bounds[0], bounds[1]) if bounds else None, one.n)
 
 
 def _denominator(one: Outcome, measure: str) -> int:
@@ -117,18 +117,18 @@ def _denominator(one: Outcome, measure: str) -> int:
     return int(of.get(kind, matrix.sum()))
 
 
-def _gap(its: Mapping[str, Outcome | str], measure: str) -> Number | None:
+def _gap(its: Mapping[str, Outcome | str], measure: str) -> Estimate | None:
     """The first leaky protocol less the grouped one; their test cells differ, so the two are resampled apart."""
     leaky = next((one for protocol, one in its.items() if protocol != 'grouped'), None)
     honest = its.get('grouped')
     if not isinstance(leaky, Outcome) or not isinstance(honest, Outcome):
         return None
-    of = partial(metrics.simple, path=measure, names=leaky.classes)
+    of = partial(metrics.compute, measure=measure, names=leaky.classes)
     value = float(of(leaky.matrices.sum(0)) - of(honest.matrices.sum(0)))
     if value != value:
         return None
-    bounds = intervals.difference(leaky.matrices, honest.matrices, of)
-    return Number(value, (bounds[0], bounds[1]) if bounds else None, honest.n)
+    bounds = intervals.group_bootstrap_difference(leaky.matrices, honest.matrices, of)
+    return Estimate(value, (bounds[0], bounds[1]) if bounds else None, honest.n)
 
 
 def _confusions(sweep: Sweep, variant: Variant, found: Found) -> dict:

@@ -1,4 +1,4 @@
-"""What a sweep would do and about how long it would take: two steps of each kind of run are done for that."""
+"""The runs of a sweep and about how long they would take: two steps of each kind of run are timed for that."""
 
 import json
 import logging

@@ -30,7 +30,7 @@ class Variant(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """What a config file's `sweep(config)` returns."""
+    """The variants and protocols that a config file's `sweep(config)` returns."""
 
     title: str
     variants: Sequence[Variant]

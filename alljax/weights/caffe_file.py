@@ -57,11 +57,11 @@ def read(path: Path) -> dict[str, np.ndarray]:
     except Refused as error:
         raise UserError(f'{path}: {error}') from None
     except FileNotFoundError:
-        raise UserError(f'{path}: there is no such file, expected a .caffemodel; mend its path') from None
+        raise UserError(f'{path}: there is no such file, expected a .caffemodel; fix its path') from None
     except IsADirectoryError:
         raise UserError(f'{path}: is a folder, expected a .caffemodel; name a file in it') from None
     except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror}); mend its permissions or copy it again') from None
+        raise UserError(f'{path}: cannot be read ({error.strerror}); fix its permissions or copy it again') from None
 
 
 def _parse(path: Path) -> Any:

@@ -43,7 +43,7 @@ def fetched(row: Published, folder: Path) -> Iterator[Path]:
 
 
 def by_hand(row: Published) -> str:
-    """How to go on without a download from here."""
+    """The instruction to go on without a download from here."""
     return f'fetch {row.address} by hand and continue with: python -m alljax.weights {row.network} --file {row.file}'
 
 

@@ -1,4 +1,4 @@
-"""Which weights others have published, and where."""
+"""The weights that others have published, with their addresses, hashes and licenses."""
 
 import csv
 from importlib.resources import files

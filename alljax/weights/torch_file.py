@@ -38,7 +38,7 @@ KINDS = {
 
 
 def read(path: Path) -> object:
-    """What torch.save was given: dict, list, tuple, str, numbers, bool, None, dtypes, and tensors as arrays.
+    """The object that torch.save was given: dict, list, tuple, str, numbers, bool, None, dtypes, and tensors as arrays.
 
     The arrays are read-only views of the file, of any strides and alignment; bfloat16 is that of ml_dtypes. An
     OrderedDict becomes a dict, a Parameter its tensor. UserError if the file holds anything else, is damaged, or is no
@@ -60,11 +60,11 @@ def read(path: Path) -> object:
         why = printable(str(error) or type(error).__name__)
         raise UserError(f'{path}: is damaged or truncated ({why}); {AGAIN}') from None
     except FileNotFoundError:
-        raise UserError(f'{path}: there is no such file, expected one of torch.save; mend its path') from None
+        raise UserError(f'{path}: there is no such file, expected one of torch.save; fix its path') from None
     except IsADirectoryError:
         raise UserError(f'{path}: is a folder, expected a file of torch.save; name a file in it') from None
     except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror}); mend its permissions or copy it again') from None
+        raise UserError(f'{path}: cannot be read ({error.strerror}); fix its permissions or copy it again') from None
 
 
 def _seems(head: bytes) -> str:

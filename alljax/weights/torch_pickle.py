@@ -21,7 +21,7 @@ Find = Callable[[str, np.dtype, int], np.ndarray | None]
 
 
 class Refused(ValueError):
-    """Why a file is not read and what mends it, without the file's name."""
+    """The reason why a file is not read, and the fix, without the file's name."""
 
 
 def load(stream: io.BytesIO, find: Find) -> Any:
@@ -39,7 +39,7 @@ def printable(text: str) -> str:
 
 
 class _Storage(NamedTuple):
-    """What a tensor is a view of; no pickle can make one but through `Find`."""
+    """The bytes that a tensor is a view of; no pickle can make one but through `Find`."""
 
     dtype: np.dtype
     data: np.ndarray | None

@@ -10,7 +10,7 @@ from alljax.data.augment import Augmentation
 from alljax.data.datasets import DataOptions
 from alljax.data.protocol import COPY_MARK, divide
 from alljax.data.split import SplitOptions
-from alljax.evaluation import outlines
+from alljax.evaluation import segmentation_outlines
 
 
 def square(row, column, side=4, size=20):
@@ -61,9 +61,9 @@ def test_the_sheet_is_a_picture_of_all_of_them(found, tmp_path):
 
     result = found[2]
     cells = [
-        outlines.Outlined(image, (parts.nucleus,), (), f'cell $ {number}')
+        segmentation_outlines.OutlinedCell(image, (parts.nucleus,), (), f'cell $ {number}')
         for number, (image, parts) in enumerate(zip(result.cells.images[:8], result.found, strict=False))
     ]
-    outlines.sheet(cells, tmp_path / 'sheet.png', title='some cells')
+    segmentation_outlines.write_sheet(cells, tmp_path / 'sheet.png', title='some cells')
     with Image.open(tmp_path / 'sheet.png') as picture:
         assert picture.size[0] > 1800

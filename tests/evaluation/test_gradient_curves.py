@@ -17,8 +17,8 @@ def test_layers_are_in_the_order_of_their_numbers_and_the_new_ones_last():
 
 
 def test_a_run_that_never_looked_is_told_from_one_that_did():
-    assert gradient_curves.looked_at(rows())
-    assert not gradient_curves.looked_at(rows()[:1])
+    assert gradient_curves.has_gradients(rows())
+    assert not gradient_curves.has_gradients(rows()[:1])
 
 
 def test_four_panels_are_drawn_of_deep_networks_and_of_missing_numbers_too(tmp_path):

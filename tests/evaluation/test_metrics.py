@@ -190,10 +190,10 @@ def test_measures_of_the_whole_agree_with_sklearn(rows):
 @given(st.lists(square.filter(lambda rows: len(rows) == 3), min_size=1, max_size=3))
 def test_many_matrices_at_once_are_as_each_alone(several):
     matrices, names = np.array(several), ['L1', 'L.2', 'normal']
-    paths = [*metrics.WHOLE, *(f'per_class.{name}.{kind}' for name in names for kind in metrics.PER_CLASS)]
+    paths = [*metrics.OVERALL, *(f'per_class.{name}.{kind}' for name in names for kind in metrics.PER_CLASS)]
     each = [metrics.scores(matrix, names) for matrix in matrices]
     for path in paths:
-        for value, found in zip(metrics.simple(matrices, path, names), each, strict=True):
+        for value, found in zip(metrics.compute(matrices, path, names), each, strict=True):
             name, _, kind = path.removeprefix('per_class.').rpartition('.')
             alone = found['per_class'][name][kind] if name else found[path]
             assert (alone is None and np.isnan(value)) or value == pytest.approx(alone)
@@ -202,33 +202,33 @@ def test_many_matrices_at_once_are_as_each_alone(several):
 @pytest.mark.parametrize('path', ['accurac', 'per_class.L1', 'per_class.L9.recall', 'per_class.L1.n', 'macro.recall'])
 def test_a_measure_that_there_is_not_is_told(path):
     with pytest.raises(ValueError, match='there is no measure'):
-        metrics.simple(SUBTYPE, path, SUBTYPES)
+        metrics.compute(SUBTYPE, path, SUBTYPES)
     with pytest.raises(ValueError, match=r'there is no measure .*macro_recall.*L1, L2, L3, normal .*specificity'):
-        metrics.measure(metrics.scores(SUBTYPE, SUBTYPES), path)
+        metrics.lookup(metrics.scores(SUBTYPE, SUBTYPES), path)
 
 
 def test_a_measure_is_found_by_its_path():
     names = ['L1', 'L.2', 'recall', 'per_class.L1']
     found = metrics.scores(SUBTYPE, names)
-    for path in [*metrics.WHOLE, *(f'per_class.{name}.{kind}' for name in names for kind in metrics.PER_CLASS)]:
-        assert metrics.measure(found, path) == float(metrics.simple(SUBTYPE, path, names))
+    for path in [*metrics.OVERALL, *(f'per_class.{name}.{kind}' for name in names for kind in metrics.PER_CLASS)]:
+        assert metrics.lookup(found, path) == float(metrics.compute(SUBTYPE, path, names))
     never = metrics.scores(np.array([[4, 0], [6, 0]]), ['blast', 'normal'])
-    assert metrics.measure(never, 'per_class.normal.precision') is None
-    assert math.isnan(metrics.simple(np.array([[4, 0], [6, 0]]), 'per_class.normal.precision', ['blast', 'normal']))
+    assert metrics.lookup(never, 'per_class.normal.precision') is None
+    assert math.isnan(metrics.compute(np.array([[4, 0], [6, 0]]), 'per_class.normal.precision', ['blast', 'normal']))
 
 
 def test_ranked_measures_are_found_by_their_path():
     probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.7, 0.3]])
-    found = metrics.ranked(np.array([0, 1, 0]), probabilities, ['a', 'b'])
-    assert metrics.measure(found, 'per_class.b.auroc') == metrics.measure(found, 'macro_auroc') == 1
+    found = metrics.probability_scores(np.array([0, 1, 0]), probabilities, ['a', 'b'])
+    assert metrics.lookup(found, 'per_class.b.auroc') == metrics.lookup(found, 'macro_auroc') == 1
     with pytest.raises(ValueError, match=r'macro_auroc.*calibration_error.*auroc, average_precision'):
-        metrics.measure(found, 'accuracy')
+        metrics.lookup(found, 'accuracy')
 
 
 def test_ranked_measures_agree_with_sklearn():
     rng = np.random.default_rng(0)
     labels, probabilities = rng.integers(0, 3, 200), rng.dirichlet(np.ones(3), 200)
-    found = metrics.ranked(labels, probabilities, ['a', 'b', 'c'])
+    found = metrics.probability_scores(labels, probabilities, ['a', 'b', 'c'])
     assert found['macro_auroc'] == pytest.approx(roc_auc_score(labels, probabilities, multi_class='ovr'))
     means = [average_precision_score(labels == i, probabilities[:, i]) for i in range(3)]
     assert found['macro_average_precision'] == pytest.approx(np.mean(means))
@@ -237,7 +237,7 @@ def test_ranked_measures_agree_with_sklearn():
 
 def test_ranked_measures_by_hand():
     probabilities = np.array([[0.9, 0.1, 0.0], [0.6, 0.4, 0.0], [0.7, 0.3, 0.0], [0.2, 0.8, 0.0]])
-    found = metrics.ranked(np.array([0, 1, 0, 1]), probabilities, ['a', 'b', 'never'])
+    found = metrics.probability_scores(np.array([0, 1, 0, 1]), probabilities, ['a', 'b', 'never'])
     assert found['per_class']['a']['auroc'] == 1.0  # 0.9 and 0.7 above 0.6 and 0.2
     assert found['per_class']['never'] == {'auroc': None, 'average_precision': None}
     assert found['macro_auroc'] == 1.0

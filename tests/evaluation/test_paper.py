@@ -92,11 +92,11 @@ def test_a_corrected_table_is_not_called_wrong(monkeypatch):
     table_3 = paper.tables()['table3_subtype_confusion'] | {'row_percent': right['precision']}
     headline = paper.tables()['headline'] | {'subtype': {row: round(100 * found[of], 2) for row, of in whole.items()}}
     fixed = {'headline': headline, 'table5_per_class': {'labels': names, **right}, 'table3_subtype_confusion': table_3}
-    mended = {**paper.tables(), **fixed}
-    monkeypatch.setattr(paper, 'tables', lambda: mended)
+    corrected = {**paper.tables(), **fixed}
+    monkeypatch.setattr(paper, 'tables', lambda: corrected)
     assert list(paper.contradictions('subtype')) == []
     right['accuracy'] = [round(100 * found['per_class'][name]['f1'], 2) for name in names]
-    mended['table5_per_class'] = {'labels': names, **right}
+    corrected['table5_per_class'] = {'labels': names, **right}
     sentences = list(paper.contradictions('subtype'))
     assert len(sentences) == 1
     assert sentences[0].startswith('Table 5, accuracy: this is F1;')

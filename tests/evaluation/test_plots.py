@@ -47,16 +47,16 @@ def ink(path):
     ids=['validation', 'training only', 'one step', 'loss of zero', 'empty', 'all diverged', 'null in JSON'],
 )
 def test_curves_are_drawn_and_not_clipped(tmp_path, history, best_epoch, title):
-    plots.curves(history, tmp_path / 'curves.png', best_epoch=best_epoch, title=title)
+    plots.training_curves(history, tmp_path / 'curves.png', best_epoch=best_epoch, title=title)
     share, border = ink(tmp_path / 'curves.png')
     assert share > 0.004
     assert not border
 
 
 def test_validation_and_best_epoch_add_ink(tmp_path):
-    plots.curves(training(100), tmp_path / 'a.png')
-    plots.curves(training(100) + validation(100), tmp_path / 'b.png')
-    plots.curves(training(100) + validation(100), tmp_path / 'c.png', best_epoch=7.0)
+    plots.training_curves(training(100), tmp_path / 'a.png')
+    plots.training_curves(training(100) + validation(100), tmp_path / 'b.png')
+    plots.training_curves(training(100) + validation(100), tmp_path / 'c.png', best_epoch=7.0)
     shares = [ink(tmp_path / f'{name}.png')[0] for name in 'abc']
     assert shares == sorted(set(shares))
 
@@ -64,8 +64,8 @@ def test_validation_and_best_epoch_add_ink(tmp_path):
 def test_steps_written_twice_by_a_resumed_run_count_once(tmp_path):
     history = training(50)
     stale = [row | {'loss': 9.0} for row in history[30:40]]
-    plots.curves(history, tmp_path / 'once.png')
-    plots.curves(history[:30] + stale + history[30:], tmp_path / 'twice.png')
+    plots.training_curves(history, tmp_path / 'once.png')
+    plots.training_curves(history[:30] + stale + history[30:], tmp_path / 'twice.png')
     assert (tmp_path / 'once.png').read_bytes() == (tmp_path / 'twice.png').read_bytes()
 
 
@@ -80,7 +80,7 @@ def test_confusion_is_drawn_and_not_clipped(tmp_path, classes):
     matrix = np.random.default_rng(classes).integers(0, 2000, (classes, classes))
     matrix[1] = 0  # a class without cells must not divide by zero
     names = [f'{LONG[i % len(LONG)]} {i}' for i in range(classes)]
-    plots.confusion(matrix, names, tmp_path / 'confusion.png', title='synthetic cells')
+    plots.confusion_matrix(matrix, names, tmp_path / 'confusion.png', title='synthetic cells')
     share, border = ink(tmp_path / 'confusion.png')
     assert share > 0.05
     assert not border
@@ -89,7 +89,7 @@ def test_confusion_is_drawn_and_not_clipped(tmp_path, classes):
 
 
 def test_an_empty_class_name_is_drawn(tmp_path):
-    plots.confusion(np.eye(2, dtype=int), ['', 'normal'], tmp_path / 'confusion.png')
+    plots.confusion_matrix(np.eye(2, dtype=int), ['', 'normal'], tmp_path / 'confusion.png')
     assert ink(tmp_path / 'confusion.png')[0] > 0.05
 
 

@@ -63,7 +63,7 @@ def ranked_of(matrix):
     """Measures of a model that is nine tenths sure of what it predicts."""
     labels, predictions = np.indices(matrix.shape).reshape(2, -1).repeat(matrix.ravel(), 1)
     sure = np.where(np.arange(len(matrix)) == predictions[:, None], 0.9, 0.1 / (len(matrix) - 1))
-    return metrics.ranked(labels, sure, NAMES)
+    return metrics.probability_scores(labels, sure, NAMES)
 
 
 def merged(scores, ranked):
@@ -214,10 +214,10 @@ def test_what_a_run_scores_is_what_the_page_needs(render):
     assert json.loads(json.dumps(scored, allow_nan=False)) == scored
     right = logits.argmax(1) == labels
     assert scored['accuracy'] == pytest.approx(right.mean())
-    assert scored['accuracy_ci95']['bootstrap_groups'] == intervals.bootstrap(right, groups)
-    matrices = intervals.by_group(labels, logits.argmax(1), groups, 4)
-    precision = partial(metrics.simple, path='macro_precision', names=NAMES)
-    assert scored['macro_precision_ci95'] == intervals.over_groups(matrices, precision)
+    assert scored['accuracy_ci95']['bootstrap_groups'] == intervals.accuracy_bootstrap(right, groups)
+    matrices = intervals.confusion_by_group(labels, logits.argmax(1), groups, 4)
+    precision = partial(metrics.compute, measure='macro_precision', names=NAMES)
+    assert scored['macro_precision_ci95'] == intervals.group_bootstrap(matrices, precision)
     assert scored['per_class']['L1']['auroc'] == roc_auc_score(labels == 0, softmax(logits, axis=1)[:, 0])
     assert f'AUROC {100 * scored["macro_auroc"]:.1f}%' in render({**make_results(), 'test': scored}).text
 
@@ -290,4 +290,4 @@ def test_values_are_readable(item, key, text):
     ],
 )
 def test_moments_are_in_utc(timestamp, text):
-    assert formatting.moment(timestamp) == text
+    assert formatting.timestamp(timestamp) == text

@@ -49,7 +49,7 @@ def test_a_page_pictures_and_scores_are_written_and_a_bad_file_is_a_line(page, c
     assert (out / 'overview.png').is_file()
     assert pictures == {f'{number:03}-{cell.stem}-{method}.png' for number, cell in ((1, cells[0]), (2, cells[-1]))
                         for method in methods.DEFAULT}  # fmt: skip
-    assert Image.open(out / min(image_files)).size == (SIZE, SIZE)
+    assert Image.open(out / min(pictures)).size == (SIZE, SIZE)
     rows = list(csv.DictReader((out / 'scores.csv').open()))
     assert [row['method'] for row in rows] == [*methods.DEFAULT, *methods.DEFAULT, '']
     assert rows[-1]['file'] == str(bad)
@@ -84,7 +84,7 @@ def test_probabilities_are_those_of_predict(page, run, cells):
 def test_the_layer_of_a_network_without_a_map_is_none():
     def found(name, **options):
         model = models.create(name, 2, **options)
-        return methods.last_map(model, jax.eval_shape(model.init, jax.random.key(0)))
+        return methods.last_map_layer(model, jax.eval_shape(model.init, jax.random.key(0)))
 
     assert found('alexnet', width=0.05) == 'conv5'
     assert found('resnet18') == 'layer4_1'
@@ -158,9 +158,10 @@ def test_a_broken_marker_is_a_note(tmp_path, cells, run):
 
 def test_a_map_that_is_zero_everywhere_ranks_nothing():
     curve = gradients.Curve(jax.numpy.array([0.5]), jax.numpy.zeros((1, 21)))
-    marked = measurements._of_one((np.zeros((1, 8, 8), np.float32), curve, curve), 0, {'cell': np.eye(8, dtype=bool)})
-    assert np.isnan([marked.deletion, marked.insertion, marked.regions['cell'].mass]).all()
-    assert marked.regions['cell'].area == 1 / 8
+    maps = np.zeros((1, 8, 8), np.float32)
+    scored = measurements._scored_map((maps, curve, curve), 0, {'cell': np.eye(8, dtype=bool)})
+    assert np.isnan([scored.deletion_auc, scored.insertion_auc, scored.regions['cell'].mass]).all()
+    assert scored.regions['cell'].area == 1 / 8
 
 
 def test_overlays_tell_for_from_against():

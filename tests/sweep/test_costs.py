@@ -36,7 +36,7 @@ def done(tmp_path):
 def test_means_over_runs_and_gaps_where_there_is_nothing(done):
     folder, _, runs = done
     table = costs.table(folder, runs)
-    assert list(table.heads) == [
+    assert list(table.columns) == [
         'segmentation, ms', 'features, ms', 'prediction, ms', 'test cells with nothing found', 'nucleus Dice',
     ]  # fmt: skip
     assert table.rows['alexnet'] == [None, None, 0.002, None, None]

@@ -46,7 +46,7 @@ def test_all_problems_are_told_together():
         fill(source, table, TARGET)
     said = str(caught.value)
     for text in (
-        r'conv.weight matches conv\.weight, conv\.weight; mend the rule table',
+        r'conv.weight matches conv\.weight, conv\.weight; fix the rule table',
         'bn.weight matches',
         'no rule takes strange.weight',
         'fc.bias has shape (7,), which becomes (7,) at params/head/logits/bias, expected (5,)',

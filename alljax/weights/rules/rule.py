@@ -95,7 +95,7 @@ def fill(source: Mapping[str, np.ndarray], table: Sequence[Rule], target: Shapes
         leaves[place] = leaf
     for place, names in origins.items():
         if len(names) > 1:
-            problems.append(f'{place} is filled by {some(names)}, expected one tensor; mend the rule table')
+            problems.append(f'{place} is filled by {some(names)}, expected one tensor; fix the rule table')
     missing = [place for place, names in origins.items() if not names]
     if missing:
         problems.append(f'nothing in the file fills {some(missing)}; the file is of another network')
@@ -118,7 +118,7 @@ def routes(
         if not matches:
             unknown.append(name)
         elif len(matches) > 1:
-            problems.append(f'{name} matches {some([rule.source for _, rule in matches])}; mend the rule table')
+            problems.append(f'{name} matches {some([rule.source for _, rule in matches])}; fix the rule table')
         elif matches[0][1].target:
             match, rule = matches[0]
             found.append((name, match.expand(rule.target), rule.transform))

@@ -18,16 +18,16 @@ FOUND, TRUE = plots.VERMILION, plots.SKY
 Mask = Bool[np.ndarray, 'height width']
 
 
-class Outlined(NamedTuple):
-    """A cell, the masks that are drawn as lines, and the words below it."""
+class OutlinedCell(NamedTuple):
+    """A cell, the masks that are drawn as lines, and the caption above it."""
 
     image: UInt8[np.ndarray, 'height width 3']
     found: Sequence[Mask]
     true: Sequence[Mask]  # none where the truth is not known
-    words: str
+    caption: str
 
 
-def sheet(cells: Sequence[Outlined], path: str | os.PathLike, *, title: str = '') -> None:
+def write_sheet(cells: Sequence[OutlinedCell], path: str | os.PathLike, *, title: str = '') -> None:
     """Write the cells as one PNG file, six in a row: found outlines solid, true ones dashed."""
     rows = -(-len(cells) // COLUMNS)
     figure = Figure(figsize=(10, 1.95 * rows + 0.7), dpi=plots.DPI, layout='constrained')
@@ -44,10 +44,10 @@ def sheet(cells: Sequence[Outlined], path: str | os.PathLike, *, title: str = ''
     plots.save(figure, path, title)
 
 
-def _draw(axes: Axes, cell: Outlined) -> None:
+def _draw(axes: Axes, cell: OutlinedCell) -> None:
     axes.imshow(cell.image)
     for masks, color, style in ((cell.found, FOUND, 'solid'), (cell.true, TRUE, 'dashed')):
         for mask in masks:
             if mask.any() and not mask.all():
                 axes.contour(mask, [0.5], colors=[color], linestyles=[style], linewidths=1.1)
-    axes.set_title(cell.words, fontsize=7.5, parse_math=False)
+    axes.set_title(cell.caption, fontsize=7.5, parse_math=False)

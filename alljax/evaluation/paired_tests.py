@@ -1,4 +1,4 @@
-"""Whether two classifiers differ by more than chance would make them."""
+"""Tests of two classifiers on the same cells or folds: a difference beyond chance, or none."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from scipy import stats
 
 
 class McNemar(NamedTuple):
-    """Cells that one classifier got right and the other wrong."""
+    """Numbers of cells that one classifier got right and the other wrong."""
 
     only_first: int
     only_second: int
@@ -20,12 +20,12 @@ class TTest(NamedTuple):
     """A t-test over folds."""
 
     t: float
-    degrees: int
+    degrees_of_freedom: int
     p: float  # two-sided
 
 
 def mcnemar(first: Bool[np.ndarray, ' cells'], second: Bool[np.ndarray, ' cells']) -> McNemar:
-    """Compare who was right on the same cells, by McNemar's exact test (1947, Psychometrika 12:153).
+    """Compare two classifiers by which cells each got right, with McNemar's exact test (1947, Psychometrika 12:153).
 
     It takes every cell as independent, so p is too small where cells of one slide resemble each other.
     """
@@ -35,13 +35,13 @@ def mcnemar(first: Bool[np.ndarray, ' cells'], second: Bool[np.ndarray, ' cells'
 
 
 def mcnemar_by_file(first: Mapping[str, bool], second: Mapping[str, bool]) -> McNemar | None:
-    """`mcnemar` of who was right on each file; None if the files are not the same."""
+    """`mcnemar` of the files that each got right; None if the files are not the same."""
     if first.keys() != second.keys():
         return None
-    return mcnemar(*(np.array([its[file] for file in first]) for its in (first, second)))
+    return mcnemar(*(np.array([correct[file] for file in first]) for correct in (first, second)))
 
 
-def corrected_t(differences: Float[np.ndarray, ' folds'], test_share: float) -> TTest:
+def corrected_t_test(differences: Float[np.ndarray, ' folds'], test_share: float) -> TTest:
     """Test whether the differences of two classifiers over the folds of a repeated cross-validation have mean 0.
 
     `test_share` is the number of test cells over that of training cells of a fold: training sides overlap, so the

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alljax.evaluation import plots, table, table_chart
-from alljax.evaluation.table import Line, Number, Table
+from alljax.evaluation import comparison_chart, comparison_table, plots
+from alljax.evaluation.comparison_table import ComparisonTable, Estimate, Row
 
 EVIL = '"><script src=http://evil.example/x.js></script>|*a*`<img src=x onerror=alert(1)>'
 FAILED = 'failed: 2 groups cannot be split in three'
@@ -16,21 +16,21 @@ FAILED = 'failed: 2 groups cannot be split in three'
 
 def make_table(*, leaky=True, banner='', printed=True, compared=True):
     """Two experiments with two measures each; the grouped run of the second failed."""
-    rgb = {'random': Number(0.9812345678901234, (0.95, 1.0), 304), 'grouped': Number(0.9, (0.85, 0.94), 104)}
-    hsv = {'random': Number(0.7, None, 304), 'grouped': FAILED}
-    gap = Number(0.0812345678901234, (0.02, 0.15), 104) if compared else None
+    rgb = {'random': Estimate(0.9812345678901234, (0.95, 1.0), 304), 'grouped': Estimate(0.9, (0.85, 0.94), 104)}
+    hsv = {'random': Estimate(0.7, None, 304), 'grouped': FAILED}
+    gap = Estimate(0.0812345678901234, (0.02, 0.15), 104) if compared else None
     lines = [
-        Line('RGB', 'precision', 0.9606 if printed else None, rgb, gap, {'random': 'reference'} if compared else {}),
-        Line('RGB', 'recall', None, rgb, gap and gap._replace(interval=(-0.01, 0.15)), {}),
-        Line('HSV', 'precision', 0.8313 if printed else None, hsv, None, {'random': 'p = 0.43'} if compared else {}),
-        Line('HSV', 'recall', None, hsv, None, {}),
+        Row('RGB', 'precision', 0.9606 if printed else None, rgb, gap, {'random': 'reference'} if compared else {}),
+        Row('RGB', 'recall', None, rgb, gap and gap._replace(interval=(-0.01, 0.15)), {}),
+        Row('HSV', 'precision', 0.8313 if printed else None, hsv, None, {'random': 'p = 0.43'} if compared else {}),
+        Row('HSV', 'recall', None, hsv, None, {}),
     ]
     found = {'paper': (['L1', 'normal'], np.array([[106, 1], [0, 2104]])), 'random': (['L1', 'normal'], np.eye(2))}
-    return Table(
+    return ComparisonTable(
         title='Color models',
         source='Table 1 of the paper',
         columns={'random': leaky, 'grouped': False},
-        lines=lines,
+        rows=lines,
         confusions={'RGB': found},
         notes=['the first note'],
         banner=banner,
@@ -53,7 +53,7 @@ class Page(HTMLParser):
 @pytest.fixture
 def render(tmp_path):
     def render(made):
-        table.write(tmp_path / 'new', made)
+        comparison_table.write(tmp_path / 'new', made)
         return {
             kind: (tmp_path / 'new' / f'table.{kind}').read_text(encoding='utf-8') for kind in ('md', 'csv', 'html')
         }
@@ -66,17 +66,17 @@ def records(text):
 
 
 def test_four_files_and_nothing_else(tmp_path):
-    table.write(tmp_path, make_table())
-    table.write(tmp_path, make_table())
+    comparison_table.write(tmp_path, make_table())
+    comparison_table.write(tmp_path, make_table())
     assert sorted(p.name for p in tmp_path.iterdir()) == ['table.csv', 'table.html', 'table.md', 'table.png']
 
 
 def test_a_failure_leaves_the_files_before(tmp_path, monkeypatch):
-    table.write(tmp_path, make_table())
+    comparison_table.write(tmp_path, make_table())
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
-    monkeypatch.setattr(table, '_html', lambda *_: 1 / 0)
+    monkeypatch.setattr(comparison_table, '_html', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        table.write(tmp_path, make_table(banner='synthetic cells'))
+        comparison_table.write(tmp_path, make_table(banner='synthetic cells'))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
@@ -94,13 +94,13 @@ def test_numbers_in_markdown(render):
 def test_csv_parses_back_to_the_same_values(render):
     made = make_table()
     rows = records(render(made)['csv'])
-    assert len(rows) == len(made.lines)
-    for row, line in zip(rows, made.lines, strict=True):
-        assert (row['cell'], row['measure']) == (line.cell, line.measure)
+    assert len(rows) == len(made.rows)
+    for row, line in zip(rows, made.rows, strict=True):
+        assert (row['cell'], row['measure']) == (line.experiment, line.measure)
         assert row['paper'] == ('' if line.printed is None else repr(line.printed))
         for name, head in [('random', 'random (leaky)'), ('grouped', 'grouped'), ('gap', 'gap')]:
-            number = line.gap if name == 'gap' else line.numbers[name]
-            if not isinstance(number, Number):
+            number = line.gap if name == 'gap' else line.estimates[name]
+            if not isinstance(number, Estimate):
                 assert row[head] == (number or '')
                 continue
             assert float(row[head]) == number.value
@@ -113,8 +113,8 @@ def test_csv_parses_back_to_the_same_values(render):
 
 def test_csv_takes_numpys_scalars(render):
     made = make_table()
-    number = Number(np.float64(0.5), (np.float64(0.25), np.float64(0.75)), 8)
-    row = records(render(made._replace(lines=[made.lines[0]._replace(numbers={'random': number})]))['csv'])[0]
+    number = Estimate(np.float64(0.5), (np.float64(0.25), np.float64(0.75)), 8)
+    row = records(render(made._replace(rows=[made.rows[0]._replace(estimates={'random': number})]))['csv'])[0]
     assert [row[f'random (leaky){end}'] for end in ('', ' low', ' high', ' n')] == ['0.5', '0.25', '0.75', '8']
 
 
@@ -159,11 +159,11 @@ def test_every_file_says_leaky_and_synthetic_exactly_where_due(render, leaky, ba
 
 def test_the_chart_says_leaky_and_synthetic(monkeypatch):
     said = {}
-    monkeypatch.setattr(table_chart, 'dots', lambda panels, series, title: said.update(locals()) or b'')
-    table._chart(make_table(banner='synthetic cells'))
+    monkeypatch.setattr(comparison_chart, 'dot_plot', lambda panels, series, title: said.update(locals()) or b'')
+    comparison_table._chart(make_table(banner='synthetic cells'))
     assert said['title'] == 'Color models (synthetic cells)'
     assert [(s.label, s.color) for s in said['series']] == [
-        ('paper', table.INK),
+        ('paper', comparison_table.INK),
         ('random (leaky)', plots.VERMILION),
         ('grouped', plots.BLUE),
     ]
@@ -186,14 +186,15 @@ def test_everything_from_outside_is_escaped(render):
     def altered(word):
         made = make_table(banner=word)
         lines = [
-            line._replace(cell=word, measure=word, numbers={word: word}, noise={word: word}) for line in made.lines
+            line._replace(experiment=word, measure=word, estimates={word: word}, significance={word: word})
+            for line in made.rows
         ]
         names = [word, 'normal']
         confusions = {word: {word: (names, np.eye(2, dtype=int))}}
         return made._replace(
             title=word,
             source=word,
-            lines=lines,
+            rows=lines,
             confusions=confusions,
             notes=[word],
             command=word,
@@ -221,12 +222,12 @@ def test_a_gap_is_more_than_noise_only_if_its_interval_excludes_zero():
         None: 'no interval: noise unknown',
     }
     for interval, words in bounds.items():
-        assert table.verdict(Number(0.1, interval, 100)) == words
+        assert comparison_table.verdict(Estimate(0.1, interval, 100)) == words
 
 
 def test_a_table_without_lines_is_refused(tmp_path):
     with pytest.raises(ValueError, match='has no lines'):
-        table.write(tmp_path, make_table()._replace(lines=[]))
+        comparison_table.write(tmp_path, make_table()._replace(rows=[]))
 
 
 @pytest.mark.parametrize(
@@ -234,15 +235,15 @@ def test_a_table_without_lines_is_refused(tmp_path):
 )
 def test_the_chart_is_drawn_and_not_clipped(count, series, name):
     points = [
-        table_chart.Point(90.0, (80.0, 89.0)),
-        table_chart.Point(float('nan'), None),
+        comparison_chart.Point(90.0, (80.0, 89.0)),
+        comparison_chart.Point(float('nan'), None),
         None,
         'failed: ' + name,
         name,
     ]
     rows = [(f'{name} {i}', points[:series]) for i in range(count)]
-    styles = [table_chart.Series(f'{name} {i} (leaky)', plots.BLUE, 'o') for i in range(series)]
-    png = table_chart.dots({'macro precision': rows, '50% $x$': rows[:1]}, styles, title='synthetic cells')
+    styles = [comparison_chart.Series(f'{name} {i} (leaky)', plots.BLUE, 'o') for i in range(series)]
+    png = comparison_chart.dot_plot({'macro precision': rows, '50% $x$': rows[:1]}, styles, title='synthetic cells')
     with Image.open(io.BytesIO(png)) as image:
         assert image.format == 'PNG'
         assert image.width >= 1900

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from alljax.evaluation import plots
 
-ROW = 0.17  # inches of each series in a row: error bars below one another, never over
-WIDEST = 46  # characters of a row's name before it is broken
-BAND = '#F3F5F7'
+SERIES_HEIGHT = 0.17  # inches of each series in a row: error bars below one another, never over
+MAX_LABEL = 46  # characters of a row's name before it is broken
+BAND = '#F3F5F7'  # behind every other row
 
 
 class Series(NamedTuple):
-    """What is drawn in one color."""
+    """The points that are drawn in one color."""
 
     label: str
     color: str
@@ -30,16 +30,17 @@ class Point(NamedTuple):
     interval: tuple[float, float] | None
 
 
-Row = tuple[str, Sequence[Point | str | None]]  # its name, and for each series a point, why there is none, or nothing
+# An experiment's name, and for each series a point, words on why there is none, or nothing.
+ChartRow = tuple[str, Sequence[Point | str | None]]
 
 
-def dots(panels: Mapping[str, Sequence[Row]], series: Sequence[Series], *, title: str = '') -> bytes:
+def dot_plot(panels: Mapping[str, Sequence[ChartRow]], series: Sequence[Series], *, title: str = '') -> bytes:
     """Return the chart as the bytes of a PNG file, about 2,000 pixels wide; the x axes are in percent.
 
     `panels` holds the rows of each measure. A series without a number in a row has its first words at the row's end.
     """
     named = {
-        measure: [('\n'.join(textwrap.wrap(name, WIDEST)), row) for name, row in rows]
+        measure: [('\n'.join(textwrap.wrap(name, MAX_LABEL)), row) for name, row in rows]
         for measure, rows in panels.items()
     }
     heights = [sum(_height(name, len(series)) for name, _ in rows) for rows in named.values()]
@@ -67,10 +68,10 @@ def _legend(axes: Axes, series: Sequence[Series]) -> None:
 
 
 def _height(name: str, count: int) -> float:
-    return max(ROW * (count + 0.8), 0.17 * (name.count('\n') + 1.6))
+    return max(SERIES_HEIGHT * (count + 0.8), 0.17 * (name.count('\n') + 1.6))
 
 
-def _panel(axes: Axes, rows: Sequence[Row], series: Sequence[Series]) -> None:
+def _panel(axes: Axes, rows: Sequence[ChartRow], series: Sequence[Series]) -> None:
     top, middles = 0.0, []
     for place, (name, points) in enumerate(rows):
         height = _height(name, len(series))
@@ -78,7 +79,7 @@ def _panel(axes: Axes, rows: Sequence[Row], series: Sequence[Series]) -> None:
         if place % 2 == 0:
             axes.axhspan(top, top + height, color=BAND, linewidth=0, zorder=0)
         for i, (point, style) in enumerate(zip(points, series, strict=True)):
-            _draw(axes, point, style, middles[-1] + ROW * (i - (len(series) - 1) / 2))
+            _draw(axes, point, style, middles[-1] + SERIES_HEIGHT * (i - (len(series) - 1) / 2))
         top += height
     axes.set_ylim(top, 0)
     axes.set_yticks(middles, [name for name, _ in rows], fontsize=11, parse_math=False)

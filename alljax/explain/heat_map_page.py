@@ -1,0 +1,82 @@
+"""index.html: the heat map of each method on each cell, in one file that loads nothing."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from alljax.data.image_files import Unread
+from alljax.evaluation import report
+from alljax.explain import images, overlays
+from alljax.explain.measurements import Explanation, mean_region_areas, mean_region_scores
+from alljax.explain.methods import METHODS, Options
+from alljax.explain.page import area, fill, share
+from alljax.runs.network import TrainedNetwork
+
+SHOWN = 100  # cells; a page of more takes long to open
+BARS = 6  # classes of a cell; a thousand fit on no page
+
+
+def render(
+    run: TrainedNetwork, name: str, options: Options, cells: Sequence[Explanation], unread: Sequence[Unread],
+    notes: Sequence[str],
+) -> str:  # fmt: skip
+    """The page about one cell or more; `name` is the run's, `notes` are sentences about what was left out."""
+    methods = list(cells[0].maps)
+    region_areas, known = mean_region_areas(cells)
+    return fill(
+        'heat_map_page.html.jinja',
+        run,
+        name,
+        {'area': area, 'share': share},
+        methods={name: METHODS[name] for name in methods},
+        layer=options.layer,
+        uses_layer=any(METHODS[name].needs == 'map' for name in methods),
+        signed=overlays.jpeg_uri(overlays.scale(True)),
+        unsigned=overlays.jpeg_uri(overlays.scale(False)),
+        blur=f'{images.BLUR:.0%}',
+        region_scores={name: mean_region_scores(cells, name) for name in methods},
+        region_areas=region_areas,
+        known=known,
+        empty={METHODS[name].title: _empty(cells, name) for name in methods if _empty(cells, name)},
+        means={name: _means(cells, name) for name in methods},
+        rows=[_row(cell, run.classes) for cell in cells[:SHOWN]],
+        more=len(cells) - len(cells[:SHOWN]),
+        cells=len(cells),
+        unread=unread,
+        notes=notes,
+    )
+
+
+def _means(cells: Sequence[Explanation], method: str) -> tuple[float, float]:
+    """Mean areas under the deletion and the insertion curve, of the cells that have them."""
+    pairs = [(cell.maps[method].deletion_auc, cell.maps[method].insertion_auc) for cell in cells]
+    known = [pair for pair in pairs if not math.isnan(pair[0])]
+    return tuple(np.mean(known, axis=0).tolist()) if known else (math.nan, math.nan)
+
+
+def _empty(cells: Sequence[Explanation], method: str) -> int:
+    return sum(math.isnan(cell.maps[method].deletion_auc) for cell in cells)
+
+
+def _row(cell: Explanation, classes: tuple[str, ...]) -> dict[str, Any]:
+    best = np.argsort(-cell.probabilities, kind='stable')[:BARS].tolist()
+    bars = [(classes[index], float(cell.probabilities[index])) for index in best]
+    return {
+        'file': cell.file,
+        'name': Path(cell.file).name,
+        'note': cell.note,
+        'target': classes[cell.target],
+        'prediction': classes[best[0]],
+        'cell': overlays.jpeg_uri(cell.rgb),
+        'bars': bars,
+        'others': len(classes) - len(bars),
+        'maps': [
+            (METHODS[name].title, scored, overlays.jpeg_uri(
+                overlays.overlay(cell.rgb, scored.map, METHODS[name].signed)))
+            for name, scored in cell.maps.items()
+        ],
+        'curves': report.data_uri(overlays.faithfulness_curves(cell, classes[cell.target])),
+    }  # fmt: skip
