@@ -1,8 +1,10 @@
 """The shape of the project: who imports whom, what a run loads, and what no file may hold."""
 
+import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,39 @@ def tracked():
 def test_rooms_import_only_what_they_may():
     result = subprocess.run([Path(sys.executable).with_name('lint-imports')], cwd=ROOT, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout
+
+
+def test_no_import_contract_has_a_waiver_and_every_room_has_a_place():
+    settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']['importlinter']
+    assert not [contract['name'] for contract in settings['contracts'] if 'ignore_imports' in contract]
+    (layers,) = (contract['layers'] for contract in settings['contracts'] if contract['type'] == 'layers')
+    placed = {name.removeprefix('alljax.') for layer in layers for name in layer.split(' | ')}
+    rooms = {path.name for path in (ROOT / 'alljax').iterdir() if (path / '__init__.py').is_file()}
+    assert placed == rooms | {'errors'}
+
+
+def test_no_module_lies_beside_the_rooms():
+    assert {path.name for path in (ROOT / 'alljax').glob('*.py')} == {'__init__.py', '__main__.py', 'errors.py'}
+
+
+def test_what_takes_many_values_takes_a_record():
+    """Keyword-only options of a published method are named where they are given, so they do not count."""
+    crowded = []
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef):
+                given = [a.arg for a in (*node.args.posonlyargs, *node.args.args) if a.arg not in ('self', 'cls')]
+                if len(given) > 6 and path.name != 'torch_pickle.py':  # its functions are called as torch's own
+                    crowded.append(f'{path.relative_to(ROOT)}: {node.name}')
+    assert not crowded
+
+
+def test_a_docstring_begins_with_the_thing():
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                first = (ast.get_docstring(node) or 'A').split()[0]
+                assert first not in {'What', 'Whether', 'Which', 'How', 'Why', 'Where', 'When'}, f'{path}: {node}'
 
 
 def test_no_module_of_the_package_loads_tensorflow_or_torch():
