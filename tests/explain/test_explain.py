@@ -48,7 +48,7 @@ def test_a_page_pictures_and_scores_are_written_and_a_bad_file_is_a_line(page, c
     assert (out / 'overview.png').is_file()
     assert pictures == {f'{number:03}-{cell.stem}-{method}.png' for number, cell in ((1, cells[0]), (2, cells[-1]))
                         for method in methods.DEFAULT}  # fmt: skip
-    assert Image.open(out / min(image_files)).size == (SIZE, SIZE)
+    assert Image.open(out / min(pictures)).size == (SIZE, SIZE)
     rows = list(csv.DictReader((out / 'scores.csv').open()))
     assert [row['method'] for row in rows] == [*methods.DEFAULT, *methods.DEFAULT, '']
     assert rows[-1]['file'] == str(bad)
