@@ -11,7 +11,7 @@ from alljax.config import resolve
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
 from alljax.sweep import execution, summary, time_estimate
-from alljax.sweep.variants import Sweep, Variant, across, found_in, list_runs
+from alljax.sweep.variants import Sweep, Variant, across, list_runs, load_sweep
 
 __all__ = ['Sweep', 'Variant', 'across', 'launch']
 
@@ -34,11 +34,11 @@ def launch(
     the first begins.
     """
     config.check(values)
-    sweep = found_in(config_file, values, overrides)
+    sweep = load_sweep(config_file, values, overrides)
     runs = list_runs(sweep, values)
     if dry_run:
         cache.keep_compiled_programs()
-        print(time_estimate.describe(execution.ready(runs, values, overrides, folder), folder))
+        print(time_estimate.describe(execution.prepare(runs, values, overrides, folder), folder))
         return True
     if len(runs) == 1 and not sweep.declared:
         plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
@@ -49,11 +49,11 @@ def launch(
     with run_folder.opened(folder, config.flat(values)):
         if data.drawn:
             log.warning(experiment.DEMO)
-        ready = execution.ready(runs, values, overrides, folder)
+        prepared = execution.prepare(runs, values, overrides, folder)
         log.info('%d runs in %s', len(runs), folder)
         failed: dict[str, str] = {}
         try:
-            execution.do(ready, config_file, folder, jobs, failed)
+            execution.run_all(prepared, config_file, folder, jobs, failed)
         finally:
             summary.write(folder, sweep, runs, failed)
     if (folder / 'table.html').is_file():
