@@ -40,7 +40,7 @@ def listing() -> list[str]:
     from alljax import models
     from alljax.weights import published, weight_cache
 
-    rows = published.everything()
+    rows = published.all_published()
     wide = max(len(row.network) for row in rows)
     lines = [f'{"network":{wide}}  {"weights":21}{"parameters":>12}{"pixels":>8}{"MiB":>8}  {"license":20} cached']
     for row in rows:

@@ -31,7 +31,7 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
-    demo = fields.data_options(config).drawn
+    demo = fields.data_options(config).synthetic
     network = asks_network(config)
     if not network:
         start = Start(None, 'none: the system needs no network')
@@ -99,7 +99,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
     data = fields.data_options(config)
     return Plan(
         fields=fields.flat(config),
-        demo=data.drawn,
+        demo=data.synthetic,
         seed=config.seed,
         batch_size=config.batch_size,
         data=data,

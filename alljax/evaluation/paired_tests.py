@@ -41,12 +41,12 @@ def mcnemar_by_file(first: Mapping[str, bool], second: Mapping[str, bool]) -> Mc
     return mcnemar(*(np.array([correct[file] for file in first]) for correct in (first, second)))
 
 
-def corrected_t_test(differences: Float[np.ndarray, ' folds'], test_share: float) -> TTest:
+def corrected_t_test(differences: Float[np.ndarray, ' folds'], test_train_ratio: float) -> TTest:
     """Test whether the differences of two classifiers over the folds of a repeated cross-validation have mean 0.
 
-    `test_share` is the number of test cells over that of training cells of a fold: training sides overlap, so the
-    variance of the mean is not 1/folds but 1/folds + test_share of that of a fold (Nadeau & Bengio 2003, Mach. Learn.
-    52:239; Bouckaert & Frank 2004). Raises ValueError for fewer than two folds.
+    `test_train_ratio` is the number of test cells over that of training cells of a fold: training sides overlap, so
+    the variance of the mean is not 1/folds but 1/folds + test_train_ratio of that of a fold (Nadeau & Bengio 2003,
+    Mach. Learn. 52:239; Bouckaert & Frank 2004). Raises ValueError for fewer than two folds.
     """
     count = len(differences)
     if count < 2:
@@ -55,7 +55,7 @@ def corrected_t_test(differences: Float[np.ndarray, ' folds'], test_share: float
     if np.isclose(variance, 0, atol=1e-15):
         same = bool(np.isclose(mean, 0))
         return TTest(0.0 if same else float(np.copysign(np.inf, mean)), count - 1, 1.0 if same else 0.0)
-    t = float(mean / np.sqrt((1 / count + test_share) * variance))
+    t = float(mean / np.sqrt((1 / count + test_train_ratio) * variance))
     return TTest(t, count - 1, float(2 * stats.t.sf(abs(t), count - 1)))
 
 

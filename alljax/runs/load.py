@@ -18,7 +18,7 @@ def load(what: str | Path) -> TrainedNetwork:
     if path.exists():
         return network.load(path)
     name, _, weights = str(what).partition(':')
-    known = dict.fromkeys(row.network for row in published.everything())
+    known = dict.fromkeys(row.network for row in published.all_published())
     if name not in known:
         raise UserError(
             f'{what}: there is no such folder, and no such network with published weights; name a run folder, or a '

@@ -11,7 +11,7 @@ from alljax.config import resolve
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
 from alljax.sweep import execution, summary, time_estimate
-from alljax.sweep.variants import PAPER_TASKS, Sweep, Variant, across, found_in, list_runs
+from alljax.sweep.variants import PAPER_TASKS, Sweep, Variant, across, list_runs, load_sweep
 
 __all__ = ['PAPER_TASKS', 'Sweep', 'Variant', 'across', 'launch']
 
@@ -34,26 +34,26 @@ def launch(
     the first begins.
     """
     config.check(values)
-    sweep = found_in(config_file, values, overrides)
+    sweep = load_sweep(config_file, values, overrides)
     runs = list_runs(sweep, values)
     if dry_run:
         cache.keep_compiled_programs()
-        print(time_estimate.describe(execution.ready(runs, values, overrides, folder), folder))
+        print(time_estimate.describe(execution.prepare(runs, values, overrides, folder), folder))
         return True
     if len(runs) == 1 and not sweep.declared:
         plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
         experiment.run(plan, folder or run_folder.default(config_file, plan.data.name, plan.demo))
         return True
     data = config.data_options(values)
-    folder = folder or run_folder.default(config_file, data.name, data.drawn)
+    folder = folder or run_folder.default(config_file, data.name, data.synthetic)
     with run_folder.opened(folder, config.flat(values)):
-        if data.drawn:
+        if data.synthetic:
             log.warning(experiment.DEMO)
-        ready = execution.ready(runs, values, overrides, folder)
+        prepared = execution.prepare(runs, values, overrides, folder)
         log.info('%d runs in %s', len(runs), folder)
         failed: dict[str, str] = {}
         try:
-            execution.do(ready, config_file, folder, jobs, failed)
+            execution.run_all(prepared, config_file, folder, jobs, failed)
         finally:
             summary.write(folder, sweep, runs, failed)
     if (folder / 'table.html').is_file():

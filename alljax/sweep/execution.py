@@ -1,4 +1,4 @@
-"""Doing the runs of a sweep: each in a process that can die without taking the others along."""
+"""The runs of a sweep, each in a process that can die without taking the others along."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ from alljax.sweep.variants import Run
 log = logging.getLogger(__name__)
 
 
-class Ready(NamedTuple):
+class PreparedRun(NamedTuple):
     """A run of which all is known that can be known before its first step."""
 
     run: Run
@@ -45,9 +45,9 @@ class Ready(NamedTuple):
     parts: Split
 
 
-def ready(
+def prepare(
     runs: Sequence[Run], config: ConfigDict, overrides: Mapping[str, str], folder: Path | None = None
-) -> list[Ready]:
+) -> list[PreparedRun]:
     """The runs, looked at without any work; UserError with all that would stop one of them.
 
     That includes a run in `folder` that is finished, but was of another config or on other cells.
@@ -58,14 +58,13 @@ def ready(
     for run in runs:
         place = (folder / run.folder) if folder else None
         try:
-            its = config_files.with_fields(config, run.fields)
-            plan = resolve(its, {*overrides, *run.fields}, run_folder.earlier(place))
+            values = config_files.with_fields(config, run.fields)
+            plan = resolve(values, {*overrides, *run.fields}, run_folder.earlier(place))
             sources = _load(plan, loaded)
-            found.append(
-                Ready(run, plan, sources, *divide_without_images(sources, plan.split, plan.augmentation, plan.seed))
-            )
+            parts = divide_without_images(sources, plan.split, plan.augmentation, plan.seed)
+            found.append(PreparedRun(run, plan, sources, *parts))
             if place:
-                _same(place, plan, sources)
+                _check_same(place, plan, sources)
         except UserError as error:
             problems |= dict.fromkeys(error.problems)
     if problems:
@@ -73,7 +72,7 @@ def ready(
     return found
 
 
-def _same(place: Path, plan: Plan, sources: Cells) -> None:
+def _check_same(place: Path, plan: Plan, sources: Cells) -> None:
     differences = run_folder.differences(place, dict(plan.fields))
     if differences:
         raise UserError(f'{place}: holds a run of another config ({"; ".join(differences)}); name a new --workdir')
@@ -81,8 +80,8 @@ def _same(place: Path, plan: Plan, sources: Cells) -> None:
         data_check.same_data(results.read(place)['data']['fingerprint'], sources, place)
 
 
-def do(
-    runs: Sequence[Ready],
+def run_all(
+    runs: Sequence[PreparedRun],
     config_file: str,
     folder: Path,
     jobs: int,
@@ -96,7 +95,7 @@ def do(
     for _ in range(jobs):
         pools.put(_pool(jobs))
 
-    def one(ready: Ready) -> tuple[str, float]:
+    def run_one(ready: PreparedRun) -> tuple[str, float]:
         pool, start = pools.get(), time.monotonic()
         try:
             error = pool.submit(_run, config_file, ready.plan, folder / ready.run.folder).result()
@@ -108,20 +107,20 @@ def do(
         return error, time.monotonic() - start
 
     with ThreadPoolExecutor(jobs) as threads:
-        futures = {threads.submit(one, ready): ready.run for ready in todo}
+        futures = {threads.submit(run_one, ready): ready.run for ready in todo}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 run, (error, seconds) = futures[future], future.result()
                 if error:
                     failed[run.folder] = error
-                _tell(run, number, len(todo), error, seconds, folder)
+                _log_result(run, number, len(todo), error, seconds, folder)
         finally:
             threads.shutdown(cancel_futures=True)
             while not pools.empty():
                 pools.get().shutdown(cancel_futures=True)
 
 
-def _tell(run: Run, number: int, total: int, error: str, seconds: float, folder: Path) -> None:
+def _log_result(run: Run, number: int, total: int, error: str, seconds: float, folder: Path) -> None:
     if error:
         log.error('%d of %d: %s failed: %s', number, total, run, error)
         return

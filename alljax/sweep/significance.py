@@ -1,4 +1,4 @@
-"""Tests of whether two variants differ by more than chance would make them."""
+"""Significance of the differences between variants, and the notes that explain it."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from alljax.evaluation import metrics, paired_tests
-from alljax.sweep.outcome import Outcome
+from alljax.sweep.variant_result import VariantResult
 from alljax.sweep.variants import Sweep, Variant
 
 LEVEL = 0.05  # two-sided, after Holm's correction
@@ -14,14 +14,14 @@ Verdicts = dict[tuple[str, str, str], str]  # variant, measure, protocol
 
 
 def verdicts(
-    sweep: Sweep, found: Mapping[tuple[str, str], Outcome | str], measures: Callable[[Variant], Sequence[str]]
+    sweep: Sweep, found: Mapping[tuple[str, str], VariantResult | str], measures: Callable[[Variant], Sequence[str]]
 ) -> Verdicts:
     """'reference', or 'p = 0.43: within noise', for every number that is compared with another.
 
     p is of McNemar's test where both were tested once on the same cells, else of the corrected t-test over folds;
     Holm's correction is over the variants that are compared with one reference.
     """
-    said: Verdicts = {}
+    compared: Verdicts = {}
     families: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for variant in (variant for variant in sweep.variants if variant.against):
         for protocol in sweep.protocols:
@@ -30,47 +30,48 @@ def verdicts(
                 if p is not None:
                     families[variant.against, measure, protocol][variant.name] = p
     for (against, measure, protocol), values in families.items():
-        said[against, measure, protocol] = 'reference'
+        compared[against, measure, protocol] = 'reference'
         for name, p in zip(values, paired_tests.holm(list(values.values())), strict=True):
             amount = 'p < 0.001' if p < 0.001 else f'p = {p:.2g}'
-            said[name, measure, protocol] = f'{amount}: {"more than" if p < LEVEL else "within"} noise'
-    return said
+            compared[name, measure, protocol] = f'{amount}: {"more than" if p < LEVEL else "within"} noise'
+    return compared
 
 
-def notes(sweep: Sweep, found: Mapping[tuple[str, str], Outcome | str]) -> list[str]:
+def notes(sweep: Sweep, found: Mapping[tuple[str, str], VariantResult | str]) -> list[str]:
     """Sentences that a reader needs about the tests and intervals."""
-    good = [one for one in found.values() if isinstance(one, Outcome)]
-    said = []
+    good = [result for result in found.values() if isinstance(result, VariantResult)]
+    sentences = []
     if any(variant.against for variant in sweep.variants):
         test = (
             "McNemar's exact test of who is right on the same test cells, each taken as independent"
-            if all(len(one.folds) == 1 for one in good)
+            if all(len(result.fold_matrices) == 1 for result in good)
             else 'the t-test over folds with the variance corrected for shared training cells (Nadeau & Bengio 2003)'
         )
-        said.append(f"p is of {test}, with Holm's correction.")
-    if any(len(one.folds) > 1 for one in good):
-        said.append(f'Each number is over the test cells of all {max(len(one.folds) for one in good)} folds together.')
-    if any(np.trace(one.matrices.sum(0)) == one.matrices.sum() for one in good):
-        said.append("Where every cell is right the interval is Wilson's, as if cells were independent.")
-    if any(one.single_groups for one in good):
-        said.append(
+        sentences.append(f"p is of {test}, with Holm's correction.")
+    if any(len(result.fold_matrices) > 1 for result in good):
+        folds = max(len(result.fold_matrices) for result in good)
+        sentences.append(f'Each number is over the test cells of all {folds} folds together.')
+    if any(np.trace(result.matrices.sum(0)) == result.matrices.sum() for result in good):
+        sentences.append("Where every cell is right the interval is Wilson's, as if cells were independent.")
+    if any(result.no_shared_groups for result in good):
+        sentences.append(
             'No groups are known for these cells, so the grouped column may leak as well: name slides, patients or '
             'repeats in groups.csv (python -m alljax.data.audit finds repeats).'
         )
-    return said
+    return sentences
 
 
-def _p(first: Outcome | str, second: Outcome | str, measure: str) -> float | None:
+def _p(first: VariantResult | str, second: VariantResult | str, measure: str) -> float | None:
     if isinstance(first, str) or isinstance(second, str) or first.classes != second.classes:
         return None
-    if len(first.folds) == 1:
-        found = paired_tests.mcnemar_by_file(first.correct[0], second.correct[0])
-        return None if found is None else found.p
-    if len(first.folds) != len(second.folds):
+    if len(first.fold_matrices) == 1:
+        test = paired_tests.mcnemar_by_file(first.correct_by_file[0], second.correct_by_file[0])
+        return None if test is None else test.p
+    if len(first.fold_matrices) != len(second.fold_matrices):
         return None
-    pairs = zip(first.folds, second.folds, strict=True)
+    pairs = zip(first.fold_matrices, second.fold_matrices, strict=True)
     values = [[float(metrics.compute(fold, measure, first.classes)) for fold in pair] for pair in pairs]
-    differences = np.array([one - other for one, other in values])
+    differences = np.array([left - right for left, right in values])
     if np.isnan(differences).any():
         return None
-    return paired_tests.corrected_t_test(differences, first.test_share).p
+    return paired_tests.corrected_t_test(differences, first.test_train_ratio).p

@@ -20,18 +20,18 @@ from alljax.data.cells import Cells
 from alljax.evaluation import formatting
 from alljax.runs import network
 from alljax.storage.run_folder import is_finished
-from alljax.sweep.execution import Ready
+from alljax.sweep.execution import PreparedRun
 from alljax.training import inference, inputs, optimizer, rate_factors
 from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 log = logging.getLogger(__name__)
-TRIED = 6  # pictures on which a classical system is timed, in one process
-AROUND = 10.0  # seconds of a run besides its steps, on two cores: reading, drawing copies, compiling, report
-TIMED = ('model', 'baseline', 'optimizer', 'augment', 'batch_size', 'data.task', 'data.color', 'data.size')
+TIMED_IMAGES = 6  # pictures on which a classical system is timed, in one process
+OVERHEAD = 10.0  # seconds of a run besides its steps, on two cores: reading, drawing copies, compiling, report
+TIMED_FIELDS = ('model', 'baseline', 'optimizer', 'augment', 'batch_size', 'data.task', 'data.color', 'data.size')
 
 
-def describe(runs: Sequence[Ready], folder: Path | None) -> str:
+def describe(runs: Sequence[PreparedRun], folder: Path | None) -> str:
     """A line a run and the sum, in words for the terminal."""
     lines, total, known = [], 0.0, {}
     for ready in runs:
@@ -46,7 +46,7 @@ def describe(runs: Sequence[Ready], folder: Path | None) -> str:
                 log.info('timing %s of %s', 'some cells' if system else 'two steps', ready.run)
                 known[kind] = (0.0, _seconds_of_system(ready, system.parts)) if system else _seconds(ready)
             a_step, a_picture = known[kind]
-            seconds = AROUND + steps * a_step + len(ready.cells) * a_picture
+            seconds = OVERHEAD + steps * a_step + len(ready.cells) * a_picture
             total += seconds
             state = f'about {formatting.value(seconds, "seconds")}'
         lines.append(
@@ -66,14 +66,14 @@ def describe(runs: Sequence[Ready], folder: Path | None) -> str:
     )
 
 
-def _kind(ready: Ready) -> str:
+def _kind(ready: PreparedRun) -> str:
     every = ready.plan.fields.items()
-    return json.dumps([(name, value) for name, value in every if name.startswith(TIMED)])
+    return json.dumps([(name, value) for name, value in every if name.startswith(TIMED_FIELDS)])
 
 
-def _seconds_of_system(ready: Ready, system: System) -> float:
+def _seconds_of_system(ready: PreparedRun, system: System) -> float:
     """Seconds a picture of a classical system, on all cores."""
-    images = ready.sources.images[:TRIED]
+    images = ready.sources.images[:TIMED_IMAGES]
     model = ready.plan.network.create(0) if NETWORK in system.features else None
     found = extraction.rows(system, images)
     a_picture = (found.segmentation + found.features) / joblib.cpu_count()
@@ -83,7 +83,7 @@ def _seconds_of_system(ready: Ready, system: System) -> float:
     return a_picture
 
 
-def _seconds(ready: Ready) -> tuple[float, float]:
+def _seconds(ready: PreparedRun) -> tuple[float, float]:
     """Seconds a step, and seconds a picture before the first step."""
     plan = ready.plan
     cells = ready.sources.take(np.arange(min(plan.batch_size, len(ready.sources))))

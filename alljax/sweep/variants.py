@@ -1,4 +1,4 @@
-"""From a config file's `sweep()` to the list of runs."""
+"""The variants of a config file's `sweep()`, and the list of runs that they make."""
 
 import inspect
 import re
@@ -54,7 +54,7 @@ class Run(NamedTuple):
         return f'{self.variant.name}, {self.protocol}' + self.folder.rpartition(self.protocol)[2].replace('-', ' ')
 
 
-def found_in(config_file: str | Path, config: ConfigDict, given: Collection[str] = ()) -> Sweep:
+def load_sweep(config_file: str | Path, config: ConfigDict, given: Collection[str] = ()) -> Sweep:
     """The `sweep()` of a config file, else the config alone; UserError if it varies a field that the user set."""
     make = runpy.run_path(str(config_file)).get('sweep')
     if make is None:
@@ -95,8 +95,8 @@ def list_runs(sweep: Sweep, config: ConfigDict) -> list[Run]:
         return [Run(sweep.variants[0], config.split.protocol, 0, 0, NOTHING, '')]
     found = []
     for variant in sweep.variants:
-        its = fields.with_fields(config, variant.fields)
-        for protocol, fold in product(sweep.protocols, folds(its)):
+        values = fields.with_fields(config, variant.fields)
+        for protocol, fold in product(sweep.protocols, folds(values)):
             found.append(
                 Run(
                     variant,
@@ -104,7 +104,7 @@ def list_runs(sweep: Sweep, config: ConfigDict) -> list[Run]:
                     fold['split.repeat'],
                     fold['split.fold'],
                     {**variant.fields, 'split.protocol': protocol, **fold},
-                    f'{_slug(variant.name)}/{protocol}{_number(its, fold)}',
+                    f'{_slug(variant.name)}/{protocol}{_number(values, fold)}',
                 )
             )
     return found

@@ -13,8 +13,7 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from alljax.errors import UserError
-from alljax.weights.torch_pickle import AGAIN, Refused, printable
+from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, printable
 
 # A blob's numbers are declared as the bytes that they are in the file, for NumPy to read: a list of floats would make a
 # Python object of each. They are `parts` because a writer may cut them. Names are bytes because in a damaged file they
@@ -52,28 +51,20 @@ def read(path: Path) -> dict[str, np.ndarray]:
     Weights of inner products are [out, in] and biases [out], without the axes of one that old files put before them.
     The arrays are read-only. UserError if the file is damaged, or is none of Caffe.
     """
-    try:
+    with as_user_errors(path, 'a .caffemodel'):
         return _tensors(_parse(path))
-    except Refused as error:
-        raise UserError(f'{path}: {error}') from None
-    except FileNotFoundError:
-        raise UserError(f'{path}: there is no such file, expected a .caffemodel; fix its path') from None
-    except IsADirectoryError:
-        raise UserError(f'{path}: is a folder, expected a .caffemodel; name a file in it') from None
-    except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror}); fix its permissions or copy it again') from None
 
 
 def _parse(path: Path) -> Any:
     size = path.stat().st_size
     if not 0 < size < LARGEST:
-        raise Refused(f'has {size} bytes, expected a .caffemodel of 1 to {LARGEST}; {AGAIN}')
+        raise UnreadableFile(f'has {size} bytes, expected a .caffemodel of 1 to {LARGEST}; {AGAIN}')
     raw = path.read_bytes()
     try:
         return _network().FromString(raw)
     except DecodeError:
         head = printable(raw[:16].decode('latin-1'))
-        raise Refused(f'is damaged or truncated, or no .caffemodel (it starts with {head!r}); {AGAIN}') from None
+        raise UnreadableFile(f'is damaged or truncated, or no .caffemodel (it starts with {head!r}); {AGAIN}') from None
 
 
 def _tensors(network: Any) -> dict[str, np.ndarray]:
@@ -82,10 +73,10 @@ def _tensors(network: Any) -> dict[str, np.ndarray]:
         for index, blob in enumerate(layer.blobs):
             name = f'{layer.name.decode(errors="replace")}.{("weight", "bias", index)[min(index, 2)]}'
             if name in tensors:
-                raise Refused(f'holds {printable(name)} twice, expected each layer once; {AGAIN}')
+                raise UnreadableFile(f'holds {printable(name)} twice, expected each layer once; {AGAIN}')
             tensors[name] = _array(printable(name), blob, 1 if index else 2 if layer.type in INNER_PRODUCT else AXES)
     if not tensors:
-        raise Refused(
+        raise UnreadableFile(
             'holds no layers with weights, expected those of a .caffemodel; get it again, or if it is of 2013, '
             "bring it up to date with Caffe's upgrade_net_proto_binary"
         )
@@ -99,7 +90,9 @@ def _array(name: str, blob: Any, axes: int) -> np.ndarray:
     parts, dtype = (blob.double_data, np.dtype('<f8')) if blob.double_data else (blob.data, np.dtype('<f4'))
     data = b''.join(parts)
     if len(shape) > AXES or min(shape, default=1) < 1 or math.prod(shape) * dtype.itemsize != len(data):
-        raise Refused(f'holds {len(data)} bytes of {name}, expected {dtype} of shape {printable(str(shape))}; {AGAIN}')
+        raise UnreadableFile(
+            f'holds {len(data)} bytes of {name}, expected {dtype} of shape {printable(str(shape))}; {AGAIN}'
+        )
     while len(shape) > axes and shape[0] == 1:
         shape = shape[1:]
     return np.frombuffer(data, dtype).reshape(shape)

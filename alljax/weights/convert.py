@@ -9,7 +9,7 @@ from alljax import models
 from alljax.models import Variables
 from alljax.models.trees import flatten, unflatten
 from alljax.weights.rules import table
-from alljax.weights.rules.rule import fill, routes, without_head
+from alljax.weights.rules.rule import apply_rules, match_tensors, without_head
 
 LOGITS = 'params/head/logits/bias'
 
@@ -21,9 +21,9 @@ def convert(name: str, source: Mapping[str, np.ndarray], *, head: bool = True) -
     of the file together.
     """
     rules = table(name) if head else without_head(table(name))
-    found = {place: tensor for tensor, place, _ in routes(source, rules, [])}
-    classes = len(source[found[LOGITS]]) if LOGITS in found else 1000 if head else 0
-    leaves = fill(source, rules, shapes(name, classes))
+    tensor_of = {place: tensor for tensor, place, _ in match_tensors(source, rules, [])}
+    classes = len(source[tensor_of[LOGITS]]) if LOGITS in tensor_of else 1000 if head else 0
+    leaves = apply_rules(source, rules, shapes(name, classes))
     return unflatten(leaves), classes
 
 

@@ -42,7 +42,7 @@ def fetched(row: Published, folder: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def by_hand(row: Published) -> str:
+def manual_download(row: Published) -> str:
     """The instruction to go on without a download from here."""
     return f'fetch {row.address} by hand and continue with: python -m alljax.weights {row.network} --file {row.file}'
 
@@ -54,7 +54,7 @@ def check(path: Path, row: Published) -> str:
     if not found.startswith(expected):
         raise UserError(
             f'{row.file}: has {algorithm} {found[: len(expected)]}, expected {expected}: the file is damaged or '
-            f'another one, and was not used; try again, or {by_hand(row)}'
+            f'another one, and was not used; try again, or {manual_download(row)}'
         )
     return found
 
@@ -78,7 +78,9 @@ def _installed(row: Published) -> Path:
 
 def _download(row: Published, path: Path) -> None:
     if os.environ.get('ALLJAX_OFFLINE'):
-        raise UserError(f'{row.name}: is not in the cache, and $ALLJAX_OFFLINE forbids downloads; {by_hand(row)}')
+        raise UserError(
+            f'{row.name}: is not in the cache, and $ALLJAX_OFFLINE forbids downloads; {manual_download(row)}'
+        )
     try:
         with _opened(row.address) as answer, path.open('wb') as file:
             total = int(answer.headers.get('Content-Length') or 0)
@@ -90,11 +92,11 @@ def _download(row: Published, path: Path) -> None:
     except (OSError, http.client.HTTPException) as error:
         if isinstance(error, OSError) and error.errno and error.filename:
             raise  # the disk, not the network
-        raise UserError(f'{row.name}: cannot be downloaded ({error}); {by_hand(row)}') from None
+        raise UserError(f'{row.name}: cannot be downloaded ({error}); {manual_download(row)}') from None
     if total and path.stat().st_size != total:
         raise UserError(
             f'{row.name}: the download broke off after {path.stat().st_size} of {total} bytes; try again, or '
-            f'{by_hand(row)}'
+            f'{manual_download(row)}'
         )
 
 

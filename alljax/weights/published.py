@@ -32,7 +32,7 @@ class Published(NamedTuple):
         return f'{self.network}-{self.weights}'
 
 
-def everything() -> list[Published]:
+def all_published() -> list[Published]:
     """All published weights; of several for one network, the recommended ones first."""
     with files('alljax.weights').joinpath('published.csv').open(encoding='utf-8') as file:
         return [_published(row) for row in csv.DictReader(file)]
@@ -45,7 +45,7 @@ def _published(row: dict[str, str]) -> Published:
 
 def find(name: str, weights: str = '') -> Published:
     """The recommended weights of a network, or those of that name; UserError if there are none."""
-    published = everything()
+    published = all_published()
     rows = [row for row in published if row.network == name]
     if not rows:
         known = dict.fromkeys(row.network for row in published)

@@ -9,7 +9,7 @@ import safetensors
 
 from alljax.errors import UserError, some
 from alljax.weights import torch_file
-from alljax.weights.torch_pickle import printable
+from alljax.weights.file_errors import printable
 
 WRAPPERS = ('state_dict', 'model_state_dict', 'model')  # where training scripts put a state dict
 ALONE = "save the weights alone, with torch.save(model.state_dict(), 'weights.pth')"

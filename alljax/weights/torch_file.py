@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from alljax.errors import UserError, some
+from alljax.errors import some
 from alljax.weights import torch_pickle
-from alljax.weights.torch_pickle import AGAIN, REMEDY, Refused, printable
+from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, printable
+from alljax.weights.torch_pickle import REMEDY
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 SMALL = 2**24  # bytes of a pickle or a zip directory; a network of ten thousand tensors needs a tenth
@@ -44,30 +45,29 @@ def read(path: Path) -> object:
     OrderedDict becomes a dict, a Parameter its tensor. UserError if the file holds anything else, is damaged, or is no
     file of torch.save.
     """
-    try:
-        if path.stat().st_size == 0:
-            raise Refused(f'is empty; {AGAIN}')
-        raw = np.asarray(np.memmap(path, np.uint8, 'r'))
-        head = raw[:512].tobytes()
-        if head.startswith(b'PK'):
-            return _read_zip(path, raw)
-        if head.startswith(b'\x80'):
-            return _read_legacy(raw)
-        raise Refused(f'is {_seems(head)}')
-    except Refused as error:
-        raise UserError(f'{path}: {error}') from None
-    except DAMAGE as error:
-        why = printable(str(error) or type(error).__name__)
-        raise UserError(f'{path}: is damaged or truncated ({why}); {AGAIN}') from None
-    except FileNotFoundError:
-        raise UserError(f'{path}: there is no such file, expected one of torch.save; fix its path') from None
-    except IsADirectoryError:
-        raise UserError(f'{path}: is a folder, expected a file of torch.save; name a file in it') from None
-    except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror}); fix its permissions or copy it again') from None
+    with as_user_errors(path, 'a file of torch.save'):
+        try:
+            return _read(path)
+        except UnreadableFile:
+            raise
+        except DAMAGE as error:
+            why = printable(str(error) or type(error).__name__)
+            raise UnreadableFile(f'is damaged or truncated ({why}); {AGAIN}') from None
 
 
-def _seems(head: bytes) -> str:
+def _read(path: Path) -> object:
+    if path.stat().st_size == 0:
+        raise UnreadableFile(f'is empty; {AGAIN}')
+    raw = np.asarray(np.memmap(path, np.uint8, 'r'))
+    head = raw[:512].tobytes()
+    if head.startswith(b'PK'):
+        return _read_zip(path, raw)
+    if head.startswith(b'\x80'):
+        return _read_legacy(raw)
+    raise UnreadableFile(f'is {_kind(head)}')
+
+
+def _kind(head: bytes) -> str:
     for mark, kind in KINDS.items():
         if head.lstrip().lower().startswith(mark):
             return kind
@@ -92,22 +92,26 @@ def _read_zip(path: Path, raw: np.ndarray) -> object:
     roots = [name.partition('/')[0] for name in records if name.partition('/')[2] == 'data.pkl']
     if len(roots) != 1:
         names = some([printable(name) for name in records], 5) or 'nothing'
-        raise Refused(f'is a zip archive that holds {names}, expected data.pkl as in those of torch.save; {REMEDY}')
+        raise UnreadableFile(
+            f'is a zip archive that holds {names}, expected data.pkl as in those of torch.save; {REMEDY}'
+        )
     root = roots[0]
     if f'{root}/constants.pkl' in records or any(name.startswith(f'{root}/code/') for name in records):
-        raise Refused(f'is a TorchScript program, expected weights; load it with torch.jit.load, then {REMEDY}')
+        raise UnreadableFile(f'is a TorchScript program, expected weights; load it with torch.jit.load, then {REMEDY}')
     if bytes(records.get(f'{root}/byteorder', nothing)) not in (b'little', b''):
-        raise Refused(f'was written by a big-endian machine, expected little-endian; on another, {REMEDY}')
+        raise UnreadableFile(f'was written by a big-endian machine, expected little-endian; on another, {REMEDY}')
 
     def find(key: str, dtype: np.dtype, count: int) -> np.ndarray:
         data = records.get(f'{root}/data/{key}', nothing)
         if data.size != count * dtype.itemsize:
-            raise Refused(f'holds {data.size} bytes of storage {printable(key)}, expected {count} {dtype}; {AGAIN}')
+            raise UnreadableFile(
+                f'holds {data.size} bytes of storage {printable(key)}, expected {count} {dtype}; {AGAIN}'
+            )
         return data
 
     program = records[f'{root}/data.pkl']
     if program.size > SMALL:
-        raise Refused(f'describes its tensors in {program.size} bytes, expected no more than {SMALL}; {REMEDY}')
+        raise UnreadableFile(f'describes its tensors in {program.size} bytes, expected no more than {SMALL}; {REMEDY}')
     return torch_pickle.load(io.BytesIO(program.tobytes()), find)
 
 
@@ -120,17 +124,17 @@ def _records(path: Path, raw: np.ndarray) -> dict[str, np.ndarray]:
     for info in infos:
         name = printable(info.filename)
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
-            raise Refused(f'holds {name} compressed or encrypted, which torch.save never does; {REMEDY}')
+            raise UnreadableFile(f'holds {name} compressed or encrypted, which torch.save never does; {REMEDY}')
         if info.header_offset < end or info.filename in records:
-            raise Refused(f'holds {name} twice or inside another record, which torch.save never does; {AGAIN}')
+            raise UnreadableFile(f'holds {name} twice or inside another record, which torch.save never does; {AGAIN}')
         start = info.header_offset + 30 + sum(struct.unpack_from('<HH', raw.data, info.header_offset + 26))
         end = start + info.file_size
         if end > raw.size:
-            raise Refused(f'ends before its record {name} does; {AGAIN}')
+            raise UnreadableFile(f'ends before its record {name} does; {AGAIN}')
         data = raw[start:end]
         # A sum of 0 is none: torch leaves it out on set_crc32_options(False).
         if info.CRC and zlib.crc32(data.data) != info.CRC:
-            raise Refused(f'is damaged in its record {name}; {AGAIN}')
+            raise UnreadableFile(f'is damaged in its record {name}; {AGAIN}')
         records[info.filename] = data
     return records
 
@@ -138,16 +142,16 @@ def _records(path: Path, raw: np.ndarray) -> dict[str, np.ndarray]:
 def _read_legacy(raw: np.ndarray) -> object:
     stream = io.BytesIO(raw[:SMALL].tobytes())
     if torch_pickle.load(stream, _nowhere) != MAGIC:
-        raise Refused(f'is a pickle, but not one of torch.save; {REMEDY}')
+        raise UnreadableFile(f'is a pickle, but not one of torch.save; {REMEDY}')
     version, system = torch_pickle.load(stream, _nowhere), torch_pickle.load(stream, _nowhere)
     if version != PROTOCOL or not isinstance(system, dict) or system.get('little_endian') is not True:
-        raise Refused(f'was written by a big-endian machine or an unknown torch; on another, {REMEDY}')
+        raise UnreadableFile(f'was written by a big-endian machine or an unknown torch; on another, {REMEDY}')
     start = stream.tell()
     wanted: dict[str, tuple[np.dtype, int]] = {}
 
     def note(key: str, dtype: np.dtype, count: int) -> None:
         if wanted.setdefault(key, (dtype, count)) != (dtype, count):
-            raise Refused(f'declares storage {printable(key)} in two ways; {AGAIN}')
+            raise UnreadableFile(f'declares storage {printable(key)} in two ways; {AGAIN}')
 
     # The storages come last, and only the pickle knows their sizes: it is read once for these, and again for good.
     torch_pickle.load(stream, note)
@@ -157,11 +161,11 @@ def _read_legacy(raw: np.ndarray) -> object:
         dtype, count = wanted[key]
         end = at + 8 + count * dtype.itemsize
         if int.from_bytes(raw[at : at + 8].tobytes(), 'little') != count or end > raw.size:
-            raise Refused(f'is damaged or truncated in its storage {printable(key)}; {AGAIN}')
+            raise UnreadableFile(f'is damaged or truncated in its storage {printable(key)}; {AGAIN}')
         found[key], at = raw[at + 8 : end], end
     stream.seek(start)
     return torch_pickle.load(stream, lambda key, dtype, count: found[key])
 
 
 def _nowhere(key: str, dtype: np.dtype, count: int) -> None:
-    raise Refused(f'names storage {printable(key)} where none can be; {AGAIN}')
+    raise UnreadableFile(f'names storage {printable(key)} where none can be; {AGAIN}')

@@ -13,33 +13,24 @@ from typing import Any, ClassVar, NamedTuple
 import ml_dtypes
 import numpy as np
 
+from alljax.weights.file_errors import AGAIN, UnreadableFile, printable
+
 REMEDY = "save the weights alone, with torch.save(model.state_dict(), 'weights.pth'), and read that file"
-AGAIN = 'get it again'
 
 # From a storage's key, type and number of elements to its bytes, or to None while their place is not known yet.
-Find = Callable[[str, np.dtype, int], np.ndarray | None]
+FindStorage = Callable[[str, np.dtype, int], np.ndarray | None]
 
 
-class Refused(ValueError):
-    """The reason why a file is not read, and the fix, without the file's name."""
-
-
-def load(stream: io.BytesIO, find: Find) -> Any:
+def load(stream: io.BytesIO, find: FindStorage) -> Any:
     """The next object of `stream`: dict, list, tuple, str, numbers, bool, None, dtypes, and tensors as arrays.
 
-    The arrays are views of the bytes that `find` returns. Refused, or what Python raises for a damaged pickle.
+    The arrays are views of the bytes that `find` returns. UnreadableFile, or what Python raises for a damaged pickle.
     """
     return _Unpickler(stream, find).load()
 
 
-def printable(text: str) -> str:
-    """A text of a file, safe to print: short, on one line and without control characters."""
-    text = text.encode('unicode_escape').decode()
-    return text if len(text) <= 120 else f'{text[:120]}…'
-
-
 class _Storage(NamedTuple):
-    """The bytes that a tensor is a view of; no pickle can make one but through `Find`."""
+    """The bytes that a tensor is a view of; no pickle can make one but through `FindStorage`."""
 
     dtype: np.dtype
     data: np.ndarray | None
@@ -47,24 +38,27 @@ class _Storage(NamedTuple):
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any, dtype: Any = None) -> np.ndarray | None:
     if not isinstance(storage, _Storage):
-        raise Refused(f'holds a tensor over a {type(storage).__name__}, expected a storage; {AGAIN}')
+        raise UnreadableFile(f'holds a tensor over a {type(storage).__name__}, expected a storage; {AGAIN}')
     dtype = storage.dtype if dtype is None else dtype
     if not isinstance(dtype, np.dtype) or len(size) != len(stride):
-        raise Refused(f'holds a tensor without a type, or of {len(size)} sizes and {len(stride)} strides; {AGAIN}')
+        raise UnreadableFile(
+            f'holds a tensor without a type, or of {len(size)} sizes and {len(stride)} strides; {AGAIN}'
+        )
     if any(type(number) is not int or number < 0 for number in (offset, *size, *stride)):
-        raise Refused(f'holds a tensor whose sizes are no counts; {AGAIN}')
+        raise UnreadableFile(f'holds a tensor whose sizes are no counts; {AGAIN}')
     if storage.data is None:
         return None
     if 0 in size:
         return np.empty(size, dtype)
     last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
     if (last + 1) * dtype.itemsize > storage.data.size:
-        raise Refused(f'holds a tensor of shape {printable(str(size))} that reaches out of its storage; {AGAIN}')
+        raise UnreadableFile(f'holds a tensor of shape {printable(str(size))} that reaches out of its storage; {AGAIN}')
     strides = [step * dtype.itemsize if count > 1 else 0 for count, step in zip(size, stride, strict=True)]
     # NumPy checks the bounds of a buffer once more, which it does not for stride_tricks.
     return np.ndarray(size, dtype, storage.data, offset * dtype.itemsize, strides)
 
 
+# The next two have the arguments of torch's own functions, whose calls a pickle holds.
 def _tensor_v2(storage: Any, offset: Any, size: Any, stride: Any, gradient: Any, hooks: Any, bits: Any = None) -> Any:
     return _tensor_v3(storage, offset, size, stride, gradient, hooks, None, bits)
 
@@ -73,7 +67,7 @@ def _tensor_v3(
     storage: Any, offset: Any, size: Any, stride: Any, gradient: Any, hooks: Any, dtype: Any, bits: Any = None
 ) -> Any:
     if bits:
-        raise Refused(f'holds a tensor that is to be negated or conjugated; {REMEDY}')
+        raise UnreadableFile(f'holds a tensor that is to be negated or conjugated; {REMEDY}')
     return _tensor(storage, offset, size, stride, dtype)
 
 
@@ -83,7 +77,7 @@ def _parameter(data: Any, gradient: Any, hooks: Any, state: Any = None) -> Any:
 
 def _size(numbers: Any) -> tuple:
     if type(numbers) is not tuple:
-        raise Refused(f'holds a torch.Size of a {type(numbers).__name__}; {AGAIN}')
+        raise UnreadableFile(f'holds a torch.Size of a {type(numbers).__name__}; {AGAIN}')
     return numbers
 
 
@@ -99,7 +93,7 @@ def _ordered(pairs: Any = None) -> dict:
 def _put(target: Any, key: Any, value: Any) -> None:
     # Keys of other types can be made so that hashing them never ends.
     if type(target) is not dict or not (type(key) is str or (type(key) is int and abs(key) < 2**63)):
-        raise Refused(f'holds a {type(key).__name__} as the key of a {type(target).__name__}; {REMEDY}')
+        raise UnreadableFile(f'holds a {type(key).__name__} as the key of a {type(target).__name__}; {REMEDY}')
     target[key] = value
 
 
@@ -139,8 +133,8 @@ class _Allowed(dict):
 
     def __missing__(self, code: int) -> Any:
         if code not in OPERATIONS:
-            raise Refused(f'is damaged or truncated (byte {code} is no operation of a pickle); {AGAIN}')
-        raise Refused(f'uses the pickle operation {OPERATIONS[code]}, which weights do not need; {REMEDY}')
+            raise UnreadableFile(f'is damaged or truncated (byte {code} is no operation of a pickle); {AGAIN}')
+        raise UnreadableFile(f'uses the pickle operation {OPERATIONS[code]}, which weights do not need; {REMEDY}')
 
 
 class _Unpickler(pickle._Unpickler):
@@ -152,14 +146,14 @@ class _Unpickler(pickle._Unpickler):
     stack: list[Any]
     pop_mark: Callable[[], list[Any]]
 
-    def __init__(self, stream: io.BytesIO, find: Find):
+    def __init__(self, stream: io.BytesIO, find: FindStorage):
         super().__init__(stream)
         self._find = find
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in GLOBALS:
             name = printable(f'{module}.{name}')
-            raise Refused(f'holds {name}, which is not read: only tensors and plain containers are; {REMEDY}')
+            raise UnreadableFile(f'holds {name}, which is not read: only tensors and plain containers are; {REMEDY}')
         return GLOBALS[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -167,27 +161,27 @@ class _Unpickler(pickle._Unpickler):
             case ('storage', np.dtype() as dtype, str(key), _, int(count), *view) if count >= 0:
                 data = self._find(key, dtype, count)
             case _:
-                raise Refused(f'names a storage in an unknown way; {REMEDY}')
+                raise UnreadableFile(f'names a storage in an unknown way; {REMEDY}')
         match view:
             case [] | [None]:
                 return _Storage(dtype, data)
             case [(_, int(start), int(length))] if start >= 0 and length >= 0 and start + length <= count:
                 part = slice(start * dtype.itemsize, (start + length) * dtype.itemsize)
                 return _Storage(dtype, None if data is None else data[part])
-        raise Refused(f'names a part outside of storage {printable(key)}; {AGAIN}')
+        raise UnreadableFile(f'names a part outside of storage {printable(key)}; {AGAIN}')
 
     def load_reduce(self) -> None:
         arguments = self.stack.pop()
         function = self.stack[-1]
         # The only functions that can be on the stack are those of GLOBALS.
         if not isinstance(function, FunctionType) or type(arguments) is not tuple:
-            raise Refused(f'calls a {type(function).__name__}; {REMEDY}')
+            raise UnreadableFile(f'calls a {type(function).__name__}; {REMEDY}')
         self.stack[-1] = function(*arguments)
 
     def load_build(self) -> None:
         self.stack.pop()  # a state dict's _metadata, the versions of its layers
         if type(self.stack[-1]) is not dict:
-            raise Refused(f'sets attributes of a {type(self.stack[-1]).__name__}; {REMEDY}')
+            raise UnreadableFile(f'sets attributes of a {type(self.stack[-1]).__name__}; {REMEDY}')
 
     def load_setitem(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()

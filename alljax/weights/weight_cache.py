@@ -14,7 +14,7 @@ from alljax.storage.locks import locked
 from alljax.weights import caffe_file, tensor_files
 from alljax.weights.convert import convert
 from alljax.weights.fetch import check, digest, fetched
-from alljax.weights.published import Published, everything, find, imagenet_classes
+from alljax.weights.published import Published, all_published, find, imagenet_classes
 from alljax.weights.rules import table
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def _origin(path: Path, row: Published | None, sha256: str) -> WeightsOrigin:
 
 def _recognized(name: str, path: Path, sha256: str) -> Published | None:
     """The published weights that this file holds: by its hash, whatever it is called."""
-    for row in everything():
+    for row in all_published():
         if row.network != name:
             continue
         algorithm, _, expected = row.hash.partition(':')

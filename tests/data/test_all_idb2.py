@@ -9,7 +9,7 @@ from PIL import Image
 from alljax.data import datasets
 from alljax.data.datasets import DATASETS, DataOptions
 from alljax.data.datasets.builder import CellsBuilder
-from alljax.data.synthetic.folder import is_drawn
+from alljax.data.synthetic.folder import is_synthetic
 from alljax.errors import UserError
 
 
@@ -189,7 +189,7 @@ def test_drawn_cells_are_known_as_drawn(drawn):
     assert cells.origin.synthetic
     assert cells.origin.name == 'synthetic'
     assert len(cells.group_names) == 4
-    assert all(is_drawn(place) for place in (drawn, drawn / 'ALL_IDB2', drawn / 'ALL_IDB2' / 'img'))
+    assert all(is_synthetic(place) for place in (drawn, drawn / 'ALL_IDB2', drawn / 'ALL_IDB2' / 'img'))
 
 
 def test_the_tfds_builder_serves_its_records(pristine, tmp_path):

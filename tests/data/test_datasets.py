@@ -82,7 +82,7 @@ def test_the_set_of_a_folder_is_known_by_its_layout(drawn, mine, tmp_path):
 
 
 def test_drawn_cells_are_known_whatever_the_set(drawn, mine):
-    assert DataOptions('auto').drawn
-    assert DataOptions('auto', str(drawn)).drawn
-    assert not DataOptions('mine', str(mine)).drawn
-    assert not DataOptions('unknown', str(mine)).drawn
+    assert DataOptions('auto').synthetic
+    assert DataOptions('auto', str(drawn)).synthetic
+    assert not DataOptions('mine', str(mine)).synthetic
+    assert not DataOptions('unknown', str(mine)).synthetic

@@ -12,7 +12,7 @@ from alljax.models.layers import max_pool
 from alljax.models.trees import flatten, unflatten
 from alljax.weights import caffe_file
 from alljax.weights.rules import table
-from alljax.weights.rules.rule import fill
+from alljax.weights.rules.rule import apply_rules
 
 CLASSES = 7
 MEAN_BGR = np.array([104.00698793, 116.66876762, 122.67891434])
@@ -106,7 +106,7 @@ def converted(weights, tmp_path_factory):
     path = write(tmp_path_factory.mktemp('caffe') / 'a.caffemodel', *layers)
     model = models.create('alexnet_bvlc', CLASSES, head=0, width=1 / 16, platform='gpu')
     shapes = {place: leaf.shape for place, leaf in flatten(jax.eval_shape(model.init, jax.random.key(0))).items()}
-    return unflatten(fill(caffe_file.read(path), table('alexnet_bvlc'), shapes))
+    return unflatten(apply_rules(caffe_file.read(path), table('alexnet_bvlc'), shapes))
 
 
 @pytest.mark.parametrize('platform', ['cpu', 'gpu'])

@@ -10,7 +10,7 @@ from alljax.gradients import layer_output
 from alljax.models.trees import flatten
 from alljax.weights import convert as conversion
 from alljax.weights.rules import table
-from alljax.weights.rules.rule import routes
+from alljax.weights.rules.rule import match_tensors
 
 
 def relative(ours, theirs):
@@ -27,7 +27,7 @@ def sizes_and_rules(name, net):
     count = sum(int(np.prod(shape)) for place, shape in ours.items() if place.startswith('params/'))
     assert count == sum(leaf.numel() for leaf in net.parameters())
     problems = []
-    found = routes(theirs, table(name), problems)
+    found = match_tensors(theirs, table(name), problems)
     assert not problems
     assert sorted(place for _, place, _ in found) == sorted(ours)
     counts = [key for key in theirs if key.endswith('num_batches_tracked')]
@@ -78,5 +78,5 @@ def gradients(name, variables, net, image):
     assert relative(to_image, peers.to_nhwc(x.grad)) < 1e-6
     theirs = {key: leaf.grad.numpy() for key, leaf in net.named_parameters()}
     ours = flatten({'params': params})
-    for key, place, transform in routes(theirs, table(name), []):
+    for key, place, transform in match_tensors(theirs, table(name), []):
         assert relative(ours[place], transform(theirs[key])) < 1e-6, place

@@ -8,7 +8,7 @@ import pytest
 
 from alljax.evaluation.metrics import confusion
 from alljax.sweep import Sweep, Variant
-from alljax.sweep.summary import words, write
+from alljax.sweep.summary import label, write
 from alljax.sweep.variants import list_runs
 from configs import common
 
@@ -114,6 +114,6 @@ def test_a_half_finished_cross_validation_has_no_number(tmp_path, sweep):
 
 
 def test_measures_in_words():
-    assert words('per_class.L2.recall') == 'L2: sensitivity'
-    assert words('macro_precision') == 'macro precision'
-    assert words('per_class.L.2.accuracy') == 'L.2: accuracy against the rest'
+    assert label('per_class.L2.recall') == 'L2: sensitivity'
+    assert label('macro_precision') == 'macro precision'
+    assert label('per_class.L.2.accuracy') == 'L.2: accuracy against the rest'

@@ -4,7 +4,7 @@ import pytest
 
 from alljax.errors import UserError
 from alljax.sweep import Sweep, Variant, across
-from alljax.sweep.variants import folds, found_in, list_runs
+from alljax.sweep.variants import folds, list_runs, load_sweep
 from configs import common, subtype, table1, table2_3_5, table4, table6
 from configs.ablations import architectures, denoise, equalise, learning_rate
 
@@ -42,7 +42,7 @@ def test_every_cell_protocol_and_fold_has_a_folder_of_its_own():
 def test_a_plain_config_is_one_run_or_its_folds(tmp_path):
     path = tmp_path / 'mine.py'
     path.write_text('from configs.subtype import get_config\n')
-    sweep = found_in(path, config())
+    sweep = load_sweep(path, config())
     assert not sweep.declared
     assert list_runs(sweep, config())[0].fields == {}
     runs = list_runs(sweep, config(folds=2, repeats=2))
@@ -58,7 +58,7 @@ def test_a_sweep_may_take_the_config_or_nothing(tmp_path):
             return Sweep('mine', [Variant('a', {'seed': 3})])
         """)
     )
-    assert found_in(path, config()).variants[0].fields == {'seed': 3}
+    assert load_sweep(path, config()).variants[0].fields == {'seed': 3}
 
 
 def test_mistakes_in_a_sweep_are_told_together(tmp_path):
@@ -72,7 +72,7 @@ def test_mistakes_in_a_sweep_are_told_together(tmp_path):
         """)
     )
     with pytest.raises(UserError) as error:
-        found_in(path, config(), {'epochs': '3', 'split.protocol': 'grouped'})
+        load_sweep(path, config(), {'epochs': '3', 'split.protocol': 'grouped'})
     said = str(error.value)
     assert 'sweep() sets sed, which is no field' in said
     assert "two variants named 'b'" in said
@@ -103,20 +103,20 @@ def test_the_sweeps_of_the_paper_are_whole(module):
     assert (
         values.augment.copies == 'published'
     )  # on both sides of the table, else they would differ in more than splits
-    sweep = found_in(module.__file__, values)
+    sweep = load_sweep(module.__file__, values)
     assert len(list_runs(sweep, values)) == 2 * len(sweep.variants)
     assert sweep.protocols == ('paper', 'grouped')
 
 
 def test_printed_numbers_are_the_paper_s():
-    cells = {cell.name: cell for cell in found_in(table1.__file__, table1.get_config()).variants}
+    cells = {cell.name: cell for cell in load_sweep(table1.__file__, table1.get_config()).variants}
     assert len(cells) == 8
     assert cells['HSV, subtype'].printed['macro_precision'] == pytest.approx(0.8313)
     assert cells['HCbCr, detection'].printed['macro_precision'] == pytest.approx(0.9686)
-    cells = {cell.name: cell for cell in found_in(table4.__file__, table4.get_config()).variants}
+    cells = {cell.name: cell for cell in load_sweep(table4.__file__, table4.get_config()).variants}
     assert cells['4096, subtype'].printed['macro_precision'] == pytest.approx(0.9577)
     assert cells['1024, detection'].printed['macro_precision'] == pytest.approx(0.9950)
-    subtypes = found_in(table2_3_5.__file__, table2_3_5.get_config()).variants[1]
+    subtypes = load_sweep(table2_3_5.__file__, table2_3_5.get_config()).variants[1]
     assert subtypes.printed['per_class.L2.recall'] == pytest.approx(0.9482)
     assert subtypes.printed['per_class.L2.precision'] == pytest.approx(0.9333)
 
@@ -133,4 +133,4 @@ def test_a_sweep_of_nothing_is_told(tmp_path, returned, found):
     path = tmp_path / 'mine.py'
     path.write_text(f'from alljax.sweep import Variant, Sweep\ndef sweep():\n    return {returned}\n')
     with pytest.raises(UserError, match=f'at least one variant and one protocol; .*{found}'):
-        found_in(path, config())
+        load_sweep(path, config())

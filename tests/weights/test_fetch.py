@@ -7,7 +7,7 @@ import pytest
 
 from alljax.errors import UserError
 from alljax.weights import fetch
-from alljax.weights.published import Published, everything, find, imagenet_classes
+from alljax.weights.published import Published, all_published, find, imagenet_classes
 
 CONTENT = b'tensors' * 1000
 GOOD = 'sha256:' + hashlib.sha256(CONTENT).hexdigest()[:8]
@@ -101,7 +101,7 @@ def test_a_package_that_is_not_installed_is_named(tmp_path):
 
 
 def test_the_list_of_published_weights_is_whole():
-    rows = everything()
+    rows = all_published()
     assert len({row.name for row in rows}) == len(rows)
     for row in rows:
         algorithm, _, digits = row.hash.partition(':')

@@ -3,9 +3,9 @@ import pytest
 
 from alljax.errors import UserError
 from alljax.models import MODELS
-from alljax.weights.published import everything
+from alljax.weights.published import all_published
 from alljax.weights.rules import TABLES, table
-from alljax.weights.rules.rule import Rule, batch_norm, convolution, dense, dense_after_map, fill, without_head
+from alljax.weights.rules.rule import Rule, apply_rules, batch_norm, convolution, dense, dense_after_map, without_head
 
 TABLE = (*convolution('conv', 'conv'), *batch_norm('bn', 'bn'), *dense('fc', 'head/logits'))
 SOURCE = {
@@ -30,7 +30,7 @@ TARGET = {
 
 
 def test_every_leaf_is_filled_from_its_tensor():
-    leaves = fill(SOURCE, TABLE, TARGET)
+    leaves = apply_rules(SOURCE, TABLE, TARGET)
     assert {place: leaf.shape for place, leaf in leaves.items()} == TARGET
     assert all(leaf.dtype == np.float32 for leaf in leaves.values())
     assert leaves['params/conv/kernel'][1, 0, 2, 1] == SOURCE['conv.weight'][1, 2, 1, 0]
@@ -43,7 +43,7 @@ def test_all_problems_are_told_together():
     del source['bn.running_var']
     table = (*TABLE, Rule(r'conv\.weight', 'params/conv/kernel'), Rule(r'bn\.weight|bn2\.weight', 'params/elsewhere'))
     with pytest.raises(UserError) as caught:
-        fill(source, table, TARGET)
+        apply_rules(source, table, TARGET)
     said = str(caught.value)
     for text in (
         r'conv.weight matches conv\.weight, conv\.weight; fix the rule table',
@@ -57,24 +57,24 @@ def test_all_problems_are_told_together():
 
 def test_a_tensor_of_other_axes_is_told():
     with pytest.raises(UserError, match=r'conv.weight has shape \(3,\), which cannot become \(2, 2, 3, 2\)'):
-        fill(SOURCE | {'conv.weight': np.zeros(3)}, TABLE, TARGET)
+        apply_rules(SOURCE | {'conv.weight': np.zeros(3)}, TABLE, TARGET)
 
 
 def test_a_leaf_that_two_tensors_fill_is_told():
     twice = [Rule(r'bn\.weight', 'params/bn/bias') if rule.source == r'bn\.weight' else rule for rule in TABLE]
     with pytest.raises(UserError, match=r'params/bn/bias is filled by bn.weight, bn.bias, expected one tensor'):
-        fill(SOURCE, twice, TARGET)
+        apply_rules(SOURCE, twice, TARGET)
 
 
 def test_a_tensor_without_a_place_is_told():
     target = {place: shape for place, shape in TARGET.items() if 'logits' not in place}
     with pytest.raises(UserError, match=r'no place for fc.weight \(for params/head/logits/kernel\)'):
-        fill(SOURCE, TABLE, target)
+        apply_rules(SOURCE, TABLE, target)
 
 
 def test_the_head_is_dropped_by_rule_only():
     target = {place: shape for place, shape in TARGET.items() if 'logits' not in place}
-    assert set(fill(SOURCE, without_head(TABLE), target)) == set(target)
+    assert set(apply_rules(SOURCE, without_head(TABLE), target)) == set(target)
 
 
 def test_features_of_a_map_are_reordered():
@@ -83,11 +83,11 @@ def test_features_of_a_map_are_reordered():
     for output in range(2):
         theirs = weight[output].reshape(3, 2, 2)
         np.testing.assert_array_equal(rule.transform(weight)[:, output], theirs.transpose(1, 2, 0).reshape(-1))
-    assert rule.transform(np.zeros((2, 5))).shape == (5, 2)  # of another size: `fill` says so
+    assert rule.transform(np.zeros((2, 5))).shape == (5, 2)  # of another size: `apply_rules` says so
 
 
 def test_every_network_has_a_table_and_every_published_file_a_network():
     assert set(TABLES) == set(MODELS)
-    assert {row.network for row in everything()} <= set(MODELS)
+    assert {row.network for row in all_published()} <= set(MODELS)
     with pytest.raises(UserError, match='is no network of alljax'):
         table('nonet')

@@ -17,7 +17,7 @@ from alljax.storage import cache
 from alljax.weights import published, weight_cache
 from alljax.weights.convert import shapes
 from alljax.weights.rules import table
-from alljax.weights.rules.rule import routes
+from alljax.weights.rules.rule import match_tensors
 
 
 @pytest.fixture(scope='module')
@@ -43,7 +43,8 @@ def tensors_for(name):
     names = [f'{layer}.{kind}' for layer in ('features.0', *fires, 'classifier.1') for kind in ('weight', 'bias')]
     rng, target = np.random.default_rng(0), shapes(name, 1000)
     leaves = {
-        key: 0.1 * rng.normal(size=target[place]).astype(np.float32) for key, place, _ in routes(names, table(name), [])
+        key: 0.1 * rng.normal(size=target[place]).astype(np.float32)
+        for key, place, _ in match_tensors(names, table(name), [])
     }
     return {key: leaf.transpose(3, 2, 0, 1).copy() if leaf.ndim == 4 else leaf for key, leaf in leaves.items()}
 

@@ -10,7 +10,7 @@ from alljax.data.cells import Cells
 from alljax.data.datasets import all_idb2, folder, synthetic
 from alljax.data.datasets.builder import CellsBuilder, read_cells
 from alljax.data.datasets.listing import Dataset, Listing, Record, existing_folder, visible
-from alljax.data.synthetic.folder import is_drawn
+from alljax.data.synthetic.folder import is_synthetic
 from alljax.errors import UserError, nearest, some
 from alljax.storage import cache
 
@@ -35,11 +35,11 @@ class DataOptions(NamedTuple):
     denoise: str = 'none'  # one of alljax.data.denoise.NAMES
 
     @property
-    def drawn(self) -> bool:
+    def synthetic(self) -> bool:
         """True for drawn cells, made here or named as a folder: a run on them is a demo."""
         options = located(self)
         dataset = DATASETS.get(options.name)
-        return bool(dataset and dataset.draw) or (bool(options.root) and is_drawn(Path(options.root)))
+        return bool(dataset and dataset.draw) or (bool(options.root) and is_synthetic(Path(options.root)))
 
 
 def located(options: DataOptions) -> DataOptions:

@@ -98,7 +98,7 @@ def write(out: Path, cells: int = 260, seed: int = 0, repeats: int = 0) -> None:
         _fill(part / 'ALL_IDB2', planned, seed, chosen)
 
 
-def is_drawn(root: Path) -> bool:
+def is_synthetic(root: Path) -> bool:
     """True for a folder that `write` wrote, its ALL_IDB2/ or its img/."""
     return any((path / MARKER).is_file() for path in (root, root.parent, root / 'ALL_IDB2'))
 

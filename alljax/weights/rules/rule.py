@@ -38,7 +38,7 @@ def dense_after_map(source: str, target: str, side: int) -> tuple[Rule, ...]:
 
     def transform(weight: np.ndarray) -> np.ndarray:
         if weight.ndim != 2 or weight.shape[1] % side**2:
-            return weight.T  # `fill` reports its shape
+            return weight.T  # `apply_rules` reports its shape
         return weight.reshape(len(weight), -1, side, side).transpose(2, 3, 1, 0).reshape(-1, len(weight))
 
     return _weights(source, target, transform)
@@ -64,7 +64,7 @@ def batch_norm(source: str, target: str) -> tuple[Rule, ...]:
     )
 
 
-def fill(source: Mapping[str, np.ndarray], table: Sequence[Rule], target: Shapes) -> dict[str, np.ndarray]:
+def apply_rules(source: Mapping[str, np.ndarray], table: Sequence[Rule], target: Shapes) -> dict[str, np.ndarray]:
     """The leaves of `target` (name → shape) in float32, each from the one tensor that the table sends there.
 
     UserError with all problems together: a tensor that no rule or more than one rule takes, a leaf that is filled by
@@ -73,10 +73,10 @@ def fill(source: Mapping[str, np.ndarray], table: Sequence[Rule], target: Shapes
     problems: list[str] = []
     origins: dict[str, list[str]] = {name: [] for name in target}
     leaves: dict[str, np.ndarray] = {}
-    strangers = []
-    for name, place, transform in routes(source, table, problems):
+    misplaced = []
+    for name, place, transform in match_tensors(source, table, problems):
         if place not in origins:
-            strangers.append(f'{name} (for {place})')
+            misplaced.append(f'{name} (for {place})')
             continue
         origins[place].append(name)
         try:
@@ -99,15 +99,15 @@ def fill(source: Mapping[str, np.ndarray], table: Sequence[Rule], target: Shapes
     missing = [place for place, names in origins.items() if not names]
     if missing:
         problems.append(f'nothing in the file fills {some(missing)}; the file is of another network')
-    if strangers:
-        problems.append(f'the network has no place for {some(strangers)}; the file is of another network')
+    if misplaced:
+        problems.append(f'the network has no place for {some(misplaced)}; the file is of another network')
     if problems:
         raise UserError(*problems)
     # Copies, so that the file's pages can go before the leaves are written.
     return {place: np.array(leaf, np.float32, order='C') for place, leaf in leaves.items()}
 
 
-def routes(
+def match_tensors(
     names: Sequence[str] | Mapping[str, object], table: Sequence[Rule], problems: list[str]
 ) -> list[tuple[str, str, Transform]]:
     """(tensor, leaf, transform) of every tensor that has a place; adds to `problems` where the table is not clear."""

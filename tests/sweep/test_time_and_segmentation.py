@@ -7,9 +7,9 @@ import pytest
 from test_summary import finished
 
 from alljax.errors import UserError
-from alljax.sweep import Sweep, Variant, costs
+from alljax.sweep import Sweep, Variant, time_and_segmentation
 from alljax.sweep.summary import write
-from alljax.sweep.variants import found_in, list_runs
+from alljax.sweep.variants import list_runs, load_sweep
 from configs import common, table6
 
 
@@ -35,7 +35,7 @@ def done(tmp_path):
 
 def test_means_over_runs_and_gaps_where_there_is_nothing(done):
     folder, _, runs = done
-    table = costs.table(folder, runs)
+    table = time_and_segmentation.table(folder, runs)
     assert list(table.columns) == [
         'segmentation, ms', 'features, ms', 'prediction, ms', 'test cells with nothing found', 'nucleus Dice',
     ]  # fmt: skip
@@ -59,12 +59,12 @@ def test_it_stands_below_the_first_table_everywhere(done):
 def test_a_sweep_of_networks_has_none(done):
     folder, _, runs = done
     alone = [run for run in runs if run.variant.name == 'alexnet']
-    assert costs.table(folder, alone) is None
+    assert time_and_segmentation.table(folder, alone) is None
 
 
 def test_table_6_has_a_row_a_system_and_task_with_the_papers_numbers():
     config = table6.get_config()
-    cells = {cell.name: cell for cell in found_in(table6.__file__, config).variants}
+    cells = {cell.name: cell for cell in load_sweep(table6.__file__, config).variants}
     assert len(cells) == 2 * (2 + len(config.systems))
     assert cells['putzu2014, detection'].printed == {'accuracy': 0.92, 'macro_precision': None}
     assert cells['putzu2014, subtype'].printed['accuracy'] is None
@@ -81,9 +81,9 @@ def test_table_6_has_a_row_a_system_and_task_with_the_papers_numbers():
 def test_table_6_of_other_classes_and_of_some_systems():
     config = table6.get_config()
     config.data.task, config.systems = 'classes', ('li2016',)
-    sweep = found_in(table6.__file__, config)
+    sweep = load_sweep(table6.__file__, config)
     assert [cell.name for cell in sweep.variants] == ['alexnet', 'efficientnet_b0', 'li2016']
     assert all(number is None for cell in sweep.variants for number in cell.printed.values())
     config.systems = ('li2016', 'putzu')
     with pytest.raises(UserError, match=r"config.systems names 'putzu', did you mean 'putzu2014'"):
-        found_in(table6.__file__, config)
+        load_sweep(table6.__file__, config)

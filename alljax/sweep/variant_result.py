@@ -1,4 +1,4 @@
-"""The predictions of all folds of one variant."""
+"""The result of one variant under one protocol: the predictions of all its folds."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,25 +13,25 @@ from alljax.storage.run_folder import is_finished
 from alljax.sweep.variants import Run
 
 
-class Outcome(NamedTuple):
-    """The classes that the test cells of one variant were taken for, under one protocol."""
+class VariantResult(NamedTuple):
+    """The confusion matrices of one variant under one protocol, and the facts that its tests need."""
 
     classes: tuple[str, ...]
     matrices: Int[np.ndarray, 'groups classes classes']  # over all runs; rows = true classes
-    folds: list[Int[np.ndarray, 'classes classes']]  # of each run
-    correct: list[dict[str, bool]]  # of each run: file -> whether it was classified rightly
-    test_share: float  # test cells over training cells of a run
+    fold_matrices: list[Int[np.ndarray, 'classes classes']]  # of each run
+    correct_by_file: list[dict[str, bool]]  # of each run: file -> True if it was classified rightly
+    test_train_ratio: float  # test cells over training cells of a run
     synthetic: bool
-    single_groups: bool  # no two cells share a group, as far as the data set knows
+    no_shared_groups: bool  # no two cells share a group, as far as the data set knows
 
     @property
     def n(self) -> int:
-        """Different pictures that were tested."""
-        return len({file for run in self.correct for file in run})
+        """The number of different pictures that were tested."""
+        return len({file for run in self.correct_by_file for file in run})
 
 
-def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Outcome | str:
-    """The outcome of runs that are all finished; else, in words, why there is none."""
+def read_result(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> VariantResult | str:
+    """The result of runs that are all finished; else, in words, why there is none."""
     for run in runs:
         if run.folder in failed:
             return f'failed: {failed[run.folder]}'
@@ -47,7 +47,7 @@ def outcome(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> Out
     )
     names = [row['group'] for rows in tables for row in rows]
     _, groups = np.unique(names, return_inverse=True)
-    return Outcome(
+    return VariantResult(
         classes,
         intervals.confusion_by_group(np.concatenate(label), np.concatenate(prediction), groups, len(classes)),
         [metrics.confusion(*pair, len(classes)) for pair in zip(label, prediction, strict=True)],

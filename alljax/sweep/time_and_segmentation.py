@@ -1,4 +1,4 @@
-"""Seconds that each variant costs, and how well it finds the cell, where there are classical systems."""
+"""The table of time and segmentation, in sweeps with classical systems: seconds a cell, and scores of the outlines."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,15 +41,15 @@ def table(folder: Path, runs: Sequence[Run]) -> ExtraTable | None:
     for run in runs:
         if is_finished(folder / run.folder):
             found.setdefault(run.variant.name, []).append(results.read(folder / run.folder))
-    if not any('segmentation' in one for each in found.values() for one in each):
+    if not any('segmentation' in facts for each in found.values() for facts in each):
         return None
     rows = {variant: [_mean(each, part, name) for part, name, _ in COLUMNS.values()] for variant, each in found.items()}
     shown = [place for place in range(len(COLUMNS)) if any(row[place] is not None for row in rows.values())]
-    heads = [(head, how) for head, (_, _, how) in COLUMNS.items()]
+    formats = [(column, form) for column, (_, _, form) in COLUMNS.items()]
     return ExtraTable(
         'costs',
         'Time and segmentation',
-        dict(heads[place] for place in shown),
+        dict(formats[place] for place in shown),
         {variant: [row[place] for place in shown] for variant, row in rows.items()},
         NOTE,
     )

@@ -1,0 +1,34 @@
+"""The errors of a file of weights: what was found in it, what was expected, and the fix."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alljax.errors import UserError
+
+AGAIN = 'get it again'
+
+
+class UnreadableFile(ValueError):
+    """The reason why a file is not read, and the fix, without the file's name."""
+
+
+def printable(text: str) -> str:
+    """A text of a file, safe to print: short, on one line and without control characters."""
+    text = text.encode('unicode_escape').decode()
+    return text if len(text) <= 120 else f'{text[:120]}…'
+
+
+@contextmanager
+def as_user_errors(path: Path, expected: str) -> Iterator[None]:
+    """Turns what reading a file raises into a UserError that names the file; `expected` says what it should be."""
+    try:
+        yield
+    except UnreadableFile as error:
+        raise UserError(f'{path}: {error}') from None
+    except FileNotFoundError:
+        raise UserError(f'{path}: there is no such file, expected {expected}; fix its path') from None
+    except IsADirectoryError:
+        raise UserError(f'{path}: is a folder, expected {expected}; name a file in it') from None
+    except OSError as error:
+        raise UserError(f'{path}: cannot be read ({error.strerror}); fix its permissions or copy it again') from None
