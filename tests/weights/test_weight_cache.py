@@ -89,7 +89,7 @@ def test_the_head_can_be_left_out(squeezenet, own_cache, tmp_path):
 def test_the_published_file_by_hand_fills_the_cache(squeezenet, own_cache, monkeypatch):
     digits = hashlib.sha256(squeezenet.read_bytes()).hexdigest()[:8]
     row = published.find('squeezenet1_1')._replace(hash=f'sha256:{digits}')
-    monkeypatch.setattr(weight_cache, 'everything', lambda: [row])
+    monkeypatch.setattr(weight_cache, 'all_published', lambda: [row])
     monkeypatch.setattr(weight_cache, 'find', lambda *_: row)
     assert weight_cache.cached(row) is None
     folder = weight_cache.from_file('squeezenet1_1', squeezenet)
