@@ -1,6 +1,5 @@
 """Every page of the repository: its links, its commands, and its Python, which is run as it stands there."""
 
-import json
 import re
 import subprocess
 import tomllib
@@ -10,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
 
 import alljax
 from alljax import config, models
@@ -176,21 +174,6 @@ def test_what_joins_takes_few_lines(name):
     assert len([line for line in lines if line.strip() and not line.startswith(('import', 'from'))]) <= 10
 
 
-def test_a_data_set_of_the_user_s_own_is_split_by_its_groups(tmp_path, mine, drawn):
-    root = tmp_path / 'cells'
-    root.mkdir()
-    for number, path in enumerate(sorted(drawn.rglob('*.tif'))):
-        label = 'blast' if path.stem.endswith('_1') else 'normal'
-        Image.open(path).save(root / f'{label}_slide{number % 8}_{number}.png')
-    given = {'data.root': str(root), 'baseline.system': 'chatap2014'}  # fitted in a second
-    folder = train(mine('data set'), tmp_path / 'run', given)
-    found = json.loads((folder / 'results.json').read_text())
-    assert (found['data']['name'], found['data']['groups'], found['split']['leaky']) == ('mine', 8, False)
-    assert found['data']['counts'] == {'blast': 40, 'normal': 40}
-    rows = (folder / 'predictions.csv').read_text().splitlines()[1:]
-    assert all(row.split(',')[1] == row.split('_')[1] for row in rows)  # the group of blast_slide3_17.png is slide3
-
-
 def test_a_linen_module_of_the_user_s_own_is_trained_and_predicts(run, mine, drawn):
     assert alljax.load(run).model.name == 'mine'
     del MODELS['mine']
@@ -209,15 +192,6 @@ def test_an_nnx_module_joins_likewise():
     assert logits.shape == (2, 3)
     gradient = jax.grad(lambda params: model.apply({'params': params}, image, train=True).sum())(variables['params'])
     assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
-
-
-def test_a_system_of_the_user_s_own_is_fitted_and_predicts(tmp_path, mine, drawn):
-    path = mine('system')
-    folder = train(path, tmp_path / 'run', {'data.cells': '60'})
-    found = json.loads((folder / 'results.json').read_text())
-    assert found['model']['name'] == 'mine'
-    assert found['segmentation']['nothing_found_in_test'] < 1
-    assert predict.main([str(folder), str(next(drawn.rglob('*.tif'))), '--config', str(path)]) == 0
 
 
 def test_a_method_of_the_user_s_own_is_the_gradient_of_the_logit(mine, run):
