@@ -5,17 +5,14 @@ A network of the user's own is in test_readme.py, with what else the pages show.
 
 import csv
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from alljax import baselines, config
+from alljax import baselines, commands, config
 from alljax.config import resolve
 from alljax.data.datasets import DATASETS
 from alljax.explain import METHODS
@@ -42,13 +39,34 @@ def written(folder, *names):
 
 
 @pytest.fixture(autouse=True)
-def dictionaries():
+def forget():
+    """Takes what joined out of the dictionaries, as in a process that never knew of it."""
     known = (DATASETS, MODELS, METHODS, baselines.SEGMENTS, baselines.SYSTEMS)
     before = [dict(each) for each in known]
-    yield
-    for each, old in zip(known, before, strict=True):
-        each.clear()
-        each.update(old)
+
+    def put_back():
+        for each, old in zip(known, before, strict=True):
+            each.clear()
+            each.update(old)
+
+    yield put_back
+    put_back()
+
+
+@pytest.fixture
+def command(forget, capsys):
+    """The exit code and the words of a command that knows of `mine` from --config alone."""
+
+    def run(name, *arguments):
+        forget()
+        try:
+            code = commands.run(name, [*map(str, arguments)])
+        except SystemExit as end:
+            code = end.code
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    return run
 
 
 def trained_run(path, folder, **given):
@@ -61,15 +79,6 @@ def trained_run(path, folder, **given):
 
 def results(run):
     return json.loads((run / 'results.json').read_text())
-
-
-def command(module, *arguments):
-    """A command in a process of its own, which knows of `mine` from --config alone."""
-    environment = {**os.environ, 'PYTHONPATH': str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, '-m', module, *map(str, arguments)], cwd=ROOT, env=environment, capture_output=True, text=True
-    )
-    return done.returncode, done.stdout + done.stderr
 
 
 def test_a_data_set_trains_a_run(tmp_path):
@@ -89,30 +98,30 @@ def test_a_data_set_trains_a_run(tmp_path):
         assert {row['group'] for row in csv.DictReader(file)} < {f'slide{number}' for number in range(4)}
 
 
-def test_a_classical_system_trains_and_predicts(tmp_path, drawn):
+def test_a_classical_system_trains_and_predicts(tmp_path, drawn, command):
     path = written(tmp_path, 'MODELS', 'SYSTEMS')
     run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
     found = results(run)
     assert found['model'] == {'name': 'mine', 'parts': 'mine → nucleus shape and glcm → svm'}
     assert found['segmentation']['nucleus_dice'] > 0.3
     image = next(drawn.rglob('*.tif'))
-    code, said = command('alljax.predict', run, image, '--config', path)
+    code, said = command('predict', run, image, '--config', path)
     assert code == 0, said
     assert image.name in said
-    code, said = command('alljax.predict', run, image)
+    code, said = command('predict', run, image)
     assert code == 2
     assert "there is no segmentation 'mine'; if it is your own, run its file first" in said
 
 
-def test_an_attribution_method_explains_an_image(tmp_path, drawn):
+def test_an_attribution_method_explains_an_image(tmp_path, drawn, command):
     path = written(tmp_path, 'MODELS', 'METHODS')
     run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
     image = next(drawn.rglob('*.tif'))
     arguments = (run, image, '--methods=mine', '--to', tmp_path / 'maps')
-    code, said = command('alljax.gradients', *arguments, '--config', path)
+    code, said = command('explain', *arguments, '--config', path)
     assert code == 0, said
     assert 'Gradient' in (tmp_path / 'maps' / 'index.html').read_text()
     assert list((tmp_path / 'maps').glob('*-mine.png'))
-    code, said = command('alljax.gradients', *arguments)
+    code, said = command('explain', *arguments)
     assert code == 2
     assert "there is no method 'mine'" in said
