@@ -81,20 +81,28 @@ def results(run):
     return json.loads((run / 'results.json').read_text())
 
 
-def test_a_data_set_trains_a_run(tmp_path):
+@pytest.fixture(scope='module')
+def first_run(tmp_path_factory):
+    """A run of the data set and the network of the user, and its config file."""
+    folder = tmp_path_factory.mktemp('data_set')
     rng = np.random.default_rng(0)
-    (tmp_path / 'cells').mkdir()
+    (folder / 'cells').mkdir()
     for number in range(24):
         name = f'{("blast", "normal")[number % 2]}_slide{number // 6}_{number}.png'
-        Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / 'cells' / name)
-    path = written(tmp_path, 'MODELS', 'DATASETS')
-    run = trained_run(path, tmp_path / 'run', data__root=str(tmp_path / 'cells'))
-    found = results(run)
+        Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(folder / 'cells' / name)
+    path = written(folder, 'MODELS', 'DATASETS')
+    yield trained_run(path, folder / 'run', data__root=str(folder / 'cells'))
+    for joined in (MODELS, DATASETS):
+        joined.pop('mine', None)
+
+
+def test_a_data_set_trains_a_run(first_run):
+    found = results(first_run)
     assert found['data']['name'] == 'mine'
     assert found['data']['counts'] == {'blast': 12, 'normal': 12}
     assert not found['demo']
     assert found['split']['groups'] == {'train': 2, 'validation': 0, 'test': 2}
-    with (run / 'predictions.csv').open() as file:
+    with (first_run / 'predictions.csv').open() as file:
         assert {row['group'] for row in csv.DictReader(file)} < {f'slide{number}' for number in range(4)}
 
 
@@ -113,11 +121,10 @@ def test_a_classical_system_trains_and_predicts(tmp_path, drawn, command):
     assert "there is no segmentation 'mine'; if it is your own, run its file first" in said
 
 
-def test_an_attribution_method_explains_an_image(tmp_path, drawn, command):
+def test_an_attribution_method_explains_an_image(first_run, tmp_path, drawn, command):
     path = written(tmp_path, 'MODELS', 'METHODS')
-    run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
     image = next(drawn.rglob('*.tif'))
-    arguments = (run, image, '--methods=mine', '--to', tmp_path / 'maps')
+    arguments = (first_run, image, '--methods=mine', '--to', tmp_path / 'maps')
     code, said = command('explain', *arguments, '--config', path)
     assert code == 0, said
     assert 'Gradient' in (tmp_path / 'maps' / 'index.html').read_text()

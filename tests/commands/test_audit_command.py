@@ -8,10 +8,10 @@ from alljax.data import synthetic
 
 
 def test_it_tells_what_it_found(tmp_path, capsys):
-    synthetic.write(tmp_path / 'set', 80, 0, 16)
+    synthetic.write(tmp_path / 'set', 40, 0, 4)
     assert audit.main([str(tmp_path / 'set')]) == 0
     said = capsys.readouterr().out
-    assert '80 pictures, 16 repeated pairs' in said
+    assert '40 pictures, 4 repeated pairs' in said
     assert 'groups.csv' in said
 
 
