@@ -51,11 +51,14 @@ def override(config: ConfigDict, values: Mapping[str, str]) -> None:
         raise UserError(*problems)
 
 
-def check(config: ConfigDict) -> None:
-    """One UserError for all values that no run could use."""
+def check(config: ConfigDict, *, data: bool = True) -> None:
+    """One UserError for all values that no run could use.
+
+    Without `data`, name, task and folder of the data set are not looked at: a sweep may have others for each run.
+    """
     fields = flat(config)
     problems = [problem for name, field in FIELDS.items() for problem in _wrong(name, field, fields[name])]
-    problems += datasets.problems(data_options(config))
+    problems += datasets.problems(data_options(config)) if data else []
     if fields['stop.patience'] and not fields['split.validation']:
         problems.append(
             'config.stop.patience needs a validation fold; set config.split.validation, for example to 0.15'
@@ -144,7 +147,7 @@ def _wrong(name: str, field: Field, value: Any) -> list[str]:
             f'config.{name} is {value!r}{nearest(str(value), map(str, names))}; '
             f'it may be {some([*map(repr, names)], 20)}'
         ]
-    if field.low is not None and not field.low <= value <= field.high:
+    if field.low is not None and value is not None and not field.low <= value <= field.high:
         return [f'config.{name} is {value}; it has to lie between {field.low:g} and {field.high:g}']
     return []
 

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
@@ -66,7 +65,7 @@ class NetworkSpec(NamedTuple):
     """A network of MODELS by name, with the options of `create`: what a config asks for and a model folder keeps."""
 
     name: str
-    options: Mapping[str, Any] = MappingProxyType({})  # Any: each has its own type, that of `create`
+    options: Mapping[str, Any]  # Any: each has its own type, that of `create`
 
     def create(self, classes: int) -> Model:
         """The network for a number of classes; for none, it ends with its features."""

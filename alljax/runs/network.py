@@ -110,7 +110,7 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
     whole = fed.logits if fed.model is run.model else inference.make_logits(run.model)
     forward = inference.seconds_a_cell(whole, run.variables, jnp.asarray(cells.images[: plan.batch_size]))
     logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
-    found = {'train': run.card.train, 'model': run.card.model, 'seconds_a_cell': {'prediction': forward}}
+    found = {'model': run.card.model, 'train': run.card.train, 'seconds_a_cell': {'prediction': forward}}
     return TestOutput(found, logits, {})
 
 

@@ -67,7 +67,8 @@ def read_variables(folder: Path) -> Variables:
 
 
 def add_scores(folder: Path, scores: Scores) -> None:
-    """Notes on the card how well the model did."""
-    card = read_card(folder)
+    """Notes on the card how well the model did; all else that stands there, also what a later release wrote, stays."""
+    noted = replace(read_card(folder), scores=scores).to_json()
     with disk_errors_explained(folder):
-        write_json(folder / CARD, replace(card, scores=scores).to_json())
+        kept = json.loads((folder / CARD).read_text(encoding='utf-8'))
+        write_json(folder / CARD, {**kept, 'scores': noted['scores']})

@@ -33,7 +33,7 @@ def launch(
     `dry_run` only the plan and an estimate of its time are printed. UserError for whatever would stop a run, before
     the first begins.
     """
-    config.check(values)
+    config.check(values, data=False)
     sweep = load_sweep(config_file, values, overrides)
     runs = list_runs(sweep, values)
     if dry_run:
@@ -49,11 +49,11 @@ def launch(
     with run_folder.opened(folder, config.flat(values)):
         if data.synthetic:
             log.warning(experiment.DEMO)
-        prepared = execution.prepare(runs, values, overrides, folder)
+        plans = [(one.run, one.plan) for one in execution.prepare(runs, values, overrides, folder)]  # not the images
         log.info('%d runs in %s', len(runs), folder)
         failed: dict[str, str] = {}
         try:
-            execution.run_all(prepared, config_file, folder, jobs, failed)
+            execution.run_all(plans, config_file, folder, jobs, failed)
         finally:
             summary.write(folder, sweep, runs, failed)
     if (folder / 'table.html').is_file():

@@ -81,24 +81,24 @@ def _check_same(place: Path, plan: Plan, sources: Cells) -> None:
 
 
 def run_all(
-    runs: Sequence[PreparedRun],
+    runs: Sequence[tuple[Run, Plan]],
     config_file: str,
     folder: Path,
     jobs: int,
     failed: MutableMapping[str, str],
 ) -> None:
     """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`."""
-    todo = [ready for ready in runs if not run_folder.is_finished(folder / ready.run.folder)]
+    todo = [(run, plan) for run, plan in runs if not run_folder.is_finished(folder / run.folder)]
     if len(todo) < len(runs):
         log.info('%d runs are finished and kept', len(runs) - len(todo))
     pools: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
     for _ in range(jobs):
         pools.put(_pool(jobs))
 
-    def run_one(ready: PreparedRun) -> tuple[str, float]:
+    def run_one(run: Run, plan: Plan) -> tuple[str, float]:
         pool, start = pools.get(), time.monotonic()
         try:
-            error = pool.submit(_run, config_file, ready.plan, folder / ready.run.folder).result()
+            error = pool.submit(_run, config_file, plan, folder / run.folder).result()
         except BrokenProcessPool:
             pool = _pool(jobs)
             error = 'its process was killed, perhaps for lack of memory; try a smaller --config.batch_size or --jobs=1'
@@ -107,7 +107,7 @@ def run_all(
         return error, time.monotonic() - start
 
     with ThreadPoolExecutor(jobs) as threads:
-        futures = {threads.submit(run_one, ready): ready.run for ready in todo}
+        futures = {threads.submit(run_one, run, plan): run for run, plan in todo}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 run, (error, seconds) = futures[future], future.result()

@@ -166,3 +166,22 @@ def test_unknown_parts_of_a_classical_system_are_told_together():
     assert values.baseline.segment is None
     with pytest.raises(UserError, match='expected a tuple such as'):
         fields.override(values, {'baseline.features': 'glcm'})
+
+
+def test_a_field_that_is_none_in_a_config_file_is_one_that_was_not_set():
+    values = common.get_config()
+    fields.set_field(values, 'optimizer.clip', None)
+    fields.check(values)
+    fields.set_field(values, 'optimizer.name', None)
+    with pytest.raises(UserError, match=r"config\.optimizer\.name is None.*it may be 'sgd', 'adamw'"):
+        fields.check(values)
+
+
+def test_the_data_set_is_looked_at_when_it_is_known(tmp_path):
+    values = common.get_config()
+    values.data.name, values.data.task = 'folder', 'classes'
+    fields.check(values, data=False)  # of a sweep over folders
+    with pytest.raises(UserError, match=r'config\.data\.root is empty'):
+        fields.check(values)
+    values.data.root = str(tmp_path)
+    fields.check(values)

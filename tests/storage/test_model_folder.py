@@ -75,8 +75,11 @@ def test_a_model_is_replaced_by_a_whole_one_only(tmp_path):
 
 def test_scores_are_added_to_what_the_card_says(tmp_path):
     written(tmp_path / 'model', SYSTEM)
+    facts = tmp_path / 'model' / 'facts.json'
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), 'of_a_later_release': 3}))
     scores = Scores(1.0, 0.9, 1.0, 40, 'grouped', False)
     model_folder.add_scores(tmp_path / 'model', scores)
+    assert json.loads(facts.read_text())['of_a_later_release'] == 3
     found = model_folder.read_card(tmp_path / 'model')
     assert found.scores == scores
     assert found.system == SYSTEM.system

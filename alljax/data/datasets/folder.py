@@ -40,7 +40,10 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
         )
     listing.classes = tuple(sorted({record.label for record in listing.records}))
     if len(listing.classes) == 1:
-        listing.problems.append(f'{root}: holds one class only ({listing.classes[0]}); expected at least two')
+        listing.problems.append(
+            f'{root}: holds one class only ({listing.classes[0]}); expected at least two, or ALL-IDB2 with its own '
+            'file names (img/Im001_1.tif)'
+        )
     return listing
 
 
