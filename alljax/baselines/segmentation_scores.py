@@ -9,7 +9,7 @@ from skimage import metrics
 
 from alljax.baselines.extraction import Extractor, make_extractor, on_all_cores, segment
 from alljax.baselines.segment import Parts
-from alljax.baselines.segment.central import Mask
+from alljax.baselines.segment.central_cell import Mask
 from alljax.baselines.systems import System
 from alljax.data import image
 from alljax.data.cells import Cells

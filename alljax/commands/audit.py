@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def summary(found: 'Audit', written: list[Path]) -> list[str]:
     """The lines that the command prints."""
-    from alljax.data.audit.page import accuracy, counted, interval
+    from alljax.data.audit.audit_page import accuracy, counted, interval
 
     files, labels = found.listing.files, found.listing.labels
     lines = [f'{found.listing.home}: {len(files)} pictures, {len(found.pairs)} repeated pairs']

@@ -40,17 +40,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         measure.write(SYSTEMS[options.system](), options.place, files, options.measure, print)
         return 0
     from alljax import config
-    from alljax.config import system_plans
+    from alljax.config import classical_system_plans
     from alljax.runs import comparison, experiment
     from alljax.storage import run_folder
 
     if (options.place / 'config.json').is_file():
         folder = options.workdir or options.place.with_name(f'{options.place.name}-{options.system}')
-        experiment.run(system_plans.beside(options.system, options.place, folder), folder)
+        experiment.run(classical_system_plans.beside(options.system, options.place, folder), folder)
         print('\n'.join(comparison.compared(folder, options.place)))
     else:
         settings = config.defaults() if settings is None else settings
-        plan = system_plans.on_folder(options.system, options.place, settings, options.task, options.workdir)
+        plan = classical_system_plans.on_folder(options.system, options.place, settings, options.task, options.workdir)
         folder = options.workdir or run_folder.default(options.system, plan.data.name, plan.demo)
         experiment.run(plan, folder)
     return 0

@@ -28,7 +28,14 @@ def load(path: str | Path) -> ConfigDict:
     if not path.is_file():
         beside = sorted(str(p) for p in Path('configs').rglob('*.py') if 'def get_config' in p.read_text())
         raise UserError(f'--config={path}: there is no such file; configs here are {", ".join(beside) or "none"}')
-    names = runpy.run_path(str(path))
+    try:
+        names = runpy.run_path(str(path))
+    except (SyntaxError, UnicodeDecodeError) as error:
+        line = f'line {error.lineno}: ' if isinstance(error, SyntaxError) and error.filename == str(path) else ''
+        raise UserError(
+            f'--config={path}: {line}is no Python ({error}); name a file that defines get_config(), as '
+            'configs/subtype.py does'
+        ) from error
     if 'get_config' not in names:
         raise UserError(f'--config={path}: a config file has to define get_config(), as configs/subtype.py does')
     return names['get_config']()

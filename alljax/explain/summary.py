@@ -22,7 +22,7 @@ from alljax.errors import UserError
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
 from alljax.runs.network import TrainedNetwork
-from alljax.training import inference, rate_factors
+from alljax.training import inference, learning_rate_factors
 from alljax.training.loss import cross_entropy
 
 CURVATURE_CELLS = 56  # training cells for the curvature, evenly through them: a product costs three training steps
@@ -158,7 +158,7 @@ def as_json(run: TrainedNetwork, found: Summary) -> str:
 
 def _trained(plan: Plan, run: TrainedNetwork) -> str:
     """A pattern for the names of the parameters that the run trained."""
-    names = rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
+    names = learning_rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
     return '|'.join(map(re.escape, names))
 
 

@@ -106,6 +106,6 @@ def _after_each_call(note: Callable[[str, nn.module.InterceptorContext, Any], An
 def _no_layer(layer: str, known: list[str]) -> str:
     near = difflib.get_close_matches(layer, known, 1)
     return (
-        f'there is no layer {layer!r}' + (f', did you mean {near[0]!r}?' if near else '')
+        f'there is no layer {layer!r}' + (f', did you mean {near[0]!r}?' if near else '.')
         + f' The layers are {", ".join(known) or "unknown: the network calls no linen module"}'
     )  # fmt: skip

@@ -22,7 +22,7 @@ from alljax.data.split import Split, equalize
 from alljax.errors import UserError
 from alljax.evaluation import segmentation_outlines
 from alljax.models import Model, NetworkSpec, Variables
-from alljax.runs import data_check, network, start
+from alljax.runs import data_check, initial_variables, network
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
@@ -227,7 +227,7 @@ def _body(plan: Plan) -> tuple[Body, str]:
             "choose another, or leave 'network' out of config.baseline.features"
         )
     model = spec.create(0)
-    variables, how = start.first_variables(plan, model, ())
+    variables, how = initial_variables.first_variables(plan, model, ())
     return Body(model, variables, spec), how
 
 

@@ -18,12 +18,12 @@ from alljax.data.split import Split, class_weights, equalize
 from alljax.errors import UserError
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
-from alljax.runs import data_check, start
+from alljax.runs import data_check, initial_variables
 from alljax.runs.results import Results, TestOutput
 from alljax.storage import model_folder
 from alljax.storage.card import Card
 from alljax.storage.checkpoints import Checkpoints
-from alljax.training import inference, inputs, loop, optimizer, rate_factors
+from alljax.training import inference, inputs, learning_rate_factors, loop, optimizer
 from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.loss import cross_entropy
 from alljax.training.metrics_log import MetricsLog
@@ -68,8 +68,8 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     """
     log.info('start: %s', plan.start.how)
     model = plan.network.create(len(cells.classes))
-    variables, origin = start.first_variables(plan, model, cells.classes)
-    factors = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+    variables, origin = initial_variables.first_variables(plan, model, cells.classes)
+    factors = learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
     fed = inputs_of(plan, model, variables, cells, factors)
     found, changed = train(plan, fed, factors, cells, parts, folder)
     card = Card(
@@ -105,7 +105,7 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
     data_check.same_data(run.card.fingerprint, cells, folder)
     fed = run.inputs
     if fed is None:
-        factors = rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
+        factors = learning_rate_factors.trained(run.variables['params'], plan.training.factors, plan.training.freeze)
         fed = inputs_of(plan, run.model, run.variables, cells, factors)
     whole = fed.logits if fed.model is run.model else inference.make_logits(run.model)
     forward = inference.seconds_a_cell(whole, run.variables, jnp.asarray(cells.images[: plan.batch_size]))
@@ -133,14 +133,14 @@ def train(
     )
     setup = TrainingSetup(fed.model, update, fed.prepare, factors, loss_weights(plan, cells, parts), plan.seed)
     steps = loop.Steps(make_step(setup), make_monitored_step(setup) if schedule.gradients_every else None)
-    start = initial_state(setup, fed.variables)
-    need_space(start, folder)
+    first = initial_state(setup, fed.variables)
+    need_space(first, folder)
     checkpoints = Checkpoints(folder / 'checkpoints')
-    progress, resumed = Progress(start, None, 0.0), checkpoints.latest()
+    progress, resumed = Progress(first, None, 0.0), checkpoints.latest()
     if resumed:
         tree, position = resumed
         data_check.same_data(position['fingerprint'], cells, folder)
-        progress = restore(tree, position, start)
+        progress = restore(tree, position, first)
         log.info('going on after step %d', position['step'])
     files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
     try:

@@ -21,7 +21,7 @@ from alljax.evaluation import formatting
 from alljax.runs import network
 from alljax.storage.run_folder import is_finished
 from alljax.sweep.execution import PreparedRun
-from alljax.training import inference, inputs, optimizer, rate_factors
+from alljax.training import inference, inputs, learning_rate_factors, optimizer
 from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
@@ -89,7 +89,7 @@ def _seconds(ready: PreparedRun) -> tuple[float, float]:
     cells = ready.sources.take(np.arange(min(plan.batch_size, len(ready.sources))))
     model = plan.network.create(len(cells.classes))
     variables = model.init(jax.random.key(0))
-    factors = rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+    factors = learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
     halves = inputs.body_and_head(NetworkInTraining(plan.network, len(cells.classes), model, factors))
     if not halves or plan.augmentation.at_each_step:
         fed = inputs.image_inputs(model, variables, cells.images, plan.augmentation)

@@ -14,7 +14,7 @@ from alljax.data.augment import Augmentation
 from alljax.models import Model, NetworkSpec, Variables
 from alljax.storage import cache
 from alljax.training import frozen_features, inference
-from alljax.training.rate_factors import head_only
+from alljax.training.learning_rate_factors import head_only
 from alljax.training.step import Prepare
 
 log = logging.getLogger(__name__)

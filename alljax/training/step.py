@@ -13,8 +13,8 @@ from alljax.gradients.named_parameters import layer
 from alljax.models import Model, Variables
 from alljax.models.frozen_statistics import use_running_statistics
 from alljax.models.trees import flatten, unflatten
+from alljax.training.learning_rate_factors import head_only
 from alljax.training.loss import cross_entropy, mean_of_present
-from alljax.training.rate_factors import head_only
 
 Parameters = dict[str, Array]  # name → leaf: those that are trained
 Prepare = Callable[[Shaped[Array, 'batch ...'], Key[Array, '']], Float[Array, 'batch ...']]

@@ -7,7 +7,7 @@ from skimage import measure
 
 from alljax.baselines import features, segmentation_scores
 from alljax.baselines.extraction import make_extractor, segment
-from alljax.baselines.segment import SEGMENTS, central
+from alljax.baselines.segment import SEGMENTS, central_cell
 from alljax.baselines.systems import SYSTEMS
 
 AWKWARD = awkward()
@@ -68,13 +68,13 @@ def test_the_middle_object_is_taken_and_specks_are_not():
     mask = np.zeros((100, 100), bool)
     mask[5:30, 5:30] = mask[48:62, 44:58] = True
     mask[40, 50] = True  # closer to the middle, but a speck
-    assert central.central(mask).sum() == 14 * 14
+    assert central_cell.central(mask).sum() == 14 * 14
     lobes = np.zeros((200, 200), bool)
     lobes[90:110, 80:98] = lobes[90:110, 100:120] = True  # two pixels apart: lobes of one nucleus
-    assert central.central(lobes).sum() == 20 * 38
+    assert central_cell.central(lobes).sum() == 20 * 38
     far = np.zeros((100, 100), bool)
     far[:15, :15] = True
-    assert not central.central(far).any()
+    assert not central_cell.central(far).any()
 
 
 def test_the_systems_differ():

@@ -29,7 +29,7 @@ from alljax.config.fields import FIELDS
 from alljax.data.augment import Augmentation
 from alljax.models.trees import flatten
 from alljax.storage import cache
-from alljax.training import inputs, optimizer, rate_factors
+from alljax.training import inputs, learning_rate_factors, optimizer
 from alljax.training.optimizer import OptimizerOptions
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
@@ -40,7 +40,7 @@ def ours(augmented: bool) -> Callable[[], None]:
     """One step of the paper's settings."""
     model = models.create('alexnet', CLASSES)
     variables = model.init(jax.random.key(0))
-    factors = rate_factors.factors(list(flatten(variables['params'])), FIELDS['optimizer.factors'].default, '')
+    factors = learning_rate_factors.factors(list(flatten(variables['params'])), FIELDS['optimizer.factors'].default, '')
     update = optimizer.make(OptimizerOptions(), factors, 1000, 10)
     prepare = inputs.make_prepare(model, Augmentation()) if augmented else lambda images, key: images / jnp.float32(255)
     setup = TrainingSetup(model, update, prepare, factors, jnp.ones(CLASSES), 0)

@@ -185,3 +185,9 @@ def test_the_data_set_is_looked_at_when_it_is_known(tmp_path):
         fields.check(values)
     values.data.root = str(tmp_path)
     fields.check(values)
+
+
+def test_a_config_that_is_no_python_is_told(tmp_path):
+    (tmp_path / 'notes.md').write_text('# Notes\nan unterminated "string\n')
+    with pytest.raises(UserError, match=r'--config=.*notes\.md: line 2: is no Python \(unterminated string'):
+        fields.load(tmp_path / 'notes.md')

@@ -15,7 +15,7 @@ from alljax.data.protocol import divide
 from alljax.data.split import split
 from alljax.runs import network as network_run
 from alljax.sweep.variants import folds
-from alljax.training import inputs, optimizer, rate_factors
+from alljax.training import inputs, learning_rate_factors, optimizer
 from configs import common
 
 CELLS = make_cells([0] * 18 + [1] * 12 + [2] * 12, groups=[n // 3 for n in range(42)])
@@ -72,7 +72,7 @@ def dropped(config):
 def factors(config):
     names = ['conv1/kernel', 'conv1/bias', 'head/logits/kernel']
     training = plan_of(config).training
-    return rate_factors.factors(names, training.factors, training.freeze)
+    return learning_rate_factors.factors(names, training.factors, training.freeze)
 
 
 def steps(config):

@@ -15,7 +15,7 @@ from alljax.errors import UserError
 from alljax.models.frozen_statistics import use_running_statistics
 from alljax.models.layers import batch_norm
 from alljax.models.trees import flatten
-from alljax.training import rate_factors
+from alljax.training import learning_rate_factors
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 from configs import common
 
@@ -67,7 +67,7 @@ def test_it_takes_the_paper_s_head_its_own_or_none(name):
     assert paper['head/logits/kernel'].shape == (8, 3)
     assert own[f'{place}/kernel'].shape[-1] == own[f'{place}/bias'].shape[0] == 3
     assert 'head/hidden/kernel' not in own
-    factors = rate_factors.factors(list(paper), common.get_config().optimizer.factors, '(?!head/).*')
+    factors = learning_rate_factors.factors(list(paper), common.get_config().optimizer.factors, '(?!head/).*')
     assert {place for place, factor in factors.items() if factor} == {p for p in paper if p.startswith('head/')}
     trunk = small(name, 0)
     assert not [leaf for leaf in flatten(shapes(trunk)['params']) if leaf.startswith('head/')]

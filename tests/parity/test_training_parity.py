@@ -15,7 +15,7 @@ import torch_alexnet
 from alljax import models
 from alljax.config.fields import FIELDS
 from alljax.models.trees import flatten
-from alljax.training import optimizer, rate_factors
+from alljax.training import learning_rate_factors, optimizer
 from alljax.training.optimizer import OptimizerOptions
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
@@ -59,7 +59,7 @@ def test_losses_and_parameters_stay_those_of_torch():
 
 def train(model, variables, settings, images, labels):
     """Our step's losses and the final parameters."""
-    factors = rate_factors.factors(list(flatten(variables['params'])), FIELDS['optimizer.factors'].default, '')
+    factors = learning_rate_factors.factors(list(flatten(variables['params'])), FIELDS['optimizer.factors'].default, '')
     update = optimizer.make(settings, factors, STEPS, STEPS)
     setup = TrainingSetup(model, update, lambda image, key: image / jnp.float64(255), factors, jnp.ones(CLASSES), 0)
     step, state, losses = make_step(setup), initial_state(setup, variables), []

@@ -13,7 +13,7 @@ from alljax.models import MODELS, Input, Network, create, cut, from_nnx
 from alljax.models.trees import flatten
 from alljax.runs import network
 from alljax.storage import feature_cache
-from alljax.training import frozen_features, inference, optimizer, rate_factors
+from alljax.training import frozen_features, inference, learning_rate_factors, optimizer
 from alljax.training.inputs import make_prepare, merge_trained
 from alljax.training.loop import batches
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
@@ -30,7 +30,7 @@ def config(**model):
 
 
 def factors_of(plan, variables):
-    return rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+    return learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
 
 
 def trained(values, cells, parts, features):

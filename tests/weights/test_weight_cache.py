@@ -12,7 +12,7 @@ from alljax.commands import predict
 from alljax.commands.weights import main
 from alljax.errors import UserError
 from alljax.models.trees import flatten
-from alljax.runs import network, start
+from alljax.runs import initial_variables, network
 from alljax.storage import cache
 from alljax.weights import published, weight_cache
 from alljax.weights.convert import shapes
@@ -66,7 +66,7 @@ def test_a_local_file_becomes_a_model_folder_with_its_origin(squeezenet, own_cac
 def test_training_starts_from_it_with_a_new_head(squeezenet, own_cache):
     folder = weight_cache.from_file('squeezenet1_1', squeezenet)
     model = models.create('squeezenet1_1', 4, head=16)
-    variables, how = start.start_from(folder, model, ('a', 'b', 'c', 'd'), jax.random.key(0))
+    variables, how = initial_variables.start_from(folder, model, ('a', 'b', 'c', 'd'), jax.random.key(0))
     source = flatten(network.load(folder).variables)
     for place, leaf in flatten(variables).items():
         if place.startswith('params/head'):

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from scipy import stats
 from skimage import color
 
-from alljax.baselines.segment.central import Mask, Parts
+from alljax.baselines.segment.central_cell import Mask, Parts
 from alljax.data.image import RgbImage
 
 CHANNELS = ('red', 'green', 'blue', 'hue cos', 'hue sin', 'saturation', 'value', 'L*', 'a*', 'b*')

@@ -3,7 +3,7 @@
 import numpy as np
 from skimage import measure
 
-from alljax.baselines.segment.central import Mask, Parts
+from alljax.baselines.segment.central_cell import Mask, Parts
 from alljax.data.image import RgbImage
 
 OF_A_MASK = (

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from skimage import color, feature
 
-from alljax.baselines.segment.central import Mask, Parts
+from alljax.baselines.segment.central_cell import Mask, Parts
 from alljax.data.image import RgbImage
 
 LEVELS = 32  # gray levels that are told apart

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from alljax.baselines.segment import clusters, thresholds
-from alljax.baselines.segment.central import Parts
+from alljax.baselines.segment.central_cell import Parts
 from alljax.data.image import RgbImage
 
 __all__ = ['SEGMENTS', 'Parts', 'Segmentation']

@@ -8,7 +8,7 @@ from skimage import color
 from sklearn.cluster import KMeans
 
 from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
-from alljax.baselines.segment.central import Mask, Parts, central, clean, nothing, whole
+from alljax.baselines.segment.central_cell import Mask, Parts, central, clean, nothing, whole
 from alljax.data.image import RgbImage
 
 Colors = Float[np.ndarray, 'colors coordinates']

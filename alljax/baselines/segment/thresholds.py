@@ -7,7 +7,7 @@ from jaxtyping import Float
 from scipy import ndimage
 from skimage import color, exposure, feature, filters, segmentation
 
-from alljax.baselines.segment.central import (
+from alljax.baselines.segment.central_cell import (
     Channel,
     Mask,
     Parts,

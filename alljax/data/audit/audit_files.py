@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from alljax.data.audit import page
+from alljax.data.audit import audit_page
 from alljax.data.datasets.listing import GROUPS_CSV
 from alljax.errors import UserError
 from alljax.storage.atomic import write_whole
@@ -29,11 +29,11 @@ def write(audit: Any, out: Path | None = None) -> list[Path]:
     written = [table, html]
     if table.exists() and table.read_bytes() != text.encode():
         written.append(_kept(table))
-    if html.exists() and page.MARK not in html.read_text(encoding='utf-8', errors='replace'):
+    if html.exists() and audit_page.MARK not in html.read_text(encoding='utf-8', errors='replace'):
         written.append(_kept(html))
     # a file name that is not UTF-8 reaches us with surrogates, which no file can hold
     write_whole(table, text.encode(errors='backslashreplace'))
-    write_whole(html, page.render(audit, written).encode(errors='backslashreplace'))
+    write_whole(html, audit_page.render(audit, written).encode(errors='backslashreplace'))
     return written
 
 

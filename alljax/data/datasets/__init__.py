@@ -76,7 +76,9 @@ def problems(options: DataOptions) -> list[str]:
             f'{", ".join(dataset.tasks)}; set one of these, or {others}'
         )
     if not root and not dataset.draw:
-        found.append(f'config.data.root is empty and $ALLJAX_DATA is not set; name the folder of {name}')
+        found.append(
+            f'config.data.root is empty and $ALLJAX_DATA is not set; name the folder of the cells ({name}) with --config.data.root=DIR'
+        )
     return found
 
 

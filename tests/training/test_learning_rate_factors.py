@@ -2,7 +2,7 @@ import pytest
 
 from alljax.errors import UserError
 from alljax.models.trees import flatten, unflatten
-from alljax.training.rate_factors import factors
+from alljax.training.learning_rate_factors import factors
 
 NAMES = ['conv1/kernel', 'conv1/bias', 'fc6/kernel', 'head/logits/kernel']
 
