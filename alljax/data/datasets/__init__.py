@@ -77,7 +77,8 @@ def problems(options: DataOptions) -> list[str]:
         )
     if not root and not dataset.draw:
         found.append(
-            f'config.data.root is empty and $ALLJAX_DATA is not set; name the folder of the cells ({name}) with --config.data.root=DIR'
+            f'config.data.root is empty and $ALLJAX_DATA is not set; name the folder of the cells ({name}) with '
+            '--config.data.root=DIR'
         )
     return found
 
