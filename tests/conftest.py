@@ -4,9 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook('alljax', 'beartype.beartype')
+settings.register_profile('alljax', deadline=None)  # a loaded machine is no fault of the code
+settings.load_profile('alljax')
 
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
