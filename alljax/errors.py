@@ -4,10 +4,15 @@ import contextlib
 import difflib
 import errno
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator
 
 # What a disk can do to us at any write.
 OUTSIDE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+
+
+STEERING = frozenset({'Cc', 'Cs', 'Zl', 'Zp'})  # Unicode's categories: control, surrogate, ends of line and paragraph
+TURNING = frozenset({'LRE', 'RLE', 'LRO', 'RLO', 'PDF', 'LRI', 'RLI', 'FSI', 'PDI'})  # the direction of writing
 
 
 class UserError(Exception):
@@ -32,7 +37,7 @@ def exit_on_user_error(after: str = 'the same command starts again') -> Iterator
     try:
         yield
     except UserError as error:
-        sys.exit(_print(str(error), 2))
+        sys.exit(_print(str(UserError(*(printable(problem, keep='') for problem in error.problems))), 2))
     except OSError as error:
         if error.errno not in OUTSIDE:
             raise
@@ -43,8 +48,22 @@ def exit_on_user_error(after: str = 'the same command starts again') -> Iterator
 
 
 def _print(message: str, code: int) -> int:
-    print(f'alljax: {message}', file=sys.stderr)
+    print(f'alljax: {printable(message)}', file=sys.stderr)
     return code
+
+
+def printable(text: str, keep: str = '\n') -> str:
+    """The text as a terminal may have it: characters that would steer it are escaped, all but those in `keep`.
+
+    These are control characters, those that turn the direction of writing, and the lone surrogates that stand for
+    bytes of a file name which are no UTF-8. File names and tables are other people's input.
+    """
+    return text if text.isascii() and text.isprintable() else ''.join(_escaped(char, keep) for char in text)
+
+
+def _escaped(char: str, keep: str) -> str:
+    steers = unicodedata.category(char) in STEERING or unicodedata.bidirectional(char) in TURNING
+    return char.encode('unicode_escape').decode() if steers and char not in keep else char
 
 
 def some(items: list[str], most: int = 8) -> str:

@@ -1,8 +1,10 @@
 import errno
+import subprocess
+import sys
 
 import pytest
 
-from alljax.errors import UserError, exit_on_user_error, some
+from alljax.errors import UserError, exit_on_user_error, printable, some
 
 
 def exit_of(error):
@@ -27,6 +29,32 @@ def test_a_full_disk_is_a_sentence_but_a_bug_is_not(capsys):
     assert 'metrics.jsonl: No space left on device' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError), exit_on_user_error():
         raise FileNotFoundError(errno.ENOENT, 'No such file', 'x')
+
+
+@pytest.mark.parametrize(
+    ('name', 'shown'),
+    [
+        ('a\x1b[2Jb.tif', r'a\x1b[2Jb.tif'),  # would clear the terminal
+        ('a\rb.tif', r'a\rb.tif'),  # would overwrite the start of the line
+        ('a\nalljax: all is well', r'a\nalljax: all is well'),
+        ('a\x9b1mb', r'a\x9b1mb'),  # the same as ESC [ in 8 bits
+        ('a\u202egnp.exe', r'a\u202egnp.exe'),  # turns the rest around
+        ('a\udcffb', r'a\udcffb'),  # a byte that is no UTF-8
+        ('Blüte 白血病 é\u0301.tif', 'Blüte 白血病 é\u0301.tif'),
+    ],
+)
+def test_a_name_cannot_steer_the_terminal(name, shown, capsys):
+    assert printable(name, keep='') == shown
+    exit_of(UserError(f'{name}: is damaged', 'two'))
+    assert capsys.readouterr().err == f'alljax: 2 problems:\n  - {shown}: is damaged\n  - two\n'
+    assert printable('one\ntwo') == 'one\ntwo'
+
+
+def test_a_name_cannot_steer_the_terminal_through_the_log(tmp_path):
+    say = 'from alljax.storage.log import set_up_logging; import logging; set_up_logging();'
+    say += "logging.getLogger('alljax.x').info('%s: read', 'a\\x1b[2Jb')"
+    done = subprocess.run([sys.executable, '-c', say], capture_output=True, text=True, check=True)
+    assert done.stderr == 'a\\x1b[2Jb: read\n'
 
 
 def test_long_lists_are_cut_and_counted():

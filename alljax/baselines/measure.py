@@ -1,6 +1,5 @@
 """Masks and measurements of any images, without a classifier."""
 
-import csv
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from alljax.data import image
 from alljax.data.image import RgbImage
 from alljax.errors import UserError
 from alljax.storage.atomic import write_whole
+from alljax.storage.text_files import csv_text, write_text
 
 PALETTE = (255, 255, 255, 86, 180, 233, 213, 94, 0)  # background, cytoplasm, nucleus
 
@@ -54,7 +54,7 @@ def write(system: System, place: Path, files: Sequence[Path], out: Path, say: Ca
         mask.parent.mkdir(parents=True, exist_ok=True)
         write_whole(mask, _png(parts))
         rows.append({'file': name.as_posix(), **row})
-    write_whole(out / 'measured.csv', _csv(rows))
+    write_text(out / 'measured.csv', csv_text(list(rows[0]), [list(row.values()) for row in rows]))
     missing = sum(not parts.found for parts, _ in measured)
     say(f'{len(rows)} images, nothing found in {missing}; written: {out / "measured.csv"} and {out / "masks"}')
 
@@ -71,11 +71,3 @@ def _png(parts: Parts) -> bytes:
     file = io.BytesIO()
     picture.save(file, 'PNG')
     return file.getvalue()
-
-
-def _csv(rows: list[dict]) -> bytes:
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(rows[0]), lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue().encode(errors='backslashreplace')

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alljax.commands import Parser
-from alljax.errors import UserError, some
+from alljax.errors import UserError, printable, some
 
 if TYPE_CHECKING:
     from alljax.data.audit import Audit
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threshold = THRESHOLD if options.threshold is None else options.threshold
     found = audit(options.folder, threshold, progress=sys.stderr.isatty())
     written = write(found, options.out)
-    print('\n'.join(summary(found, written)))
+    print(*(printable(line, keep='') for line in summary(found, written)), sep='\n')
     return 0
 
 

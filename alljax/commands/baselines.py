@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alljax.commands import Parser
-from alljax.errors import UserError, nearest
+from alljax.errors import UserError, nearest, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (options.place / 'config.json').is_file():
         folder = options.workdir or options.place.with_name(f'{options.place.name}-{options.system}')
         experiment.run(classical_system_plans.beside(options.system, options.place, folder), folder)
-        print('\n'.join(comparison.compared(folder, options.place)))
+        print(printable('\n'.join(comparison.compared(folder, options.place))))
     else:
         settings = config.defaults() if settings is None else settings
         plan = classical_system_plans.on_folder(options.system, options.place, settings, options.task, options.workdir)

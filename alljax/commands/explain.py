@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alljax.commands import Parser, warn_of_synthetic
-from alljax.errors import UserError
+from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
     from alljax.explain.measurements import Explanation
@@ -82,7 +82,7 @@ def _table(found: Sequence['Explanation'], methods: Iterable[str]) -> list[str]:
 
 
 def _say(line: str) -> None:
-    print(line.encode(errors='backslashreplace').decode(), flush=True)
+    print(printable(line), flush=True)
 
 
 def _parser() -> Parser:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alljax.commands import Parser, warn_of_synthetic
-from alljax.errors import UserError
+from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
     from alljax.predict import Row
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rows = []
     for row in predict.predict(run, options.paths):
         rows.append(row)
-        print(_line(row, run.classes, options.top), flush=True)
+        print(printable(_line(row, run.classes, options.top), keep=''), flush=True)
     if options.csv:
         predict.write_csv(options.csv, rows, run.classes)
     return int(any(row.error for row in rows))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from alljax.commands import Parser
+from alljax.errors import printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -12,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from alljax.data.synthetic.folder import write
 
     write(options.out, options.cells, options.seed, options.repeats)
-    print(f'{options.cells} drawn cells in {options.out / "ALL_IDB2"}')
+    print(printable(f'{options.cells} drawn cells in {options.out / "ALL_IDB2"}'))
     return 0
 
 

@@ -1,7 +1,5 @@
 """A run folder and images to class probabilities, of a network or of a classical system."""
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -12,8 +10,8 @@ from jaxtyping import Float, UInt8
 from alljax.data import image_files
 from alljax.errors import UserError
 from alljax.runs import kinds
-from alljax.storage.atomic import write_whole
 from alljax.storage.card import Card
+from alljax.storage.text_files import csv_text, write_text
 
 BATCH = 28
 
@@ -61,16 +59,15 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
 
 def write_csv(path: Path, rows: Iterable[Row], classes: tuple[str, ...]) -> None:
     """All probabilities in a file, a line an image; UserError if it cannot be written."""
-    stream = io.StringIO()
-    writer = csv.writer(stream)
-    writer.writerow(['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'error'])
+    lines = []
     for row in rows:
         if row.probabilities is None:
-            writer.writerow([row.file, '', *[''] * len(classes), '', row.error])
+            lines.append([row.file, '', *[''] * len(classes), '', row.error])
             continue
         numbers = [f'{p:.6f}' for p in row.probabilities]
-        writer.writerow([row.file, classes[row.probabilities.argmax()], *numbers, row.note, ''])
+        lines.append([row.file, classes[row.probabilities.argmax()], *numbers, row.note, ''])
+    columns = ['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'error']
     try:
-        write_whole(path, stream.getvalue().encode(errors='backslashreplace'))
+        write_text(path, csv_text(columns, lines, end='\r\n'))
     except OSError as error:
         raise UserError(f'--csv {path}: cannot be written ({error.strerror}); name another file') from None

@@ -1,6 +1,5 @@
 """The results of a run, in the files that people and programs read."""
 
-import csv
 import json
 import os
 import platform
@@ -22,6 +21,7 @@ from alljax.data.split import Split
 from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plots, report
 from alljax.storage.atomic import write_json
 from alljax.storage.run_folder import RESULTS
+from alljax.storage.text_files import csv_rows, csv_text, write_text
 
 Results = dict[str, Any]
 
@@ -141,17 +141,16 @@ def correct_by_file(workdir: Path) -> dict[str, bool]:
 
 def predictions(workdir: Path) -> list[dict[str, str]]:
     """The rows of a finished run's predictions.csv."""
-    with (workdir / 'predictions.csv').open(newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
+    return csv_rows((workdir / 'predictions.csv').read_text(encoding='utf-8'))
 
 
 def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file)
-        writer.writerow(['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes)])
-        for index, row in enumerate(probabilities):
-            known = cells.names[index], cells.group_names[cells.groups[index]], cells.classes[cells.labels[index]]
-            writer.writerow([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row)])
+    rows = []
+    for index, row in enumerate(probabilities):
+        known = cells.names[index], cells.group_names[cells.groups[index]], cells.classes[cells.labels[index]]
+        rows.append([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row)])
+    columns = ['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes)]
+    write_text(path, csv_text(columns, rows, end='\r\n'))
 
 
 def _banner(results: Results) -> str:

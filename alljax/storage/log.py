@@ -2,13 +2,25 @@
 
 import logging
 
+from alljax.errors import printable
+
+
+class Printable(logging.Formatter):
+    """Lines of the log in which no file name can steer the terminal that shows them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, with control characters escaped."""
+        return printable(super().format(record))
+
 
 def set_up_logging(*, terminal: bool = True) -> None:
     """Lets the package say on stderr what it does, and other libraries only what goes wrong.
 
     Handlers that were there before are removed. Without `terminal` the package speaks to the run.log of each run only.
     """
-    logging.basicConfig(format='%(message)s', level=logging.WARNING, force=True)
+    logging.basicConfig(level=logging.WARNING, force=True)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(Printable('%(message)s'))
     logger = logging.getLogger('alljax')
     logger.setLevel(logging.INFO)
     logger.propagate = terminal

@@ -11,6 +11,7 @@ from typing import Any
 from alljax.errors import UserError
 from alljax.storage.atomic import write_json
 from alljax.storage.locks import locked
+from alljax.storage.log import Printable
 
 Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many types
 RESULTS = 'results.json'
@@ -84,7 +85,7 @@ def _logged(path: Path) -> Iterator[None]:
     """Copies the package's log to a file for the time of a run."""
     logger = logging.getLogger('alljax')
     handler = logging.FileHandler(path, encoding='utf-8')
-    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
+    handler.setFormatter(Printable('%(asctime)s %(levelname)s %(message)s'))
     logger.addHandler(handler)
     try:
         yield

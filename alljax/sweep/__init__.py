@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from alljax import config
 from alljax.config import resolve
+from alljax.errors import printable
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
 from alljax.sweep import execution, summary, time_estimate
@@ -38,7 +39,7 @@ def launch(
     runs = list_runs(sweep, values)
     if dry_run:
         cache.keep_compiled_programs()
-        print(time_estimate.describe(execution.prepare(runs, values, overrides, folder), folder))
+        print(printable(time_estimate.describe(execution.prepare(runs, values, overrides, folder), folder)))
         return True
     if len(runs) == 1 and not sweep.declared:
         plan = resolve.resolve(values, overrides, run_folder.earlier(folder))

@@ -1,7 +1,5 @@
 """groups.csv for the loaders and audit.html for the eye; what was there before is kept under another name."""
 
-import csv
-import io
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +7,7 @@ from typing import Any
 from alljax.data.audit import audit_page
 from alljax.data.datasets.listing import GROUPS_CSV
 from alljax.errors import UserError
-from alljax.storage.atomic import write_whole
+from alljax.storage.text_files import csv_text, write_text
 
 PAGE = 'audit.html'
 COLUMNS = ('file', 'group', 'repeat')
@@ -31,18 +29,14 @@ def write(audit: Any, out: Path | None = None) -> list[Path]:
         written.append(_kept(table))
     if html.exists() and audit_page.MARK not in html.read_text(encoding='utf-8', errors='replace'):
         written.append(_kept(html))
-    # a file name that is not UTF-8 reaches us with surrogates, which no file can hold
-    write_whole(table, text.encode(errors='backslashreplace'))
-    write_whole(html, audit_page.render(audit, written).encode(errors='backslashreplace'))
+    write_text(table, text)
+    write_text(html, audit_page.render(audit, written))
     return written
 
 
 def groups_csv(audit: Any) -> str:
     """The table of an audit: a line for each file, with its group and, if it shows a repeated cell, which."""
-    stream = io.StringIO()
-    rows = zip(audit.listing.files, audit.groups, audit.repeats, strict=True)
-    csv.writer(stream, lineterminator='\n').writerows([COLUMNS, *rows])
-    return stream.getvalue()
+    return csv_text(COLUMNS, zip(audit.listing.files, audit.groups, audit.repeats, strict=True))
 
 
 def _kept(path: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alljax.errors import UserError, some
+from alljax.storage.text_files import csv_value
 
 GROUPS_CSV = 'groups.csv'
 
@@ -92,7 +93,7 @@ def read_table(path: Path, columns: tuple[str, ...], problems: list[str]) -> dic
     rows: dict[str, dict[str, str]] = {}
     twice = []
     for row in reader:
-        values = {name: (row[name] or '').strip() for name in names if name}
+        values = {name: csv_value((row[name] or '').strip()) for name in names if name}
         file = values.pop('file').replace('\\', '/').removeprefix('./')
         if not file:
             continue

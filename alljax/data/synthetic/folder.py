@@ -1,6 +1,5 @@
 """A folder of drawn cells laid out like ALL-IDB2, with the subtypes and groups the real set does not come with."""
 
-import csv
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,7 @@ from alljax.data.synthetic.repeats import KINDS, plant
 from alljax.data.synthetic.slides import Slide, slide
 from alljax.errors import UserError
 from alljax.storage.atomic import new_folder
+from alljax.storage.text_files import csv_text, write_text
 
 MARKER = 'synthetic.json'  # tells a drawn folder from a real one
 GENERATOR = 1  # raise it whenever the same seed would draw other pixels
@@ -155,6 +155,4 @@ def _cropped(image: UInt8[np.ndarray, 'size size 3'], rng: np.random.Generator) 
 
 
 def _table(path: Path, header: tuple[str, str], rows: list[tuple[str, str]]) -> None:
-    with path.open('w', newline='', encoding='utf-8') as file:
-        writer = csv.writer(file, lineterminator='\n')
-        writer.writerows([header, *rows])
+    write_text(path, csv_text(header, rows))
