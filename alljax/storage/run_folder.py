@@ -15,6 +15,7 @@ from alljax.storage.log import Printable
 
 Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many types
 RESULTS = 'results.json'
+CLAIM = {'config.json', 'run.log', '.lock'}  # what a run has before it does anything
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:
@@ -47,7 +48,12 @@ def differences(workdir: Path, fields: Fields) -> list[str]:
 
 @contextmanager
 def opened(workdir: Path, fields: Fields) -> Iterator[None]:
-    """Claims the folder for a run with these config fields; UserError if it is another's or in use."""
+    """Claims the folder for a run with these config fields; UserError if it is another's or in use.
+
+    A run that is refused before it made anything takes its claim back, so that the corrected command may have the
+    same folder.
+    """
+    new = not (workdir / 'config.json').exists()
     with ExitStack() as held:
         try:
             workdir.mkdir(parents=True, exist_ok=True)
@@ -61,8 +67,14 @@ def opened(workdir: Path, fields: Fields) -> Iterator[None]:
                 f'--workdir={workdir}: cannot be written ({error.strerror}); choose another folder'
             ) from None
         _claim(workdir, fields)
-        with _logged(workdir / 'run.log'):
-            yield
+        try:
+            with _logged(workdir / 'run.log'):
+                yield
+        except UserError:
+            if new and {path.name for path in workdir.iterdir()} == CLAIM:
+                for name in CLAIM:
+                    (workdir / name).unlink()
+            raise
 
 
 def _claim(workdir: Path, fields: Fields) -> None:

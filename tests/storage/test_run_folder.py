@@ -47,3 +47,24 @@ def test_a_run_does_not_go_on_with_other_cells(tmp_path):
     changed = replace(cells, origin=replace(cells.origin, fingerprint='e' * 64))
     with pytest.raises(UserError, match='was trained on other cells than those now in /nowhere'):
         data_check.same_data(cells.origin.fingerprint, changed, tmp_path)
+
+
+def test_a_refused_run_leaves_its_folder_to_the_corrected_command(tmp_path):
+    def refused():
+        raise UserError('a mistake')
+
+    for _ in range(2):
+        with pytest.raises(UserError, match='a mistake'), run_folder.opened(tmp_path / 'a', {'seed': 0}):
+            refused()
+        assert list((tmp_path / 'a').iterdir()) == []
+    with run_folder.opened(tmp_path / 'a', {'seed': 1}):
+        (tmp_path / 'a' / 'metrics.jsonl').touch()
+    with pytest.raises(UserError, match='a mistake'), run_folder.opened(tmp_path / 'a', {'seed': 1}):
+        refused()
+    with pytest.raises(UserError, match='another config'), run_folder.opened(tmp_path / 'a', {'seed': 2}):
+        pass
+    with pytest.raises(UserError, match='a mistake'), run_folder.opened(tmp_path / 'b', {'seed': 0}):
+        (tmp_path / 'b' / 'checkpoints').mkdir()
+        refused()
+    with pytest.raises(UserError, match='another config'), run_folder.opened(tmp_path / 'b', {'seed': 1}):
+        pass
