@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float
-from scipy.special import softmax
 
 from alljax.data.cells import Cells
 from alljax.data.split import Split
@@ -22,6 +21,7 @@ from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plo
 from alljax.storage.atomic import write_json
 from alljax.storage.run_folder import RESULTS
 from alljax.storage.text_files import csv_rows, csv_text, write_text
+from alljax.training import inference
 
 Results = dict[str, Any]
 
@@ -48,7 +48,7 @@ def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
         'wilson': intervals.wilson(int(correct.sum()), len(cells)),
         'bootstrap_groups': intervals.group_bootstrap(matrices, metrics.OVERALL['accuracy']),
     }
-    ranked = metrics.probability_scores(cells.labels, softmax(logits.astype(np.float64), axis=1), cells.classes)
+    ranked = metrics.probability_scores(cells.labels, inference.probabilities(logits, 'the model'), cells.classes)
     for name, row in ranked.pop('per_class').items():
         scores['per_class'][name] |= row
     return {
@@ -108,7 +108,7 @@ def write(
     history: list[dict[str, Any]],
 ) -> None:
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
-    probabilities = softmax(output.logits.astype(np.float64), axis=1)
+    probabilities = inference.probabilities(output.logits, workdir / 'model')
     _predictions(workdir / 'predictions.csv', cells, probabilities)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
