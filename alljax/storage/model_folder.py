@@ -127,7 +127,7 @@ def _values(folder: Path) -> Json:
 
 
 def _expected(folder: Path, part: str) -> Checksums | None:
-    """The checksums of the arrays or the files of a model folder; None for one of an earlier release, which has none."""
+    """The checksums of the arrays or the files of a model folder; None for one of an earlier release."""
     path = folder / CHECKSUMS
     if not path.exists() and CHECKSUM not in _values(folder):
         return None

@@ -59,6 +59,15 @@ def same(first, second):
     return first.keys() == second.keys() and all(np.all(first[name] == second[name]) for name in first)
 
 
+def sentence(read, folder, whole):
+    """The error of reading a model; '' if all in it is as it was."""
+    try:
+        assert same(read(folder), whole)
+    except UserError as error:
+        return str(error)
+    return ''
+
+
 @pytest.mark.parametrize('kind', KINDS)
 @pytest.mark.parametrize(('run', 'read'), [('trained', numbers), ('fitted', system_numbers)])
 def test_a_damaged_model_gives_the_same_numbers_or_a_sentence(request, run, read, kind):
@@ -67,12 +76,9 @@ def test_a_damaged_model_gives_the_same_numbers_or_a_sentence(request, run, read
     for file in files(folder):
         for _ in range(3 if kind in ('bit', 'cut') else 1):
             with damaged(file, kind, rng):
-                try:
-                    assert same(read(folder), whole), file
-                except UserError as error:
-                    told += 1
-                    assert str(folder) in str(error), error
-                    assert 'again' in str(error) or 'holds no' in str(error), error
+                said = sentence(read, folder, whole)
+                told += bool(said)
+                assert not said or (str(folder) in said and ('again' in said or 'holds no' in said)), said
     assert told >= 5
 
 
@@ -160,7 +166,7 @@ def test_a_folder_of_an_earlier_release_has_no_checksums_and_is_read():
         ({'network': {'name': 'alexnet', 'options': {'width': 'wide'}}}, 'alexnet cannot be made with'),
         ({'network': {'name': 'alexnet', 'options': {'width': -1}}}, 'alexnet cannot be made with'),
         ({'network': {'name': 'alexnet', 'options': {'head': 9, 'width': 0.1}}}, 'are not those of alexnet with'),
-        ({'scores': {'accuracy': 7, 'low': 0, 'high': 1, 'cells': 1, 'protocol': '', 'leaky': True}}, 'has 7.0 for scores'),
+        ({'scores': Scores(7.0, 0.0, 1.0, 1, '', True)._asdict()}, 'has 7.0 for scores.accuracy'),
     ],
 )  # fmt: skip
 def test_facts_json_is_checked_like_a_config(trained, tmp_path, change, said):
