@@ -175,6 +175,15 @@ def schedule_of(plan: Plan, cells: Cells, parts: Split) -> loop.Schedule:
     )
 
 
+def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:
+    """The plan with a batch no larger than an epoch, saying so if it was: what fills it up costs memory for nothing."""
+    most = len(equalize(cells.labels, parts.train, plan.training.equalize, plan.seed))
+    if plan.batch_size <= most:
+        return plan
+    log.warning('--config.batch_size=%d is cut to %d: an epoch has no more cells', plan.batch_size, most)
+    return plan._replace(batch_size=most)
+
+
 def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' classes']:
     """The weight of each class in the loss."""
     return jnp.asarray(class_weights(cells.labels, parts.train, plan.training.equalize, len(cells.classes)))

@@ -139,5 +139,5 @@ def fake(path):
 def test_a_user_s_own_drawn_folder_with_a_damaged_marker_is_told(drawn, tmp_path, kind):
     shutil.copytree(drawn, tmp_path / 'set')
     damage(tmp_path / 'set' / 'ALL_IDB2' / 'synthetic.json', kind, Random(0))
-    with pytest.raises(UserError, match=r'synthetic.json: .*draw the cells again into a new folder with alljax synthetic'):
+    with pytest.raises(UserError, match=r'synthetic.json: .*draw the cells again into a new folder'):
         datasets.load(DataOptions('all_idb2', str(tmp_path / 'set'), size=32), 0)
