@@ -60,7 +60,7 @@ def test_killed_runs_end_as_an_undisturbed_one(tmp_path):
         during = rng.random() < 0.5
         end = time.monotonic() + rng.uniform(0, 0.4)
         while process.poll() is None and time.monotonic() < end:
-            if during and list(killed.glob('checkpoints/*.orbax-checkpoint-tmp')):
+            if during and list(killed.glob('checkpoints/.*.part')):
                 saving += 1
                 break
             time.sleep(0.001)

@@ -23,6 +23,7 @@ from alljax.storage import feature_cache
 
 Images = UInt8[np.ndarray, 'cells height width 3']
 Part = TypeVar('Part')
+CHUNK = 512  # pictures that are measured on all cores before what there is is saved
 FEW = 16  # items that are done before other processes would have started
 PACKAGE = 'alljax.baselines.'
 CODE = ('extraction.py', 'fuzzy_clustering.py', 'preprocess.py', 'segment', 'features')  # on which a row depends
@@ -67,7 +68,9 @@ def rows(system: System, images: Images, folder: Path | None = None) -> Rows:
     extractor = make_extractor(system)
     name = key(system, extractor) if folder else None
     if folder and name:
-        table = feature_cache.by_picture(folder / name, images, lambda missing: _measured(extractor, images[missing]))
+        table = feature_cache.by_picture(
+            folder / name, images, lambda missing: _measured(extractor, images[missing]), CHUNK
+        )
     else:
         table = _measured(extractor, images)
     return Rows(table[:, 2:], table[:, 2].astype(bool), *(float(value) for value in np.median(table[:, :2], axis=0)))

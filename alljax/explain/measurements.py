@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
-from scipy.special import softmax
 
 from alljax.data.image_files import ImageFile
 from alljax.explain import images, masks
@@ -60,7 +59,7 @@ def explain(
         full = math.ceil(len(cells) / parts)
         chosen = [cells[int(i)] for i in np.resize(index, full)]  # of one shape, or all is compiled again
         logits = logits_of(run.variables, jnp.asarray(np.stack([cell.pixels for cell in chosen])))
-        rows = softmax(np.asarray(logits, np.float64), axis=1)
+        rows = inference.probabilities(logits, run.whose)
         targets = rows.argmax(1) if target is None else np.full(full, target)
         batch = images.batch(run, chosen)
         found = {name: _measured(run, name, batch, jnp.asarray(targets), options) for name in methods}

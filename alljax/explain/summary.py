@@ -173,7 +173,9 @@ _ready = jax.jit(inference.prepared, static_argnames='form')
 def _worst(run: TrainedNetwork, cells: Cells, test: np.ndarray, batch_size: int) -> tuple[Any, ...]:
     """Images, labels, names and probabilities of the test cells with the greatest loss."""
     logits = inference.run(inference.make_logits(run.model), run.variables, cells.images, test, batch_size)
-    probability = np.asarray(jax.nn.softmax(logits))[np.arange(len(test)), cells.labels[test]]
+    probability = np.asarray(jax.nn.softmax(inference.finite(logits, run.whose)))[
+        np.arange(len(test)), cells.labels[test]
+    ]
     order = np.argsort(probability, kind='stable')[:WORST_CELLS]
     chosen = test[order]
     return cells.images[chosen], cells.labels[chosen], [cells.names[index] for index in chosen], probability[order]
@@ -183,7 +185,7 @@ def _asked(run: TrainedNetwork, images: Sequence[image_files.ImageFile]) -> tupl
     """The same of images from outside, with their predicted classes as labels."""
     pixels = np.stack([one.pixels for one in images])
     logits = inference.run(inference.make_logits(run.model), run.variables, pixels, np.arange(len(images)), len(images))
-    chances = np.asarray(jax.nn.softmax(logits))
+    chances = np.asarray(jax.nn.softmax(inference.finite(logits, run.whose)))
     return pixels, chances.argmax(1), [str(one.path) for one in images], chances.max(1)
 
 

@@ -22,10 +22,11 @@ from alljax.data.split import Split, equalize
 from alljax.errors import UserError
 from alljax.evaluation import segmentation_outlines
 from alljax.models import Model, NetworkSpec, Variables
-from alljax.runs import data_check, initial_variables, network
+from alljax.runs import data_check, initial_variables, model_check, network
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
+from alljax.storage.json_records import read_record
 from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
@@ -122,8 +123,8 @@ def measured(system: System, body: Body | None, images: Images, batch_size: int,
 def probabilities(run: Classical, values: Float[np.ndarray, 'cells features']) -> Float[np.ndarray, 'cells classes']:
     """The chance of each class; a class that training never saw has none."""
     found = np.zeros((len(values), len(run.classes)))
-    found[:, run.estimator.classes_] = run.estimator.predict_proba(values)
-    return found
+    found[:, run.estimator.classes_] = run.estimator.predict_proba(inference.finite(values, run.card.model['name']))
+    return inference.finite(found, run.card.model['name'])
 
 
 def predictor(run: Classical) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
@@ -205,17 +206,15 @@ def load(path: Path) -> Classical:
     card = model_folder.read_card(folder)
     if card.system is None:
         raise UserError(f'{path}: holds a network; expected a classical system')
-    system = System(**{name: _tuple(part) for name, part in card.system.items()})
+    model_check.known_preparation(card, folder)
+    model_folder.check_files(folder)
+    system = read_record(System, card.system, folder / model_folder.CARD, 'system.')
     body = None
     if NETWORK in system.features:
         saved = network.load(folder / BODY)
         spec, _ = saved.card.expect_network(folder / BODY)
         body = Body(saved.model, saved.variables, spec)
     return Classical(system, classifier_file.read(folder / CLASSIFIER), body, card)
-
-
-def _tuple(part: Any) -> Any:
-    return tuple(part) if isinstance(part, list) else part
 
 
 def _body(plan: Plan) -> tuple[Body, str]:

@@ -9,7 +9,7 @@ from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
 from alljax.data.split import Split
-from alljax.runs import kinds, results
+from alljax.runs import kinds, network, results
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder, run_folder
 from alljax.storage.card import Scores
@@ -35,6 +35,7 @@ def run(plan: Plan, folder: Path) -> Path:
         log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
                  len(cells.group_names), len(cells) - len(sources), len(parts.train), len(parts.validation),
                  len(parts.test), folder)  # fmt: skip
+        plan = network.cut_batch_size(plan, cells, parts)
         kind = kinds.of_plan(plan)
         if run_folder.is_finished(folder):
             log.info('this run is finished: evaluating it again')
@@ -64,7 +65,8 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
     model_folder.add_scores(
         folder / 'model', Scores(scores['accuracy'], low, high, len(test), parts.protocol, parts.leaky)
     )
-    history = metrics_log.read(folder / 'metrics.jsonl')
+    results.check_history(folder)
+    history = [row for row in metrics_log.read(folder / 'metrics.jsonl') if 'epoch' in row]
     results.write(folder, whole, test, output, history)
     marks = ', '.join(['synthetic cells'] * cells.origin.synthetic + ['leaky split'] * parts.leaky)
     log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,

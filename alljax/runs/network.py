@@ -10,7 +10,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
-from scipy.special import softmax
 
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
@@ -18,7 +17,7 @@ from alljax.data.split import Split, class_weights, equalize
 from alljax.errors import UserError
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
-from alljax.runs import data_check, initial_variables
+from alljax.runs import data_check, initial_variables, model_check
 from alljax.runs.results import Results, TestOutput
 from alljax.storage import model_folder
 from alljax.storage.card import Card
@@ -44,11 +43,17 @@ class TrainedNetwork(NamedTuple):
     variables: Variables
     card: Card
     inputs: Inputs | None = None  # of the run that has just trained it
+    folder: Path | None = None  # that it was loaded from
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes in the order of the logits."""
         return self.card.classes
+
+    @property
+    def whose(self) -> str:
+        """The model, as a message names it."""
+        return str(self.folder or self.model.name)
 
 
 def load(path: Path) -> TrainedNetwork:
@@ -56,8 +61,10 @@ def load(path: Path) -> TrainedNetwork:
     folder = model_folder.find(path)
     card = model_folder.read_card(folder)
     spec, form = card.expect_network(path)
-    model = spec.create(len(card.classes))._replace(input=form)
-    return TrainedNetwork(model, model_folder.read_variables(folder), card)
+    model_check.known_preparation(card, folder)
+    variables = model_folder.read_variables(folder)
+    model = model_check.made(spec, len(card.classes), variables, folder)._replace(input=form)
+    return TrainedNetwork(model, variables, card, folder=folder)
 
 
 def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
@@ -95,7 +102,7 @@ def predictor(run: TrainedNetwork) -> Callable[[Images, int], Float[np.ndarray, 
 
     def probabilities(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
         logits = inference.run(logits_of, run.variables, images, np.arange(len(images)), batch_size)
-        return softmax(logits.astype(np.float64), axis=1)
+        return inference.probabilities(logits, run.whose)
 
     return probabilities
 
@@ -111,7 +118,7 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
     forward = inference.seconds_a_cell(whole, run.variables, jnp.asarray(cells.images[: plan.batch_size]))
     logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
     found = {'model': run.card.model, 'train': run.card.train, 'seconds_a_cell': {'prediction': forward}}
-    return TestOutput(found, logits, {})
+    return TestOutput(found, inference.finite(logits, folder / 'model'), {})
 
 
 def inputs_of(plan: Plan, model: Model, variables: Variables, cells: Cells, factors: Factors) -> Inputs:
@@ -168,6 +175,15 @@ def schedule_of(plan: Plan, cells: Cells, parts: Split) -> loop.Schedule:
     )
 
 
+def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:
+    """The plan with a batch no larger than an epoch, saying so if it was: what fills it up costs memory for nothing."""
+    most = len(equalize(cells.labels, parts.train, plan.training.equalize, plan.seed))
+    if plan.batch_size <= most:
+        return plan
+    log.warning('--config.batch_size=%d is cut to %d: an epoch has no more cells', plan.batch_size, most)
+    return plan._replace(batch_size=most)
+
+
 def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' classes']:
     """The weight of each class in the loss."""
     return jnp.asarray(class_weights(cells.labels, parts.train, plan.training.equalize, len(cells.classes)))
@@ -216,9 +232,12 @@ def about_model(model: Model, origin: str, variables: Variables, trained_names: 
 
 
 def need_space(state: Any, folder: Path) -> None:
-    """UserError if the disk cannot hold what the run will save: two checkpoints, each with the best, and the model."""
+    """UserError if the disk cannot hold what the run will save: three checkpoints, each with the best, and the model.
+
+    Two are kept while the third is written.
+    """
     size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    need, free = 3 * size + size // 2, shutil.disk_usage(folder).free
+    need, free = 5 * size, shutil.disk_usage(folder).free
     if free < need:
         raise UserError(
             f'--workdir={folder}: has {free / 1e9:.1f} GB free, checkpoints need {need / 1e9:.1f} GB; free some, or '

@@ -1,11 +1,13 @@
 """The results of a run, in the files that people and programs read."""
 
-import json
+import csv
+import logging
 import os
 import platform
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,14 +16,20 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float
-from scipy.special import softmax
 
 from alljax.data.cells import Cells
 from alljax.data.split import Split
+from alljax.errors import UserError
 from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plots, report
+from alljax.storage import checksums
 from alljax.storage.atomic import write_json
+from alljax.storage.checksums import Damaged
+from alljax.storage.json_records import read_object
 from alljax.storage.run_folder import RESULTS
 from alljax.storage.text_files import csv_rows, csv_text, write_text
+from alljax.training import inference
+
+log = logging.getLogger(__name__)
 
 Results = dict[str, Any]
 
@@ -34,6 +42,8 @@ class TestOutput(NamedTuple):
     figures: Mapping[str, Path]  # heading in the report → PNG file that is drawn already
 
 
+PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
+FILES, CHECKSUM = 'files', 'checksum'  # keys of results.json: checksums of other files, and of all its other values
 FURTHER = {'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell'}
 
 
@@ -48,7 +58,7 @@ def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
         'wilson': intervals.wilson(int(correct.sum()), len(cells)),
         'bootstrap_groups': intervals.group_bootstrap(matrices, metrics.OVERALL['accuracy']),
     }
-    ranked = metrics.probability_scores(cells.labels, softmax(logits.astype(np.float64), axis=1), cells.classes)
+    ranked = metrics.probability_scores(cells.labels, inference.probabilities(logits, 'the model'), cells.classes)
     for name, row in ranked.pop('per_class').items():
         scores['per_class'][name] |= row
     return {
@@ -108,8 +118,8 @@ def write(
     history: list[dict[str, Any]],
 ) -> None:
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
-    probabilities = softmax(output.logits.astype(np.float64), axis=1)
-    _predictions(workdir / 'predictions.csv', cells, probabilities)
+    probabilities = inference.probabilities(output.logits, workdir / 'model')
+    _predictions(workdir / PREDICTIONS, cells, probabilities)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
@@ -126,12 +136,33 @@ def write(
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
     report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts)
-    write_json(workdir / RESULTS, results)
+    written = [name for name in (PREDICTIONS, METRICS) if (workdir / name).is_file()]
+    results |= {FILES: {name: checksums.of_file(workdir / name) for name in written}}
+    write_json(workdir / RESULTS, {**results, CHECKSUM: checksums.of_values(results)})
 
 
 def read(workdir: Path) -> Results:
-    """The results.json of a finished run."""
-    return json.loads((workdir / RESULTS).read_text())
+    """The results.json of a finished run; UserError, with the remedy, for a damaged one."""
+    try:
+        found = dict(read_object(workdir / RESULTS))
+        for part in ('data', 'split', 'test', 'model', 'train'):
+            if not isinstance(found.get(part), dict):
+                raise Damaged(f'has no {part}')
+        if CHECKSUM in found and found.pop(CHECKSUM) != checksums.of_values(found):
+            raise Damaged('is not as it was written')
+    except Damaged as error:
+        raise _damaged(workdir, RESULTS, error) from None
+    return found
+
+
+def check_history(workdir: Path) -> None:
+    """Says in the log if the metrics of a finished run are not as they were at its end."""
+    if not (workdir / RESULTS).is_file():
+        return
+    with suppress(UserError):  # a damaged results.json is written again
+        expected = read(workdir).get(FILES, {}).get(METRICS)
+        if expected and checksums.of_file(workdir / METRICS) != expected:
+            log.warning('%s: is not as it was at the end of training; its curves may be wrong', workdir / METRICS)
 
 
 def correct_by_file(workdir: Path) -> dict[str, bool]:
@@ -140,8 +171,29 @@ def correct_by_file(workdir: Path) -> dict[str, bool]:
 
 
 def predictions(workdir: Path) -> list[dict[str, str]]:
-    """The rows of a finished run's predictions.csv."""
-    return csv_rows((workdir / 'predictions.csv').read_text(encoding='utf-8'))
+    """The rows of a finished run's predictions.csv; UserError, with the remedy, for a damaged one."""
+    finished = read(workdir)
+    try:
+        if FILES in finished:  # a release before had no checksums
+            checksums.check_files(workdir, {PREDICTIONS: finished[FILES].get(PREDICTIONS, '')})
+        rows = csv_rows((workdir / PREDICTIONS).read_text(encoding='utf-8'))
+        if not rows or not all({'file', 'label', 'prediction'} <= row.keys() for row in rows):
+            raise Damaged('has no rows of file, label and prediction')
+        if len(rows) != finished['test'].get('n'):
+            raise Damaged(f'has {len(rows)} rows, expected {finished["test"].get("n")}')
+    except (OSError, ValueError, csv.Error) as error:
+        raise _damaged(workdir, PREDICTIONS, error) from None
+    except Damaged as error:
+        raise _damaged(workdir, PREDICTIONS, error) from None
+    return rows
+
+
+def _damaged(workdir: Path, name: str, error: Exception) -> UserError:
+    also = '' if name == RESULTS else f' and {RESULTS}'
+    return UserError(
+        f'{workdir / name}: {str(error).removeprefix(f"{name} ")}; delete it{also} and give the command of this run '
+        'again, which evaluates its model again'
+    )
 
 
 def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:

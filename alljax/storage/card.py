@@ -1,6 +1,7 @@
 """The card of a model folder: what it says about its model beside the variables, in facts.json."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ from alljax.models import Input, NetworkSpec
 from alljax.storage.format_version import FORMAT, check_format
 from alljax.storage.image_preparation import ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
+
+LARGEST = 1 << 16  # pixels a side, or cells in a batch
 
 
 class WeightsOrigin(NamedTuple):
@@ -110,4 +113,26 @@ class Card:
             needed: Mapping[str, object] = {'network': card.network, 'input': card.input}
             for name in (name for name, value in needed.items() if value is None):
                 raise UserError(f'{path}: has no {name}; the model is damaged, train or convert it again')
+        if problems := [*_out_of_range(card)]:
+            raise UserError(*(f'{path}: {said}; the model is damaged, train or convert it again' for said in problems))
         return card
+
+
+def _out_of_range(card: Card) -> Iterator[str]:
+    """Sentences about values of the right type that no model has."""
+    form = card.input
+    sizes = {'data_size': card.data_size, 'batch_size': card.batch_size}
+    sizes |= {'input.size': form.size, 'input.resize': form.resize} if form else {}
+    for name, value in sizes.items():
+        if value is not None and not 1 <= value <= LARGEST:
+            yield f'has {value} for {name}, expected 1 to {LARGEST}'
+    for name, numbers in (('input.mean', form.mean), ('input.deviation', form.deviation)) if form else ():
+        if not all(math.isfinite(number) for number in numbers) or (name == 'input.deviation' and min(numbers) <= 0):
+            yield f'has {list(numbers)} for {name}, expected finite numbers{", above 0" * (name == "input.deviation")}'
+    if len(set(card.classes)) != len(card.classes) or '' in card.classes:
+        yield f'has {list(card.classes)} for classes, expected names that differ'
+    scores = card.scores
+    for name in ('accuracy', 'low', 'high') if scores else ():
+        value = getattr(scores, name)
+        if not -1e-9 <= value <= 1 + 1e-9:  # an end of an interval may miss 1 by a rounding
+            yield f'has {value} for scores.{name}, expected 0 to 1'

@@ -1,77 +1,127 @@
-"""Trees of arrays on disk, and the checkpoints of a training run: the only file that knows Orbax."""
+"""The checkpoints of a training run: the last two are kept, and what is damaged is told and passed over."""
 
 import logging
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
+from alljax.errors import UserError
+from alljax.storage import checksums
+from alljax.storage.atomic import delete, delete_abandoned, new_folder, write_json
+from alljax.storage.checksums import Damaged
 from alljax.storage.disk_errors import disk_errors_explained
 from alljax.storage.format_version import FORMAT, check_format
+from alljax.storage.json_records import read_object
+from alljax.storage.tree_folder import Tree, read_tree, write_tree
 
-Tree = Any  # nested dictionaries of arrays, as JAX has no type for them
 Position = dict[str, Any]  # JSON values, which mean something only to whoever saves and restores them
 
-logging.getLogger('absl').setLevel(logging.ERROR)  # Orbax reports every file it touches there
+TREE, FACTS = 'tree', Path('facts', 'metadata')  # in the folder of a step; named as in every release
+ARRAYS, CHECKSUM = 'arrays', 'checksum'  # keys of the facts: checksums of the arrays, and of the facts themselves
+KEPT = 2  # checkpoints: a loss of power or a bad sector may spoil one
+ASIDE = '.damaged'  # ends the name of a checkpoint that could not be read
+
+log = logging.getLogger(__name__)
 
 
 class Checkpoints:
-    """The last state of a training run, saved in the background; an interrupted save leaves the one before intact."""
+    """The last states of a training run, saved in the background; an interrupted save leaves those before intact.
+
+    One process at a time may hold the folder: whatever it finds half written there is of a process that was killed.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        options = ocp.CheckpointManagerOptions(max_to_keep=1, create=True)
         with disk_errors_explained(folder):
-            self._manager = ocp.CheckpointManager(folder.resolve(), options=options)
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix='checkpoint')
+        self._saving: Future[None] | None = None
 
     def latest(self) -> tuple[Tree, Position] | None:
-        """The last whole state and the position saved with it; None if there is none."""
-        step = self._manager.latest_step()
-        if step is None:
-            return None
-        args = ocp.args.Composite(tree=ocp.args.StandardRestore(), facts=ocp.args.JsonRestore())
-        with disk_errors_explained(self.folder):
-            restored = self._manager.restore(step, args=args)
-        check_format(restored['facts'], self.folder)
-        return restored['tree'], restored['facts']
+        """The last whole state and the position saved with it; None if there is none.
+
+        A damaged checkpoint is put aside, saying so in the log. UserError if there are only damaged ones.
+        """
+        self.wait()
+        problems: dict[int, str] = {}
+        for step in sorted(self._steps(), reverse=True):
+            place = self.folder / str(step)
+            try:
+                with disk_errors_explained(self.folder):
+                    tree, position = _read(place)
+            except Damaged as error:
+                problems[step] = f'{place}: {error}'
+                continue
+            check_format(position, self.folder)
+            for damaged, problem in problems.items():
+                log.warning('%s; this checkpoint is damaged: going on from the one before, of step %d', problem, step)
+                self._put_aside(damaged)
+            return tree, position
+        if problems:
+            raise UserError(
+                f'{"; ".join(problems.values())}; no checkpoint is whole: delete {self.folder} and give the same '
+                'command again, which trains from the start'
+            )
+        return None
 
     def save(self, step: int, tree: Tree, position: Position) -> None:
         """Starts saving, unless this step is saved already; raises what went wrong with the save before.
 
         The tree is copied to host memory first, because the next step overwrites the buffers that were donated to it.
         """
-        if step in self._manager.all_steps():
+        self.wait()
+        if step in self._steps():
             return
         host = jax.tree.map(lambda leaf: np.array(leaf), tree)
-        args = ocp.args.Composite(
-            tree=ocp.args.StandardSave(host), facts=ocp.args.JsonSave({**position, 'format': FORMAT})
-        )
-        with disk_errors_explained(self.folder):
-            self._manager.save(step, args=args, force=True)
+        self._saving = self._worker.submit(self._write, step, host, {**position, 'format': FORMAT})
 
     def wait(self) -> None:
         """Returns when the last save is on disk, or raises what went wrong with it."""
-        with disk_errors_explained(self.folder):
-            self._manager.wait_until_finished()
+        saving, self._saving = self._saving, None
+        if saving:
+            with disk_errors_explained(self.folder):
+                saving.result()
 
     def close(self) -> None:
         """Ends the background work, whatever became of it: `wait` tells."""
-        try:
-            self._manager.close()
-        except Exception:  # `wait` has told what matters
-            logging.getLogger(__name__).debug('clean-up failed', exc_info=True)
+        self._worker.shutdown()
+
+    def _write(self, step: int, tree: Tree, facts: Position) -> None:
+        with new_folder(self.folder / str(step)) as part:
+            facts = {**facts, ARRAYS: write_tree(part / TREE, tree)}
+            (part / FACTS).parent.mkdir()
+            write_json(part / FACTS, {**facts, CHECKSUM: checksums.of_values(facts)})
+        for old in sorted(self._steps())[:-KEPT]:  # the new one is on the disk by now
+            delete(self.folder / str(old))
+        for damaged in self.folder.glob(f'*{ASIDE}'):
+            delete(damaged)
+
+    def _steps(self) -> list[int]:
+        return [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
+
+    def _put_aside(self, step: int) -> None:
+        place = self.folder / f'{step}{ASIDE}'
+        delete(place)
+        (self.folder / str(step)).replace(place)
 
 
-def write_tree(folder: Path, tree: Tree) -> None:
-    """Writes a tree to a folder that is not there yet."""
-    slowly = ocp.StandardCheckpointHandler(save_concurrent_gb=1)  # of gigabytes it would hold a second copy otherwise
-    with ocp.Checkpointer(slowly) as checkpointer:
-        checkpointer.save(folder.resolve(), args=ocp.args.StandardSave(jax.tree.map(np.asarray, tree)))
+def _read(place: Path) -> tuple[Tree, Position]:
+    """The tree and position of one checkpoint; those of earlier releases have no checksums."""
+    try:
+        facts = dict(read_object(place / FACTS))
+    except Damaged as error:
+        raise Damaged(f'{FACTS} {error}') from None
+    if CHECKSUM in facts and facts.pop(CHECKSUM) != checksums.of_values(facts):
+        raise Damaged(f'{FACTS} is not as it was written')
+    return read_tree(place / TREE, facts.pop(ARRAYS, None)), facts
 
 
-def read_tree(folder: Path) -> Tree:
-    """The tree of a folder that `write_tree` wrote, as arrays in host memory."""
-    with ocp.StandardCheckpointer() as checkpointer:
-        return checkpointer.restore(folder.resolve())
+def _sweep(folder: Path) -> None:
+    """Deletes what a killed process left half written, also one of an earlier release."""
+    delete_abandoned(folder)
+    for path in folder.glob('*.orbax-checkpoint-tmp*'):
+        delete(path)

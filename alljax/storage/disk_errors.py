@@ -7,8 +7,7 @@ from pathlib import Path
 from alljax.errors import UserError
 
 WORDS = ('No space left', 'RESOURCE_EXHAUSTED', 'Permission denied', 'PERMISSION_DENIED', 'Read-only',
-         'File too large', 'Error writing', 'Error opening', 'NOT_FOUND', 'DATA_LOSS', 'FAILED_PRECONDITION',
-         'OS error')  # fmt: skip
+         'File too large', 'Error writing', 'OS error')  # fmt: skip
 
 
 @contextmanager
@@ -24,7 +23,8 @@ def disk_errors_explained(folder: Path) -> Iterator[None]:
             raise
         full = 'space' in text or 'RESOURCE_EXHAUSTED' in text
         cause = 'the disk is full' if full else text.splitlines()[0][:200]
+        fix = 'free space' if full else 'fix its permissions or name another folder'
         raise UserError(
-            f'{folder}: cannot be written or read ({cause}); free space or fix its permissions and give the same '
-            'command again: it goes on from the last good checkpoint'
+            f'{folder}: cannot be written or read ({cause}); {fix} and give the same command again: '
+            'it goes on from the last good checkpoint'
         ) from error

@@ -1,17 +1,36 @@
 """Records from JSON: each field is checked against its annotation, and an error names the file and the key."""
 
 import inspect
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from alljax.errors import UserError
+from alljax.storage.checksums import Damaged
 
 Json = Mapping[str, Any]  # an object of JSON, whose values may be of any of its kinds
 Record = TypeVar('Record')
 
 WORDS = {str: 'text', int: 'a whole number', float: 'a number', bool: 'true or false'}
+
+
+def read_object(path: Path) -> Json:
+    """The object in a file of JSON; Damaged, in words that lack the remedy, for a file that holds none."""
+    try:
+        values = json.loads(path.read_text(encoding='utf-8'))
+    except PermissionError:
+        raise
+    except FileNotFoundError:
+        raise Damaged('is missing') from None
+    except OSError as error:
+        raise Damaged(f'cannot be read ({error.strerror})') from None
+    except (ValueError, RecursionError) as error:
+        raise Damaged('is empty' if not path.stat().st_size else f'is no JSON ({error})') from None
+    if not isinstance(values, dict):
+        raise Damaged(f'holds {type(values).__name__}, expected an object')
+    return values
 
 
 def read_record(kind: type[Record], values: Json, path: Path, within: str = '') -> Record:

@@ -1,22 +1,28 @@
 """A model folder: a network's variables, or a classical system's classifier, and the card that says what it is."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from alljax.errors import UserError
 from alljax.models import Variables
+from alljax.storage import checksums
 from alljax.storage.atomic import new_folder, write_json
 from alljax.storage.card import Card, Scores
-from alljax.storage.checkpoints import read_tree, write_tree
+from alljax.storage.checksums import Checksums, Damaged
 from alljax.storage.disk_errors import disk_errors_explained
+from alljax.storage.json_records import Json, read_object
+from alljax.storage.tree_folder import read_tree, write_tree
 
 CARD, VARIABLES = 'facts.json', 'tree'  # files are named as in every release
+CHECKSUMS = 'checksums.json'  # of each array in tree/, and of each file beside it
+CHECKSUM = 'checksum'  # of the card, a key of its own
+AGAIN = 'the model is damaged, train or convert it again'
 
 
 def find(path: Path) -> Path:
@@ -35,40 +41,100 @@ def replaced(folder: Path, card: Card) -> Iterator[Path]:
     """A new folder with this card to write the rest into; it takes the place of an earlier one only when whole."""
     with disk_errors_explained(folder), new_folder(folder, replace=True) as part:
         yield part
-        write_json(part / CARD, card.to_json())
+        _complete(part, card, {})
 
 
 def write(folder: Path, variables: Variables, card: Card) -> None:
     """Writes the model folder of a network, replacing an earlier one only when the new one is whole."""
-    with replaced(folder, card) as part:
-        write_tree(part / VARIABLES, variables)
+    with disk_errors_explained(folder), new_folder(folder, replace=True) as part:
+        _complete(part, card, write_tree(part / VARIABLES, variables))
 
 
 def read_card(folder: Path) -> Card:
     """The card of a model folder; UserError if it is none, is damaged or of another format."""
     path = folder / CARD
-    if not path.is_file():
-        raise UserError(f'{folder}: holds no {CARD}, so it is no model that alljax saved')
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f'{path}: cannot be read ({error}); the model is damaged') from None
-    if not isinstance(values, dict):
-        raise UserError(f'{path}: holds {type(values).__name__}, expected an object; the model is damaged')
-    return Card.from_json(values, path)
+    values = _values(folder)
+    card = Card.from_json(values, path)
+    if CHECKSUM in values and values[CHECKSUM] != _checksum(values, values[CHECKSUM]):
+        raise UserError(
+            f'{path}: is not as it was written; {AGAIN}, or, if you changed it yourself, delete its "{CHECKSUM}"'
+        )
+    return card
 
 
 def read_variables(folder: Path) -> Variables:
-    """The variables in the model folder of a network, on the device; UserError if they cannot be read."""
+    """The variables in the model folder of a network, on the device; UserError, naming what is damaged."""
     with disk_errors_explained(folder):
-        tree = read_tree(folder / VARIABLES)
+        expected = _expected(folder, 'arrays')
+        try:
+            tree = read_tree(folder / VARIABLES, expected)
+        except Damaged as error:
+            raise UserError(f'{folder / VARIABLES}: {error}; {AGAIN}') from None
     variables: Variables = jax.tree.map(jnp.asarray, tree)
     return variables
+
+
+def has_checksums(folder: Path) -> bool:
+    """True if all in a model folder is checked when it is read; a folder of an earlier release has no checksums."""
+    return CHECKSUM in _values(folder)
+
+
+def check_files(folder: Path) -> None:
+    """UserError if a file of a model folder, beside its card and variables, is not as it was written."""
+    try:
+        checksums.check_files(folder, _expected(folder, 'files') or {})
+    except Damaged as error:
+        raise UserError(f'{folder}: {error}; {AGAIN}') from None
 
 
 def add_scores(folder: Path, scores: Scores) -> None:
     """Notes on the card how well the model did; all else that stands there, also what a later release wrote, stays."""
     noted = replace(read_card(folder), scores=scores).to_json()
+    values = {**_values(folder), 'scores': noted['scores']}
+    if CHECKSUM in values:
+        values[CHECKSUM] = _checksum(values, {'keys': sorted({*values[CHECKSUM]['keys'], 'scores'})})
     with disk_errors_explained(folder):
-        kept = json.loads((folder / CARD).read_text(encoding='utf-8'))
-        write_json(folder / CARD, {**kept, 'scores': noted['scores']})
+        write_json(folder / CARD, values)
+
+
+def _complete(part: Path, card: Card, arrays: Checksums) -> None:
+    """Writes the checksums and the card, when all else is written."""
+    inner = [
+        path.name for path in part.iterdir() if (path / CARD).is_file()
+    ]  # a model folder, with checksums of its own
+    files = checksums.of_files(part, without=(VARIABLES, *inner))
+    write_json(part / CHECKSUMS, {'arrays': arrays, 'files': files})
+    values = card.to_json()
+    write_json(part / CARD, {**values, CHECKSUM: _checksum(values, {'keys': sorted(values)})})
+
+
+def _checksum(values: Json, noted: Any) -> dict[str, Any] | None:  # Any: of JSON, which may be damaged
+    """The checksum of a card's content, over the keys that are noted with it: a later release may have added others."""
+    if not isinstance(noted, Mapping) or not isinstance(noted.get('keys'), list):
+        return None
+    keys = list(map(str, noted['keys']))
+    return {'keys': keys, 'value': checksums.of_values({key: values.get(key) for key in keys})}
+
+
+def _values(folder: Path) -> Json:
+    path = folder / CARD
+    if not path.exists():
+        raise UserError(f'{folder}: holds no {CARD}, so it is no model that alljax saved')
+    try:
+        return read_object(path)
+    except Damaged as error:
+        raise UserError(f'{path}: {error}; {AGAIN}') from None
+
+
+def _expected(folder: Path, part: str) -> Checksums | None:
+    """The checksums of the arrays or the files of a model folder; None for one of an earlier release."""
+    path = folder / CHECKSUMS
+    if not path.exists() and CHECKSUM not in _values(folder):
+        return None
+    try:
+        found = read_object(path).get(part)
+    except Damaged as error:
+        raise UserError(f'{path}: {error}; {AGAIN}') from None
+    if not isinstance(found, Mapping) or not all(isinstance(value, str) for value in found.values()):
+        raise UserError(f'{path}: has no {part}; {AGAIN}')
+    return found

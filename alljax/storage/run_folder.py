@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from alljax.errors import UserError
-from alljax.storage.atomic import write_json
+from alljax.storage.atomic import delete_abandoned, write_json
+from alljax.storage.checksums import Damaged
+from alljax.storage.json_records import read_object
 from alljax.storage.locks import locked
 from alljax.storage.log import Printable
 
 Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many types
-RESULTS = 'results.json'
-CLAIM = {'config.json', 'run.log', '.lock'}  # what a run has before it does anything
+CONFIG, RESULTS = 'config.json', 'results.json'
+CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:
@@ -25,10 +27,20 @@ def default(config_file: str, data: str, demo: bool) -> Path:
 
 
 def earlier(workdir: Path | None) -> Fields:
-    """The config fields of the run that is in the folder; none if there is no run, or no folder yet."""
-    path = workdir / 'config.json' if workdir else None
-    found: Fields = json.loads(path.read_text()) if path and path.is_file() else {}
-    return found
+    """The config fields of the run that is in the folder; none if there is no run, or no folder yet.
+
+    UserError for a damaged config.json.
+    """
+    path = workdir / CONFIG if workdir else None
+    if not workdir or not path or not path.exists():
+        return {}
+    try:
+        return read_object(path)
+    except Damaged as error:
+        raise UserError(
+            f'{path}: {error}, so it is not known which config the run has; restore the file from a copy, or delete '
+            f'{workdir} and give the same command again, which starts anew'
+        ) from None
 
 
 def is_finished(workdir: Path) -> bool:
@@ -78,8 +90,9 @@ def opened(workdir: Path, fields: Fields) -> Iterator[None]:
 
 
 def _claim(workdir: Path, fields: Fields) -> None:
-    path = workdir / 'config.json'
-    if not path.is_file():
+    path = workdir / CONFIG
+    delete_abandoned(workdir)
+    if not path.exists():
         others = sorted(p.name for p in workdir.iterdir() if p.name != '.lock')
         if others:
             raise UserError(

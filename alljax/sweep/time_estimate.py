@@ -105,7 +105,7 @@ def _of_step(plan: Plan, fed: Inputs, factors: dict[str, float], cells: Cells) -
     update = optimizer.make(plan.training.optimizer, factors, 10, 10)
     setup = TrainingSetup(fed.model, update, fed.prepare, factors, jnp.ones(len(cells.classes)), plan.seed)
     step = make_step(setup)
-    chosen = jnp.resize(jnp.arange(len(cells)), (plan.batch_size,))
+    chosen = jnp.arange(len(cells))  # of the batch's size, or all there are
     state = [initial_state(setup, fed.variables)]
 
     def once() -> Any:

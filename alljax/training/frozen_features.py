@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from alljax.models.trees import flatten
 from alljax.storage import feature_cache
 from alljax.training import inference
 
-log = logging.getLogger(__name__)
+CHUNK = 256  # images, about, from one look at the clock to the next: then what there is is saved
 
 
 def features(
@@ -33,10 +32,13 @@ def features(
     """
 
     def compute(missing: Int[np.ndarray, ' missing']) -> Float32[np.ndarray, 'missing ...']:
-        log.info('computing the features of %d images before the head', len(missing))
-        return inference.run(inference.make_logits(body), variables, images, missing, batch_size)
+        rows = inference.run(logits, variables, images, missing, batch_size)
+        return inference.finite(rows, f'the network {body.name}')
 
-    return feature_cache.by_picture(folder / key(body, variables, about), images, compute)
+    logits = inference.make_logits(body)
+    chunk = max(batch_size, CHUNK // batch_size * batch_size)  # whole batches, or some are filled up in vain
+    place = folder / key(body, variables, about)
+    return feature_cache.by_picture(place, images, compute, chunk)
 
 
 def key(body: Model, variables: Variables, about: Mapping[str, object]) -> str:

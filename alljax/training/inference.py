@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Integer, Shaped
+from scipy.special import softmax
 
 from alljax.data import augment, color
+from alljax.errors import UserError
 from alljax.models import Input, Model, Variables
 
 Logits = Callable[[Variables, Shaped[Array, 'batch ...']], Array]
@@ -62,3 +64,21 @@ def run(
         filled = np.resize(batch, batch_size)
         results.append(logits(variables, jnp.asarray(images[filled]))[: len(batch)])
     return np.concatenate([np.asarray(result) for result in results])
+
+
+def probabilities(
+    logits: Float[np.ndarray, 'cells classes'] | Float[Array, 'cells classes'], whose: object
+) -> Float[np.ndarray, 'cells classes']:
+    """The softmax of logits, in double precision; UserError, naming `whose` they are, if one is not finite."""
+    return softmax(finite(np.asarray(logits, np.float64), whose), axis=1)
+
+
+def finite(values: Float[np.ndarray, 'cells ...'], whose: object) -> Float[np.ndarray, 'cells ...']:
+    """The very same logits or features; UserError, naming `whose` they are, if one is not finite: that is no class."""
+    broken = ~np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if broken.any():
+        raise UserError(
+            f'{whose}: gives NaN or infinity for {broken.sum()} of {len(values)} images, and so no class; the model is '
+            'damaged or its training diverged: train or convert it again'
+        )
+    return values

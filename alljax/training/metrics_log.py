@@ -2,12 +2,16 @@
 
 import importlib
 import json
+import logging
 import math
 import sys
 from pathlib import Path
 from typing import Any
 
+from alljax.errors import UserError, some
 from alljax.storage.atomic import write_whole
+
+log = logging.getLogger(__name__)
 
 Row = dict[str, Any]  # of JSON: 'step' → 3, 'loss' → 0.7
 
@@ -15,12 +19,17 @@ Row = dict[str, Any]  # of JSON: 'step' → 3, 'loss' → 0.7
 class MetricsLog:
     """Appends rows to metrics.jsonl, as they come, and their numbers to TensorBoard; rows after `step` are dropped.
 
-    A run that was killed has written rows for steps that it will do again.
+    A run that was killed has written rows for steps that it will do again. A file with damaged lines is kept aside.
     """
 
     def __init__(self, folder: Path, step: int):
         self.path = folder / 'metrics.jsonl'
-        kept = [row for row in read(self.path) if row['step'] <= step]
+        rows, damaged = _parsed(self.path)
+        if damaged:
+            aside = folder / 'metrics.jsonl.damaged'
+            self.path.replace(aside)
+            log.warning('%s: %s; the file as it was is kept as %s', self.path, _left_out(damaged), aside.name)
+        kept = [row for row in rows if row['step'] <= step]
         write_whole(self.path, ''.join(json.dumps(row) + '\n' for row in kept).encode())
         self._file = self.path.open('a', buffering=1)
         self._board = _event_files(folder / 'tensorboard', step)
@@ -52,11 +61,41 @@ def _event_files(folder: Path, step: int) -> Any:
 
 
 def read(path: Path) -> list[Row]:
-    """The rows of a metrics.jsonl; a last line that a kill cut short is left out."""
-    rows = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break
+    """The rows of a metrics.jsonl; a last line that a kill cut short is left out, and with a note any damaged one.
+
+    UserError for what is no file.
+    """
+    rows, damaged = _parsed(path)
+    if damaged:
+        log.warning('%s: %s', path, _left_out(damaged))
     return rows
+
+
+def _parsed(path: Path) -> tuple[list[Row], list[int]]:
+    """The rows, and the numbers of the lines that are none."""
+    try:
+        text = path.read_text(encoding='utf-8', errors='replace')
+    except FileNotFoundError:
+        return [], []
+    except IsADirectoryError:
+        raise UserError(f'{path}: is a folder, expected a file; delete it and give the same command again') from None
+    lines = text.split('\n')
+    found = [_row(line) for line in lines]
+    damaged = [number for number, row in enumerate(found[:-1], 1) if row is None]  # after the last \n a kill cut it
+    return [row for row in found if row is not None], damaged
+
+
+def _row(line: str) -> Row | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(row, dict) or type(row.get('step')) is not int:
+        return None
+    numbers = all(type(value) in (int, float) and math.isfinite(value) for value in row.values())
+    return row if numbers else None
+
+
+def _left_out(damaged: list[int]) -> str:
+    lines = some([*map(str, damaged)], 4)
+    return f'cannot be read in line {lines}; the curves leave these out, and all other results stand'

@@ -15,6 +15,7 @@ from typing import Any
 from tqdm import tqdm
 
 from alljax.errors import UserError
+from alljax.storage.atomic import part_file
 from alljax.weights.published import Published
 
 CONNECT = 5.0  # seconds until the first byte; name servers can take longer than any socket's own limit
@@ -33,13 +34,10 @@ def fetched(row: Published, folder: Path) -> Iterator[Path]:
         check(path, row)
         yield path
         return
-    path = folder / f'.{row.file}.{os.getpid()}.part'
-    try:
+    with part_file(folder / row.file) as path:
         _download(row, path)
         check(path, row)
         yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def manual_download(row: Published) -> str:

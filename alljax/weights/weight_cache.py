@@ -9,6 +9,7 @@ from alljax import models
 from alljax.errors import UserError
 from alljax.models import NetworkSpec, Variables
 from alljax.storage import cache, model_folder
+from alljax.storage.atomic import delete_abandoned
 from alljax.storage.card import Card, WeightsOrigin
 from alljax.storage.locks import locked
 from alljax.weights import caffe_file, tensor_files
@@ -38,11 +39,23 @@ def obtain(name: str, weights: str = '') -> Path:
     """
     row = find(name, weights)
     with _alone(row.name):
+        delete_abandoned(cache.folder('weights'))
+        delete_abandoned(cache.folder('downloads'))
         folder = cached(row)
-        if folder:
+        if folder and _is_whole(folder):
             return folder
         with fetched(row, cache.folder('downloads')) as path:
             return _convert(row.network, path, _place(row.name), row, digest(path, 'sha256'))
+
+
+def _is_whole(folder: Path) -> bool:
+    """True if the arrays of an entry are as they were written; else says so, and that they are converted again."""
+    try:
+        model_folder.read_variables(folder)
+    except UserError as error:
+        log.warning('%s; it is part of the cache, and converted again', str(error).partition('; the model')[0])
+        return False
+    return True
 
 
 def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = None) -> Path:

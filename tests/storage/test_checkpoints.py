@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from alljax.errors import UserError
-from alljax.storage import checkpoints, format_version, model_folder
+from alljax.storage import checkpoints, format_version, model_folder, tree_folder
 from alljax.storage.card import Card
 
 TREE = {'a': {'kernel': np.arange(6, dtype=np.float32).reshape(2, 3)}, 'count': np.array(3, np.int32)}
@@ -18,8 +18,8 @@ def equal(first, second):
 
 
 def test_a_tree_comes_back(tmp_path):
-    checkpoints.write_tree(tmp_path / 'tree', TREE)
-    equal(checkpoints.read_tree(tmp_path / 'tree'), TREE)
+    tree_folder.write_tree(tmp_path / 'tree', TREE)
+    equal(tree_folder.read_tree(tmp_path / 'tree'), TREE)
 
 
 def test_what_is_saved_is_the_state_at_the_call(tmp_path):

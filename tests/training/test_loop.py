@@ -1,5 +1,8 @@
 import json
 import math
+import re
+import shutil
+from random import Random
 from types import SimpleNamespace
 
 import jax
@@ -7,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from damage import damage, files
 
 from alljax import models
 from alljax.data import augment
@@ -96,9 +100,59 @@ def test_a_run_stopped_at_any_step_ends_as_one_that_was_not(training, tmp_path):
         assert [row['step'] for row in rows if 'loss' in row] == list(range(1, 10))
 
 
-def test_only_the_last_checkpoint_is_kept(training, tmp_path):
+def test_only_the_last_two_checkpoints_are_kept(training, tmp_path):
     fit(training, tmp_path, schedule(save_seconds=0))
-    assert [path.name for path in (tmp_path / 'checkpoints').iterdir() if path.is_dir()] == ['9']
+    assert sorted(path.name for path in (tmp_path / 'checkpoints').iterdir()) == ['8', '9']
+
+
+@pytest.fixture(scope='module')
+def whole(training, tmp_path_factory):
+    """The end of an undisturbed run."""
+    return fit(training, tmp_path_factory.mktemp('whole'), schedule())
+
+
+def stop(training, folder, after):
+    """Trains with a checkpoint after each step, and is stopped after some."""
+    done = []
+
+    def stopping(state, batch):
+        if len(done) == after:
+            raise KeyboardInterrupt
+        done.append(1)
+        return training.step(state, batch)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(training, folder, schedule(save_seconds=0), steps=Steps(stopping))
+
+
+@pytest.mark.parametrize(
+    ('file', 'kind'),
+    [('facts/metadata', 'empty'), ('facts/metadata', 'bit'), ('tree/manifest.ocdbt', 'missing'),
+     ('tree/_METADATA', 'folder'), ('the large one', 'bytes'), ('the large one', 'cut')],
+)  # fmt: skip
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(training, tmp_path, caplog, whole, file, kind):
+    stop(training, tmp_path, 5)
+    newest = tmp_path / 'checkpoints' / '5'
+    large = max(files(newest), key=lambda path: path.stat().st_size)
+    damage(large if file == 'the large one' else newest / file, kind, Random(file + kind))
+    ended = fit(training, tmp_path, schedule())
+    for a, b in zip(jax.tree.leaves(ended[:2]), jax.tree.leaves(whole[:2]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    (said,) = [record.getMessage() for record in caplog.records if 'damaged' in record.getMessage()]
+    assert re.search(r'checkpoints/5: .*this checkpoint is damaged: going on from the one before, of step 4', said)
+    rows = [json.loads(line) for line in (tmp_path / 'metrics.jsonl').read_text().splitlines()]
+    assert [row['step'] for row in rows if 'loss' in row] == list(range(1, 10))
+    assert not list((tmp_path / 'checkpoints').glob('*.damaged'))
+
+
+def test_without_a_whole_checkpoint_the_remedy_is_told(training, tmp_path):
+    stop(training, tmp_path, 2)
+    for step in ('1', '2'):
+        damage(tmp_path / 'checkpoints' / step / 'facts' / 'metadata', 'empty', Random(0))
+    with pytest.raises(UserError, match=r'no checkpoint is whole: delete \S+/checkpoints and give the same command'):
+        fit(training, tmp_path, schedule())
+    shutil.rmtree(tmp_path / 'checkpoints')
+    assert int(fit(training, tmp_path, schedule()).state.step) == 9
 
 
 def test_the_best_epoch_is_the_one_of_the_lowest_validation_loss(training, tmp_path):

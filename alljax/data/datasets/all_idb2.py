@@ -3,13 +3,12 @@
 The data set is given on request by the University of Milan and may not be passed on: nothing here downloads it.
 """
 
-import json
 import re
 from pathlib import Path
 
 from alljax.data import image
 from alljax.data.datasets.listing import GROUPS_CSV, Dataset, Listing, Record, apply_groups, read_table, visible
-from alljax.data.synthetic.folder import MARKER
+from alljax.data.synthetic.folder import MARKER, drawn_counts
 from alljax.errors import UserError, some
 
 CLASSES = {'detection': ('blast', 'normal'), 'subtype': ('L1', 'L2', 'L3', 'normal')}
@@ -28,7 +27,7 @@ def list_cells(root: Path, task: str) -> Listing:
     """
     home, img = locate(root)
     marker = find_table(MARKER, home, img)
-    facts = json.loads(marker.read_text()) if marker else {'blasts': BLASTS, 'cells': CELLS}
+    blasts, cells = drawn_counts(marker) if marker else (BLASTS, CELLS)
     groups = find_table(GROUPS_CSV, home, img)
     listing = Listing(
         'synthetic' if marker else 'all_idb2',
@@ -37,7 +36,7 @@ def list_cells(root: Path, task: str) -> Listing:
         synthetic=marker is not None,
         groups_csv=groups or home / GROUPS_CSV,
     )
-    numbers = _list_images(listing, img, facts['blasts'], facts['cells'])
+    numbers = _list_images(listing, img, blasts, cells)
     _list_extra(listing)
     _apply_subtypes(listing, find_table(SUBTYPES_CSV, home, img), task)
     _apply_groups(listing, groups, numbers)

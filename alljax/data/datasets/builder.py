@@ -16,6 +16,20 @@ from alljax.data.cells import Cells, Origin
 from alljax.data.datasets.listing import Dataset, existing_folder
 from alljax.data.datasets.verify import verify
 from alljax.data.image import read, to_png, to_square
+from alljax.storage.atomic import delete, sync_all
+from alljax.storage.locks import entry_lock
+
+log = logging.getLogger(__name__)
+
+
+class LocalInfo(tfds.core.DatasetInfo):
+    """The description of a data set that is on this disk only.
+
+    TFDS would ask a server for it, and leave an empty folder in /tmp behind each time.
+    """
+
+    def initialize_from_bucket(self) -> None:
+        """Nothing: no server knows this data set."""
 
 
 class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -28,8 +42,35 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         self.name, self.VERSION = name, tfds.core.Version(dataset.version)  # TFDS takes them from the class otherwise
         self.listing = dataset.list_cells(existing_folder(root), task)
         config = tfds.core.BuilderConfig(name=f'{task}-{self.listing.key()}')
-        with _quiet():
-            super().__init__(data_dir=str(data_dir), config=config, file_format='array_record')
+        self.entry = data_dir / name / config.name  # in the cache
+
+        def start() -> None:
+            with _quiet():
+                super(CellsBuilder, self).__init__(data_dir=str(data_dir), config=config, file_format='array_record')
+
+        self.start = start
+        try:
+            start()
+        except Exception as error:  # TFDS reads what is there already, and what is damaged may break any line of it
+            with self.alone():
+                self.forget(error)
+                start()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The lock of the cache's entry; what a killed process left half built there is deleted."""
+        self.entry.mkdir(parents=True, exist_ok=True)
+        with entry_lock(self.entry):
+            for path in self.entry.glob('*incomplete*'):
+                delete(path)
+            yield
+
+    def forget(self, error: Exception) -> None:
+        """Deletes what cannot be read of the cache's entry, saying so: it is built again from the files."""
+        log.warning('%s: cannot be read (%s); it is part of the cache, and built again', self.entry,
+                    str(error).partition('\n')[0][:200] or type(error).__name__)  # fmt: skip
+        for path in self.entry.iterdir():
+            delete(path)
 
     @cached_property
     def notes(self) -> list[str]:
@@ -45,7 +86,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
             'repeat': tfds.features.Text(),
         }
         notes = tfds.core.MetadataDict(notes=[])
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features), metadata=notes)
+        return LocalInfo(builder=self, features=tfds.features.FeaturesDict(features), metadata=notes)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         self.info.metadata['notes'] = self.notes
@@ -61,16 +102,10 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 def read_cells(builder: CellsBuilder, size: int) -> Cells:
     """All cells of a builder at `size` pixels a side, in the order of their names; builds the files if absent.
 
-    Raises UserError with every problem of the folder, before anything is written.
+    Builds them again if they are damaged. Raises UserError with every problem of the folder, before anything is
+    written.
     """
-    if not builder.data_path.exists():
-        builder.notes  # noqa: B018  # the check runs outside TFDS, whose messages would stand around ours
-        offline = tfds.download.DownloadConfig(try_download_gcs=False)
-        with _quiet():
-            builder.download_and_prepare(download_config=offline)
-    listing = builder.listing
-    with _quiet():
-        examples = sorted(builder.as_data_source('cells'), key=lambda example: example['file'])
+    listing, examples = builder.listing, _examples(builder)
     files, groups, repeats = ([example[key].decode() for example in examples] for key in ('file', 'group', 'repeat'))
     digest = hashlib.sha256()
     for file, group, example in zip(files, groups, examples, strict=True):
@@ -90,6 +125,40 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
         group_names=group_names,
         origin=Origin(listing.name, digest.hexdigest(), listing.synthetic, str(listing.root), notes),
     )
+
+
+def _examples(builder: CellsBuilder) -> list[dict[str, Any]]:
+    """The records of the cache's entry, sorted by file; one process builds it while others wait."""
+    if builder.data_path.exists():
+        try:
+            return _read(builder)
+        except Exception as error:  # a damaged file may break any line of TFDS and of what it calls
+            problem = error
+        with builder.alone():
+            builder.forget(problem)
+    with builder.alone():
+        if not builder.data_path.exists():
+            builder.start()  # another process may have deleted what it had read
+            builder.notes  # noqa: B018  # the check runs outside TFDS, whose messages would stand around ours
+            offline = tfds.download.DownloadConfig(try_download_gcs=False)
+            with _quiet():
+                builder.download_and_prepare(download_config=offline)
+            sync_all(builder.entry)
+        else:
+            builder.start()  # which reads what the other process has built
+    return _read(builder)
+
+
+def _read(builder: CellsBuilder) -> list[dict[str, Any]]:
+    with _quiet():
+        examples = sorted(builder.as_data_source('cells'), key=lambda example: example['file'])
+    records = sorted(builder.listing.records, key=lambda record: record.file.encode())
+    classes = builder.listing.classes
+    told = [(*(example[key].decode() for key in ('file', 'group', 'repeat')), classes[example['label']])
+            for example in examples]  # fmt: skip
+    if told != [(record.file, record.group, record.repeat, record.label) for record in records]:
+        raise ValueError('its records are not those of the folder')
+    return examples
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from alljax.data.synthetic.repeats import KINDS, plant
 from alljax.data.synthetic.slides import Slide, slide
 from alljax.errors import UserError
 from alljax.storage.atomic import new_folder
+from alljax.storage.checksums import Damaged
+from alljax.storage.json_records import read_object
 from alljax.storage.text_files import csv_text, write_text
 
 MARKER = 'synthetic.json'  # tells a drawn folder from a real one
@@ -101,6 +103,21 @@ def write(out: Path, cells: int = 260, seed: int = 0, repeats: int = 0) -> None:
 def is_synthetic(root: Path) -> bool:
     """True for a folder that `write` wrote, its ALL_IDB2/ or its img/."""
     return any((path / MARKER).is_file() for path in (root, root.parent, root / 'ALL_IDB2'))
+
+
+def drawn_counts(marker: Path) -> tuple[int, int]:
+    """The numbers of blasts and of cells that a folder's synthetic.json names; UserError if it is damaged."""
+    try:
+        values = read_object(marker)
+        blasts, cells = values.get('blasts'), values.get('cells')
+        if not (type(blasts) is int and type(cells) is int and 0 <= blasts <= cells):
+            raise Damaged(f'has {blasts!r} for blasts and {cells!r} for cells')
+    except Damaged as error:
+        raise UserError(
+            f'{marker}: {error}, so it is not known what was drawn here; draw the cells again into a new folder with '
+            'alljax synthetic'
+        ) from None
+    return blasts, cells
 
 
 def _fill(root: Path, planned: list[Planned], seed: int, chosen: list[Repeat]) -> None:
