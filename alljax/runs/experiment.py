@@ -29,8 +29,6 @@ def run(plan: Plan, folder: Path) -> Path:
         if plan.demo:
             log.warning(DEMO)
         sources = datasets.load(plan.data, plan.seed)
-        for note in sources.origin.notes:
-            log.warning(note)
         cells, parts = divide(sources, plan.split, plan.augmentation, plan.seed)
         log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
                  len(cells.group_names), len(cells) - len(sources), len(parts.train), len(parts.validation),

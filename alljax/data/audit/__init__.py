@@ -69,7 +69,7 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
     chosen = candidates(measured.detail[unique], measured.density[unique])
     chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
     pairs = sorted(same + _near_repeats(measured, chosen, threshold, partial(track, desc='comparing', unit=' pairs')))
-    merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs])
+    merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs], found.unnamed_groups)
     return Audit(
         found,
         tuple(pairs),

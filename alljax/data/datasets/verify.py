@@ -12,7 +12,7 @@ from alljax.errors import UserError, some
 
 
 def verify(listing: Listing) -> list[str]:
-    """Decodes every file; UserError with all problems of the folder, else the notes on what was converted."""
+    """Decodes every file; UserError with all problems of the folder, else notes on what was converted."""
     problems = list(listing.problems)
     if not listing.records and not problems:
         problems.append(f'{listing.root}: holds no images; expected cells of the classes {", ".join(listing.classes)}')
@@ -36,7 +36,7 @@ def verify(listing: Listing) -> list[str]:
         problems += _about_repeats(listing, same)
     if problems:
         raise UserError(*problems)
-    return listing.notes + [f'{some(files, 3)}: {note}' for note, files in notes.items()]
+    return [f'{some(files, 3)}: {note}' for note, files in notes.items()]
 
 
 def _decode(listing: Listing) -> Callable[[Record], tuple[str, bool, bytes] | image.ImageError]:
