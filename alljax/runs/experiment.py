@@ -64,7 +64,7 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
     )
     history = metrics_log.read(folder / 'metrics.jsonl')
     results.write(folder, whole, test, output, history)
-    marks = ', '.join(['synthetic cells'] * cells.origin.synthetic + ['leaky split'] * parts.leaky)
+    marks = ', '.join(results.marks(whole))
     log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,
              100 * high, len(test), f' [{marks}]' if marks else '')  # fmt: skip
     log.info('see %s', folder / 'report.html')

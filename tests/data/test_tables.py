@@ -114,7 +114,7 @@ def test_the_same_is_found_whatever_the_hash_seed(root):
     }
     assert len(said) == 1
     records, problems, _ = json.loads(said.pop())
-    assert dict((file, group) for file, _, group, _ in records)['blast/only.png'] == 's1'
+    assert {file: group for file, _, group, _ in records}['blast/only.png'] == 's1'
     assert 'groups.csv: 0.png named without a folder' in problems[0]
 
 

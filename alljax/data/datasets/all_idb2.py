@@ -183,11 +183,11 @@ def _apply_subtypes(listing: Listing, path: Path | None, task: str) -> None:
 
 def _apply_groups(listing: Listing, path: Path | None, numbers: dict[str, int]) -> None:
     """Groups from groups.csv, else the reported repeats; a cell of which nothing is known stands alone."""
-    own = [record.group for record in listing.records]
+    repeats = {number: f'repeat of {same[0]:03}' for same in REPEATS for number in same}
     if path is not None:
+        own = [*(record.group for record in listing.records), *repeats.values()]
         say_grouping(listing, own, apply_groups(listing, path))
         return
-    repeats = {number: f'repeat of {same[0]:03}' for same in REPEATS for number in same}
     listing.records = [
         r._replace(group=repeats.get(numbers[r.file], r.group)) if r.file in numbers else r for r in listing.records
     ]
