@@ -50,8 +50,10 @@ def located(options: DataOptions) -> DataOptions:
     """The options with the folder of $ALLJAX_DATA where none is named, and with what 'auto' means.
 
     That is the first data set that reads a folder, ALL-IDB2, if any folder was named, else the first that draws cells.
+    A folder is absolute, with its ~ expanded, so that it is the same from any other folder.
     """
     root = options.root or os.environ.get('ALLJAX_DATA', '')
+    root = str(Path(root).expanduser().absolute()) if root else ''
     if options.name != 'auto':
         return options._replace(root=root)
     name = next(name for name, dataset in DATASETS.items() if bool(root) != bool(dataset.draw))
