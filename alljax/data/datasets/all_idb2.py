@@ -71,7 +71,10 @@ def locate(root: Path) -> tuple[Path, Path]:
     if any(NAME.fullmatch(p.name) for p in root.iterdir()):
         return root, root
     found = some([p.name for p in visible(root)], 4) or 'nothing'
-    raise UserError(f'{root}: holds {found}, expected ALL_IDB2/img/ with Im001_1.tif … ; correct --config.data.root')
+    raise UserError(
+        f'{root}: holds {found}, expected ALL_IDB2/img/ with Im001_1.tif … ; correct '
+        '--config.data.root, or use --config=configs/folder.py for class folders'
+    )
 
 
 def find_table(name: str, home: Path, img: Path, problems: list[str]) -> Path | None:

@@ -12,7 +12,7 @@ from alljax.errors import some
 from alljax.storage.text_files import csv_value
 
 SPREADSHEETS = ('.csv', '.tsv', '.tab', '.txt', '.xlsx', '.xls', '.xlsm', '.ods', '.numbers')
-OURS = re.compile(r'(groups|pairs)\.before-audit-\d+\.csv')
+OURS = re.compile(r'pairs\.csv|(groups|pairs)\.before-audit-\d+\.csv')
 WORDS = frozenset(
     {'annotation', 'annotations', 'cell', 'cells', 'class', 'classes', 'group', 'groups', 'label', 'labels', 'metadata'}
     | {'patient', 'patients', 'slide', 'slides', 'subtype', 'subtypes', 'table'}
