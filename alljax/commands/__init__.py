@@ -8,6 +8,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -73,6 +74,16 @@ class Parser(argparse.ArgumentParser):
             prog=f'alljax {name}', description=description, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         self.example, self.more = example, more
+
+    def parse_args(self, args: Sequence[str] | None = None) -> argparse.Namespace:  # type: ignore[override]
+        """The arguments; every path with its ~ expanded, which a shell leaves where it follows a '='."""
+        options = super().parse_args(args)
+        for name, value in vars(options).items():
+            if isinstance(value, Path):
+                setattr(options, name, value.expanduser())
+            elif isinstance(value, list):
+                setattr(options, name, [one.expanduser() if isinstance(one, Path) else one for one in value])
+        return options
 
     def format_help(self) -> str:
         """The usage, the arguments, and the example."""

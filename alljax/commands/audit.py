@@ -1,4 +1,4 @@
-"""Finds repeated cells and shortcuts in a folder of cell crops; writes groups.csv and audit.html into it."""
+"""Finds repeated cells and shortcuts in a folder of cell crops; writes groups.csv, pairs.csv and audit.html into it."""
 
 import sys
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def summary(found: 'Audit', written: list[Path]) -> list[str]:
 def _parser() -> Parser:
     parser = Parser('audit', __doc__, 'alljax audit /path/to/ALL_IDB2', _threshold)
     parser.add_argument('folder', type=Path, metavar='FOLDER', help='ALL-IDB2, class folders, or a folder of images')
-    parser.add_argument('--out', type=Path, metavar='DIR', help='write both files there instead')
+    parser.add_argument('--out', type=Path, metavar='DIR', help='write the files there instead')
     parser.add_argument(
         '--threshold', type=float, metavar='T', help='least score of a pair, 0 to 1; other cells stay below 0.5'
     )

@@ -41,12 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     from alljax import config
     from alljax.config import classical_system_plans
-    from alljax.runs import comparison, experiment
+    from alljax.runs import comparison, experiment, results
     from alljax.storage import run_folder
 
     if (options.place / 'config.json').is_file():
         folder = options.workdir or options.place.with_name(f'{options.place.name}-{options.system}')
-        experiment.run(classical_system_plans.beside(options.system, options.place, folder), folder)
+        plan = classical_system_plans.beside(options.system, options.place, folder, options.data)
+        experiment.run(plan, folder, results.read(options.place)['data']['fingerprint'])
         print(printable('\n'.join(comparison.compared(folder, options.place))))
     else:
         settings = config.defaults() if settings is None else settings
@@ -71,6 +72,9 @@ def _parser() -> Parser:
     parser.add_argument('--list', action='store_true', help='prints every system and what it is made of')
     parser.add_argument('--measure', type=Path, metavar='OUT', help='writes masks and measurements there, no training')
     parser.add_argument('--workdir', type=Path, metavar='DIR', help='the run folder (default beside RUN, or in runs/)')
+    parser.add_argument(
+        '--data', type=Path, metavar='DIR', help='the cells of RUN, if they are no longer where they were'
+    )
     parser.add_argument('--task', metavar='TASK', help='of the data set: detection or subtype; default by its tables')
     parser.add_argument(
         '--config', metavar='FILE', help='a config file: the settings for a FOLDER (default: those of the package)'

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config.load(options.config)
     methods = [name.strip() for name in options.methods.split(',') if name.strip()]
     request = explain.Request(
-        options.run, options.paths, methods, options.batch_size, options.target, options.layer, options.to
+        options.run, options.paths, methods, options.batch_size, options.target, options.layer, options.to, options.data
     )
     cache.keep_compiled_programs()
     if options.summary:
@@ -100,6 +100,12 @@ def _parser() -> Parser:
         action='store_true',
         help='instead: gradient statistics and curvature on the run’s own cells, and the training cells from which the '
         'predictions for IMAGES come, or those for its worst test cells',
+    )
+    parser.add_argument(
+        '--data',
+        type=Path,
+        metavar='DIR',
+        help='with --summary: the run’s cells, if they are no longer where they were',
     )
     parser.add_argument('--target', metavar='CLASS', help='the class to explain (default: each image’s predicted one)')
     parser.add_argument(

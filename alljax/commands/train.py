@@ -49,7 +49,7 @@ def _train(overrides: dict[str, str]) -> int:
 
     values = config.load(CONFIG.value)
     config.override(values, overrides)
-    folder = Path(WORKDIR.value) if WORKDIR.value else None
+    folder = Path(WORKDIR.value).expanduser() if WORKDIR.value else None
     good = sweep.launch(values, CONFIG.value, overrides, folder, jobs=JOBS.value, dry_run=DRY_RUN.value)
     return 0 if good else 1
 

@@ -24,7 +24,7 @@ def defaults() -> ConfigDict:
 
 def load(path: str | Path) -> ConfigDict:
     """The `get_config()` of a config file; UserError if there is none."""
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         beside = sorted(str(p) for p in Path('configs').rglob('*.py') if 'def get_config' in p.read_text())
         raise UserError(f'--config={path}: there is no such file; configs here are {", ".join(beside) or "none"}')

@@ -12,11 +12,14 @@ from alljax.errors import UserError
 from alljax.storage import run_folder
 
 
-def beside(system: str, run: Path, folder: Path) -> Plan:
-    """The plan of a system in `folder` on the cells, split and seed of a finished run; UserError if it is not."""
+def beside(system: str, run: Path, folder: Path, data: Path | None = None) -> Plan:
+    """The plan of a system in `folder` on the cells, split and seed of a finished run; UserError if it is not.
+
+    `data` is the folder of the cells, if they were moved.
+    """
     if not run_folder.is_finished(run):
         raise UserError(f'{run}: is not finished, so there is nothing to compare with; give its command again first')
-    config = resolve.config_of_run(run)
+    config = resolve.config_of_run(run, data)
     config.baseline = ConfigDict({**dict.fromkeys(config.baseline), 'system': system})
     return resolve.resolve(config, fields.flat(config), run_folder.earlier(folder))
 

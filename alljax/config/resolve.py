@@ -31,6 +31,8 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
+    if config.data.root:  # config.json is read from other folders later
+        config.data.root = fields.data_options(config).root
     demo = fields.data_options(config).synthetic
     network = asks_network(config)
     if not network:
@@ -53,16 +55,17 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     return _plan(config, start)
 
 
-def of_run(folder: Path) -> Plan:
+def of_run(folder: Path, data: Path | None = None) -> Plan:
     """The plan of the run in a folder, from the fields that it used; it starts from its own variables.
 
-    UserError if there is none, or if it is of a release without some of the fields.
+    `data` is the folder of its cells, if they were moved. UserError if there is no run, if it is of a release without
+    some of the fields, and if its cells are not where they were.
     """
-    return _plan(config_of_run(folder), Start(folder, f'{folder}'))
+    return _plan(config_of_run(folder, data), Start(folder, f'{folder}'))
 
 
-def config_of_run(folder: Path) -> ConfigDict:
-    """The config that the run in a folder used; UserError as of `of_run`."""
+def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
+    """The config that the run in a folder used; `data` and UserError as of `of_run`."""
     used = run_folder.earlier(folder)
     if not used:
         raise UserError(f'{folder}: holds no config.json, so its data are unknown; name a run folder')
@@ -70,7 +73,11 @@ def config_of_run(folder: Path) -> ConfigDict:
     if absent:
         raise UserError(f'{folder}: was made by an older release, without {", ".join(absent)}; give its command anew')
     parts = {name: field.default for name, field in FIELDS.items() if name.startswith('baseline.')}
-    return fields.nested({**parts, **used})
+    config = fields.nested({**parts, **used, **({'data.root': str(data.absolute())} if data else {})})
+    root = fields.data_options(config).root
+    if root and not data and not Path(root).is_dir():
+        raise UserError(f'{root}: the cells of {folder} are no longer there; name their folder with --data DIR')
+    return config
 
 
 def asks_network(config: ConfigDict) -> bool:
@@ -85,7 +92,7 @@ def find_start(name: str, init: str, demo: bool) -> Start:
         return Start(None, 'random')
     kind, _, weights = init.partition(':')
     if kind != 'imagenet':
-        return Start(Path(init), init)
+        return Start(Path(init).expanduser(), init)
     try:
         return Start(weight_cache.obtain(name, weights), 'imagenet')
     except UserError as error:

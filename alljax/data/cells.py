@@ -1,9 +1,13 @@
 """The one form in which every room hands cells to another."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int32, Integer, UInt8
+
+# What cells of one group have in common, as far as anyone knows: a split keeps no more together than that.
+Grouping = Literal['patient or slide', 'repeats only', 'unknown']
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,7 @@ class Origin:
     synthetic: bool  # drawn, not photographed
     root: str  # the folder that was read
     notes: tuple[str, ...] = ()  # what was converted or assumed while reading
+    grouping: Grouping = 'unknown'
 
 
 @dataclass(frozen=True)

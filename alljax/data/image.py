@@ -9,7 +9,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-SUFFIXES = frozenset({'.tif', '.tiff', '.png', '.jpg', '.jpeg', '.bmp', '.webp', '.gif', '.ppm'})
+SUFFIXES = frozenset(
+    {'.bmp', '.dib', '.gif', '.jfif', '.jpe', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff'}
+    | {'.webp'}
+)
 GREY = frozenset({'1', 'L', 'LA', 'La', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N'})
 
 RgbImage = UInt8[np.ndarray, 'height width 3']

@@ -1,5 +1,6 @@
 """Image files as a trained model takes them: found, read, made square and filtered."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -7,10 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from alljax.data import denoise, image
+from alljax.data import denoise, folder_walk, image
+from alljax.data.folder_walk import HIDDEN, LeftOut
 from alljax.storage.image_preparation import ImagePreparation, Photograph
 
 __all__ = ['ImageFile', 'ImagePreparation', 'Photograph', 'Unread', 'files', 'fit', 'read']
+
+log = logging.getLogger(__name__)
 
 
 class ImageFile(NamedTuple):
@@ -29,7 +33,10 @@ class Unread(NamedTuple):
 
 
 def files(paths: Iterable[Path]) -> list[Path]:
-    """Every file at the paths, in order; a folder stands for all images in it and below."""
+    """Every file at the paths, in order; a folder stands for all images in it and below.
+
+    What a folder holds besides is logged. A pipe or a device named as an image is among them, for `read` to tell.
+    """
     return [file for path in paths for file in _within(path)]
 
 
@@ -55,5 +62,12 @@ def fit(pixels: UInt8[np.ndarray, 'height width 3'], preparation: ImagePreparati
 def _within(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
-    found = sorted(p for p in path.rglob('*') if p.suffix.lower() in image.SUFFIXES and not p.name.startswith('.'))
-    return found or [path]  # reading it says what is wrong
+    contents = folder_walk.walk(path)
+    pictures, masks = folder_walk.images(path, contents)
+    others = [file for file in contents.files if not folder_walk.is_image(file)]
+    special = [left.file for left in contents.left_out if left.reason != HIDDEN and folder_walk.is_image(left.file)]
+    told = [*contents.unreadable, *masks, *(left for left in contents.left_out if left.file not in special)]
+    for note in folder_walk.notes([*told, *(LeftOut(file, 'no image format that is read') for file in others)]):
+        log.warning('%s: %s', path, note)
+    found = sorted((*pictures, *special), key=lambda file: file.split('/'))
+    return [path / file for file in found] or [path]  # reading it says what is wrong

@@ -1,5 +1,6 @@
 """Training, validation and test sides of the cells; cells of one group are never separated."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from fractions import Fraction
@@ -84,13 +85,12 @@ def keep_repeats_together(cells: Cells, parts: Split) -> None:
 
 
 def by_file(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[Index, Index]:
-    """Two parts of `among`, the second with `fraction` of each class, whatever the groups: this leaks."""
-    try:
-        first, second = train_test_split(among, test_size=fraction, random_state=seed, stratify=cells.labels[among])
-    except ValueError as error:
-        raise UserError(
-            f'{len(among)} cells cannot be split with {fraction:g} of each class on one side: {error}'
-        ) from None
+    """Two parts of `among`, the second with `fraction` of each class, whatever the groups: this leaks.
+
+    UserError for a class with a single cell, and for parts with fewer cells than there are classes.
+    """
+    _need_cells(cells, among, fraction)
+    first, second = train_test_split(among, test_size=fraction, random_state=seed, stratify=cells.labels[among])
     return np.sort(first), np.sort(second)
 
 
@@ -125,7 +125,8 @@ def by_file_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Inde
     smallest = min(cells.counts().items(), key=lambda item: item[1])
     if smallest[1] < folds:
         raise UserError(
-            f'config.split.folds is {folds}, but {smallest[0]} has {smallest[1]} cells; lower it or add cells'
+            f'config.split.folds is {folds}, but {smallest[0]} has {smallest[1]} '
+            f'{"cell" if smallest[1] == 1 else "cells"}; lower it, add cells, or leave the class out'
         )
     kfold = StratifiedKFold(folds, shuffle=True, random_state=seed)
     return [(first, second) for first, second in kfold.split(cells.labels, cells.labels)]
@@ -170,9 +171,33 @@ def class_weights(labels: Int32[np.ndarray, ' cells'], index: Index, how: str, c
     return (len(index) / (classes * counts)).astype(np.float32)
 
 
+def _need_cells(cells: Cells, among: Index, fraction: float) -> None:
+    """UserError if `among` is too small for two parts, one with `fraction` of it, that both hold every class."""
+    counts = np.bincount(cells.labels[among], minlength=len(cells.classes))
+    single = [name for name, count in zip(cells.classes, counts, strict=True) if count == 1]
+    if single:
+        raise UserError(
+            f'{some(single)}: its one cell among the {len(among)} cannot be split, as a class needs two or more to be on '
+            'both sides; add cells, leave the class out, or lower config.split.validation'
+        )
+    second, classes = math.ceil(fraction * len(among)), np.count_nonzero(counts)
+    smaller = min(second, len(among) - second)
+    if smaller < classes:
+        raise UserError(
+            f'{fraction:g} of {len(among)} cells cannot be split off: it leaves {smaller} on one side, fewer than the '
+            f'{classes} classes; add cells, or set config.split.test and config.split.validation nearer to 0.5'
+        )
+
+
 def _shuffles(cells: Cells, among: Index, folds: int, seed: int) -> Iterator[list[Index]]:
     """DRAWS partitions of `among` (places in it) into folds that share no group."""
     labels, groups = cells.labels[among], cells.groups[among]
+    most = int(np.bincount(labels).max())
+    if most < folds:
+        raise UserError(
+            f'the cells are to be split in {folds} parts, but no class has more than {most} of them; lower '
+            'config.split.folds, or add cells'
+        )
     for draw in range(DRAWS):
         kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed * DRAWS + draw) % 2**32)
         with warnings.catch_warnings():

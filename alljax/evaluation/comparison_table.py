@@ -21,6 +21,7 @@ LEAKY = (
     'Copies of one cell, or cells of one slide, can stand on both sides of such a split, so its numbers are too high '
     'for new patients.'
 )
+GROUPED = 'grouped'  # the column of the protocol that keeps groups together
 INTERVALS = (
     'Beside each number the 95% interval with whole groups resampled, and n, its test cells. A gap, in percentage '
     'points, is more than noise where its interval excludes 0.'
@@ -69,6 +70,7 @@ class ComparisonTable(NamedTuple):
     banner: str  # 'synthetic cells', or ''
     command: str
     extra: ExtraTable | None = None
+    grouping: str = ''  # of the column 'grouped': a key of formatting.GROUPINGS; '' if it is not known
 
 
 def write(folder: Path, table: ComparisonTable) -> None:
@@ -104,7 +106,16 @@ def percentage_points(difference: float, n: int) -> str:
 
 
 def _heads(table: ComparisonTable) -> dict[str, str]:
-    return {name: f'{name} (leaky)' if leaky else name for name, leaky in table.columns.items()}
+    kind = f' ({formatting.GROUPINGS[table.grouping]})' if table.grouping in formatting.DOUBTFUL else ''
+    return {
+        name: f'{name} (leaky)' if leaky else name + (kind if name == GROUPED else '')
+        for name, leaky in table.columns.items()
+    }
+
+
+def _doubtful(table: ComparisonTable) -> str:
+    """The sentence about a grouped column whose groups are not of patients or slides; '' if there is none."""
+    return formatting.DOUBTFUL.get(table.grouping, '') if GROUPED in table.columns else ''
 
 
 def _shown(table: ComparisonTable) -> dict[str, Any]:
@@ -112,7 +123,7 @@ def _shown(table: ComparisonTable) -> dict[str, Any]:
     leaky = next((name for name, leaky in table.columns.items() if leaky), '')
     return {
         'paper': any(row.printed is not None for row in table.rows),
-        'gap': f'{leaky} − grouped' if any(row.gap for row in table.rows) else '',
+        'gap': f'{leaky} − {GROUPED}' if any(row.gap for row in table.rows) else '',
         'compared': [name for name in table.columns if any(row.significance.get(name) for row in table.rows)],
     }
 
@@ -127,6 +138,7 @@ def _markdown(table: ComparisonTable) -> str:
             else []
         ),
         *([f'**Leaky: {_plain(", ".join(leaky))}.** {LEAKY}'] if leaky else []),
+        *([f'**{_plain(_heads(table)[GROUPED])}.** {_doubtful(table)}'] if _doubtful(table) else []),
     ]
     source = [f'Paper: {_plain(table.source)}.'] if _shown(table)['paper'] and table.source else []
     grid = [list(rows[0]), ['---'] * 2 + ['---:'] * (len(rows[0]) - 2), *(list(row.values()) for row in rows)]
@@ -238,6 +250,8 @@ def _html(table: ComparisonTable, png: bytes) -> str:
         extra=formatted(table.extra) if table.extra else {},
         leaky=[name for name, leaky in table.columns.items() if leaky],
         warning=LEAKY,
+        grouped=GROUPED,
+        doubtful=_doubtful(table),
         intervals=INTERVALS,
         chart=report.data_uri(png),
         css=Markup(report.resource('report.css')),
@@ -254,7 +268,7 @@ def _chart(table: ComparisonTable) -> bytes:
     heads, shown = _heads(table), _shown(table)
     series = [comparison_chart.Series('paper', INK, 'D')] if shown['paper'] else []
     first = next((name for name, leaky in table.columns.items() if leaky), None)
-    looks = {first: (plots.VERMILION, 's'), 'grouped': (plots.BLUE, 'o')}
+    looks = {first: (plots.VERMILION, 's'), GROUPED: (plots.BLUE, 'o')}
     rest = [name for name in heads if name not in looks]
     looks |= {name: (OTHER_COLORS[i % 4], OTHER_MARKERS[(i + i // 4) % 4]) for i, name in enumerate(rest)}
     series += [comparison_chart.Series(head, *looks[name]) for name, head in heads.items()]

@@ -22,6 +22,19 @@ LABELS = {
     'python': 'Python',
 }
 
+# data.grouping of results.json: what the groups are that a split keeps together → how that is said after 'grouped'
+GROUPINGS = {
+    'patient or slide': 'by patient or slide',
+    'repeats only': 'by repeats only',
+    'unknown': 'patients unknown',
+}
+DOUBTFUL = {
+    'repeats only': 'Only repeats of one cell are kept together. Patients and slides are unknown, so cells of one '
+    'patient or slide may stand on both sides of the split, and its numbers may be too high for new patients.',
+    'unknown': 'Nothing is known of patients, slides or repeats, so cells of one patient or slide may stand on both '
+    'sides of the split, and its numbers may be too high for new patients.',
+}
+
 
 def percent(fraction: float | None, n: int = 0) -> str:
     """Format a fraction of 1 in percent, with the digits that tell one error among n cells from none."""

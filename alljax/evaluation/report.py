@@ -53,12 +53,16 @@ def write(
     `facts` adds tables (heading -> row -> value), such as published results to stand beside. Fractions of 1 are printed
     in percent. Everything from outside is escaped. Raises KeyError where a part of `results` the page needs is missing.
     """
+    # leaky splits keep no groups together, and earlier releases do not say what the groups are
+    grouping = '' if results['split']['leaky'] else results['data'].get('grouping', '')
     page = (
         environment()
         .from_string(resource('report.html.jinja'))
         .render(
             results=results,
             test=results['test'],
+            grouping=formatting.GROUPINGS.get(grouping, ''),
+            doubtful=formatting.DOUBTFUL.get(grouping, ''),
             correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),
             recall_ci=_recall_intervals(results['test']['confusion']),
             undefined=any(None in row.values() for row in results['test']['per_class'].values()),

@@ -40,6 +40,7 @@ class Request(NamedTuple):
     target: str | None = None  # the class to explain, None for each image's predicted one
     layer: str = ''  # whose map the CAMs take, '' for the last before the head
     folder: Path | None = None  # a new or empty one, None for one of its own in the run's
+    data: Path | None = None  # of the run's cells, None for where they were
 
 
 class CheckedRequest(NamedTuple):
@@ -92,7 +93,7 @@ def summarize(request: Request, progress: Callable[[str], None]) -> Path:
         raise UserError(*filter(None, [problem]), *unread)
     output_folder.make(folder)
     images = [file for file in read if isinstance(file, ImageFile)]
-    found = summary.summarize(run, request.run, images, request.batch_size, progress)
+    found = summary.summarize(run, request.run, images, request.batch_size, progress, request.data)
     write_text(folder / 'summary.json', summary.as_json(run, found))
     html = summary_page.render(run, str(request.run), found)
     write_text(folder / 'index.html', html)

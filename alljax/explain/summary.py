@@ -74,12 +74,14 @@ def summarize(
     images: Sequence[image_files.ImageFile],
     batch_size: int,
     progress: Callable[[str], None] = log.info,
+    data: Path | None = None,
 ) -> Summary:
     """The summary of a run on its own data; UserError if its folder is none of a run, or its data are gone.
 
-    `progress` is called with a sentence on each part before it begins.
+    `progress` is called with a sentence on each part before it begins. `data` is the folder of the run's cells, if they
+    were moved.
     """
-    plan = resolve.of_run(path.parent if path.name == 'model' else path)
+    plan = resolve.of_run(path.parent if path.name == 'model' else path, data)
     cells, parts = divide(datasets.load(plan.data, plan.seed), plan.split, plan.augmentation, plan.seed)
     if cells.origin.fingerprint != run.card.fingerprint:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')

@@ -9,7 +9,7 @@ from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
 from alljax.data.split import Split
-from alljax.runs import kinds, network, results
+from alljax.runs import data_check, kinds, network, results
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder, run_folder
 from alljax.storage.card import Scores
@@ -22,15 +22,18 @@ DEMO = (
 )
 
 
-def run(plan: Plan, folder: Path) -> Path:
-    """Trains and evaluates what the plan says, or goes on with it, and returns the run folder."""
+def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
+    """Trains and evaluates what the plan says, or goes on with it, and returns the run folder.
+
+    The cells are known by their fingerprint, not by their folder. UserError if it is not the one that is asked for.
+    """
     cache.keep_compiled_programs()
     with run_folder.opened(folder, dict(plan.fields)):
         if plan.demo:
             log.warning(DEMO)
         sources = datasets.load(plan.data, plan.seed)
-        for note in sources.origin.notes:
-            log.warning(note)
+        if fingerprint:
+            data_check.same_data(fingerprint, sources, folder)
         cells, parts = divide(sources, plan.split, plan.augmentation, plan.seed)
         log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
                  len(cells.group_names), len(cells) - len(sources), len(parts.train), len(parts.validation),
@@ -43,6 +46,7 @@ def run(plan: Plan, folder: Path) -> Path:
         else:
             trained = kind.fit(plan, cells, parts, folder)
         report(plan, sources, cells, parts, folder, kind.score(trained, plan, cells, parts, folder))
+        run_folder.set_data_root(folder, plan.fields['data.root'])
     return folder
 
 
@@ -68,7 +72,7 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
     results.check_history(folder)
     history = [row for row in metrics_log.read(folder / 'metrics.jsonl') if 'epoch' in row]
     results.write(folder, whole, test, output, history)
-    marks = ', '.join(['synthetic cells'] * cells.origin.synthetic + ['leaky split'] * parts.leaky)
+    marks = ', '.join(results.marks(whole))
     log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,
              100 * high, len(test), f' [{marks}]' if marks else '')  # fmt: skip
     log.info('see %s', folder / 'report.html')

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.evaluation import gradient_curves, intervals, metrics, mistakes, plots, report
+from alljax.evaluation import formatting, gradient_curves, intervals, metrics, mistakes, plots, report
 from alljax.storage import checksums
 from alljax.storage.atomic import write_json
 from alljax.storage.checksums import Damaged
@@ -80,6 +80,7 @@ def about_data(cells: Cells) -> Results:
         'fingerprint': origin.fingerprint,
         'counts': cells.counts(),
         'groups': len(set(cells.groups)),
+        'grouping': origin.grouping,  # what the groups are: 'patient or slide', 'repeats only' or 'unknown'
         'root': origin.root,
         'notes': list(origin.notes),
     }
@@ -203,6 +204,13 @@ def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cel
         rows.append([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row)])
     columns = ['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes)]
     write_text(path, csv_text(columns, rows, end='\r\n'))
+
+
+def marks(results: Results) -> list[str]:
+    """The words about a run that belong beside its numbers: 'synthetic cells', 'leaky split', 'grouped by …'."""
+    kind = formatting.GROUPINGS.get(results['data'].get('grouping', ''))
+    split = ['leaky split'] if results['split']['leaky'] else [f'grouped {kind}'] if kind else []
+    return ['synthetic cells'] * results['data']['synthetic'] + split
 
 
 def _banner(results: Results) -> str:

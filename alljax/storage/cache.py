@@ -7,7 +7,9 @@ from pathlib import Path
 def folder(*parts: str) -> Path:
     """A folder under $ALLJAX_CACHE, else $XDG_CACHE_HOME/alljax, else ~/.cache/alljax; made if absent."""
     home = os.environ.get('ALLJAX_CACHE')
-    base = Path(home) if home else Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'alljax'
+    base = (
+        Path(home).expanduser() if home else Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'alljax'
+    )
     path = base.joinpath(*parts)
     path.mkdir(parents=True, exist_ok=True)
     return path

@@ -18,6 +18,7 @@ from alljax.storage.log import Printable
 Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many types
 CONFIG, RESULTS = 'config.json', 'results.json'
 CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
+DATA_ROOT = 'data.root'
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:
@@ -48,13 +49,23 @@ def is_finished(workdir: Path) -> bool:
     return (workdir / RESULTS).is_file()
 
 
+def set_data_root(workdir: Path, root: str) -> None:
+    """Keeps the folder in which the cells of the run were found to be now, if they were moved."""
+    fields = earlier(workdir)
+    if fields and fields.get(DATA_ROOT) != root:
+        write_json(workdir / CONFIG, {**fields, DATA_ROOT: root})
+
+
 def differences(workdir: Path, fields: Fields) -> list[str]:
-    """The config fields in which the run in the folder differs from these; none if there is no run."""
+    """The config fields in which the run in the folder differs from these; none if there is no run.
+
+    The folder of the cells is no difference: it may have been moved, and the cells are known by their fingerprint.
+    """
     old, new = earlier(workdir), json.loads(json.dumps(dict(fields)))
     return [
         f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
         for key in sorted({*old, *new})
-        if old and old.get(key) != new.get(key)
+        if old and key != DATA_ROOT and old.get(key) != new.get(key)
     ]
 
 
@@ -65,7 +76,7 @@ def opened(workdir: Path, fields: Fields) -> Iterator[None]:
     A run that is refused before it made anything takes its claim back, so that the corrected command may have the
     same folder.
     """
-    new = not (workdir / 'config.json').exists()
+    new = not (workdir / CONFIG).exists()
     with ExitStack() as held:
         try:
             workdir.mkdir(parents=True, exist_ok=True)

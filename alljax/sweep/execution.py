@@ -125,8 +125,9 @@ def _log_result(run: Run, number: int, total: int, error: str, seconds: float, f
         log.error('%d of %d: %s failed: %s', number, total, run, error)
         return
     found = results.read(folder / run.folder)
-    leaky = ' [leaky]' if found['split']['leaky'] else ''
-    log.info('%d of %d: %s: accuracy %.1f %%%s (%.0f s)', number, total, run, 100 * found['test']['accuracy'], leaky,
+    marks = [mark for mark in results.marks(found) if mark != 'synthetic cells']  # which is said of the sweep
+    about = f' [{", ".join(marks)}]' if marks else ''
+    log.info('%d of %d: %s: accuracy %.1f %%%s (%.0f s)', number, total, run, 100 * found['test']['accuracy'], about,
              seconds)  # fmt: skip
 
 

@@ -10,6 +10,14 @@ from alljax.sweep.variant_result import VariantResult
 from alljax.sweep.variants import Sweep, Variant
 
 LEVEL = 0.05  # two-sided, after Holm's correction
+# data.grouping of results.json → the sentence below the table
+GROUPINGS = {
+    'patient or slide': 'The groups are patients or slides: no cells of one are on both sides of the grouped split.',
+    'repeats only': 'The groups are repeats of one cell only, so the grouped column may leak as well: name slides or '
+    'patients in cells.csv or groups.csv.',
+    'unknown': 'No groups are known for these cells, so the grouped column may leak as well: name slides, patients or '
+    'repeats in groups.csv (python -m alljax.data.audit finds repeats).',
+}
 Verdicts = dict[tuple[str, str, str], str]  # variant, measure, protocol
 
 
@@ -53,11 +61,7 @@ def notes(sweep: Sweep, found: Mapping[tuple[str, str], VariantResult | str]) ->
         sentences.append(f'Each number is over the test cells of all {folds} folds together.')
     if any(np.trace(result.matrices.sum(0)) == result.matrices.sum() for result in good):
         sentences.append("Where every cell is right the interval is Wilson's, as if cells were independent.")
-    if any(result.no_shared_groups for result in good):
-        sentences.append(
-            'No groups are known for these cells, so the grouped column may leak as well: name slides, patients or '
-            'repeats in groups.csv (python -m alljax.data.audit finds repeats).'
-        )
+    sentences += [GROUPINGS[kind] for kind in dict.fromkeys(result.grouping for result in good) if kind in GROUPINGS]
     return sentences
 
 

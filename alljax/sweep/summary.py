@@ -23,6 +23,7 @@ LABELS = {
     'kappa': "Cohen's kappa",
 }
 MEASURES = ('accuracy', 'macro_precision', 'macro_recall')  # of a table without printed numbers
+WORST_FIRST = ('unknown', 'repeats only', '', 'patient or slide')  # kinds of groups, where variants have several
 MAX_CONFUSIONS = 4  # variants at most for each to have its confusion matrices shown
 Results = Mapping[tuple[str, str], VariantResult | str]  # variant, protocol
 
@@ -56,6 +57,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
             banner='synthetic cells' if any(result.synthetic for result in good) else '',
             command=results.command(),
             extra=time_and_segmentation.table(folder, runs),
+            grouping=next((kind for kind in WORST_FIRST if kind in {result.grouping for result in good}), ''),
         ),
     )
 

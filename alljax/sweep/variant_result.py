@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -22,7 +22,7 @@ class VariantResult(NamedTuple):
     correct_by_file: list[dict[str, bool]]  # of each run: file -> True if it was classified rightly
     test_train_ratio: float  # test cells over training cells of a run
     synthetic: bool
-    no_shared_groups: bool  # no two cells share a group, as far as the data set knows
+    grouping: str  # data.grouping of results.json: what the groups are; '' in runs of releases that do not say
 
     @property
     def n(self) -> int:
@@ -54,5 +54,11 @@ def read_result(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) ->
         [results.correct_by_file(folder / run.folder) for run in runs],
         float(np.mean([fact['split']['test_n'] / fact['split']['train_n'] for fact in facts])),
         facts[0]['data']['synthetic'],
-        facts[0]['data']['groups'] == sum(facts[0]['data']['counts'].values()),
+        _grouping(facts[0]['data']),
     )
+
+
+def _grouping(data: Mapping[str, Any]) -> str:
+    """The kind of groups; earlier releases tell no more than that no two cells share one."""
+    alone = data['groups'] == sum(data['counts'].values())
+    return str(data.get('grouping', 'unknown' if alone else ''))

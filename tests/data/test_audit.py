@@ -3,19 +3,38 @@
 import csv
 import json
 import shutil
+from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from alljax.data import datasets, synthetic
-from alljax.data.audit import audit
+from alljax.data.audit import audit, overlays
 from alljax.data.audit.audit_files import write
 from alljax.data.audit.folder_listing import list_folder
 from alljax.data.audit.groups import merged, repeats
+from alljax.data.audit.measurements import measure_files
+from alljax.data.audit.shortcuts import shortcuts
 from alljax.data.datasets import DataOptions
 from alljax.data.split import SplitOptions, split
 from alljax.errors import UserError
+from alljax.storage.text_files import csv_rows
+
+
+class Tags(HTMLParser):
+    """The tags of a page with the names of their attributes, and its text."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ''
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, sorted(name for name, _ in attributes)))
+
+    def handle_data(self, data):
+        self.text += data
 
 
 @pytest.fixture(scope='module')
@@ -75,7 +94,7 @@ def test_groups_csv_is_what_the_loaders_read(planted, found, tmp_path):
     shutil.copytree(planted[0], tmp_path / 'set')
     root = tmp_path / 'set'
     written = write(audit(root))
-    assert [path.name for path in written] == ['groups.csv', 'audit.html']
+    assert [path.name for path in written] == ['groups.csv', 'pairs.csv', 'audit.html']
     rows = table(root / 'ALL_IDB2' / 'groups.csv')
     assert set(next(iter(rows.values()))) == {'file', 'group', 'repeat'}
     cells = datasets.load(DataOptions('all_idb2', str(root), task='detection', size=64), 0)
@@ -94,7 +113,7 @@ def test_groups_csv_is_what_the_loaders_read(planted, found, tmp_path):
 def test_the_page_shows_the_pairs_and_loads_nothing(planted, tmp_path):
     shutil.copytree(planted[0], tmp_path / 'set')
     found = audit(tmp_path / 'set')
-    _, page = write(found, tmp_path / 'out')
+    *_, page = write(found, tmp_path / 'out')
     text = page.read_text()
     assert text.count('data:image/') >= 2 * len(found.pairs)
     assert "default-src 'none'" in text
@@ -122,7 +141,55 @@ def test_a_groups_csv_of_the_user_s_is_joined_and_kept(tmp_path):
     assert kept.read_text() == mine
     assert found.conflicts == {'a/000.png': [0, 5]}  # one cell under two labels
     assert 'a/000.png' in (tmp_path / 'audit.html').read_text()
-    assert len(write(audit(tmp_path))) == 2  # the second time nothing is new
+    assert len(write(audit(tmp_path))) == 3  # the second time nothing is new
+
+
+@pytest.mark.parametrize('count', [2, 3, 12])
+def test_a_small_folder_without_any_likely_pair_is_audited(tmp_path, count):
+    save(tmp_path, [cell.image for cell in pictures(count, seed=3)])
+    found = audit(tmp_path)
+    assert found.pairs == ()
+    written = write(found)
+    assert (tmp_path / 'pairs.csv').read_text() == 'file,other_file,kind,score,one_cell\n'
+    assert len(written) == 3
+
+
+def test_all_pairs_are_in_a_table_of_their_own(planted, found, tmp_path):
+    _, path, _ = write(found, tmp_path)
+    with path.open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert {frozenset((row['file'], row['other_file'])) for row in rows} == {frozenset(pair[:2]) for pair in planted[1]}
+    scores = [float(row['score']) for row in rows]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == 1
+    assert min(scores) >= found.threshold
+    assert all(row['kind'] for row in rows)
+    assert {row['one_cell'] for row in rows} <= {'0', '1'}
+    mine = tmp_path / 'mine'
+    mine.mkdir()
+    (mine / 'pairs.csv').write_text('of my own\n')
+    kept = next(path for path in write(found, mine) if 'before-audit' in path.name)
+    assert kept.read_text() == 'of my own\n'
+    assert len(write(found, mine)) == 3
+
+
+@pytest.mark.parametrize(
+    'change',
+    [ImageFilter.GaussianBlur(1.8), ImageFilter.GaussianBlur(2.5), ImageFilter.UnsharpMask(2, 150, 0)],
+    ids=['blurred', 'more blurred', 'sharpened'],
+)
+def test_another_focus_is_a_kind_of_its_own(tmp_path, change):
+    images = [cell.image for cell in pictures(6)]
+    save(tmp_path, images)
+    Image.fromarray(images[1]).filter(change).save(tmp_path / 'focus.png')
+    Image.fromarray(images[4]).save(tmp_path / 'encoded.jpg', quality=60)
+    found = audit(tmp_path)
+    files = found.listing.files
+    said = {frozenset((files[pair.first], files[pair.second])): pair.kind for pair in found.pairs}
+    assert said == {
+        frozenset(('001.png', 'focus.png')): 'refocused',
+        frozenset(('004.png', 'encoded.jpg')): 're-encoded',
+    }
 
 
 def test_a_flat_folder_without_labels_is_audited(tmp_path):
@@ -165,6 +232,68 @@ def test_shortcuts_are_told_from_noise(tmp_path):
     assert told['border'].accuracy > 0.9
     assert not told['file size'].says_the_label
     assert not told['image size'].says_the_label
+
+
+@pytest.mark.parametrize(
+    ('draw', 'suffix'),
+    [
+        (lambda pen: pen.rectangle((180, 240, 239, 245), fill='black'), '.png'),
+        (lambda pen: pen.rectangle((180, 240, 239, 245), fill='white'), '.jpg'),
+        (lambda pen: pen.text((10, 10), '10 µm', fill='black', font=ImageFont.load_default(16)), '.jpg'),
+        (lambda pen: pen.text((10, 10), '10 µm', fill='yellow', font=ImageFont.load_default(16)), '.png'),
+    ],
+    ids=['bar', 'white bar in JPEG', 'text in JPEG', 'yellow text'],
+)
+@pytest.mark.parametrize('everywhere', [False, True])
+def test_what_was_drawn_over_one_class_is_a_shortcut(tmp_path, draw, suffix, everywhere):
+    for number, cell in enumerate(pictures(24)):
+        picture = Image.fromarray(cell.image)
+        if number % 2 or everywhere:
+            draw(ImageDraw.Draw(picture))
+        path = tmp_path / 'ab'[number % 2] / f'{number}{suffix}'
+        path.parent.mkdir(exist_ok=True)
+        picture.save(path, quality=80)
+    files = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob(f'*{suffix}'))
+    told = {one.name: one for one in shortcuts(measure_files(tmp_path, files), [name[0] for name in files], files)}
+    assert told['overlay'].says_the_label is not everywhere
+    assert everywhere or told['overlay'].accuracy > 0.9
+
+
+def test_pictures_without_overlays_have_none(tmp_path):
+    assert not any(overlays.drawn(cell.image).any() for cell in pictures(12))
+    stairs = np.repeat(np.repeat(np.arange(0, 256, 16, np.uint8), 16)[None, :, None], 256, 0).repeat(3, 2)
+    assert not overlays.drawn(stairs[:200, :200]).any()
+
+
+def test_hostile_names_are_text_on_the_page(tmp_path):
+    names = [
+        '"><script>alert(1)<',
+        "' onerror='x",
+        'javascript:alert(1)&amp;',
+        '<img src=x>',
+        '=cmd()',
+        'a\nb',
+        '{{ 7 * 7 }}',
+    ]
+    images = [cell.image for cell in pictures(len(names))]
+    clean, hostile = tmp_path / 'clean', tmp_path / '<script>alert(2)<'
+    for number, (name, image) in enumerate(zip(names, images, strict=True)):
+        for folder, label, file in ((clean, 'ab', str(number)), (hostile, ('<b>', '"b'), name)):
+            for kind, picture in zip(label, (image, image[:, ::-1]), strict=True):
+                (folder / kind).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture).save(folder / kind / f'{file}.png')
+    pages = []
+    for folder in (clean, hostile):
+        page = Tags((write(audit(folder), tmp_path / f'out-{len(pages)}')[-1]).read_text())
+        pages.append(page)
+    assert sorted(pages[0].tags) == sorted(pages[1].tags)
+    assert not {'script', 'a', 'iframe', 'b"'} & {tag for tag, _ in pages[1].tags}
+    assert not any({'onerror', 'onload', 'href'} & set(names) for _, names in pages[1].tags)
+    assert '<script>alert(1)<' in pages[1].text
+    assert '{{ 7 * 7 }}' in pages[1].text
+    with (tmp_path / 'out-1' / 'pairs.csv').open(newline='') as file:
+        rows = csv_rows(file.read())
+    assert {row['file'].split('/')[-1] for row in rows} == {f'{name}.png' for name in names}
 
 
 def test_groups_are_joined_through_their_pairs():

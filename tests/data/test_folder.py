@@ -3,6 +3,8 @@ import pytest
 from PIL import Image
 
 from alljax.data import datasets
+from alljax.data.audit import audit
+from alljax.data.audit.audit_files import write
 from alljax.data.datasets import DataOptions
 from alljax.errors import UserError
 
@@ -80,6 +82,23 @@ def test_folders_without_classes_are_told(tmp_path, make, expected):
     if make == 'flat':
         Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(folder / 'a.png')
     assert expected in problems(folder)
+
+
+def test_many_equal_files_are_told_in_a_few_lines_with_the_audit_that_groups_them(root):
+    for label in ('apple', 'pear'):
+        for path in list((root / label).glob('*.png')):
+            for copy in range(3):
+                (root / label / f'{path.stem}-{copy}-of-{label}.png').write_bytes(path.read_bytes())
+        for number in range(4, 12):
+            noise = np.random.default_rng(ord(label[0]) * number).integers(0, 256, (30, 30, 3), np.uint8)
+            for copy in range(2):
+                Image.fromarray(noise).save(root / label / f'{number}-{copy}.png')
+    said = problems(root).splitlines()
+    assert len(said) == 9
+    assert sum('hold the same pixels' in line for line in said) == 8
+    assert said[-1].startswith('and 16 more sets of equal images; alljax audit')
+    write(audit(root))
+    assert len(load(root)) == 64
 
 
 def test_one_class_is_too_few(root):

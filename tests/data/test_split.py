@@ -121,6 +121,27 @@ def test_folds_that_cannot_be_are_told():
         split(make_cells([0, 1] * 10, np.repeat(np.arange(4), 5), size=8), options(folds=5), 0)
 
 
+@pytest.mark.parametrize(
+    ('labels', 'groups', 'chosen', 'said'),
+    [
+        ([0] * 9 + [1], None, {}, 'class1: its one cell among the 10 cannot be split'),
+        ([0] * 9 + [1], None, {'protocol': 'random'}, 'class1: its one cell among the 10'),
+        ([0] * 9 + [1] * 2, None, {'test': 0.5, 'validation': 0.5}, 'lower config.split.validation'),
+        ([0, 1, 2, 3] * 2, None, {'test': 0.1}, '0.1 of 8 cells cannot be split off: it leaves 1 on one side'),
+        ([0] * 9 + [1], None, {'folds': 3}, 'class1 has 1 cell; lower it, add cells'),
+        ([0, 1] * 3, [0, 0, 1, 2, 3, 4], {'folds': 5}, 'no class has more than 3 of them'),
+        ([0] * 9 + [1] * 2, [*range(9), 9, 9], {}, 'groups with a class: class1 in 1'),
+        ([0, 1] * 4, [0] * 8, {}, '1 groups are too few'),
+    ],
+)
+def test_too_few_cells_are_told_in_our_words(labels, groups, chosen, said):
+    with pytest.raises(UserError) as caught:
+        split(make_cells(labels, groups, size=8), options(**chosen), 0)
+    assert said in str(caught.value)
+    for word in ('n_splits', 'y has only', 'test_size', 'The least populated'):  # scikit-learn's
+        assert word not in str(caught.value)
+
+
 @pytest.mark.parametrize('folds', [1, 3])
 def test_an_audited_pair_is_never_separated_but_by_the_paper(folds):
     cells = make_cells([0, 1] * 20, size=8, repeats=[n // 4 * 2 + n % 2 for n in range(40)])

@@ -157,6 +157,25 @@ def test_every_file_says_leaky_and_synthetic_exactly_where_due(render, leaky, ba
     assert all(row.get('remark', '') == banner for row in records(files['csv']))
 
 
+@pytest.mark.parametrize(
+    ('grouping', 'head'),
+    [
+        ('', 'grouped'),
+        ('patient or slide', 'grouped'),
+        ('repeats only', 'grouped (by repeats only)'),
+        ('unknown', 'grouped (patients unknown)'),
+    ],
+)
+def test_every_file_says_what_grouped_means(render, grouping, head):
+    files = render(make_table()._replace(grouping=grouping))
+    assert float(next(csv.DictReader(io.StringIO(files['csv'])))[head]) == 0.9
+    for name in ('html', 'md'):
+        text = ' '.join(Page(files[name]).text.split()) if name == 'html' else files[name]
+        assert ('may stand on both sides of the split' in text) is (head != 'grouped')
+        assert (head in text) is True
+    assert ('banner doubtful' in files['html']) is (head != 'grouped')
+
+
 def test_the_chart_says_leaky_and_synthetic(monkeypatch):
     said = {}
     monkeypatch.setattr(comparison_chart, 'dot_plot', lambda panels, series, title: said.update(locals()) or b'')

@@ -157,6 +157,25 @@ def test_banners_stand_exactly_where_due(render, synthetic, leaky):
     assert ('Leaky split' in page.text) is leaky
 
 
+@pytest.mark.parametrize(
+    ('grouping', 'words', 'banners'),
+    [
+        ('patient or slide', 'grouped split (by patient or slide)', []),
+        ('repeats only', 'Grouped split, by repeats only.', ['banner doubtful']),
+        ('unknown', 'Grouped split, patients unknown.', ['banner doubtful']),
+    ],
+)
+def test_a_grouped_split_says_by_what(render, grouping, words, banners):
+    results = make_results()
+    results['data']['grouping'] = grouping
+    page = render(results)
+    assert page.banners() == banners
+    assert words in page.text
+    results = make_results(leaky=True)  # which keeps no groups together at all
+    results['data']['grouping'] = grouping
+    assert render(results).banners() == ['banner leaky']
+
+
 def test_numbers_have_sensible_digits(render):
     text = render(make_results(), mistakes=[mistake(), mistake(probability=0.99999)]).text
     for phrase in (

@@ -50,7 +50,9 @@ def test_a_run_does_not_go_on_with_other_cells(tmp_path):
 
 
 def test_a_refused_run_leaves_its_folder_to_the_corrected_command(tmp_path):
-    def refused():
+    def refused(made=None):
+        if made:
+            made.mkdir()
         raise UserError('a mistake')
 
     for _ in range(2):
@@ -64,7 +66,6 @@ def test_a_refused_run_leaves_its_folder_to_the_corrected_command(tmp_path):
     with pytest.raises(UserError, match='another config'), run_folder.opened(tmp_path / 'a', {'seed': 2}):
         pass
     with pytest.raises(UserError, match='a mistake'), run_folder.opened(tmp_path / 'b', {'seed': 0}):
-        (tmp_path / 'b' / 'checkpoints').mkdir()
-        refused()
+        refused(tmp_path / 'b' / 'checkpoints')
     with pytest.raises(UserError, match='another config'), run_folder.opened(tmp_path / 'b', {'seed': 1}):
         pass

@@ -15,7 +15,7 @@ from configs import common
 CLASSES = ('L1', 'L2')
 
 
-def finished(folder, run, right, *, offset=0, synthetic=True):
+def finished(folder, run, right, *, offset=0, synthetic=True, **data):
     """A run on 40 cells in 8 groups, of which `right` were classified rightly."""
     place = folder / run.folder
     place.mkdir(parents=True)
@@ -29,7 +29,7 @@ def finished(folder, run, right, *, offset=0, synthetic=True):
     facts = {
         'test': {'confusion': {'labels': CLASSES, 'matrix': confusion(labels, predictions, 2).tolist()}},
         'split': {'test_n': 40, 'train_n': 60},
-        'data': {'synthetic': synthetic, 'groups': 8, 'counts': {'L1': 50, 'L2': 50}},
+        'data': {'synthetic': synthetic, 'groups': 8, 'counts': {'L1': 50, 'L2': 50}, **data},
     }
     (place / 'results.json').write_text(json.dumps(facts))
 
@@ -70,6 +70,27 @@ def test_numbers_gap_and_noise(tmp_path, sweep):
     assert 'reference' in first.values()
     assert 'Synthetic cells' in text
     assert 'L1: sensitivity' in text
+
+
+@pytest.mark.parametrize(
+    ('data', 'head', 'note'),
+    [
+        ({}, 'grouped', ''),  # of a release that does not say
+        ({'groups': 100}, 'grouped (patients unknown)', 'No groups are known for these cells'),
+        ({'grouping': 'unknown'}, 'grouped (patients unknown)', 'No groups are known for these cells'),
+        ({'grouping': 'repeats only'}, 'grouped (by repeats only)', 'The groups are repeats of one cell only'),
+        ({'grouping': 'patient or slide'}, 'grouped', 'The groups are patients or slides'),
+    ],
+)
+def test_the_table_says_what_grouped_means(tmp_path, sweep, data, head, note):
+    runs = list_runs(sweep, config())
+    for run in runs:
+        finished(tmp_path, run, 30, **data)
+    write(tmp_path, sweep, runs, {})
+    text = (tmp_path / 'table.md').read_text()
+    assert f'| {head} |' in text
+    assert note in text
+    assert text.count('groups are') + text.count('groups are known') <= 2
 
 
 def test_what_is_not_there_is_told_in_words(tmp_path, sweep):

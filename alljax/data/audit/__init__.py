@@ -69,7 +69,7 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
     chosen = candidates(measured.detail[unique], measured.density[unique])
     chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
     pairs = sorted(same + _near_repeats(measured, chosen, threshold, partial(track, desc='comparing', unit=' pairs')))
-    merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs])
+    merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs], found.unnamed_groups)
     return Audit(
         found,
         tuple(pairs),
@@ -96,7 +96,8 @@ def _near_repeats(measured: Measurements, chosen: Candidates, threshold: float, 
                     density = measured.density[first], measured.density[second]
                     (height, width), (other_height, other_width) = measured.shapes[[first, second]].tolist()
                     shapes = (height, width), (other_height, other_width)
-                    kind = repeat_kinds.describe(match.pose, density, shapes)
+                    sharpness = float(measured.sharpness[first]), float(measured.sharpness[second])
+                    kind = repeat_kinds.describe(match.pose, density, shapes, sharpness)
                     found.append(Pair(first, second, kind, match.score, repeat_kinds.one_cell(match.pose)))
             whole = groups.connected([(pair.first, pair.second) for pair in found], len(whole))
     return found

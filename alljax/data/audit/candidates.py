@@ -137,7 +137,7 @@ def _peaks(
     rows = np.arange(len(turned))[:, None]
     angles, mirrored = [], []
     for _ in range(GUESSES):
-        hand, angle = np.divmod(turned.reshape(len(turned), -1).argmax(1), ANGLES)
+        hand, angle = np.divmod(turned.reshape(len(turned), turned.shape[1] * turned.shape[2]).argmax(1), ANGLES)
         turned[rows, hand[:, None], (angle[:, None] + np.arange(-4, 5)) % ANGLES] = -np.inf
         angles.append(2 * np.pi * angle / ANGLES)
         mirrored.append(hand == 1)

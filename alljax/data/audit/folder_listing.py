@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from alljax.data import image
-from alljax.data.datasets import DATASETS
-from alljax.data.datasets.listing import GROUPS_CSV, Listing, Record, apply_groups, visible
-from alljax.errors import UserError, some
+from alljax.data import folder_walk
+from alljax.data.datasets import DATASETS, tables
+from alljax.data.datasets.listing import GROUPS_CSV, NO_TABLE, Listing, Record, apply_groups, say_grouping
+from alljax.errors import UserError
 
 
 class FolderListing(NamedTuple):
@@ -16,6 +16,7 @@ class FolderListing(NamedTuple):
     files: tuple[str, ...]
     labels: tuple[str, ...]  # '' where the folder does not tell
     groups: tuple[str, ...]
+    unnamed_groups: frozenset[str]  # names of groups that stand for no patient or slide
     groups_csv: Path  # where the loaders look for it first, there or not
     notes: tuple[str, ...]
 
@@ -36,29 +37,23 @@ def list_folder(root: Path) -> FolderListing:
     records = sorted(found.records)
     files, labels, groups = zip(*((record.file, record.label, record.group) for record in records), strict=True)
     table = found.groups_csv or found.root / GROUPS_CSV
-    return FolderListing(found.root, files, labels, groups, table, tuple(found.problems))
+    notes = (*found.problems, *found.notes)
+    return FolderListing(found.root, files, labels, groups, found.unnamed_groups, table, notes)
 
 
 def _of_a_data_set(root: Path) -> Listing | None:
     """The listing by the first data set whose folder this is, for the task that asks least of it."""
     for dataset in DATASETS.values():
         if dataset.recognize(root):
-            found = dataset.list_cells(root, next(iter(dataset.tasks)))
-            beside = [] if any('/' not in record.file for record in found.records) else _images(found.root)
-            if beside:
-                found.problems.append(
-                    f'{some(beside, 4)}: lie beside the folders of cells, so they are left out; move them into one'
-                )
-            return found
+            return dataset.list_cells(root, next(iter(dataset.tasks)))
     return None
 
 
 def _images_alone(root: Path) -> Listing:
-    found = Listing('images', root, (), records=[Record(name, '', name) for name in _images(root)])
-    if (root / GROUPS_CSV).is_file():
-        apply_groups(found, root / GROUPS_CSV)
+    contents = folder_walk.walk(root)
+    files, masks = folder_walk.images(root, contents)
+    found = Listing('images', root, (), records=[Record(file, '', tables.normal(file)) for file in files])
+    found.notes += folder_walk.notes([*contents.unreadable, *masks, *contents.left_out])
+    table = tables.find(root, GROUPS_CSV, found.problems)
+    say_grouping(found, (), apply_groups(found, table) if table else NO_TABLE)
     return found
-
-
-def _images(root: Path) -> list[str]:
-    return [path.name for path in visible(root) if path.is_file() and path.suffix.lower() in image.SUFFIXES]

@@ -1,6 +1,6 @@
 """Sets of cells that no split may separate: the groups that were there, joined wherever a pair was found."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Int
@@ -8,12 +8,20 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 
-def merged(groups: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:
-    """Each cell's group, joined by the pairs; a joined group bears the name of its first cell's."""
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
+def merged(
+    groups: Sequence[str], pairs: Sequence[tuple[int, int]], unnamed: Collection[str] = frozenset()
+) -> list[str]:
+    """Each cell's group, joined by the pairs; a joined group bears the name of its first cell's.
+
+    That is the first whose name is none of the `unnamed` ones, if there is any: the name of a patient or slide is kept.
+    """
+    names = sorted(dict.fromkeys(groups), key=lambda name: name in unnamed)
+    numbers = {name: number for number, name in enumerate(names)}
     whole = connected([(numbers[groups[a]], numbers[groups[b]]) for a, b in pairs], len(numbers))
     first: dict[int, str] = {}
-    return [first.setdefault(int(whole[numbers[name]]), name) for name in groups]
+    for name in names:
+        first.setdefault(int(whole[numbers[name]]), name)
+    return [first[int(whole[numbers[name]])] for name in groups]
 
 
 def repeats(files: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]:

@@ -14,11 +14,13 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from alljax.data import image
+from alljax.data.audit import overlays
 from alljax.errors import UserError
 
 FINE, COARSE = 128, 64  # pixels a side of the images that are compared; the longer side of a crop fills them
 BORDER = 8  # outer pixels of a crop, where no cell is
 BAND = (0.8, 3.0)  # deviations in pixels: detail is what the first blur leaves and the second removes
+FOCUS = ((1.0, 2.0), (3.0, 6.0))  # deviations in pixels of the blurs that bound fine and coarse detail
 
 GrayImage = Float32[np.ndarray, 'side side']
 Mask = Bool[np.ndarray, 'side side']
@@ -36,6 +38,8 @@ class FileMeasurements(NamedTuple):
     density: Float16[np.ndarray, 'coarse coarse']
     detail: Float32[np.ndarray, 'coarse coarse']
     fine: Float16[np.ndarray, 'fine fine']
+    sharpness: float
+    overlays: Float64[np.ndarray, '3']
 
 
 class Measurements(NamedTuple):
@@ -50,6 +54,8 @@ class Measurements(NamedTuple):
     density: Float16[np.ndarray, 'cells coarse coarse']  # optical, of green
     detail: Float32[np.ndarray, 'cells coarse coarse']  # what remains of it between two blurs
     fine: Float16[np.ndarray, 'cells fine fine']  # the same at FINE pixels
+    sharpness: Float64[np.ndarray, ' cells']  # logarithm of the share of the finest detail
+    overlays: Float64[np.ndarray, 'cells 3']  # bars and letters drawn over the picture, as overlays.measure gives them
 
 
 def measure_files(
@@ -83,6 +89,8 @@ def measure_file(path: Path) -> FileMeasurements:
         coarse.astype(np.float16),
         detail(coarse, shape),
         detail(fine, shape).astype(np.float16),
+        sharpness(pixels),
+        overlays.measure(pixels),
     )
 
 
@@ -120,6 +128,21 @@ def disk(shape: tuple[int, int], side: int) -> Mask:
     box = _box(shape, side)
     inside[box] = (np.hypot(away[:, None], away) <= side / 2)[box]
     return inside
+
+
+def sharpness(pixels: UInt8[np.ndarray, 'height width 3']) -> float:
+    """The logarithm of fine detail over coarse detail, at the scale of the file, away from the border.
+
+    Another light leaves it alone, and JPEG nearly; another focus does not.
+    """
+    density = -np.log((pixels[..., 1].astype(np.float32) + 8) / 263)
+    height, width = density.shape
+    margin = int(0.15 * min(height, width))
+    inner = (slice(margin, height - margin), slice(margin, width - margin))
+    fine, coarse = (
+        (gaussian_filter(density, first) - gaussian_filter(density, second))[inner].std() for first, second in FOCUS
+    )
+    return float(np.log((fine + 1e-4) / (coarse + 1e-4)))
 
 
 def _attempt(home: Path, file: str) -> FileMeasurements | str:

@@ -16,12 +16,13 @@ from alljax.data.audit.measurements import Measurements
 
 FOLDS = 5
 DRAWS = 1000
-LEVEL = 0.99  # of the interval: four questions are asked at once
+LEVEL = 0.99  # of the interval: five questions are asked at once
 
 MEANS = {
     'file size': 'bytes of the file: classes saved by another program, format or quality',
     'image size': 'height and width: classes cropped or photographed in another way',
     'color': 'mean and deviation of red, green and blue: partly the cell itself; compare the border',
+    'overlay': 'bars, letters and lines with hard edges that were drawn over the picture: a scale bar, a label, a date',
     'border': 'the same in the outer 8 pixels, where no cell is: other slides, stain or light',
 }
 
@@ -56,6 +57,7 @@ def shortcuts(measured: Measurements, labels: Sequence[str], groups: Sequence[st
         'image size': measured.shapes.astype(float),
         'color': measured.color,
         'border': measured.border,
+        'overlay': measured.overlays,
     }
     return tuple(_shortcut(name, values, label, group, classes.tolist()) for name, values in numbers.items())
 

@@ -1,5 +1,6 @@
 """The data sets by name, and the cells of the one that a run is about."""
 
+import logging
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -9,12 +10,15 @@ from alljax.data import denoise
 from alljax.data.cells import Cells
 from alljax.data.datasets import all_idb2, folder, synthetic
 from alljax.data.datasets.builder import CellsBuilder, read_cells
-from alljax.data.datasets.listing import Dataset, Listing, Record, existing_folder, visible
+from alljax.data.datasets.listing import Dataset, Listing, Record, existing_folder
+from alljax.data.folder_walk import visible
 from alljax.data.synthetic.folder import is_synthetic
 from alljax.errors import UserError, nearest, some
 from alljax.storage import cache
 
 __all__ = ['DATASETS', 'DataOptions', 'Dataset', 'Listing', 'Record', 'load', 'located', 'problems', 'recognized']
+
+log = logging.getLogger(__name__)
 
 # Name → data set; one of your own joins by `DATASETS['mine'] = Dataset(list_cells, tasks={'detection': ('blast', …)})`.
 DATASETS: dict[str, Dataset] = {
@@ -46,8 +50,10 @@ def located(options: DataOptions) -> DataOptions:
     """The options with the folder of $ALLJAX_DATA where none is named, and with what 'auto' means.
 
     That is the first data set that reads a folder, ALL-IDB2, if any folder was named, else the first that draws cells.
+    A folder is absolute, with its ~ expanded, so that it is the same from any other folder.
     """
     root = options.root or os.environ.get('ALLJAX_DATA', '')
+    root = str(Path(root).expanduser().absolute()) if root else ''
     if options.name != 'auto':
         return options._replace(root=root)
     name = next(name for name, dataset in DATASETS.items() if bool(root) != bool(dataset.draw))
@@ -94,12 +100,20 @@ def recognized(root: Path) -> tuple[str, str]:
 
 
 def load(options: DataOptions, seed: int) -> Cells:
-    """The cells of a data set; UserError with every problem of the options, or else of the folder."""
+    """The cells of a data set; UserError with every problem of the options, or else of the folder.
+
+    The classes, the groups and all that is left out are logged before anything is read.
+    """
     if found := problems(options):
         raise UserError(*found)
     options = located(options)
     dataset = DATASETS[options.name]
     root = dataset.draw(options.cells, seed) if dataset.draw else Path(options.root)
     builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=cache.folder('cells'))
+    log.info(builder.listing.taken())  # before anything is built, so that wrong classes are seen in time
+    for note in builder.listing.notes:
+        log.warning(note)
     cells = read_cells(builder, options.size)
+    for note in cells.origin.notes[len(builder.listing.notes) :]:
+        log.warning(note)
     return replace(cells, images=denoise.filtered(cells.images, options.denoise))

@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 
 from alljax.data import image
-from alljax.data.datasets.listing import GROUPS_CSV, Dataset, Listing, Record, apply_groups, read_table, visible
+from alljax.data.datasets import tables
+from alljax.data.datasets.listing import GROUPS_CSV, Dataset, Listing, Record, apply_groups, say_grouping
+from alljax.data.folder_walk import visible
 from alljax.data.synthetic.folder import MARKER, drawn_counts
 from alljax.errors import UserError, some
 
@@ -15,7 +17,7 @@ CLASSES = {'detection': ('blast', 'normal'), 'subtype': ('L1', 'L2', 'L3', 'norm
 BLASTS, CELLS = 130, 260  # numbers 001–130 are blasts, 131–260 normal
 NAME = re.compile(r'Im(\d{3,})_([01])\.(?i:tiff?)')
 SUBTYPES_CSV = 'subtypes.csv'
-NO_IMAGES = (SUBTYPES_CSV, GROUPS_CSV, 'audit.html', MARKER)  # that may lie beside the images
+NO_IMAGES = (SUBTYPES_CSV, GROUPS_CSV, 'pairs.csv', 'audit.html', MARKER)  # that may lie beside the images
 # Pairs reported as the same cell in shifted crops, 223 and 257 as equal ones. There is no published list of patients.
 REPEATS = ((25, 28, 31), (134, 245), (135, 244), (138, 146), (171, 211), (222, 256), (223, 257), (225, 259))
 
@@ -26,19 +28,22 @@ def list_cells(root: Path, task: str) -> Listing:
     Drawn cells of the same layout are told by their synthetic.json. UserError for a folder of another layout.
     """
     home, img = locate(root)
-    marker = find_table(MARKER, home, img)
+    problems: list[str] = []
+    marker, groups, subtypes = (find_table(name, home, img, problems) for name in (MARKER, GROUPS_CSV, SUBTYPES_CSV))
     blasts, cells = drawn_counts(marker) if marker else (BLASTS, CELLS)
-    groups = find_table(GROUPS_CSV, home, img)
     listing = Listing(
         'synthetic' if marker else 'all_idb2',
         home,
         CLASSES[task],
         synthetic=marker is not None,
         groups_csv=groups or home / GROUPS_CSV,
+        problems=problems,
     )
     numbers = _list_images(listing, img, blasts, cells)
     _list_extra(listing)
-    _apply_subtypes(listing, find_table(SUBTYPES_CSV, home, img), task)
+    if home != img:
+        _list_beside(listing, [name for name, path in ((GROUPS_CSV, groups), (SUBTYPES_CSV, subtypes)) if path])
+    _apply_subtypes(listing, subtypes, task)
     _apply_groups(listing, groups, numbers)
     return listing
 
@@ -51,7 +56,7 @@ def recognize(root: Path) -> str:
         return ''
     if not any(NAME.fullmatch(path.name) for path in img.iterdir()):
         return ''
-    return 'subtype' if find_table(SUBTYPES_CSV, home, img) else 'detection'
+    return 'subtype' if find_table(SUBTYPES_CSV, home, img, []) else 'detection'
 
 
 def locate(root: Path) -> tuple[Path, Path]:
@@ -65,13 +70,19 @@ def locate(root: Path) -> tuple[Path, Path]:
     if any(NAME.fullmatch(p.name) for p in root.iterdir()):
         return root, root
     found = some([p.name for p in visible(root)], 4) or 'nothing'
-    raise UserError(f'{root}: holds {found}, expected ALL_IDB2/img/ with Im001_1.tif … ; correct --config.data.root')
+    raise UserError(
+        f'{root}: holds {found}, expected ALL_IDB2/img/ with Im001_1.tif … ; correct '
+        '--config.data.root, or use --config=configs/folder.py for class folders'
+    )
 
 
-def find_table(name: str, home: Path, img: Path) -> Path | None:
-    """A table of that name, wherever users put it; None if it is nowhere."""
-    found = [p for p in dict.fromkeys((img / name, home / name, home.parent / name)) if p.is_file()]
-    return found[0] if found else None
+def find_table(name: str, home: Path, img: Path, problems: list[str]) -> Path | None:
+    """A table of that name, wherever users put it; None if it is nowhere.
+
+    Two in one folder that differ by case only are added to `problems`.
+    """
+    found = (tables.find(folder, name, problems) for folder in dict.fromkeys((img, home, home.parent)))
+    return next(filter(None, found), None)
 
 
 def _list_images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[str, int]:
@@ -79,9 +90,14 @@ def _list_images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[s
     numbers: dict[str, int] = {}
     first: dict[int, str] = {}
     for path in visible(img):
-        if path.name in NO_IMAGES or path.name.startswith('groups.') or (img == listing.root and path.name == 'extra'):
+        if path.name.lower() in NO_IMAGES or tables.OURS.fullmatch(path.name):
+            continue
+        if img == listing.root and path.name == 'extra':
             continue
         match = NAME.fullmatch(path.name)
+        if match and not path.is_file():
+            listing.problems.append(f'{path.name}: is no file; replace it by the image, or move it away')
+            continue
         if not match:
             listing.problems.append(
                 f'{path.name}: is not named as in ALL-IDB2 (Im001_1.tif); rename it or move it away'
@@ -105,6 +121,15 @@ def _list_images(listing: Listing, img: Path, blasts: int, cells: int) -> dict[s
     if missing:
         listing.problems.append(f'{img}: {len(missing)} of {cells} files are missing ({some(missing, 4)}); add them')
     return numbers
+
+
+def _list_beside(listing: Listing, found: list[str]) -> None:
+    """Tells of files beside img/, which are not taken; `found` are the tables that are."""
+    files = [path.name for path in visible(listing.root) if not path.is_dir()]
+    problems, notes = tables.unread(listing.root, files, (SUBTYPES_CSV, GROUPS_CSV), found)
+    listing.problems += problems
+    images = [name for name in files if Path(name).suffix.lower() in image.SUFFIXES]
+    listing.notes += notes + ([f'{some(images, 4)}: left out (beside img/; move them into it)'] if images else [])
 
 
 def _list_extra(listing: Listing) -> None:
@@ -135,7 +160,7 @@ def _apply_subtypes(listing: Listing, path: Path | None, task: str) -> None:
             'was published), or train --config=configs/detection.py, which needs none'
         )
         return
-    rows = read_table(path, ('subtype',), listing.problems)
+    rows = tables.read(path, ('subtype',), listing.problems)
     names = {Path(record.file).name: record for record in listing.records if not record.file.startswith('extra/')}
     known = {name.lower(): name for name in CLASSES['subtype']}
     problems, labels = [], {}
@@ -160,13 +185,15 @@ def _apply_subtypes(listing: Listing, path: Path | None, task: str) -> None:
 
 def _apply_groups(listing: Listing, path: Path | None, numbers: dict[str, int]) -> None:
     """Groups from groups.csv, else the reported repeats; a cell of which nothing is known stands alone."""
-    if path is not None:
-        apply_groups(listing, path)
-        return
     repeats = {number: f'repeat of {same[0]:03}' for same in REPEATS for number in same}
+    if path is not None:
+        own = [*(record.group for record in listing.records), *repeats.values()]
+        say_grouping(listing, own, apply_groups(listing, path))
+        return
     listing.records = [
         r._replace(group=repeats.get(numbers[r.file], r.group)) if r.file in numbers else r for r in listing.records
     ]
+    listing.grouping = 'repeats only'
     listing.notes.append(
         'no groups.csv: only the published repeats are kept together; other cells of one patient may be on both sides'
     )

@@ -14,8 +14,10 @@ import tensorflow_datasets as tfds
 
 from alljax.data.cells import Cells, Origin
 from alljax.data.datasets.listing import Dataset, existing_folder
+from alljax.data.datasets.tables import normal
 from alljax.data.datasets.verify import verify
 from alljax.data.image import read, to_png, to_square
+from alljax.errors import UserError
 from alljax.storage.atomic import delete, sync_all
 from alljax.storage.locks import entry_lock
 
@@ -74,7 +76,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
     @cached_property
     def notes(self) -> list[str]:
-        """Sentences about what was converted or assumed; UserError with every problem of the folder."""
+        """Sentences about what was converted; UserError with every problem of the folder."""
         return verify(self.listing)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -105,8 +107,13 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
     Builds them again if they are damaged. Raises UserError with every problem of the folder, before anything is
     written.
     """
-    listing, examples = builder.listing, _examples(builder)
-    files, groups, repeats = ([example[key].decode() for example in examples] for key in ('file', 'group', 'repeat'))
+    listing = builder.listing
+    examples = sorted(_examples(builder), key=lambda example: normal(example['file'].decode()))
+    if listing.problems:  # of the folder as it is now: the files may have been built before
+        raise UserError(*listing.problems)
+    files, groups, repeats = (
+        [normal(example[key].decode()) for example in examples] for key in ('file', 'group', 'repeat')
+    )
     digest = hashlib.sha256()
     for file, group, example in zip(files, groups, examples, strict=True):
         digest.update(repr((file, int(example['label']), group, example['image'].shape)).encode())
@@ -114,7 +121,7 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
     group_names = tuple(sorted(set(groups)))
     number = {name: index for index, name in enumerate(group_names)}
     seen_again = {name: index for index, name in enumerate(sorted(set(repeats) - {''}))}
-    notes = tuple(builder.info.metadata['notes'])
+    notes = tuple(dict.fromkeys((*listing.notes, *builder.info.metadata['notes'])))
     return Cells(
         images=np.stack([to_square(example['image'], size) for example in examples]),
         labels=np.array([example['label'] for example in examples], np.int32),
@@ -123,7 +130,7 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
         names=tuple(files),
         classes=listing.classes,
         group_names=group_names,
-        origin=Origin(listing.name, digest.hexdigest(), listing.synthetic, str(listing.root), notes),
+        origin=Origin(listing.name, digest.hexdigest(), listing.synthetic, str(listing.root), notes, listing.grouping),
     )
 
 

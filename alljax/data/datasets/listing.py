@@ -1,16 +1,25 @@
 """The cells of a folder before a pixel is read, the tables beside them, and what a data set declares."""
 
-import csv
 import hashlib
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
+from alljax.data.cells import Grouping
+from alljax.data.datasets import tables
 from alljax.errors import UserError, some
-from alljax.storage.text_files import csv_value
 
 GROUPS_CSV = 'groups.csv'
+GROUPINGS: Mapping[Grouping, str] = MappingProxyType(
+    {
+        'patient or slide': 'by patient or slide',
+        'repeats only': 'by repeats only: patients and slides are unknown',
+        'unknown': 'patients, slides and repeats are unknown',
+    }
+)
 
 
 class Record(NamedTuple):
@@ -36,6 +45,8 @@ class Listing:
     notes: list[str] = field(default_factory=list)  # are printed and kept in results.json
     group_table: str = GROUPS_CSV  # the table in which a user gives cells one group
     groups_csv: Path | None = None  # the file that an audit writes its groups to; None for the root's groups.csv
+    grouping: Grouping = 'unknown'  # what cells of one group have in common
+    unnamed_groups: frozenset[str] = frozenset()  # names of groups that stand for no patient or slide
 
     def key(self) -> str:
         """A short name for this state of the folder: changes with any file's name, size, time, label or group."""
@@ -44,6 +55,14 @@ class Listing:
             stat = (self.root / record.file).stat()
             digest.update(repr((*record, stat.st_size, stat.st_mtime_ns)).encode())
         return digest.hexdigest()[:16]
+
+    def taken(self) -> str:
+        """The classes, their cells and the groups, in one line."""
+        counts = Counter(record.label for record in self.records)
+        names = [f'{name} {counts[name]}' for name in self.classes]
+        groups = len({record.group for record in self.records})
+        known = GROUPINGS[self.grouping]
+        return f'{self.root}: {len(self.records)} cells ({some(names, 12)}) in {groups} groups ({known})'
 
 
 def _recognizes_none(root: Path) -> str:
@@ -69,52 +88,26 @@ def existing_folder(path: Path, flag: str = '--config.data.root') -> Path:
     return path.resolve()
 
 
-def read_table(path: Path, columns: tuple[str, ...], problems: list[str]) -> dict[str, dict[str, str]]:
-    """Rows of a CSV file by their `file` column; needs 'file', takes the other `columns` that are there.
+class GroupTable(NamedTuple):
+    """Facts about a groups.csv that was applied."""
 
-    Unreadable files, missing columns and files named twice are added to `problems`.
-    """
-    try:
-        text = path.read_text(encoding='utf-8-sig')
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f'{path}: cannot be read ({error}); save it as UTF-8 text')
-        return {}
-    lines = text.splitlines()
-    dialect = csv.excel()
-    dialect.delimiter = max(',;\t', key=(lines[0] if lines else '').count)  # spreadsheets write any of the three
-    reader = csv.DictReader(lines, dialect=dialect)
-    names = [(name or '').strip().lower() for name in reader.fieldnames or []]
-    if 'file' not in names or not set(columns) & set(names):
-        problems.append(
-            f'{path}: its first line is {",".join(names)!r}, expected the header {",".join(("file", *columns))!r}'
-        )
-        return {}
-    reader.fieldnames = names
-    rows: dict[str, dict[str, str]] = {}
-    twice = []
-    for row in reader:
-        values = {name: csv_value((row[name] or '').strip()) for name in names if name}
-        file = values.pop('file').replace('\\', '/').removeprefix('./')
-        if not file:
-            continue
-        if file in rows:
-            twice.append(file)
-        rows[file] = values
-    if twice:
-        problems.append(f'{path}: {some(twice)} named in more than one line; keep one')
-    return rows
+    names: tuple[str, ...]  # of files, as the table has them: an audit names groups after files
+    has_repeats: bool  # it says which cells are repeats, as that of an audit does
 
 
-def apply_groups(listing: Listing, path: Path) -> None:
+NO_TABLE = GroupTable((), False)
+
+
+def apply_groups(listing: Listing, path: Path) -> GroupTable:
     """Takes groups, and repeats if an audit found them, from a groups.csv that names files by path or by name."""
-    rows = read_table(path, ('group', 'repeat'), listing.problems)
-    files = {record.file for record in listing.records}
-    by_name = {Path(file).name: file for file in files}
-    found = {file if file in files else by_name.get(Path(file).name, ''): row for file, row in rows.items()}
-    unknown = [file for file in rows if file not in files and Path(file).name not in by_name]
-    listing.problems += [f'{path.name}: {file} is not among the images; delete the line' for file in unknown]
-    unlisted = sorted(files - set(found))
-    if rows and unlisted:
+    rows = tables.read(path, ('group', 'repeat'), listing.problems)
+    files = [record.file for record in listing.records]
+    matches = tables.match(rows, files)
+    listing.problems += tables.match_problems(path.name, matches)
+    listing.problems += [f'{path.name}: {file} is not among the images; delete the line' for file in matches.unknown]
+    found = {file: rows[name] for name, file in matches.files.items()}
+    unlisted = sorted(set(files) - set(found))
+    if rows and unlisted and not matches.ambiguous:
         listing.notes.append(
             f'{path.name}: does not name {some(unlisted, 4)}, so each keeps the group it had; audit the folder again'
         )
@@ -123,9 +116,31 @@ def apply_groups(listing: Listing, path: Path) -> None:
         for record in listing.records
         for row in [found.get(record.file, {})]
     ]
+    return GroupTable(tuple(rows), any('repeat' in row for row in rows.values()))
 
 
-def visible(path: Path) -> list[Path]:
-    """Files and folders in a folder, sorted, without hidden ones and the marks that file managers leave."""
-    skipped = {'thumbs.db', 'desktop.ini', '__macosx'}
-    return sorted(p for p in path.iterdir() if not p.name.startswith('.') and p.name.lower() not in skipped)
+def say_grouping(listing: Listing, own: Collection[str], table: GroupTable) -> None:
+    """Sets what the groups of a listing stand for, and adds the note that says so.
+
+    `own` are the names that the loader gave to groups by itself. Neither these nor those of an audit, which names a
+    group after a file, are of a patient or slide.
+    """
+    unnamed = frozenset((*own, *table.names, *(tables.normal(record.file) for record in listing.records)))
+    listing.unnamed_groups = unnamed
+    without = [record.file for record in listing.records if record.group in unnamed]
+    if listing.records and not without:
+        listing.grouping = 'patient or slide'
+        return
+    shared = len({record.group for record in listing.records}) < len(listing.records)
+    listing.grouping = 'repeats only' if table.has_repeats or shared else 'unknown'
+    count, where = len(listing.records), listing.group_table
+    if len(without) < count:
+        listing.notes.append(
+            f'{len(without)} of {count} cells have no patient or slide ({some(without, 4)}), so cells of one may be on '
+            f'both sides; name them in {where} (group)'
+        )
+    elif listing.grouping == 'repeats only':
+        listing.notes.append(
+            'patients and slides are unknown: only repeats of one cell are kept together, so cells of one patient may '
+            f'be on both sides; name them in {where} (group)'
+        )

@@ -3,16 +3,18 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from alljax.data import image
 from alljax.data.datasets.listing import Listing, Record
 from alljax.errors import UserError, some
 
+SHOWN = 8  # files or sets of files of one kind of problem that are named one by one
+
 
 def verify(listing: Listing) -> list[str]:
-    """Decodes every file; UserError with all problems of the folder, else the notes on what was converted."""
+    """Decodes every file; UserError with all problems of the folder, else notes on what was converted."""
     problems = list(listing.problems)
     if not listing.records and not problems:
         problems.append(f'{listing.root}: holds no images; expected cells of the classes {", ".join(listing.classes)}')
@@ -32,11 +34,10 @@ def verify(listing: Listing) -> list[str]:
             if note:
                 notes[note].append(record.file)
     problems += _about_grey(listing, grey)
-    for same in pixels.values():
-        problems += _about_repeats(listing, same)
+    problems += _about_repeats(listing, list(pixels.values()))
     if problems:
         raise UserError(*problems)
-    return listing.notes + [f'{some(files, 3)}: {note}' for note, files in notes.items()]
+    return [f'{some(files, 3)}: {note}' for note, files in notes.items()]
 
 
 def _decode(listing: Listing) -> Callable[[Record], tuple[str, bool, bytes] | image.ImageError]:
@@ -55,17 +56,29 @@ def _about_grey(listing: Listing, grey: list[str]) -> list[str]:
     """Color is what a stain says. Some grey files among colored ones would also give their labels away."""
     if not grey or (listing.greyscale and len(grey) == len(listing.records)):
         return []
-    return [f'{file}: is greyscale, expected 24-bit RGB; replace it by the color image of the cell' for file in grey]
+    remedy = 'greyscale, expected 24-bit RGB; replace it by the color image of the cell'
+    return [f'{file}: is {remedy}' for file in grey[:SHOWN]] + _more(grey, 'grey files')
 
 
-def _about_repeats(listing: Listing, same: list[Record]) -> list[str]:
-    """Equal pixels under two names: a split could put the same cell on both sides."""
-    files = [record.file for record in same]
-    if len({record.label for record in same}) > 1:
-        said = ', '.join(f'{record.file} ({record.label})' for record in same)
-        return [f'{said}: hold the same pixels under different labels; keep the right one']
-    if len({record.group for record in same}) == 1:
-        return []
-    return [
-        f'{some(files)}: hold the same pixels; delete all but one, or give them one group (in {listing.group_table})'
-    ]
+def _about_repeats(listing: Listing, alike: list[list[Record]]) -> list[str]:
+    """Equal pixels under several names: a split could put the same cell on both sides."""
+    conflicts, apart = [], []
+    for same in alike:
+        if len({record.label for record in same}) > 1:
+            said = ', '.join(f'{record.file} ({record.label})' for record in same[:SHOWN])
+            conflicts.append(f'{said}: hold the same pixels under different labels; keep the right one')
+        elif len({record.group for record in same}) > 1:
+            files = some([record.file for record in same])
+            apart.append(
+                f'{files}: hold the same pixels; delete all but one, or give them one group (in {listing.group_table})'
+            )
+    problems = conflicts[:SHOWN] + _more(conflicts, 'cells under different labels') + apart[:SHOWN]
+    problems += _more(apart, 'sets of equal images')
+    if apart:
+        problems[-1] += f'; alljax audit {listing.root} writes a groups.csv that keeps all repeats together'
+    return problems
+
+
+def _more(found: Sequence[object], things: str) -> list[str]:
+    """A last line for what is not shown one by one."""
+    return [f'and {len(found) - SHOWN} more {things}'] if len(found) > SHOWN else []

@@ -1,0 +1,69 @@
+"""Scale bars, letters and frames that a program drew over a picture: hard edges around one color.
+
+Optics and demosaicing blur what is photographed over two pixels or more; what is drawn afterwards has its color up to
+the last pixel, also after JPEG.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int, UInt8
+from scipy import ndimage
+
+DARK, BRIGHT, COLORFUL = 40, 225, 180  # largest channel, smallest channel, and their distance, of ink
+FLAT = 6  # range in the 3 by 3 neighborhood of a pixel within a bar of any color
+STEPS = (24, 48)  # between neighbors at the edge of a bar of any color, and of ink
+SHARP = 0.6  # the share of a mark's edge that has to be such a step
+LEAST_INK, LEAST_FLAT = 8, 24  # pixels of a mark
+FRAME = 0.01  # of the picture: what is larger and reaches its border is a background, not a mark
+
+RgbImage = UInt8[np.ndarray, 'height width 3']
+Mask = Bool[np.ndarray, 'height width']
+
+
+def measure(pixels: RgbImage) -> Float64[np.ndarray, '3']:
+    """Logarithms of the pixels and the number of marks drawn, and the longest as a share of the side; 0 without any."""
+    marks = drawn(pixels)
+    label, count = ndimage.label(marks, np.ones((3, 3)))
+    boxes = ndimage.find_objects(label)
+    longest = max((max(axis.stop - axis.start for axis in box) for box in boxes), default=0)
+    return np.array([np.log1p(marks.sum()), np.log1p(count), longest / max(marks.shape)])
+
+
+def drawn(pixels: RgbImage) -> Mask:
+    """The pixels of bars, letters and lines that were drawn over a picture."""
+    values = pixels.astype(np.int16)
+    low, high = values.min(2), values.max(2)
+    across, down = (np.abs(np.diff(values, axis=axis)).max(2) for axis in (1, 0))
+    spread = np.max([_range(values[..., channel]) for channel in range(3)], axis=0)
+    flat = ndimage.binary_dilation(spread <= FLAT, np.ones((3, 3)))
+    found = _with_hard_edges(flat, across >= STEPS[0], down >= STEPS[0], LEAST_FLAT)
+    strongest = values.argmax(2)
+    for ink in (
+        high <= DARK,
+        low >= BRIGHT,
+        *((high - low >= COLORFUL) & (strongest == channel) for channel in range(3)),
+    ):
+        found |= _with_hard_edges(ink, across >= STEPS[1], down >= STEPS[1], LEAST_INK)
+    return found
+
+
+def _range(channel: Int[np.ndarray, 'height width']) -> Int[np.ndarray, 'height width']:
+    return ndimage.maximum_filter(channel, 3) - ndimage.minimum_filter(channel, 3)
+
+
+def _with_hard_edges(mask: Mask, across: np.ndarray, down: np.ndarray, least: int) -> Mask:
+    """The connected parts of a mask that are large enough, no background, and bounded by steps."""
+    label, count = ndimage.label(mask, np.ones((3, 3)))
+    if not count:
+        return mask
+    edges, hard = np.zeros((2, count + 1))
+    for first, second, step in ((label[:, :-1], label[:, 1:], across), (label[:-1], label[1:], down)):
+        boundary = first != second
+        for side in (first, second):
+            edges += np.bincount(side[boundary], minlength=count + 1)
+            hard += np.bincount(side[boundary & step], minlength=count + 1)
+    size = np.bincount(label.ravel(), minlength=count + 1)
+    at_border = np.zeros(count + 1, bool)
+    at_border[np.concatenate([label[0], label[-1], label[:, 0], label[:, -1]])] = True
+    chosen = (size >= least) & (hard >= SHARP * np.maximum(edges, 1)) & ~(at_border & (size > FRAME * mask.size))
+    chosen[0] = False
+    return chosen[label]

@@ -1,0 +1,101 @@
+"""Class folders, told from folders that mean something else: sides of a split, versions of pictures, misspelt twins."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from alljax.errors import some
+
+Tree = Mapping[str, Any]  # folder → the folders in it that hold images at any depth
+
+SIDES = frozenset(
+    {'cv', 'fold', 'folds', 'holdout', 'split', 'splits', 'test', 'testing', 'testset', 'train', 'training', 'trainset'}
+    | {'val', 'valid', 'validation', 'valset', 'validationset', 'dev', 'devset', 'eval', 'evaluation', 'unlabeled'}
+)
+TRAINING = frozenset({'train', 'training', 'trainset'})
+WEAK_SIDES = frozenset({'valid', 'dev', 'eval', 'unlabeled'})  # which could be classes, unless another is a side
+VERSIONS = frozenset(
+    {'augmented', 'color', 'cropped', 'denoised', 'gray', 'grayscale', 'grey', 'normalized', 'original', 'originals'}
+    | {'preprocessed', 'processed', 'raw', 'resized', 'segmented', 'unprocessed'}
+)
+
+
+def tree(files: Iterable[str]) -> Tree:
+    """The folders of files, nested as they are on disk."""
+    top: dict[str, dict] = {}
+    for file in files:
+        place = top
+        for folder in file.split('/')[:-1]:
+            place = place.setdefault(folder, {})
+    return top
+
+
+def problems(root: Path, files: Sequence[str], table: str) -> list[str]:
+    """Sentences on why the outer folders of images are no classes; `table` is the one that can say what they are."""
+    level = tree(files)
+    inner = _class_root(root, level)
+    reason = _no_classes(level)
+    if len(level) == 1 and inner:
+        reason = reason or f'holds one folder only ({next(iter(level))})'
+    if not reason:
+        return []
+    there = f'name the folder whose folders are the classes (--config.data.root={inner})' if inner else ''
+    table = f'label every image in {root / table} (file,label,group)'
+    return [f'{root}: {reason}; {f"{there}, or {table}" if there else table}']
+
+
+def twins(root: Path, labels: Iterable[str], table: str) -> list[str]:
+    """A sentence for each set of classes that differ in case, spaces or the encoding of accents only."""
+    alike: dict[str, list[str]] = {}
+    for label in sorted(set(labels)):
+        plain = re.sub(r'[\s_-]+', ' ', unicodedata.normalize('NFKC', label).casefold()).strip()
+        alike.setdefault(plain, []).append(label)
+    return [
+        f'{root}: the classes {" and ".join(map(repr, same))} differ in case, spaces or accents only; put them into '
+        f'one folder, or give them one label in {table}'
+        for same in alike.values()
+        if len(same) > 1
+    ]
+
+
+def _no_classes(level: Tree) -> str:
+    """The reason why the folders of a level are no classes; '' if they may be some."""
+    names = list(level)
+    sides = [name for name in names if _words(name) & SIDES]
+    if any(_words(name) & (SIDES - WEAK_SIDES) for name in sides) or len(sides) > 1:
+        return f'{some(sides, 4)} {"look" if len(sides) > 1 else "looks"} like a side of a split, not like a class'
+    if len(names) > 1 and all(_words(name) & VERSIONS for name in names):
+        return f'{some(names, 4)} look like versions of the same pictures, not like classes'
+    if len(names) == 1:
+        inner = list(level[names[0]])
+        return f'holds one folder only ({names[0]}), and in it {some(inner, 4)}' if len(inner) > 1 else ''
+    shared = _shared(level)
+    if shared:
+        return f'{some(names, 4)} hold the same folders ({some(shared, 4)}), so either may be the classes'
+    return ''
+
+
+def _shared(level: Tree) -> list[str]:
+    """The names of folders that repeat in several folders of a level, if these are most of what it holds."""
+    if not level or not all(level.values()):
+        return []
+    inner = [set(names) for names in level.values()]
+    every = set().union(*inner)
+    shared = {name for name in every if sum(name in names for names in inner) > 1}
+    return sorted(shared) if len(shared) > 1 and 2 * len(shared) >= len(every) else []
+
+
+def _class_root(place: Path, level: Tree) -> Path | None:
+    """The first folder, from above, whose folders may be classes; None if there is none."""
+    if len(level) > 1 and not _no_classes(level):
+        return place
+    order = sorted(level, key=lambda name: (not _words(name) & TRAINING, name))
+    return next((found for name in order if (found := _class_root(place / name, level[name]))), None)
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name: 'C-NMC_trainingData2' is c, nmc, training, data."""
+    parted = re.sub(r'([a-z])([A-Z])', r'\1 \2', unicodedata.normalize('NFKC', name))
+    return set(re.split(r'[^a-z]+', parted.lower())) - {''}

@@ -1,0 +1,181 @@
+"""The files of a folder by one set of rules, the same for training, prediction, audit and measurement.
+
+Hidden files and those of other programs are skipped at every level, links are followed once, and what is no regular
+file is never opened. Whatever is left out is named with the reason.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from alljax.data import image
+from alljax.errors import some
+
+TOOLS = frozenset(
+    {
+        '$recycle.bin',
+        '#recycle',
+        '#snapshot',
+        '@eadir',
+        '__macosx',
+        '__pycache__',
+        'desktop.ini',
+        'ehthumbs.db',
+        'icon\r',
+        'lost+found',
+        'recycler',
+        'system volume information',
+        'thumbs.db',
+    }
+)
+HIDDEN = 'hidden, or made by another program'
+MASKS = 'a mask or an annotation, not a picture of a cell'
+NOT_REGULAR = {
+    stat.S_IFIFO: 'a named pipe',
+    stat.S_IFSOCK: 'a socket',
+    stat.S_IFCHR: 'a device',
+    stat.S_IFBLK: 'a device',
+}
+MASK_WORDS = r'(?:masks?|gt|ground[ _-]?truth|seg|segm|segmentation|segmented|labels?|annotations?|annotated|overlay)'
+MASK_NAME = re.compile(rf'(.+?)[ _.-]+{MASK_WORDS}[ _-]?\d*|{MASK_WORDS}[ _.-]+(.+)', re.IGNORECASE)
+MASK_FOLDER = re.compile(r'masks?|gt|ground ?truth|seg|segmentations?|(segmentation )?masks?|annotations?|labels?')
+PNG_GREY = (0, 3)  # color types of a PNG file: levels of grey, and numbers into a palette
+
+
+class LeftOut(NamedTuple):
+    """A file or folder that is not taken."""
+
+    file: str  # relative to the root, '/' between folders
+    reason: str
+
+
+class FolderContents(NamedTuple):
+    """All that is in a folder and below, relative to it, '/' between folders, in the order of the names."""
+
+    files: tuple[str, ...]  # regular ones, or links to such
+    folders: tuple[str, ...]
+    left_out: tuple[LeftOut, ...]
+    unreadable: tuple[LeftOut, ...]  # folders of which nobody can say what they hold
+
+
+def walk(root: Path) -> FolderContents:
+    """The contents of a folder and of all below it; nothing is opened but folders."""
+    files: list[str] = []
+    folders: list[str] = []
+    left_out: list[LeftOut] = []
+    unreadable: list[LeftOut] = []
+    above = {_identity(path) for path in (root.resolve(), *root.resolve().parents)}
+    visited: set[tuple[int, int]] = set()
+    waiting, links = [''], list[str]()  # links are followed last, so that a folder goes by its own name
+    while waiting or links:
+        place = waiting.pop() if waiting else links.pop(0)
+        try:
+            identity = _identity(root / place)
+            if identity in visited or (place and identity in above):
+                left_out.append(LeftOut(place, 'a link to a folder that is read already'))
+                continue
+            visited.add(identity)
+            entries = sorted(os.scandir(root / place), key=lambda entry: entry.name)
+        except OSError as error:
+            unreadable.append(LeftOut(place or '.', f'cannot be opened ({error.strerror})'))
+            continue
+        if place:
+            folders.append(place)
+        for entry in entries:
+            name = f'{place}/{entry.name}' if place else entry.name
+            if is_hidden(entry.name):
+                left_out.append(LeftOut(name, HIDDEN))
+            elif entry.is_dir():
+                (links if entry.is_symlink() else waiting).append(name)
+            elif reason := _not_regular(entry):
+                left_out.append(LeftOut(name, reason))
+            else:
+                files.append(name)
+    return FolderContents(
+        tuple(sorted(files, key=_parts)), tuple(sorted(folders, key=_parts)), tuple(sorted(left_out)), tuple(unreadable)
+    )
+
+
+def images(root: Path, contents: FolderContents) -> tuple[list[str], list[LeftOut]]:
+    """The image files by their suffix, and the masks and annotations that lie beside them.
+
+    A mask bears the name of an image and a word for it ('x_mask.png' beside 'x.png'), is a PNG file of grey levels with
+    the name of a picture in another format, or is in a folder of masks. Where there is nothing else, it is taken.
+    """
+    found = [file for file in contents.files if is_image(file)]
+    outside = [file for file in found if not any(map(_is_mask_folder, file.split('/')[:-1]))]
+    inside = set(found) - set(outside) if outside else set()
+    kept = [file for file in found if file not in inside]
+    formats: dict[str, set[str]] = {}  # of each name without its suffix
+    for file in kept:
+        stem, suffix = os.path.splitext(file)
+        formats.setdefault(stem.lower(), set()).add(suffix.lower())
+    masks = inside | {file for file in kept if _is_mask(root, file, formats)}
+    return [file for file in kept if file not in masks], [LeftOut(file, MASKS) for file in sorted(masks)]
+
+
+def is_image(file: str | Path) -> bool:
+    """True for a name that ends like those of the image formats that are read."""
+    return os.path.splitext(file)[1].lower() in image.SUFFIXES
+
+
+def is_hidden(name: str) -> bool:
+    """True for files and folders that their owner does not see, or that other programs leave."""
+    return name.startswith(('.', '~$')) or name.lower() in TOOLS
+
+
+def visible(path: Path) -> list[Path]:
+    """Files and folders in a folder, sorted, without hidden ones and the marks that other programs leave."""
+    return sorted(p for p in path.iterdir() if not is_hidden(p.name))
+
+
+def notes(left_out: Iterable[LeftOut]) -> list[str]:
+    """A sentence for each reason, which names the first files that it is about."""
+    by_reason: dict[str, list[str]] = {}
+    for file, reason in left_out:
+        by_reason.setdefault(reason, []).append(file)
+    return [f'{some(files, 4)}: left out ({reason})' for reason, files in by_reason.items()]
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
+def _parts(name: str) -> list[str]:
+    return name.split('/')
+
+
+def _not_regular(entry: os.DirEntry[str]) -> str:
+    """The reason why something is no file to read; '' for a regular file."""
+    try:
+        mode = entry.stat().st_mode
+    except OSError as error:
+        return f'a link that leads nowhere ({error.strerror})' if entry.is_symlink() else f'{error.strerror}'
+    return '' if stat.S_ISREG(mode) else NOT_REGULAR.get(stat.S_IFMT(mode), 'no regular file')
+
+
+def _is_mask_folder(name: str) -> bool:
+    return bool(MASK_FOLDER.fullmatch(re.sub(r'[ _-]+', ' ', name).strip().lower()))
+
+
+def _is_mask(root: Path, file: str, formats: dict[str, set[str]]) -> bool:
+    stem, suffix = os.path.splitext(file)
+    if suffix.lower() == '.png' and len(formats[stem.lower()]) > 1 and _is_grey_png(root / file):
+        return True
+    folder, _, name = stem.rpartition('/')
+    match = MASK_NAME.fullmatch(name)
+    of = (match[1] or match[2]) if match else ''
+    return bool(of) and (f'{folder}/{of}' if folder else of).lower() in formats
+
+
+def _is_grey_png(path: Path) -> bool:
+    try:
+        with path.open('rb') as file:
+            start = file.read(26)
+    except OSError:
+        return False
+    return start[:8] == b'\x89PNG\r\n\x1a\n' and len(start) == 26 and start[25] in PNG_GREY
