@@ -93,14 +93,11 @@ def resnet34(prefix):
                  for part in (1, 2))]  # fmt: skip
     names = [f'{module}.{leaf}' for module in modules for leaf in ('weight', 'bias', 'running_mean', 'running_var')]
     target = shapes('resnet34', 5)
-    places = [
-        (name, target[place]) for name, place, _ in match_tensors(names, table('resnet34'), []) if place in target
-    ]
+    axes = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
     return {
-        prefix + name: np.zeros(
-            [shape[axis] for axis in ((3, 2, 0, 1) if len(shape) == 4 else (1, 0) if len(shape) == 2 else (0,))]
-        )
-        for name, shape in places
+        prefix + name: np.zeros([target[place][axis] for axis in axes[len(target[place])]])
+        for name, place, _ in match_tensors(names, table('resnet34'), [])
+        if place in target
     }
 
 
