@@ -17,6 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError('a NAME is missing; python -m alljax.weights --list shows all, for example resnet50')
     from alljax import models
     from alljax.weights import weight_cache
+    from alljax.weights.wrappings import Selection
 
     if options.name not in models.MODELS:
         raise UserError(
@@ -26,9 +27,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.file:
         if options.weights:
             raise UserError('--weights and --file exclude each other: the file decides; leave one out')
-        folder = weight_cache.from_file(options.name, options.file, head=not options.without_head, out=options.out)
-    elif options.out or options.without_head:
-        raise UserError('--out and --without-head belong to --file; name one, or leave them out')
+        wanted = Selection(not options.without_head, options.prefix)
+        folder = weight_cache.from_file(options.name, options.file, wanted, out=options.out)
+    elif options.out or options.without_head or options.prefix is not None:
+        raise UserError('--out, --without-head and --prefix belong to --file; name one, or leave them out')
     else:
         folder = weight_cache.obtain(options.name, options.weights)
     print(f'{folder}\nStart from it with --config.model.name={options.name} --config.model.init={folder}')
@@ -60,8 +62,9 @@ def _parser() -> Parser:
     parser = Parser('weights', __doc__, 'alljax weights resnet50')
     parser.add_argument('name', nargs='?', metavar='NAME', help='a network, such as resnet50')
     parser.add_argument('--weights', default='', metavar='W', help='others than the recommended, e.g. IMAGENET1K_V1')
-    parser.add_argument('--file', type=Path, metavar='F', help='converts this .pth, .safetensors or .caffemodel')
+    parser.add_argument('--file', type=Path, metavar='F', help='converts this .pth, .safetensors, .npz or .caffemodel')
     parser.add_argument('--without-head', action='store_true', help="with --file: drops the file's last layers")
+    parser.add_argument('--prefix', metavar='P', help='with --file: takes the tensors whose names begin with it')
     parser.add_argument('--out', type=Path, metavar='DIR', help='with --file: where to, instead of the cache')
     parser.add_argument('--list', action='store_true', help='shows every network and its published weights')
     return parser

@@ -14,6 +14,7 @@ from alljax.storage.atomic import write_whole
 from alljax.storage.text_files import csv_text, write_text
 
 PRINTED = 1000  # papers print two decimals of a percentage, as `formatting` does for this many cells
+TABULATED = 30  # classes at most for a confusion matrix to be written as a table: of more, a page takes long to open
 INK = '#000000'
 OTHER_COLORS = (plots.GREEN, plots.PURPLE, plots.ORANGE, plots.SKY)
 OTHER_MARKERS = ('^', 'v', 'P', 'X')
@@ -245,7 +246,13 @@ def _html(table: ComparisonTable, png: bytes) -> str:
                 (_heads(table).get(name, name), names, _shaded(matrix)) for name, (names, matrix) in columns.items()
             ]
             for experiment, columns in table.confusions.items()
+            if all(len(names) <= TABULATED for names, _ in columns.values())
         },
+        untabulated=[
+            experiment
+            for experiment, columns in table.confusions.items()
+            if any(len(names) > TABULATED for names, _ in columns.values())
+        ],
         printed=PRINTED,
         extra=formatted(table.extra) if table.extra else {},
         leaky=[name for name, leaky in table.columns.items() if leaky],

@@ -1,14 +1,31 @@
 """95% intervals of accuracies and other measures: for independent cells, and for cells that come in groups."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy import stats
+from scipy import sparse, stats
 
 from alljax.evaluation import metrics
 
-Measure = Callable[[np.ndarray], np.ndarray]  # confusion matrices [draws, classes, classes] to [draws]
+Measure = Callable[[metrics.Marginals], np.ndarray]  # of as many confusion matrices as there are draws, to [draws]
+AT_ONCE = 2**22  # numbers of a batch of draws: memory does not grow with their number
+
+
+class GroupedCounts(NamedTuple):
+    """The confusion matrix of each group, as the entries that are not zero: never more of them than cells."""
+
+    entries: Int[np.ndarray, 'entries 3']  # group, true class, predicted class
+    counts: Int[np.ndarray, ' entries']  # cells
+    groups: int
+    classes: int
+
+    def total(self) -> Int[np.ndarray, 'classes classes']:
+        """The confusion matrix of all groups together, rows = true classes."""
+        matrix = np.zeros((self.classes, self.classes), np.int64)
+        np.add.at(matrix, (self.entries[:, 1], self.entries[:, 2]), self.counts)
+        return matrix
 
 
 def wilson(successes: int | np.integer, n: int | np.integer, level: float = 0.95) -> list[float]:
@@ -32,8 +49,8 @@ def accuracy_bootstrap(
     level: float = 0.95,
 ) -> list[float] | None:
     """Return the interval of the accuracy of `correct` cells by `group_bootstrap`."""
-    matrices = confusion_by_group(np.ones(len(correct), int), correct.astype(int), groups, 2)
-    return group_bootstrap(matrices, lambda m: m[..., 1, 1] / m.sum((-2, -1)), seed=seed, samples=samples, level=level)
+    counts = confusion_by_group(np.ones(len(correct), int), correct.astype(int), groups, 2)
+    return group_bootstrap(counts, metrics.OVERALL['accuracy'], seed=seed, samples=samples, level=level)
 
 
 def confusion_by_group(
@@ -41,20 +58,21 @@ def confusion_by_group(
     predictions: Int[np.ndarray, ' cells'],
     groups: Int[np.ndarray, ' cells'],
     classes: int,
-) -> Int[np.ndarray, 'groups {classes} {classes}']:
-    """Return a confusion matrix (rows = true classes) of each group that has cells, in the order of the groups.
+) -> GroupedCounts:
+    """Return a confusion matrix of each group that has cells, in the order of the groups.
 
     Raises ValueError for a label or prediction outside 0 … classes - 1.
     """
     metrics.check_labels(labels, predictions, classes)
-    _, member = np.unique(groups, return_inverse=True)
-    matrices = np.zeros((member.max(initial=-1) + 1, classes, classes), np.int64)
-    np.add.at(matrices, (member, labels, predictions), 1)
-    return matrices
+    names, member = np.unique(groups, return_inverse=True)
+    shape = (len(names), classes, classes)
+    flat, counts = np.unique((member * classes + labels) * classes + predictions, return_counts=True)
+    entries = np.stack(np.unravel_index(flat.astype(np.int64), shape), 1)
+    return GroupedCounts(entries, counts, len(names), classes)
 
 
 def group_bootstrap(
-    matrices: Int[np.ndarray, 'groups classes classes'],
+    counts: GroupedCounts,
     measure: Measure,
     *,
     seed: int = 0,
@@ -68,13 +86,13 @@ def group_bootstrap(
     wrong) it shrinks to a point; Wilson's does not. Source: the cluster bootstrap of Davison & Hinkley 1997, section
     3.8.
     """
-    drawn = _drawn(matrices, seed, samples)
-    return None if drawn is None else _percentiles(measure(drawn), level)
+    drawn = _drawn(counts, measure, seed, samples)
+    return None if drawn is None else _percentiles(drawn, level)
 
 
 def group_bootstrap_difference(
-    first: Int[np.ndarray, 'groups classes classes'],
-    second: Int[np.ndarray, 'others classes classes'],
+    first: GroupedCounts,
+    second: GroupedCounts,
     measure: Measure,
     *,
     seed: int = 0,
@@ -85,21 +103,30 @@ def group_bootstrap_difference(
 
     Where both hold the same cells this is too wide, for what is hard for one is hard for the other.
     """
-    drawn_first, drawn_second = _drawn(first, seed, samples), _drawn(second, seed + 1, samples)
+    drawn_first, drawn_second = _drawn(first, measure, seed, samples), _drawn(second, measure, seed + 1, samples)
     if drawn_first is None or drawn_second is None:
         return None
-    return _percentiles(measure(drawn_first) - measure(drawn_second), level)
+    return _percentiles(drawn_first - drawn_second, level)
 
 
-def _drawn(
-    matrices: Int[np.ndarray, 'groups classes classes'], seed: int, samples: int
-) -> Int[np.ndarray, '{samples} classes classes'] | None:
-    """The sum over as many groups as there are, drawn with replacement, for each sample."""
-    count = len(matrices)
-    if count < 2:
+def _drawn(counts: GroupedCounts, measure: Measure, seed: int, samples: int) -> Float[np.ndarray, ' samples'] | None:
+    """The measure of as many groups as there are, drawn with replacement, for each sample."""
+    if counts.groups < 2:
         return None
-    times = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=samples)
-    return np.einsum('sg,gij->sij', times, matrices)
+    group, true, predicted = counts.entries.T
+    hit = true == predicted
+    parts = [
+        sparse.csr_array((counts.counts[some], (group[some], of[some])), (counts.groups, counts.classes))
+        for some, of in ((hit, true), (slice(None), true), (slice(None), predicted))
+    ]
+    rng, chances = np.random.default_rng(seed), np.full(counts.groups, 1 / counts.groups)
+    size = max(1, AT_ONCE // max(counts.groups, counts.classes))
+    found = []
+    for start in range(0, samples, size):
+        times = rng.multinomial(counts.groups, chances, size=min(size, samples - start))
+        # contiguous, for a sum along the other axis rounds otherwise
+        found.append(measure(metrics.Marginals(*(np.ascontiguousarray(times @ part) for part in parts))))
+    return np.concatenate(found)
 
 
 def _percentiles(values: Float[np.ndarray, ' samples'], level: float) -> list[float] | None:

@@ -1,13 +1,23 @@
 """Measures of a classifier, overall and class by class: from counts, and from probabilities."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
-Counts = Shaped[np.ndarray, '*draws classes classes']  # rows = true classes; any number of matrices at a time
+
+class Marginals(NamedTuple):
+    """All that the measures ask of a confusion matrix, or of any number of them at a time: linear in the classes."""
+
+    hits: Int[np.ndarray, '*draws classes']  # cells of each class that were taken for it
+    true: Int[np.ndarray, '*draws classes']  # cells of each class
+    predicted: Int[np.ndarray, '*draws classes']  # cells that were taken for each class
+
+
+# Confusion matrices, rows = true classes, or their marginals; any number at a time.
+Counts = Shaped[np.ndarray, '*draws classes classes'] | Marginals
 Values = np.ndarray  # of one matrix, without dimensions
 BINS = 15  # of the calibration error (Guo et al. 2017)
 
@@ -54,7 +64,7 @@ def scores(matrix: Int[np.ndarray, 'classes classes'], names: Sequence[str]) -> 
 
 
 def compute(matrices: Counts, measure: str, names: Sequence[str]) -> Values:
-    """One measure of many confusion matrices, NaN where it is undefined.
+    """One measure of many confusion matrices, or of their marginals, NaN where it is undefined.
 
     `measure` is an overall one, such as 'macro_precision', or one of a class: 'per_class.L1.recall'. Raises ValueError
     for a measure that there is not.
@@ -116,7 +126,15 @@ def calibration_error(
 
 
 def _hits(m: Counts) -> Values:
-    return np.diagonal(m, axis1=-2, axis2=-1)
+    return m.hits if isinstance(m, Marginals) else np.diagonal(m, axis1=-2, axis2=-1)
+
+
+def _true(m: Counts) -> Values:
+    return m.true if isinstance(m, Marginals) else np.asarray(m.sum(-1))
+
+
+def _predicted(m: Counts) -> Values:
+    return m.predicted if isinstance(m, Marginals) else np.asarray(m.sum(-2))
 
 
 def _over(part: Values | np.generic, whole: Values | np.generic) -> Values:
@@ -125,40 +143,40 @@ def _over(part: Values | np.generic, whole: Values | np.generic) -> Values:
 
 
 def _total(m: Counts) -> Values:
-    return np.asarray(m.sum((-2, -1)))
+    return np.asarray(_true(m).sum(-1))
 
 
 def _negatives(m: Counts) -> Values:
     """Of each class: cells of other classes that were not taken for it."""
-    return _total(m)[..., None] - m.sum(-1) - m.sum(-2) + _hits(m)
+    return _total(m)[..., None] - _true(m) - _predicted(m) + _hits(m)
 
 
 def _over_present(values: Values, m: Counts) -> Values:
     """Mean over the classes that have cells and a value."""
-    counted = (m.sum(-1) > 0) & ~np.isnan(values)
+    counted = (_true(m) > 0) & ~np.isnan(values)
     return _over(np.where(counted, values, 0).sum(-1), counted.sum(-1))
 
 
 def _kappa(m: Counts) -> Values:
-    chance = (m.sum(-1) * m.sum(-2)).sum(-1) / np.maximum(_total(m), 1) ** 2
+    chance = (_true(m) * _predicted(m)).sum(-1) / np.maximum(_total(m), 1) ** 2
     return _over(OVERALL['accuracy'](m) - chance, 1 - chance)
 
 
 def _mcc(m: Counts) -> Values:
-    true, predicted, total = m.sum(-1).astype(float), m.sum(-2).astype(float), _total(m).astype(float)
+    true, predicted, total = (part.astype(float) for part in (_true(m), _predicted(m), _total(m)))
     spread = [total**2 - (side**2).sum(-1) for side in (true, predicted)]
     return _over(_hits(m).sum(-1) * total - (true * predicted).sum(-1), np.sqrt(spread[0] * spread[1]))
 
 
-# Measures of each class against the rest: matrices [*draws, classes, classes] to [*draws, classes].
+# Measures of each class against the rest: counts to [*draws, classes].
 PER_CLASS: Mapping[str, Callable[[Counts], Values]] = {
-    'precision': lambda m: _over(_hits(m), m.sum(-2)),
-    'recall': lambda m: _over(_hits(m), m.sum(-1)),
-    'specificity': lambda m: _over(_negatives(m), _total(m)[..., None] - m.sum(-1)),
-    'f1': lambda m: _over(2 * _hits(m), m.sum(-1) + m.sum(-2)),
+    'precision': lambda m: _over(_hits(m), _predicted(m)),
+    'recall': lambda m: _over(_hits(m), _true(m)),
+    'specificity': lambda m: _over(_negatives(m), _total(m)[..., None] - _true(m)),
+    'f1': lambda m: _over(2 * _hits(m), _true(m) + _predicted(m)),
     'accuracy': lambda m: _over(_hits(m) + _negatives(m), _total(m)[..., None]),
 }
-# Overall measures: matrices [*draws, classes, classes] to [*draws].
+# Overall measures: counts to [*draws].
 OVERALL: Mapping[str, Callable[[Counts], Values]] = {
     'accuracy': lambda m: _over(_hits(m).sum(-1), _total(m)),
     'macro_precision': lambda m: _over_present(np.nan_to_num(PER_CLASS['precision'](m)), m),

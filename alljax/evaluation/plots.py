@@ -17,6 +17,8 @@ from scipy.ndimage import uniform_filter1d
 BLUE, VERMILION, GRAY = '#0072B2', '#D55E00', '#595959'
 GREEN, PURPLE, ORANGE, SKY = '#009E73', '#CC79A7', '#E69F00', '#56B4E9'
 DPI = 200
+WRITTEN = 12  # classes at most for the counts to be written into the confusion matrix
+NAMED = 80  # classes at most for each to be named beside it
 
 
 def training_curves(
@@ -45,7 +47,14 @@ def training_curves(
 def confusion_matrix(
     matrix: Int[np.ndarray, 'classes classes'], names: Sequence[str], path: str | os.PathLike, *, title: str = ''
 ) -> None:
-    """Write a confusion matrix (rows = true classes) as a PNG with the count and the row's percentage in each cell."""
+    """Write a confusion matrix (rows = true classes) as a PNG with the count and the row's percentage in each cell.
+
+    Of more than `WRITTEN` classes no numbers fit: the shares are colors beside a scale, and of very many classes some
+    are named.
+    """
+    if len(names) > WRITTEN:
+        _colored_matrix(matrix, names, path, title)
+        return
     cell = 1.3 if len(names) <= 5 else 0.95
     side = 2.2 + cell * len(names)
     figure = Figure(figsize=(side, side), dpi=DPI, layout='constrained')
@@ -56,10 +65,42 @@ def confusion_matrix(
     for (row, column), count in np.ndenumerate(matrix):
         percent = f'{100 * share[row, column]:.1f}%' if cells[row, 0] else 'no cells'
         ink = 'white' if share[row, column] > 0.55 else 'black' if count else GRAY
-        style: dict[str, Any] = {'ha': 'center', 'color': ink}
+        # out of the layout, which they cannot change: measuring each text takes longer than drawing it
+        style: dict[str, Any] = {'ha': 'center', 'color': ink, 'in_layout': False}
         axes.text(column, row - 0.04, f'{count:,}', va='bottom', fontsize=15 if cell > 1 else 12, **style)
         axes.text(column, row + 0.06, percent, va='top', fontsize=11 if cell > 1 else 9, **style)
     _name_axes(axes, names, cells[:, 0], cell)
+    save(figure, path, title)
+
+
+def _colored_matrix(
+    matrix: Int[np.ndarray, 'classes classes'], names: Sequence[str], path: str | os.PathLike, title: str
+) -> None:
+    """The shares of each row as colors, zero as white, in one picture of a size that does not grow with the classes."""
+    figure = Figure(figsize=(13, 12), dpi=DPI, layout='constrained')
+    axes = figure.subplots()
+    cells = matrix.sum(axis=1, keepdims=True)
+    shares = 100 * matrix / np.maximum(cells, 1)
+    image = axes.imshow(
+        np.where(matrix > 0, shares, np.nan), cmap='viridis_r', vmin=0, vmax=100, interpolation='nearest'
+    )
+    scale = figure.colorbar(image, ax=axes, shrink=0.7, pad=0.02)
+    scale.set_label('share of the true class (%); white: no cell', fontsize=12)
+    shown = range(0, len(names), -(-len(names) // NAMED))
+    short = [names[i] if len(names[i]) <= 24 else f'{names[i][:15]}…{names[i][-8:]}' for i in shown]
+    size = float(np.clip(560 / len(shown), 6.5, 10))
+    rows = [f'{name} ({cells[i, 0]:,})' for name, i in zip(short, shown, strict=True)]
+    axes.set_xticks(shown, short, fontsize=size, parse_math=False, rotation=90)
+    axes.set_yticks(shown, rows, fontsize=size, parse_math=False)
+    every = '' if len(shown) == len(names) else f'; one name in {shown[1]} is written'
+    axes.set_xlabel(f'predicted class{every}', fontsize=12, labelpad=8)
+    axes.set_ylabel(f'true class (cells){every}', fontsize=12, labelpad=8)
+    axes.tick_params(length=2)
+    if len(names) <= NAMED:
+        axes.set_xticks(np.arange(len(names) + 1) - 0.5, minor=True)
+        axes.set_yticks(np.arange(len(names) + 1) - 0.5, minor=True)
+        axes.grid(which='minor', color='#E3E3E3', linewidth=0.5)
+        axes.tick_params(which='minor', length=0)
     save(figure, path, title)
 
 

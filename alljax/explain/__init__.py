@@ -121,8 +121,10 @@ def check(request: Request) -> CheckedRequest:
     problems += filter(None, [output_folder.problem(folder)])
     target = _target(run, request.target, problems)
     layer = _layer(run, request.layer, problems)
-    chosen, notes = _possible(run, [name for name in names if name in METHODS] or list(DEFAULT), bool(names) and
-                              list(request.methods) != ['all'], layer, problems)  # fmt: skip
+    asked = [name for name in names if name in METHODS] or list(DEFAULT)
+    chosen, notes = _possible(run, asked, layer)
+    if not chosen:
+        problems += [note.replace('left out, since', 'cannot be had, since').rstrip('.') for note in notes]
     read = [image_files.read(file, run.card.preparation) for file in image_files.files(request.paths)]
     cells = [file for file in read if isinstance(file, ImageFile)]
     unread = [file for file in read if isinstance(file, Unread)]
@@ -163,10 +165,8 @@ def _layer(run: TrainedNetwork, name: str, problems: list[str]) -> str:
     return name
 
 
-def _possible(
-    run: TrainedNetwork, names: list[str], by_name: bool, layer: str, problems: list[str]
-) -> tuple[list[str], list[str]]:
-    """The methods that the network allows, and sentences about those left out; a problem if they were asked for."""
+def _possible(run: TrainedNetwork, names: list[str], layer: str) -> tuple[list[str], list[str]]:
+    """The methods that the network allows, and sentences about those left out."""
     missing = {}
     if any(METHODS[name].needs == 'map' for name in names) and not layer:
         missing['map'] = 'has no map of positions before its head; --layer may name an earlier one'
@@ -176,8 +176,6 @@ def _possible(
     for need, why in missing.items():
         without = ', '.join(name for name in names if METHODS[name].needs == need)
         notes.append(f'{without}: left out, since {run.model.name} {why}.')
-    if by_name:
-        problems += [note.replace('left out, since', 'cannot be had, since').rstrip('.') for note in notes]
     return [name for name in names if METHODS[name].needs not in missing], notes
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from alljax.data.image_files import ImageFile
+from alljax.errors import UserError, some
 from alljax.explain import images, masks
 from alljax.explain.methods import METHODS, Options
 from alljax.gradients import Curve, deletion, insertion, localization
@@ -52,17 +53,21 @@ class Explanation(NamedTuple):
 def explain(
     run: TrainedNetwork, cells: Sequence[ImageFile], methods: Sequence[str], options: Options, target: int | None = None
 ) -> Iterator[Explanation]:
-    """One result for each cell, in order; the target is its predicted class unless one is given."""
+    """One result for each cell, in order; the target is its predicted class unless one is given.
+
+    UserError, with the name of the cell, for logits or a map with NaN or infinity: neither a class nor a score follows.
+    """
     logits_of = inference.make_logits(run.model)
     parts = math.ceil(len(cells) / min(CELLS_AT_ONCE, options.batch_size)) if cells else 0
     for index in np.array_split(np.arange(len(cells)), parts) if parts else []:
         full = math.ceil(len(cells) / parts)
         chosen = [cells[int(i)] for i in np.resize(index, full)]  # of one shape, or all is compiled again
         logits = logits_of(run.variables, jnp.asarray(np.stack([cell.pixels for cell in chosen])))
+        _require_finite(chosen[: len(index)], np.asarray(logits)[: len(index)], "the network's logits")
         rows = inference.probabilities(logits, run.whose)
         targets = rows.argmax(1) if target is None else np.full(full, target)
         batch = images.batch(run, chosen)
-        found = {name: _measured(run, name, batch, jnp.asarray(targets), options) for name in methods}
+        found = {name: _measured(run, name, chosen, batch, jnp.asarray(targets), options) for name in methods}
         rgb = np.asarray(jnp.clip(jnp.round(batch.rgb), 0, 255)).astype(np.uint8)
         for row in range(len(index)):
             truth, note = masks.of(chosen[row].path, run)
@@ -100,13 +105,24 @@ def mean_region_areas(cells: Sequence[Explanation]) -> tuple[dict[str, float], i
 
 
 def _measured(
-    run: TrainedNetwork, name: str, batch: images.Batch, wanted: Array, options: Options
+    run: TrainedNetwork, name: str, cells: Sequence[ImageFile], batch: images.Batch, wanted: Array, options: Options
 ) -> tuple[np.ndarray, Curve, Curve]:
     model, variables = run.model, run.variables
     found = METHODS[name].function(model, variables, batch.x, wanted, options)
+    _require_finite(cells, np.asarray(found), f'the values of the map of {name}')
     arguments = (model.apply, variables, batch.x, wanted, found)
     settings: dict[str, Any] = {'steps': CURVE_STEPS, 'baseline': batch.blurred, 'batch_size': options.batch_size}
     return np.asarray(found), deletion(*arguments, **settings), insertion(*arguments, **settings)
+
+
+def _require_finite(cells: Sequence[ImageFile], values: np.ndarray, what: str) -> None:
+    broken = ~np.isfinite(values).reshape(len(values), -1).all(1)
+    names = list(dict.fromkeys(str(cell.path) for cell, wrong in zip(cells, broken, strict=True) if wrong))
+    if names:
+        raise UserError(
+            f'{some(names, 4)}: {what} hold NaN or infinity, so there is no class and no score; the model is '
+            'damaged or its training had diverged: give another run'
+        )
 
 
 def _scored_map(found: tuple[np.ndarray, Curve, Curve], row: int, regions: Mapping[str, np.ndarray]) -> ScoredMap:

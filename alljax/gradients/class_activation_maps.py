@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from alljax.gradients import batching
+from alljax.gradients.argument_checks import check_counts, check_map
 from alljax.gradients.intermediates import eval_layer_shape, with_layer
 from alljax.gradients.network_checks import picked, prepare
 from alljax.gradients.typing import Apply, Attribution, Images, Network, Params, Target
@@ -30,14 +31,18 @@ def grad_cam(
     """
     if kind not in KINDS:
         raise ValueError(f'kind is {kind!r}; it may be {", ".join(map(repr, KINDS))}')
-    function, wanted = prepare(apply, params, x, target)
+    check_counts('grad_cam', batch_size=batch_size)
+    function, wanted = prepare('grad_cam', apply, params, x, target)
     of_batch = partial(_grad_cam, function, params, layer=layer, kind=kind)
     return Attribution(batching.rows(of_batch, batch_size, x, wanted))
 
 
 def resize_map(maps: Map, size: int | tuple[int, int], method: str = 'bilinear') -> Float[Array, 'batch height width']:
     """Maps at the size of the image, in pixels, by interpolation between the centers of their positions."""
+    check_map('resize_map', maps, 'maps')
     height, width = (size, size) if isinstance(size, int) else size
+    for side in (height, width):
+        check_counts('resize_map', size=side)
     resized: Array = jax.image.resize(maps, (len(maps), height, width), method)
     return resized
 

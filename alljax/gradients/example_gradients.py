@@ -10,6 +10,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from alljax.gradients import batching, factored_gradients
+from alljax.gradients.argument_checks import (
+    ArgumentTypeError,
+    check_counts,
+    check_examples,
+    check_params,
+    check_trained,
+    known,
+    require_leaves,
+)
 from alljax.gradients.network_checks import Leaves, evaluation_only, from_signature, signature
 from alljax.gradients.typing import Loss, Params, Rows
 
@@ -28,7 +37,7 @@ def per_example_gradients(
     """
     if not (reduce is None or callable(reduce) or reduce in ('norm', 'squared')):
         raise ValueError(f"reduce is {reduce!r}; it may be None, 'norm', 'squared' or a function of a gradient")
-    check_loss(loss, params, x, y)
+    check_loss('per_example_gradients', loss, params, x, y, batch_size)
     if isinstance(reduce, str):
         squares = batching.rows(partial(_squared_norms, loss, params), batch_size, x, y)
         return jnp.sqrt(squares) if reduce == 'norm' else squares
@@ -43,11 +52,23 @@ def class_gradients(
     `loss` is as in `per_example_gradients`; `classes` is by default one more than the largest label. ValueError for a
     label outside the classes.
     """
-    check_loss(loss, params, x, y)
+    check_examples('class_gradients', x, y)
+    if not jnp.issubdtype(y.dtype, jnp.integer) or y.ndim != 1:
+        raise ArgumentTypeError(
+            f'class_gradients: y is {y.dtype} of shape {y.shape}; expected the class of each example as integers, '
+            'from 0'
+        )
+    if not known(y):
+        raise ArgumentTypeError(
+            'class_gradients: y is traced; its values choose the examples, so call it outside of jit'
+        )
+    check_loss('class_gradients', loss, params, x, y, batch_size)
     labels = np.asarray(y)
     count = classes or int(labels.max()) + 1
-    if not 0 <= labels.min() <= labels.max() < count:
-        raise ValueError(f'the labels go from {labels.min()} to {labels.max()}: expected 0 to {count - 1}')
+    if labels.max() >= count:
+        raise ValueError(
+            f'class_gradients: y: the labels go from {labels.min()} to {labels.max()}: expected 0 to {count - 1}'
+        )
     size = len(next(batching.chunks(len(labels), batch_size))[0])
 
     def mean(rows: Int[np.ndarray, ' chosen']) -> Params:
@@ -64,20 +85,30 @@ def class_gradients(
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *means)
 
 
-def check_loss(loss: Loss, params: Params, x: Rows, y: Rows) -> None:
-    """ValueError for a loss of which no example has one of its own, and for a network in training mode."""
-    _checked_loss(loss, *signature((params, x[:2], y[:2])))
+def check_loss(function: str, loss: Loss, params: Params, x: Rows, y: Rows, batch_size: int | None) -> None:
+    """The checks of what the gradients of a loss are asked of.
+
+    ValueError for a loss of which no example has one of its own, for a network in training mode, and for examples and
+    parameters as of `check_examples` and `check_trained`.
+    """
+    check_counts(function, batch_size=batch_size)
+    check_examples(function, x, y)
+    check_params(function, params)
+    require_leaves(function, params)
+    _checked_loss(function, loss, *signature((params, x[:2], y[:2])))
+    check_trained(function, params)
 
 
 @lru_cache(maxsize=128)
-def _checked_loss(loss: Loss, tree: jax.tree_util.PyTreeDef, leaves: Leaves) -> None:
+def _checked_loss(function: str, loss: Loss, tree: jax.tree_util.PyTreeDef, leaves: Leaves) -> None:
     params, *two = from_signature(tree, leaves)
     two = [jax.ShapeDtypeStruct((2, *part.shape[1:]), part.dtype) for part in two]
     found = jax.eval_shape(lambda *arguments: evaluation_only(loss, *arguments)[0], params, *two)
     shape = getattr(found, 'shape', None)
     if shape not in ((), (2,)):
         raise ValueError(
-            f'loss(params, x, y) returned {shape or type(found).__name__} for 2 examples; expected a loss for each'
+            f'{function}: loss(params, x, y) returned {shape or type(found).__name__} for 2 examples; expected a loss '
+            'for each'
         )
 
 

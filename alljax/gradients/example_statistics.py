@@ -9,6 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from alljax.gradients import batching, factored_gradients
+from alljax.gradients.argument_checks import check_same_tree, check_trained
 from alljax.gradients.example_gradients import check_loss
 from alljax.gradients.named_parameters import by_layer, named
 from alljax.gradients.typing import Loss, Params, Rows
@@ -41,9 +42,9 @@ def gradient_statistics(
     `loss` is as in `per_example_gradients`. The noise scale is the unbiased one: infinite where the gradients of so few
     examples do not tell their mean from zero. ValueError for fewer than two examples.
     """
+    check_loss('gradient_statistics', loss, params, x, y, batch_size)
     if len(x) < 2:
-        raise ValueError(f'{len(x)} example has no variance; expected two or more')
-    check_loss(loss, params, x, y)
+        raise ValueError(f'gradient_statistics: x: {len(x)} example has no variance; expected two or more')
     squares, total = batching.total(partial(_moments, loss, params), batch_size, x, y)
     whole = {name: jnp.sum(leaf**2) for name, leaf in total.items()}
     groups = {ALL: list(total)} | by_layer(total)
@@ -59,14 +60,27 @@ def from_sums(count: ArrayLike, squares: ArrayLike, whole: ArrayLike) -> Statist
     mean = whole / count**2
     variance = jnp.maximum(squares - whole / count, 0) / (count - 1)
     signal = mean - variance / count
-    return Statistics(
-        jnp.sqrt(mean), variance, mean / variance, jnp.where(signal > 0, variance / signal, jnp.inf), squares / whole
-    )
+    scale = jnp.where(signal > 0, variance / signal, jnp.where(jnp.isnan(signal), jnp.nan, jnp.inf))
+    return Statistics(jnp.sqrt(mean), variance, mean / variance, scale, squares / whole)
+
+
+def gradient_similarity(grads: Params) -> Similarity:
+    """The angles between gradients: of a tree with a first axis [G], such as `class_gradients` gives.
+
+    ValueError for gradients that are not finite, or of different numbers of groups.
+    """
+    check_trained('gradient_similarity', grads, 'grads')
+    lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(grads)}
+    if len(lengths) > 1 or () in lengths:
+        raise ValueError(
+            f'gradient_similarity: grads has first axes of {sorted(lengths)}; expected one, of the same groups'
+        )
+    found: Similarity = _similarity(grads)
+    return found
 
 
 @jax.jit
-def gradient_similarity(grads: Params) -> Similarity:
-    """The angles between gradients: of a tree with a first axis [G], such as `class_gradients` gives."""
+def _similarity(grads: Params) -> Similarity:
     return from_products(jnp.stack([_gram(leaf) for leaf in jax.tree.leaves(grads)]).sum(0))
 
 
@@ -78,9 +92,20 @@ def from_products(products: Float[Array, 'groups groups']) -> Similarity:
     return Similarity(cosine, jnp.maximum(-cosine, 0))
 
 
-@jax.jit
 def update_ratio(params: Params, updates: Params) -> dict[str, Float[Array, '']]:
-    """Layer → norm of its update over the norm of its parameters: how fast it changes; 1e-3 is usual."""
+    """Layer → norm of its update over the norm of its parameters: how fast it changes; 1e-3 is usual.
+
+    ValueError for trees that differ, or are not finite.
+    """
+    check_trained('update_ratio', params)
+    check_trained('update_ratio', updates, 'updates')
+    check_same_tree('update_ratio', 'updates', updates, params, 'params')
+    ratios: dict[str, Array] = _ratios(params, updates)
+    return ratios
+
+
+@jax.jit
+def _ratios(params: Params, updates: Params) -> dict[str, Float[Array, '']]:
     leaves, changes = named(params), named(updates)
 
     def norm(tree: dict[str, Array], names: list[str]) -> Array:

@@ -10,6 +10,13 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from alljax.gradients import batching
+from alljax.gradients.argument_checks import (
+    check_baseline,
+    check_counts,
+    check_map,
+    check_method_result,
+    check_not_negative,
+)
 from alljax.gradients.gradient_attribution import AT_ONCE, logits_of
 from alljax.gradients.network_checks import picked, prepare
 from alljax.gradients.typing import Apply, AttributionMap, Images, Method, Network, Params, Target
@@ -25,6 +32,7 @@ class Curve(NamedTuple):
 class Change(NamedTuple):
     """The changes of an image, step by step: which pixels, and to what."""
 
+    function: str  # that changes it
     attribution: AttributionMap
     steps: int
     baseline: ArrayLike
@@ -51,7 +59,7 @@ def deletion(
     lower the area under the curve, the better the attribution. `baseline` broadcasts to `x`. ValueError for a map of
     another size.
     """
-    change = Change(attribution, steps, baseline, inserts=False)
+    change = Change('deletion', attribution, steps, baseline, inserts=False)
     return _curve(apply, params, x, target, change, batch_size)
 
 
@@ -60,7 +68,7 @@ def insertion(
     baseline: ArrayLike = 0.0, batch_size: int | None = None,
 ) -> Curve:  # fmt: skip
     """The same as `deletion` from `baseline` to the image: the higher the area, the better the attribution."""
-    change = Change(attribution, steps, baseline, inserts=True)
+    change = Change('insertion', attribution, steps, baseline, inserts=True)
     return _curve(apply, params, x, target, change, batch_size)
 
 
@@ -74,9 +82,15 @@ def infidelity(
     the input. `attribution` is the map of a gradient (not times the input), of the shape of `x`. In squared logits.
     ValueError for another shape.
     """
-    if _array(attribution).shape != x.shape:
-        raise ValueError(f'the attribution is {attribution.shape}, the images are {x.shape}; expected the same')
-    function, wanted = prepare(apply, params, x, target)
+    check_counts('infidelity', samples=samples, batch_size=batch_size)
+    check_not_negative('infidelity', sigma=sigma)
+    function, wanted = prepare('infidelity', apply, params, x, target)
+    check_map('infidelity', attribution, x=x)
+    if attribution.shape != x.shape:
+        raise ValueError(
+            f'infidelity: the attribution is {attribution.shape}, the images are {x.shape}; expected the same, as the '
+            'gradient to each input has'
+        )
     logits = partial(logits_of, function, params)
     whole = batching.rows(logits, batch_size, x, wanted)
     errors = jnp.zeros(len(x), x.dtype)
@@ -96,9 +110,13 @@ def max_sensitivity(
     Yeh et al. 2019 (arXiv:1901.09392): the maximum over uniform noise of |method(x + noise) − method(x)| / |method(x)|.
     `options` go to the method.
     """
+    check_counts('max_sensitivity', samples=samples)
+    check_not_negative('max_sensitivity', radius=radius)
+    prepare('max_sensitivity', apply, params, x, target)
 
     def flat(x: Images) -> Array:
-        return method(apply, params, x, target, **options).map.reshape(len(x), -1)
+        found = method(apply, params, x, target, **options)
+        return jnp.asarray(check_method_result('max_sensitivity', found, x).map).reshape(len(x), -1)
 
     still = flat(x)
     worst = jnp.zeros(len(x), still.dtype)
@@ -111,28 +129,16 @@ def max_sensitivity(
 
 def by_pixel(attribution: AttributionMap) -> Float[Array, 'batch height width']:
     """One number for each pixel: channels are summed, where there are any."""
-    pixels = jnp.asarray(_array(attribution))
+    pixels = jnp.asarray(attribution)
     return pixels.sum(3) if pixels.ndim == 4 else pixels
 
 
-def _array(attribution: AttributionMap) -> AttributionMap:
-    """The same map; TypeError for what is not an array, such as a whole `Attribution`."""
-    if not hasattr(attribution, 'shape'):
-        raise TypeError(
-            f'attribution is {type(attribution).__name__}: expected an array; give the map of it (attribution.map)'
-        )
-    return attribution
-
-
 def _curve(apply: Network, params: Params, x: Images, target: Target, change: Change, batch_size: int | None) -> Curve:
-    function, wanted = prepare(apply, params, x, target)
-    marks = by_pixel(change.attribution)
-    if marks.shape != x.shape[:3]:
-        raise ValueError(
-            f'the attribution is {change.attribution.shape} and the images are {x.shape}: expected [batch, height, '
-            'width] or [batch, height, width, channels]; resize_map enlarges a map'
-        )
-    place = _places(marks)
+    check_counts(change.function, steps=change.steps, batch_size=batch_size)
+    function, wanted = prepare(change.function, apply, params, x, target)
+    check_map(change.function, change.attribution, x=x)
+    check_baseline(change.function, change.baseline, x)
+    place = _places(by_pixel(change.attribution))
     base = jnp.broadcast_to(jnp.asarray(change.baseline, x.dtype), x.shape)
     pixels = x.shape[1] * x.shape[2]
 

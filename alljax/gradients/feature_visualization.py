@@ -9,6 +9,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
+from alljax.gradients.argument_checks import check_counts, check_params
 from alljax.gradients.intermediates import eval_layer_shape, with_layer
 from alljax.gradients.network_checks import as_apply
 from alljax.gradients.typing import Apply, Network, Params
@@ -45,7 +46,12 @@ def visualize_channel(
     form = getattr(apply, 'input', None)
     size = size or getattr(form, 'size', 0)
     if not size:
-        raise ValueError('size is 0 and the model does not say what it expects; give the side of its input in pixels')
+        raise ValueError(
+            'visualize_channel: size is 0 and the model does not say what it expects; give the side of its input in '
+            'pixels'
+        )
+    check_params('visualize_channel', params)
+    check_counts('visualize_channel', steps=steps, size=size)
     mean, deviation = getattr(form, 'mean', 0.0), getattr(form, 'deviation', 1.0)
     function = as_apply(apply)
     channels = eval_layer_shape(function, params, jnp.zeros((1, size, size, 3)), layer).shape[-1]

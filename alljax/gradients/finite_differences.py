@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from alljax.gradients.argument_checks import check_counts, check_params
 from alljax.gradients.named_parameters import named, with_leaves
 from alljax.gradients.typing import Params
 
@@ -22,11 +23,18 @@ def check_gradient(
     """The relative error of a function's derivative in random directions, against central differences in float64.
 
     `function(*arguments)` gives a number, of any trees; their floating leaves are all varied together, the others are
-    left alone. Near 1e-9 where the gradient is right, unless a rectifier changes sign within the step.
+    left alone. Near 1e-9 where the gradient is right, unless a rectifier changes sign within the step. ValueError for
+    arguments that are not finite, or hold no floats.
     """
+    check_counts('check_gradient', directions=directions)
+    if not step > 0:
+        raise ValueError(f'check_gradient: step is {step}; expected a number above 0')
+    check_params('check_gradient', arguments, 'arguments')
     with jax.enable_x64(True):
         wide = [jax.tree.map(_widen, argument) for argument in arguments]
         flat = {name: leaf for name, leaf in named(wide).items() if jnp.issubdtype(leaf.dtype, jnp.floating)}
+        if not flat:
+            raise ValueError('check_gradient: arguments hold no floats; expected some, which alone have gradients')
 
         def of_some(some: dict[str, Array]) -> Float[Array, '']:
             return function(*with_leaves(wide, named(wide) | some))

@@ -10,6 +10,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from alljax.gradients import batching
+from alljax.gradients.argument_checks import (
+    check_baseline,
+    check_classes,
+    check_counts,
+    check_images,
+    check_method_result,
+    check_not_negative,
+)
 from alljax.gradients.network_checks import picked, prepare
 from alljax.gradients.typing import Apply, Attribution, Images, Method, Network, Params, Target
 
@@ -35,7 +43,8 @@ def saliency(
     `times_input` multiplies it by the input (Shrikumar et al. 2016, arXiv:1605.01713). The map is [batch, height,
     width, channels], in units of the logit over those of the input, or in those of the logit if multiplied.
     """
-    function, wanted = prepare(apply, params, x, target)
+    check_counts('saliency', batch_size=batch_size)
+    function, wanted = prepare('saliency', apply, params, x, target)
     of_batch = partial(_saliency, function, params, times_input=times_input)
     return Attribution(batching.rows(of_batch, batch_size, x, wanted))
 
@@ -50,7 +59,9 @@ def integrated_gradients(
     logit: near zero, or `steps` are too few. `baseline` is a number or an array that broadcasts to `x`. `batch_size`
     counts gradients at once, of whatever image and step. ValueError for an unknown rule, or no steps.
     """
-    function, wanted = prepare(apply, params, x, target)
+    check_counts('integrated_gradients', steps=steps, batch_size=batch_size)
+    function, wanted = prepare('integrated_gradients', apply, params, x, target)
+    check_baseline('integrated_gradients', baseline, x)
     nodes, weights = _quadrature(rule, steps)
     base = jnp.broadcast_to(jnp.asarray(baseline, x.dtype), x.shape)
     size = min(batch_size or len(x), len(x))
@@ -83,9 +94,13 @@ def smoothgrad(
     if reduce not in ('mean', 'square', 'variance'):
         raise ValueError(f"reduce is {reduce!r}; it may be 'mean', 'square' or 'variance'")
     if samples < 1 + (reduce == 'variance'):
-        raise ValueError(f'samples is {samples}: too few for the {reduce}')
+        raise ValueError(f'smoothgrad: samples is {samples}: too few for the {reduce}')
+    check_counts('smoothgrad', samples=samples)
+    check_not_negative('smoothgrad', sigma=sigma)
 
     def smoothed(apply: Network, params: Params, x: Images, target: Target, **options: Any) -> Attribution:
+        check_images('smoothgrad', x)
+        check_classes('smoothgrad', target, len(x))
         x, wanted = jnp.asarray(x), jnp.broadcast_to(jnp.asarray(target, jnp.int32), (len(x),))
         at_once = max(1, min(samples, (options.get('batch_size') or AT_ONCE) // len(x)))
         moments: tuple[Attribution, Attribution] | None = None
@@ -93,6 +108,7 @@ def smoothgrad(
             count = min(at_once, samples - start)
             noisy = _noisy(x, key, start + jnp.arange(at_once), sigma)
             found = method(apply, params, noisy, jnp.tile(wanted, at_once), **options)
+            check_method_result('smoothgrad', found, noisy)
             parts = jax.tree.map(lambda leaf: leaf.reshape(at_once, -1, *leaf.shape[1:])[:count], found)  # noqa: B023
             moments = _add_samples(moments, parts, start)
         assert moments
@@ -146,8 +162,6 @@ def _with_gap(apply: Apply, params: Params, path: Path, total: ImageGradient) ->
 
 def _quadrature(rule: str, steps: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights on 0 to 1."""
-    if steps < 1:
-        raise ValueError(f'steps is {steps}: expected 1 or more')
     if rule == 'midpoint':
         return (np.arange(steps) + 0.5) / steps, np.full(steps, 1 / steps)
     if rule == 'gausslegendre':

@@ -16,6 +16,7 @@ from jax.extend.core import Literal as Constant
 from jaxtyping import Array, Int
 
 from alljax.gradients import batching
+from alljax.gradients.argument_checks import check_counts
 from alljax.gradients.gradient_attribution import ImageGradient, to_image
 from alljax.gradients.network_checks import prepare
 from alljax.gradients.typing import Apply, Attribution, Images, Network, Params, Target
@@ -43,7 +44,8 @@ def guided_backprop(
     """
     if rule not in RULES:
         raise ValueError(f'rule is {rule!r}; it may be {" or ".join(map(repr, RULES))}')
-    function, wanted = prepare(apply, params, x, target)
+    check_counts('guided_backprop', batch_size=batch_size)
+    function, wanted = prepare('guided_backprop', apply, params, x, target)
     return Attribution(batching.rows(partial(_guided, function, params, rule=rule), batch_size, x, wanted))
 
 

@@ -1,7 +1,7 @@
 """The training cells that a prediction comes from: inner products of the gradients of single examples."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 import jax
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from alljax.gradients import batching, factored_gradients
+from alljax.gradients.argument_checks import check_counts, check_examples, check_finite, check_images, check_trained
 from alljax.gradients.factored_gradients import Factor
 from alljax.gradients.network_checks import as_apply, classes, picked
 from alljax.gradients.typing import Apply, Examples, Images, Loss, Network, Params
@@ -29,7 +30,15 @@ def tracin(
     unless there is a rate for each checkpoint, and for a pattern that matches no parameter.
     """
     if len(checkpoints) != len(rates) or not rates:
-        raise ValueError(f'{len(checkpoints)} checkpoints and {len(rates)} rates; expected a rate for each checkpoint')
+        raise ValueError(
+            f'tracin: {len(checkpoints)} checkpoints and {len(rates)} rates; expected a rate for each checkpoint'
+        )
+    check_counts('tracin', batch_size=batch_size)
+    check_finite('tracin', 'rates', np.asarray(rates, float))
+    for examples, name in ((train, 'train'), (test, 'test')):
+        check_examples('tracin', *examples, f'{name}[0]', f'{name}[1]')
+    for params in checkpoints:
+        check_trained('tracin', params, 'checkpoints', _chosen(where))
     return jnp.asarray(
         sum(
             rate * _inner_products(loss, params, test, train, where, batch_size)
@@ -47,7 +56,15 @@ def neural_tangent_kernel(
     once. `where` is as in `tracin`.
     """
     function = as_apply(apply)
-    count = classes(function, params, x1)
+    check_counts('neural_tangent_kernel', batch_size=batch_size)
+    check_trained('neural_tangent_kernel', params, chosen=_chosen(where))
+    check_images('neural_tangent_kernel', x1, 'x1')
+    check_images('neural_tangent_kernel', x2, 'x2')
+    if x1.shape[1:] != x2.shape[1:]:
+        raise ValueError(
+            f'neural_tangent_kernel: x2 has images {x2.shape[1:]} and x1 {x1.shape[1:]}; expected the same size'
+        )
+    count = classes('neural_tangent_kernel', function, params, x1)
     first, second = ((np.repeat(np.asarray(x), count, 0), np.tile(np.arange(count), len(x))) for x in (x1, x2))
     found = _inner_products(_logit(function), params, first, second, where, batch_size)
     return found.reshape(len(x1), count, len(x2), count).swapaxes(1, 2)
@@ -79,10 +96,14 @@ def _inner_products(
 
 @partial(jax.jit, static_argnums=(0, 4))
 def _gradients(loss: Loss, params: Params, x: Array, y: Array, where: str | None) -> dict[str, Factor]:
-    found = factored_gradients.per_example(loss, params, x, y, re.compile('.*' if where is None else where).fullmatch)
+    found = factored_gradients.per_example(loss, params, x, y, _chosen(where))
     if not found:
         raise ValueError(f'where is {where!r}: it matches no parameter')
     return {name: factored_gradients.expanded(factor) for name, factor in found.items()}
+
+
+def _chosen(where: str | None) -> Callable[[str], object]:
+    return re.compile('.*' if where is None else where).fullmatch
 
 
 @jax.jit

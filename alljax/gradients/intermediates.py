@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
+from alljax.gradients.argument_checks import check_images, check_params
 from alljax.gradients.network_checks import as_apply
 from alljax.gradients.typing import Apply, Images, Network, Params
 
@@ -36,6 +37,8 @@ def layer_output(apply: Network, params: Params, x: Images, layer: str) -> Float
     `layer_names` lists them. Of a layer that is called more than once, the last call counts. Nothing after the layer is
     computed. ValueError for a layer that does not exist.
     """
+    check_images('layer_output', x)
+    check_params('layer_output', params)
     output: Array = _layer_output(as_apply(apply), params, x, layer)
     return output
 
@@ -45,6 +48,8 @@ def layer_names(apply: Network, params: Params, x: Images | jax.ShapeDtypeStruct
 
     Of the images `x` the shape alone counts. An empty list for a network that calls no linen module.
     """
+    check_images('layer_names', x)
+    check_params('layer_names', params)
     function, names = as_apply(apply), []
 
     def note(name: str, context: nn.module.InterceptorContext, output: Any) -> Any:

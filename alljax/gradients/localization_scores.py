@@ -6,12 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Shaped
 
+from alljax.gradients.argument_checks import ArgumentTypeError, check_finite, check_map
 from alljax.gradients.faithfulness import by_pixel
 from alljax.gradients.typing import AttributionMap
 
 
 class Localization(NamedTuple):
-    """The share of an attribution that falls on a mask, for each image; 0 to 1, and NaN where the mask is empty."""
+    """The share of an attribution that falls on a mask, for each image; 0 to 1.
+
+    NaN where the mask is empty, and, but for the area, where the map is zero everywhere: it marks no pixel most.
+    """
 
     pointing: Float[Array, ' batch']  # 1 if the most marked pixel lies on it (Zhang et al. 2016, arXiv:1608.00507)
     mass: Float[Array, ' batch']  # share of the absolute attribution (Arras et al. 2020, arXiv:2003.07258)
@@ -26,9 +30,17 @@ def localization(
 
     The channels of a pixel are summed, then its sign is dropped. ValueError for other shapes.
     """
+    check_map('localization', attribution)
+    if not hasattr(mask, 'shape'):
+        raise ArgumentTypeError(f'localization: mask is {type(mask).__name__}; expected an array')
+    check_finite('localization', 'mask', mask)
     marks, mask = jnp.abs(by_pixel(attribution)), jnp.asarray(mask, bool)
     if marks.shape != mask.shape:
-        raise ValueError(f'the attribution is {marks.shape} and the mask {mask.shape}; expected the same')
+        raise ValueError(f'localization: the attribution is {marks.shape} and the mask {mask.shape}; expected the same')
+    check_map('localization', attribution)
+    if not hasattr(mask, 'shape'):
+        raise ArgumentTypeError(f'localization: mask is {type(mask).__name__}; expected an array')
+    check_finite('localization', 'mask', mask)
     marks, mask = (part.reshape(len(part), -1) for part in (marks, mask))
     size = mask.sum(1)
     order = jnp.argsort(-marks, axis=1, stable=True)
@@ -40,4 +52,6 @@ def localization(
         (ranked & first).sum(1) / size,
         size / mask.shape[1],
     )
-    return Localization(*(jnp.where(size > 0, score, jnp.nan) for score in scores))
+    marked = (size > 0) & marks.any(1)
+    known = (marked, marked, marked, size > 0)
+    return Localization(*(jnp.where(there, score, jnp.nan) for there, score in zip(known, scores, strict=True)))

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from alljax.gradients.argument_checks import check_method_result
 from alljax.gradients.named_parameters import named, with_leaves
-from alljax.gradients.network_checks import as_apply
+from alljax.gradients.network_checks import as_apply, prepare
 from alljax.gradients.typing import Apply, Attribution, Images, Method, Network, Params, Target
 
 
@@ -21,22 +22,27 @@ def parameter_randomization(
     Adebayo et al. 2018 (arXiv:1810.03292), cascading: near 0 for a method that shows what the network has learned,
     near 1 for one that only shows edges. Spearman's, of absolute values summed over channels. A layer is a prefix of
     parameter names; by default all of them, from the last that the network uses to the first. Its values are drawn with
-    the mean and deviation that each of its leaves has. `options` go to the method. ValueError for a layer without
-    parameters.
+    the mean and deviation that each of its leaves has. `options` go to the method. NaN for an
+    image whose map is the same everywhere. ValueError for a layer without parameters.
     """
+    prepare('parameter_randomization', apply, params, x, target)
     leaves = named(params)
     layers = list(layers) if layers is not None else in_order_of_use(as_apply(apply), params, x)[::-1]
     missing = [layer for layer in layers if not any(_within(name, layer) for name in leaves)]
     if missing:
         raise ValueError(f'no parameter belongs to {", ".join(missing)}; the layers are {", ".join(_layers(leaves))}')
-    original, found = _ranks(method(apply, params, x, target, **options)), {}
+
+    def ranks(params: Params) -> Array:
+        found = method(apply, params, x, target, **options)
+        return _ranks(check_method_result('parameter_randomization', found, x))
+
+    original, found = ranks(params), {}
     for number, layer in enumerate(layers):
         for position, name in enumerate(sorted(name for name in leaves if _within(name, layer))):
             own = jax.random.fold_in(jax.random.fold_in(key, number), position)
             leaf = leaves[name]
             leaves[name] = leaf.mean() + leaf.std() * jax.random.normal(own, leaf.shape, leaf.dtype)
-        drawn = method(apply, with_leaves(params, leaves), x, target, **options)
-        found[layer] = _correlation(original, _ranks(drawn))
+        found[layer] = _correlation(original, ranks(with_leaves(params, leaves)))
     return found
 
 
@@ -64,7 +70,8 @@ def _ranks(attribution: Attribution) -> Float[Array, 'batch pixels']:
     """The rank of each pixel by its absolute attribution, channels summed."""
     pixels = jnp.abs(attribution.map).reshape(*attribution.map.shape[:3], -1).sum(3)
     flat = pixels.reshape(len(pixels), -1)
-    return jnp.argsort(jnp.argsort(flat, axis=1), axis=1).astype(flat.dtype)
+    ranks = jnp.argsort(jnp.argsort(flat, axis=1), axis=1).astype(flat.dtype)
+    return jnp.where(jnp.ptp(flat, axis=1, keepdims=True) > 0, ranks, jnp.nan)  # a flat map ranks no pixel
 
 
 def _correlation(one: Array, other: Array) -> Float[Array, ' batch']:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from alljax.gradients.typing import Params
 
@@ -17,6 +18,16 @@ def named(tree: Params) -> dict[str, Any]:  # Any: arrays, or what stands for th
 def with_leaves(tree: Params, leaves: Mapping[str, Any]) -> Params:
     """The tree with other leaves of the same names."""
     return jax.tree.unflatten(jax.tree.structure(tree), [leaves[name] for name in named(tree)])
+
+
+def widened(tree: Params) -> Params:
+    """The tree with its leaves of half precision (bfloat16, float16) in float32; the others as they are."""
+
+    def wide(leaf: Any) -> Any:
+        half = jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4
+        return jnp.asarray(leaf, jnp.float32) if half else leaf
+
+    return jax.tree.map(wide, tree)
 
 
 def layer(name: str) -> str:

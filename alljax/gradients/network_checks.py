@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
+from alljax.gradients.argument_checks import check_classes, check_images, check_params
 from alljax.gradients.typing import Apply, HasApply, Images, Network, Params, Target
 
 Result = TypeVar('Result')
@@ -22,21 +23,28 @@ def as_apply(network: Network) -> Apply:
     return network.apply if isinstance(network, HasApply) else network
 
 
-def prepare(network: Network, params: Params, x: Images, target: Target) -> tuple[Apply, Int[Array, ' batch']]:
-    """The network's function and a class for each image, after all checks; errors as of `classes` and `targets`."""
+def prepare(
+    function: str, network: Network, params: Params, x: Images, target: Target, name: str = 'target'
+) -> tuple[Apply, Int[Array, ' batch']]:
+    """The network's function and a class for each image, after all checks; `function` asks for them, and is told.
+
+    Errors as of `classes`; ValueError for a target of another length or type, or a class that the network has not.
+    """
     apply = as_apply(network)
-    return apply, targets(target, x, classes(apply, params, x))
+    count = classes(function, apply, params, x)
+    check_classes(function, target, len(x), count, name)
+    return apply, jnp.broadcast_to(jnp.asarray(target, jnp.int32), (len(x),))
 
 
-def classes(apply: Apply, params: Params, x: Images) -> int:
+def classes(function: str, apply: Apply, params: Params, x: Images) -> int:
     """The number of logits, after a check that `apply` keeps to the convention.
 
     ValueError where it returns something else, runs dropout or batch normalization in training mode, or mixes the
-    images of a batch in another way; TypeError for images that are not floats. The check is made once for a function
-    and the shapes of its arguments.
+    images of a batch in another way, and for images or parameters that are not finite; TypeError for images that are
+    not floats. `apply` is looked at once for the shapes of its arguments.
     """
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f'x is {x.dtype}: gradients need floats; normalize the images as the network expects them')
+    check_images(function, x)
+    check_params(function, params)
     return _checked_classes(apply, *signature(params), x.shape, x.dtype)
 
 
@@ -49,14 +57,6 @@ def signature(params: Params) -> tuple[jax.tree_util.PyTreeDef, Leaves]:
 def from_signature(tree: jax.tree_util.PyTreeDef, leaves: Leaves) -> Params:
     """A tree without values, of a `signature`."""
     return jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
-
-
-def targets(target: Target, x: Images, count: int) -> Int[Array, ' batch']:
-    """A class for each image; ValueError for a class that the network does not have."""
-    wanted = jnp.broadcast_to(jnp.asarray(target, jnp.int32), (len(x),))
-    if not isinstance(wanted, jax.core.Tracer) and not bool(((wanted >= 0) & (wanted < count)).all()):
-        raise ValueError(f'target is {target}: the network has {count} logits, from 0')
-    return wanted
 
 
 def picked(scores: Float[Array, 'batch classes'], wanted: Int[Array, ' batch']) -> Float[Array, ' batch']:

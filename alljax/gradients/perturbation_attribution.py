@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from alljax.gradients import batching
+from alljax.gradients.argument_checks import check_counts, check_finite, check_images
 from alljax.gradients.gradient_attribution import AT_ONCE, logits_of
 from alljax.gradients.network_checks import picked, prepare
 from alljax.gradients.typing import Apply, Attribution, Images, Network, Params, Target
@@ -35,11 +36,15 @@ def occlusion(
     off at the border. The map is [batch, height, width], in units of the logit. `batch_size` counts images at once,
     hidden parts and all. ValueError for squares that leave pixels uncovered.
     """
+    check_images('occlusion', x)
+    check_counts('occlusion', batch_size=batch_size)
+    check_finite('occlusion', 'baseline', baseline)
     if not 1 <= stride <= window <= min(x.shape[1:3]):
         raise ValueError(
-            f'window is {window} and stride {stride}: expected 1 ≤ stride ≤ window ≤ {min(x.shape[1:3])}, the image'
+            f'occlusion: window is {window} and stride {stride}: expected 1 ≤ stride ≤ window ≤ '
+            f'{min(x.shape[1:3])}, the image'
         )
-    function, wanted = prepare(apply, params, x, target)
+    function, wanted = prepare('occlusion', apply, params, x, target)
     places = [np.arange(-(-(length - window) // stride) + 1) * stride for length in x.shape[1:3]]
     corners = np.stack(np.meshgrid(*places, indexing='ij'), -1).reshape(-1, 2)
     whole = batching.rows(partial(logits_of, function, params), batch_size, x, wanted)
@@ -62,7 +67,11 @@ def rise(
     random (arXiv:1806.07421); what is hidden becomes `baseline`. Every image gets the same masks. The map is [batch,
     height, width], a probability.
     """
-    function, wanted = prepare(apply, params, x, target)
+    check_counts('rise', masks=masks, cells=cells, batch_size=batch_size)
+    check_finite('rise', 'baseline', baseline)
+    if not 0 < keep <= 1:
+        raise ValueError(f'rise: keep is {keep}; expected a probability above 0')
+    function, wanted = prepare('rise', apply, params, x, target)
     drawn = _masks(key, masks, cells, keep, x.shape[1:3], x.dtype)
     probability = partial(_masked, function, params, baseline=baseline)
     probabilities = _for_each_change(probability, x, wanted, drawn, batch_size)

@@ -51,12 +51,12 @@ def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
     """The `test` part of results.json for cells and their logits."""
     predicted = logits.argmax(1)
     correct = predicted == cells.labels
-    matrices = intervals.confusion_by_group(cells.labels, predicted, cells.groups, len(cells.classes))
-    scores = metrics.scores(matrices.sum(0), cells.classes)
+    counts = intervals.confusion_by_group(cells.labels, predicted, cells.groups, len(cells.classes))
+    scores = metrics.scores(counts.total(), cells.classes)
     accuracy = scores.pop('accuracy')
     interval = {
         'wilson': intervals.wilson(int(correct.sum()), len(cells)),
-        'bootstrap_groups': intervals.group_bootstrap(matrices, metrics.OVERALL['accuracy']),
+        'bootstrap_groups': intervals.group_bootstrap(counts, metrics.OVERALL['accuracy']),
     }
     ranked = metrics.probability_scores(cells.labels, inference.probabilities(logits, 'the model'), cells.classes)
     for name, row in ranked.pop('per_class').items():
@@ -65,7 +65,7 @@ def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
         'n': len(cells),
         'accuracy': accuracy,
         'accuracy_ci95': interval,
-        'macro_precision_ci95': intervals.group_bootstrap(matrices, metrics.OVERALL['macro_precision']),
+        'macro_precision_ci95': intervals.group_bootstrap(counts, metrics.OVERALL['macro_precision']),
         **scores,
         **ranked,
     }

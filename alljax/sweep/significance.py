@@ -59,7 +59,7 @@ def notes(sweep: Sweep, found: Mapping[tuple[str, str], VariantResult | str]) ->
     if any(len(result.fold_matrices) > 1 for result in good):
         folds = max(len(result.fold_matrices) for result in good)
         sentences.append(f'Each number is over the test cells of all {folds} folds together.')
-    if any(np.trace(result.matrices.sum(0)) == result.matrices.sum() for result in good):
+    if any(np.trace(result.counts.total()) == result.counts.counts.sum() for result in good):
         sentences.append("Where every cell is right the interval is Wilson's, as if cells were independent.")
     sentences += [GROUPINGS[kind] for kind in dict.fromkeys(result.grouping for result in good) if kind in GROUPINGS]
     return sentences

@@ -96,10 +96,10 @@ def _estimate(result: VariantResult | str, measure: str) -> Estimate | str:
     if isinstance(result, str):
         return result
     compute = partial(metrics.compute, measure=measure, names=result.classes)
-    value = float(compute(result.matrices.sum(0)))
+    value = float(compute(result.counts.total()))
     if value != value:
         return 'undefined'
-    bounds = intervals.group_bootstrap(result.matrices, compute)
+    bounds = intervals.group_bootstrap(result.counts, compute)
     if bounds and bounds[0] == bounds[1]:  # nothing varies between groups: a point would claim certainty
         cells = _denominator(result, measure)
         bounds = intervals.wilson(round(value * cells), cells)
@@ -108,7 +108,7 @@ def _estimate(result: VariantResult | str, measure: str) -> Estimate | str:
 
 def _denominator(result: VariantResult, measure: str) -> int:
     """The number of cells that a proportion is of."""
-    matrix = result.matrices.sum(0)
+    matrix = result.counts.total()
     name, _, kind = measure.removeprefix('per_class.').rpartition('.')
     if name not in result.classes:
         return int(matrix.sum())
@@ -128,10 +128,10 @@ def _gap(by_protocol: Mapping[str, VariantResult | str], measure: str) -> Estima
     if not isinstance(leaky, VariantResult) or not isinstance(honest, VariantResult):
         return None
     compute = partial(metrics.compute, measure=measure, names=leaky.classes)
-    value = float(compute(leaky.matrices.sum(0)) - compute(honest.matrices.sum(0)))
+    value = float(compute(leaky.counts.total()) - compute(honest.counts.total()))
     if value != value:
         return None
-    bounds = intervals.group_bootstrap_difference(leaky.matrices, honest.matrices, compute)
+    bounds = intervals.group_bootstrap_difference(leaky.counts, honest.counts, compute)
     return Estimate(value, (bounds[0], bounds[1]) if bounds else None, honest.n)
 
 
@@ -140,5 +140,5 @@ def _confusions(sweep: Sweep, variant: Variant, found: Results) -> dict:
     for protocol in sweep.protocols:
         result = found[variant.name, protocol]
         if isinstance(result, VariantResult):
-            shown[COLUMNS[protocol]] = (result.classes, result.matrices.sum(0))
+            shown[COLUMNS[protocol]] = (result.classes, result.counts.total())
     return shown

@@ -17,7 +17,7 @@ class VariantResult(NamedTuple):
     """The confusion matrices of one variant under one protocol, and the facts that its tests need."""
 
     classes: tuple[str, ...]
-    matrices: Int[np.ndarray, 'groups classes classes']  # over all runs; rows = true classes
+    counts: intervals.GroupedCounts  # over all runs
     fold_matrices: list[Int[np.ndarray, 'classes classes']]  # of each run
     correct_by_file: list[dict[str, bool]]  # of each run: file -> True if it was classified rightly
     test_train_ratio: float  # test cells over training cells of a run

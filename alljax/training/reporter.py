@@ -63,7 +63,7 @@ class Reporter:
         self._epoch.append((loss, correct, cells))
         _, accuracy = self._means()
         self._bar.set_postfix_str(
-            f'loss {loss:.3f}, accuracy {accuracy:.1%}, {speed:.0f} images/s{self._validation}', refresh=False
+            f'loss {loss:.3f}, training accuracy {accuracy:.1%}, {speed:.0f} images/s{self._validation}', refresh=False
         )
         self._bar.set_description_str(f'epoch {math.ceil(epoch)} of {self._epochs}', refresh=False)
         self._bar.update()
@@ -71,7 +71,7 @@ class Reporter:
     def validated(self, step: int, epoch: int, loss: float, accuracy: float) -> None:
         """Writes the row of a validation, whose time is none of the next step's."""
         self._log.write({'step': step, 'epoch': float(epoch), 'validation_loss': loss, 'validation_accuracy': accuracy})
-        self._validation = f', validation {accuracy:.1%}'
+        self._validation = f', validation accuracy {accuracy:.1%}'
         self._fetched_at = time.monotonic()
 
     def epoch_ended(self, epoch: int) -> None:
@@ -79,7 +79,7 @@ class Reporter:
         self.fetch()
         loss, accuracy = self._means()
         self._epoch = []
-        log.info('epoch %d of %d: loss %.3f, accuracy %.1f %%%s', epoch, self._epochs, loss, 100 * accuracy,
+        log.info('epoch %d of %d: loss %.3f, training accuracy %.1f %%%s', epoch, self._epochs, loss, 100 * accuracy,
                  self._validation)  # fmt: skip
 
     def close(self) -> None:

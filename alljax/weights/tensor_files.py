@@ -1,7 +1,10 @@
 """A file of weights, whatever wrote it, as a dictionary of tensors."""
 
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import ml_dtypes  # noqa: F401  # gives NumPy the bfloat16 that safetensors asks it for
 import numpy as np
@@ -11,24 +14,30 @@ from alljax.errors import UserError, some
 from alljax.weights import torch_file
 from alljax.weights.file_errors import printable
 
-WRAPPERS = ('state_dict', 'model_state_dict', 'model')  # where training scripts put a state dict
+DEPTH, TENSORS = 8, 100_000  # of dictionaries within each other: a checkpoint has three, and a thousand tensors
 ALONE = "save the weights alone, with torch.save(model.state_dict(), 'weights.pth')"
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Tensors by name, from a file of safetensors or torch.save; a checkpoint's state dict, if it holds just one.
+    """Tensors by name, from a file of safetensors, torch.save or numpy.savez.
 
-    Names lose the `module.` that DataParallel gives to every one. The arrays may be read-only views of the file.
-    UserError if the file is neither, is damaged, or holds anything beside tensors.
+    A tensor in a dictionary within the file's is named after both, as 'state_dict.conv1.weight'; what is no tensor is
+    left out. The arrays may be read-only views of the file. UserError if the file is none of the three, is damaged, or
+    holds no tensors.
     """
-    tensors = _read_safetensors(path) if _is_safetensors(path) else _state_dict(path, torch_file.read(path))
+    tensors = _by_format(path)
     # A view can repeat one element at no cost, until somebody copies it.
     claimed, size = sum(tensor.nbytes for tensor in tensors.values()), path.stat().st_size
     if claimed > 4 * size + 2**26:
         raise UserError(f'{path}: declares tensors of {claimed} bytes but has {size}; save their clone() instead')
-    if all(name.startswith('module.') for name in tensors):
-        return {name.removeprefix('module.'): tensor for name, tensor in tensors.items()}
     return tensors
+
+
+def _by_format(path: Path) -> dict[str, np.ndarray]:
+    if _is_safetensors(path):
+        return _read_safetensors(path)
+    names = _numpy_names(path)
+    return _read_numpy(path, names) if names else _tensors_of(path, torch_file.read(path))
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -51,28 +60,62 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
     return tensors
 
 
-def _state_dict(path: Path, content: Any) -> dict[str, np.ndarray]:
+def _numpy_names(path: Path) -> list[str]:
+    """The names of the arrays of a file of numpy.savez; none for any other file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return []  # what is wrong with the file is told by the reader of torch's, whose files are archives too
+    return [name.removesuffix('.npy') for name in names] if all(name.endswith('.npy') for name in names) else []
+
+
+def _read_numpy(path: Path, names: list[str]) -> dict[str, np.ndarray]:
+    with zipfile.ZipFile(path) as archive:
+        claimed, size = sum(info.file_size for info in archive.infolist()), path.stat().st_size
+    if claimed > 4 * size + 2**26:
+        raise UserError(f'{path}: unpacks to {claimed} bytes from {size}, which weights never do; get it again')
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name.replace('/', '.'): file[name] for name in names}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise UserError(
+            f'{path}: holds an array that cannot be read ({printable(str(error))}); save plain arrays of numbers with '
+            'numpy.savez, or get it again'
+        ) from None
+
+
+def _tensors_of(path: Path, content: Any) -> dict[str, np.ndarray]:
     if not isinstance(content, dict):
         raise UserError(f'{path}: holds one {_kind(content)}, expected a dictionary of tensors; {ALONE}')
-    if not any(isinstance(value, np.ndarray) for value in content.values()):
-        inside = [name for name in WRAPPERS if isinstance(content.get(name), dict)]
-        if len(inside) > 1:
-            raise UserError(f'{path}: holds {" and ".join(inside)}, expected one dictionary of tensors; {ALONE}')
-        if inside:
-            content = content[inside[0]]
-    if not content:
-        raise UserError(f'{path}: holds no tensors, expected those of a network; {ALONE}')
-    if {'state', 'param_groups'} <= content.keys():
+    found: dict[str, np.ndarray] = {}
+    for name, tensor in _walk(content, '', 0):
+        if name in found or len(found) >= TENSORS:
+            raise UserError(f'{path}: holds {printable(name)} twice, or more than {TENSORS} tensors; {ALONE}')
+        found[name] = tensor
+    if found:
+        return found
+    if any({'state', 'param_groups'} <= inside.keys() for inside in (content, *content.values()) if _is_dict(inside)):
         raise UserError(f"{path}: holds an optimizer's state, expected a dictionary of tensors; {ALONE}")
-    other = [
-        f'{printable(str(name))} ({_kind(value)})'
-        for name, value in content.items()
-        if not isinstance(name, str) or not isinstance(value, np.ndarray)
-    ]
-    if other:
-        beside = 'beside its tensors ' if len(other) < len(content) else ''
-        raise UserError(f'{path}: holds {beside}{some(other, 20)}, expected tensors by name and nothing else; {ALONE}')
-    return content
+    if all(_is_dict(value) and not value for value in content.values()):
+        raise UserError(f'{path}: holds no tensors, expected those of a network; {ALONE}')
+    other = [f'{printable(str(name))} ({_kind(value)})' for name, value in content.items()]
+    raise UserError(f'{path}: holds {some(other, 20)}, expected tensors by name; {ALONE}')
+
+
+def _walk(content: Mapping[Any, Any], prefix: str, depth: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The tensors by name, of the dictionaries within too; an optimizer's, which are by number, are none of these."""
+    for name, value in content.items():
+        if not isinstance(name, str):
+            continue
+        if isinstance(value, np.ndarray):
+            yield prefix + name, value
+        elif isinstance(value, dict) and depth < DEPTH:
+            yield from _walk(value, f'{prefix}{name}.', depth + 1)
+
+
+def _is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+    return isinstance(value, dict)
 
 
 def _kind(value: object) -> str:

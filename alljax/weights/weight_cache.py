@@ -1,6 +1,7 @@
 """Converted weights in the user's cache: each a model folder, as a run's, with where it came from."""
 
 import logging
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from alljax.weights.convert import convert
 from alljax.weights.fetch import check, digest, fetched
 from alljax.weights.published import Published, all_published, find, imagenet_classes
 from alljax.weights.rules import table
+from alljax.weights.rules.rule import OTHER
+from alljax.weights.wrappings import Selection, of_other_networks, unwrap
 
 log = logging.getLogger(__name__)
+WHOLE = Selection()
 
 
 def cached(row: Published) -> Path | None:
@@ -58,10 +62,10 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = None) -> Path:
+def from_file(name: str, path: Path, wanted: Selection = WHOLE, *, out: Path | None = None) -> Path:
     """The model folder converted from a local file: the cache's own entry if it is the published file.
 
-    Without `head`, the last layers are dropped. UserError for a file that is not of this network.
+    `wanted` chooses a part of the file. UserError for a file that is not of this network.
     """
     table(name)
     if not path.is_file():
@@ -69,19 +73,19 @@ def from_file(name: str, path: Path, *, head: bool = True, out: Path | None = No
             f'--file {path}: {"is a folder; name a file in it" if path.is_dir() else "there is no such file"}'
         )
     sha256 = digest(path, 'sha256')
-    row = _recognized(name, path, sha256) if head and not out else None
+    row = _recognized(name, path, sha256) if wanted == WHOLE and not out else None
     if out and out.exists():
         raise UserError(f'--out {out}: exists already, and is left as it is; name a new folder')
-    label = row.name if row else f'{name}-file-{sha256[:8]}{"" if head else "-features"}'
+    label = row.name if row else f'{name}-file-{sha256[:8]}{_suffix(wanted)}'
     with _alone(label):
-        return _convert(name, path, out or _place(label), row, sha256, head=head)
+        return _convert(name, path, out or _place(label), row, sha256, wanted)
 
 
 def _convert(
-    name: str, path: Path, folder: Path, row: Published | None, sha256: str, *, head: bool = True
+    name: str, path: Path, folder: Path, row: Published | None, sha256: str, wanted: Selection = WHOLE
 ) -> Path:  # fmt: skip
     log.info('converting %s', path)
-    variables, count = _read(name, path, head=head)
+    variables, count = _read(name, path, wanted)
     names = imagenet_classes()
     classes = names if count == len(names) else tuple(f'class {index}' for index in range(count))
     form = models.MODELS[name].input
@@ -93,13 +97,20 @@ def _convert(
     return folder
 
 
-def _read(name: str, path: Path, *, head: bool) -> tuple[Variables, int]:
+def _read(name: str, path: Path, wanted: Selection) -> tuple[Variables, int]:
     """`convert` of a file, which is let go of on return: only then there is room to write."""
     source = caffe_file.read(path) if path.suffix == '.caffemodel' else tensor_files.read(path)
     try:
-        return convert(name, source, head=head)
+        own = unwrap(name, source, wanted)
+        for note in own.notes:
+            log.info('%s: %s', path, note)
+        return convert(name, own.tensors, head=wanted.head)
     except UserError as error:
-        raise UserError(*(f'{path}: {problem}' for problem in error.problems)) from None
+        problems = [f'{path}: {problem}' for problem in error.problems]
+    if any(problem.endswith(OTHER) for problem in problems):
+        others = of_other_networks(name, source)
+        problems += [f'{path}: its tensors are those of {" or ".join(others)}; name that network'] if others else []
+    raise UserError(*problems)
 
 
 def _origin(path: Path, row: Published | None, sha256: str) -> WeightsOrigin:
@@ -121,6 +132,12 @@ def _recognized(name: str, path: Path, sha256: str) -> Published | None:
         if path.name == row.file:
             check(path, row)  # it says that it is the published file, so this says what is wrong
     return None
+
+
+def _suffix(wanted: Selection) -> str:
+    """The part of an entry's name that tells which part of the file it is."""
+    part = '' if wanted.prefix is None else '-' + re.sub(r'[^\w-]+', '-', wanted.prefix.strip('.'), flags=re.ASCII)
+    return part + ('' if wanted.head else '-features')
 
 
 def _place(label: str) -> Path:

@@ -270,3 +270,12 @@ def test_the_chart_is_drawn_and_not_clipped(count, series, name):
     assert dark.mean() > 0.002
     border = np.concatenate([dark[0], dark[-1], dark[:, 0], dark[:, -1]])
     assert not border.any()
+
+
+def test_confusion_matrices_of_many_classes_are_named_and_not_tabulated(render):
+    many = {'random': ([f'c{n}' for n in range(31)], np.eye(31, dtype=int))}
+    table = make_table()
+    page = Page(render(table._replace(confusions=table.confusions | {'<many>': many}))['html'])
+    assert 'Too many classes for a table: <many>.' in page.text
+    assert 'c30' not in page.text
+    assert '2,104' in page.text

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -14,6 +15,19 @@ def closed_wilson(successes, n, z=1.959963984540054):
     center = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     return [center - half, center + half]
+
+
+def dense(counts):
+    """The matrix of each group."""
+    matrices = np.zeros((counts.groups, counts.classes, counts.classes), int)
+    matrices[tuple(counts.entries.T)] = counts.counts
+    return matrices
+
+
+def sparse(matrices):
+    """The counts of a matrix for each group."""
+    entries = np.argwhere(matrices)
+    return intervals.GroupedCounts(entries, matrices[tuple(entries.T)], len(matrices), matrices.shape[-1])
 
 
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
@@ -84,8 +98,8 @@ def test_bootstrap_lies_between_the_worst_and_the_best_group(cells):
 
 def test_by_group_counts_every_cell_once():
     labels, predictions = np.array([0, 0, 1, 1, 1]), np.array([0, 1, 1, 1, 0])
-    matrices = intervals.confusion_by_group(labels, predictions, np.array([7, 3, 3, 7, 7]), 2)
-    assert matrices.tolist() == [[[0, 1], [0, 1]], [[1, 0], [1, 1]]]  # groups 3 and 7
+    counts = intervals.confusion_by_group(labels, predictions, np.array([7, 3, 3, 7, 7]), 2)
+    assert dense(counts).tolist() == [[[0, 1], [0, 1]], [[1, 0], [1, 1]]]  # groups 3 and 7
     with pytest.raises(ValueError, match=r'0 … 1, found -1'):  # which would count as the last class
         intervals.confusion_by_group(labels - 1, predictions, labels, 2)
 
@@ -93,9 +107,9 @@ def test_by_group_counts_every_cell_once():
 def test_by_group_adds_up_to_the_confusion_matrix_of_all():
     rng = np.random.default_rng(0)
     labels, predictions, groups = rng.integers(0, 3, 90), rng.integers(0, 3, 90), rng.integers(0, 9, 90)
-    matrices = intervals.confusion_by_group(labels, predictions, groups, 3)
-    np.testing.assert_array_equal(matrices.sum(0), metrics.confusion(labels, predictions, 3))
-    for group, matrix in zip(np.unique(groups), matrices, strict=True):
+    counts = intervals.confusion_by_group(labels, predictions, groups, 3)
+    np.testing.assert_array_equal(counts.total(), metrics.confusion(labels, predictions, 3))
+    for group, matrix in zip(np.unique(groups), dense(counts), strict=True):
         its = groups == group
         np.testing.assert_array_equal(matrix, metrics.confusion(labels[its], predictions[its], 3))
 
@@ -106,15 +120,15 @@ def test_any_measure_has_the_interval_of_a_plain_loop():
     of = metrics.OVERALL['macro_precision']
     values = [of(matrices[rng.integers(0, 12, 12)].sum(0)) for _ in range(4000)]
     expected = np.quantile(values, [0.025, 0.975])
-    np.testing.assert_allclose(intervals.group_bootstrap(matrices, of, samples=4000), expected, atol=0.01)
+    np.testing.assert_allclose(intervals.group_bootstrap(sparse(matrices), of, samples=4000), expected, atol=0.01)
 
 
 def test_an_interval_of_what_is_undefined_is_none():
     matrices = np.zeros((5, 2, 2), int)
     matrices[:, 0, 0] = 3  # nothing is ever called the second class
     second = partial(metrics.compute, measure='per_class.b.precision', names=['a', 'b'])
-    assert intervals.group_bootstrap(matrices, second) is None
-    assert intervals.group_bootstrap(matrices[:1], metrics.OVERALL['accuracy']) is None
+    assert intervals.group_bootstrap(sparse(matrices), second) is None
+    assert intervals.group_bootstrap(sparse(matrices[:1]), metrics.OVERALL['accuracy']) is None
 
 
 def test_a_clear_difference_excludes_zero_and_none_includes_it():
@@ -122,9 +136,38 @@ def test_a_clear_difference_excludes_zero_and_none_includes_it():
     good = np.stack([np.diag(rng.integers(5, 9, 3)) for _ in range(10)])
     bad = good + rng.integers(3, 6, (10, 3, 3))
     of = metrics.OVERALL['accuracy']
-    low, high = intervals.group_bootstrap_difference(good, bad, of)
+    low, high = intervals.group_bootstrap_difference(sparse(good), sparse(bad), of)
     assert 0 < low < high
     assert low < of(good.sum(0)) - of(bad.sum(0)) < high
-    low, high = intervals.group_bootstrap_difference(bad, bad, of)
+    low, high = intervals.group_bootstrap_difference(sparse(bad), sparse(bad), of)
     assert low < 0 < high
-    assert intervals.group_bootstrap_difference(good[:1], bad, of) is None
+    assert intervals.group_bootstrap_difference(sparse(good[:1]), sparse(bad), of) is None
+
+
+@pytest.mark.parametrize(('classes', 'cells', 'groups'), [(2, 40, 40), (4, 300, 21), (23, 500, 60)])
+@pytest.mark.parametrize('at_once', [2**22, 100])
+def test_marginals_of_batches_give_the_interval_of_whole_matrices_to_the_last_bit(
+    classes, cells, groups, at_once, monkeypatch
+):
+    monkeypatch.setattr(intervals, 'AT_ONCE', at_once)
+    rng = np.random.default_rng(classes)
+    labels, predictions = rng.integers(0, classes, cells), rng.integers(0, classes, cells)
+    counts = intervals.confusion_by_group(labels, predictions, rng.integers(0, groups, cells), classes)
+    matrices = dense(counts)
+    times = np.random.default_rng(3).multinomial(len(matrices), np.full(len(matrices), 1 / len(matrices)), size=200)
+    drawn = np.einsum('sg,gij->sij', times, matrices)
+    for measure in metrics.OVERALL.values():
+        values = measure(drawn)
+        expected = np.quantile(values[~np.isnan(values)], [(1 - 0.95) / 2, (1 + 0.95) / 2]).tolist()
+        assert intervals.group_bootstrap(counts, measure, seed=3, samples=200) == expected
+
+
+def test_the_memory_of_a_bootstrap_does_not_grow_with_the_classes_squared_or_the_draws():
+    rng = np.random.default_rng(0)
+    labels, predictions = rng.integers(0, 300, 3000), rng.integers(0, 300, 3000)
+    tracemalloc.start()
+    counts = intervals.confusion_by_group(labels, predictions, np.arange(3000), 300)
+    intervals.group_bootstrap(counts, metrics.OVERALL['macro_f1'], samples=100)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5e7  # the matrices of all groups would take 2 GB, and 72 MB those of the draws

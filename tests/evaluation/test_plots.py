@@ -98,3 +98,28 @@ def test_pyplot_stays_untouched():
         "import sys, alljax.evaluation.report, alljax.evaluation.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     )
     subprocess.run([sys.executable, '-c', check], check=True)
+
+
+@pytest.mark.parametrize('classes', [13, 50, 300])
+def test_many_classes_are_colors_in_a_picture_that_does_not_grow(tmp_path, classes):
+    matrix = np.diag(np.arange(classes))
+    matrix[1, :5] = 1
+    names = [f'{LONG[number % len(LONG)]} {number}' for number in range(classes)]
+    plots.confusion_matrix(matrix, names, tmp_path / 'a.png', title='synthetic cells')
+    with Image.open(tmp_path / 'a.png') as image:
+        assert max(image.size) < 3000
+    share, border = ink(tmp_path / 'a.png')
+    assert 0.01 < share < 0.6
+    assert not border
+
+
+def test_of_very_many_classes_some_are_named(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(plots, 'save', lambda figure, path, title: figures.append(figure))
+    for classes in (80, 81, 300):
+        plots.confusion_matrix(np.eye(classes, dtype=int), [f'c{n}' for n in range(classes)], tmp_path / 'a.png')
+    labels = [[text.get_text() for text in figure.axes[0].get_yticklabels()] for figure in figures]
+    assert [len(some) for some in labels] == [80, 41, 75]
+    assert labels[2][:2] == ['c0 (1)', 'c4 (1)']
+    assert figures[2].axes[0].get_xlabel() == 'predicted class; one name in 4 is written'
+    assert figures[0].axes[0].get_xlabel() == 'predicted class'

@@ -13,6 +13,7 @@ from alljax import explain, gradients, models, predict
 from alljax.commands import explain as command
 from alljax.data import image, image_files, synthetic
 from alljax.data.synthetic import ground_truth
+from alljax.errors import UserError
 from alljax.explain import images, masks, measurements, methods, overlays
 from alljax.runs import network
 from alljax.storage.card import Card
@@ -91,17 +92,56 @@ def test_the_layer_of_a_network_without_a_map_is_none():
     assert found('vit_b_16') == ''
 
 
-def test_cams_are_left_out_where_there_is_no_map_and_refused_where_they_are_asked_for():
+def test_cams_are_left_out_where_there_is_no_map():
     model = models.create('vit_b_16', 2)
     run = network.TrainedNetwork(model, jax.eval_shape(model.init, jax.random.key(0)), Card(('a', 'b')))
-    problems = []
-    kept, notes = explain._possible(run, list(methods.DEFAULT), False, '', problems)
+    kept, notes = explain._possible(run, list(methods.DEFAULT), '')
     assert kept == ['integrated', 'smooth']
     assert 'gradcam: left out, since vit_b_16 has no map' in notes[0]
-    assert not problems
-    explain._possible(run, ['gradcam', 'smooth'], True, '', problems)
-    assert problems == ['gradcam: cannot be had, since vit_b_16 has no map of positions before its head; --layer may '
-                        'name an earlier one']  # fmt: skip
+    assert explain._possible(run, ['gradcam', 'saliency'], '')[0] == ['saliency']
+    assert explain._possible(run, ['gradcam', 'layercam'], '')[0] == []
+
+
+@pytest.mark.parametrize(
+    ('asked', 'kept'),
+    [(['gradcam', 'saliency'], ['saliency']), (['saliency', 'layercam', 'rise'], ['saliency', 'rise']),
+     (['gradcam', 'layercam'], None)],
+)  # fmt: skip
+def test_what_can_be_had_is_made_and_only_nothing_at_all_is_refused(run, cells, tmp_path, monkeypatch, asked, kept):
+    monkeypatch.setattr(explain, 'last_map_layer', lambda model, variables: '')  # as of a ViT
+    request = explain.Request(run, cells[:1], asked, 1, folder=tmp_path / 'new')
+    if kept is None:
+        with pytest.raises(UserError, match=r'gradcam, layercam: cannot be had, since .* has no map'):
+            explain.check(request)
+        return
+    checked = explain.check(request)
+    assert checked.methods == kept
+    assert len(checked.notes) == 1
+    assert re.match(r'(gradcam|layercam): left out, since ', checked.notes[0])
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_logits_that_are_no_numbers_name_the_picture(run, cells, value):
+    loaded = network.load(run)
+    head = loaded.variables['params']['head']
+    broken = jax.tree.map(lambda leaf: np.full_like(leaf, value), head)
+    loaded = loaded._replace(variables={'params': loaded.variables['params'] | {'head': broken}})
+    picture = image_files.read(cells[0], loaded.card.preparation)
+    with pytest.raises(UserError, match=rf"{cells[0].name}: the network's logits hold NaN or infinity, so there is no"):
+        next(measurements.explain(loaded, [picture], ['saliency'], methods.Options('', 1)))
+
+
+def test_a_map_with_nan_is_an_error_and_never_scored(run, cells, monkeypatch):
+    def half(model, variables, x, target, options):
+        return x.mean(3).at[-1, 0, 0].set(np.nan)
+
+    monkeypatch.setitem(methods.METHODS, 'half', methods.Method(half, 'Half', True, 'nothing.'))
+    loaded = network.load(run)
+    pictures = [image_files.read(cell, loaded.card.preparation) for cell in cells[:2]]
+    with pytest.raises(UserError) as caught:
+        next(measurements.explain(loaded, pictures, ['half'], methods.Options('', 2)))
+    assert f'{cells[1]}: the values of the map of half hold NaN' in str(caught.value)
+    assert str(cells[0]) not in str(caught.value)
 
 
 @pytest.mark.slow

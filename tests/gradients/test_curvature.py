@@ -225,3 +225,40 @@ def test_wrong_numbers_of_eigenvalues_and_probes_are_refused():
         gradients.eigenvalues(op, 1, key=key, which='middle')
     with pytest.raises(ValueError, match='probes is 1'):
         gradients.stochastic_trace(op, key, probes=1)
+
+
+def wide_and_half(dtype):
+    """The curvature of a network with parameters in float32, and of the same ones in half precision."""
+    wide = tiny.variables(tiny.Tiny(act=nn.tanh))
+    half = jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), wide)
+    model = tiny.Tiny(act=nn.tanh)
+    return [gradients.curvature_operator(model, params, tiny.images(), tiny.TARGET, where='params/head/.*')
+            for params in (jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), half), half)]  # fmt: skip
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_parameters_of_half_precision_are_taken_in_float32(dtype):
+    wide, half = wide_and_half(dtype)
+    assert half.like.dtype == jnp.float32
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(half.unravel(half.like)))
+    found, expected = (gradients.eigenvalues(op, 1, key=jax.random.key(KEY), iterations=4) for op in (half, wide))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_operator_of_half_precision_is_asked_in_its_own_type():
+    diagonal = jnp.array([8.0, 4.0, 2.0, -1.0], jnp.bfloat16)
+    op = gradients.Operator(lambda vector: diagonal * vector, jnp.ones(4, jnp.bfloat16), lambda vector: vector)
+    with tiny.unchecked():
+        np.testing.assert_allclose(
+            gradients.eigenvalues(op, 4, key=jax.random.key(KEY)), [8, 4, 2, -1], rtol=0.02, atol=0.05
+        )
+        trace, error = gradients.stochastic_trace(op, jax.random.key(KEY), 4)
+        np.testing.assert_allclose((trace, error), (13, 0), atol=1e-3)
+        density = gradients.spectral_density(op, jax.random.key(KEY), probes=2, points=64)
+    assert density.density.dtype == jnp.float32
+    np.testing.assert_allclose(jnp.trapezoid(density.density, density.eigenvalue), 1, rtol=0.01)
+
+
+def test_a_matrix_that_is_spent_at_once_gives_its_eigenvalue():
+    op = gradients.Operator(lambda vector: 2 * vector, jnp.ones(3), lambda vector: vector)
+    np.testing.assert_allclose(gradients.eigenvalues(op, 2, key=jax.random.key(KEY)), [2], rtol=1e-6)

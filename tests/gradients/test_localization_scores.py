@@ -29,3 +29,9 @@ def test_channels_are_summed_before_signs_are_dropped():
 def test_shapes_that_do_not_fit_are_told():
     with pytest.raises(ValueError, match=r'\(3, 2, 2\) and the mask \(3, 2, 1\)'):
         localization(MARKS, MASK[..., :1])
+
+
+def test_a_map_that_is_zero_everywhere_points_nowhere():
+    found = localization(np.zeros((1, *MARKS.shape[1:3]), np.float32), np.ones((1, *MASK.shape[1:])))
+    assert np.isnan([found.pointing, found.mass, found.rank]).all()
+    np.testing.assert_array_equal(found.area, [1])

@@ -1,5 +1,6 @@
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -114,3 +115,13 @@ def test_saliency_changes_with_the_weights_and_guided_backpropagation_less():
     )
     assert plain < 0.4
     assert guided > plain + 0.2
+
+
+def test_a_map_that_is_flat_has_no_rank(variables):
+    def flat(apply, params, x, target):
+        return gradients.Attribution(jnp.ones((len(x), 8, 8)))
+
+    found = gradients.parameter_randomization(
+        flat, MODEL, variables, tiny.images(2), 0, key=KEY, layers=['params/head']
+    )
+    assert np.isnan(found['params/head']).all()

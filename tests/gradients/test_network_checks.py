@@ -23,7 +23,7 @@ def test_batch_normalization_in_training_mode_is_refused_by_name():
 
     with pytest.raises(ValueError, match='norm is in training mode'):
         gradients.saliency(training, variables, tiny.images(), 0)
-    assert network_checks.classes(model.apply, variables, tiny.images()) == 3
+    assert network_checks.classes('test', model.apply, variables, tiny.images()) == 3
 
 
 def test_dropout_that_is_on_is_refused():
@@ -35,7 +35,7 @@ def test_dropout_that_is_on_is_refused():
 
     with pytest.raises(ValueError, match='Dropout_0 is in training mode'):
         gradients.saliency(training, variables, tiny.images(), 0)
-    assert network_checks.classes(model.apply, variables, tiny.images()) == 3
+    assert network_checks.classes('test', model.apply, variables, tiny.images()) == 3
 
 
 @pytest.mark.slow
@@ -45,7 +45,7 @@ def test_dropout_that_never_drops_is_no_training():
     def training(variables, x):
         return model.apply(variables, x, train=True)
 
-    assert network_checks.classes(training, tiny.variables(model), tiny.images()) == 3
+    assert network_checks.classes('test', training, tiny.variables(model), tiny.images()) == 3
 
 
 def test_a_function_that_mixes_the_images_of_a_batch_is_refused():
@@ -60,11 +60,11 @@ def test_an_nnx_network_is_taken_in_evaluation_and_refused_in_training():
     module = tiny.Nnx(nnx.Rngs(0), norm=True)
     module.eval()
     apply, state = tiny.of_nnx(module)
-    assert network_checks.classes(apply, state, tiny.images()) == 3
+    assert network_checks.classes('test', apply, state, tiny.images()) == 3
     module.train()
     apply, state = tiny.of_nnx(module)
     with pytest.raises(ValueError, match='change with the other images'):
-        network_checks.classes(apply, state, tiny.images())
+        network_checks.classes('test', apply, state, tiny.images())
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_target_that_the_network_has_not_is_told(target):
 
 
 def test_one_target_for_all_images_is_that_target_for_each():
-    wanted = network_checks.targets(2, tiny.images(), 3)
+    wanted = network_checks.prepare('test', tiny.linear, tiny.weights(), tiny.images(), 2)[1]
     np.testing.assert_array_equal(wanted, [2] * 5)
 
 
@@ -109,7 +109,7 @@ def test_the_network_is_looked_at_once():
         calls.append(x.shape)
         return tiny.linear(weights, x)
 
-    network_checks.classes(counted, tiny.weights(), tiny.images())
+    network_checks.classes('test', counted, tiny.weights(), tiny.images())
     before = len(calls)
-    network_checks.classes(counted, tiny.weights(2), tiny.images(seed=2))
+    network_checks.classes('test', counted, tiny.weights(2), tiny.images(seed=2))
     assert len(calls) == before

@@ -1,3 +1,4 @@
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -58,6 +59,41 @@ def test_all_problems_are_told_together():
 def test_a_tensor_of_other_axes_is_told():
     with pytest.raises(UserError, match=r'conv.weight has shape \(3,\), which cannot become \(2, 2, 3, 2\)'):
         apply_rules(SOURCE | {'conv.weight': np.zeros(3)}, TABLE, TARGET)
+
+
+@pytest.mark.parametrize(
+    ('name', 'tensor', 'said'),
+    [
+        (
+            'conv.weight',
+            np.where(SOURCE['conv.weight'] == 3, np.nan, SOURCE['conv.weight']),
+            'holds NaN or infinity, 1 of',
+        ),
+        ('bn.running_mean', np.array([np.inf, 1]), 'holds NaN or infinity, 1 of its 2 numbers'),
+        ('fc.weight', np.full((5, 2), 1e300), 'holds NaN or infinity, 10 of its 10 numbers'),
+        ('fc.bias', np.array([1, 2, np.nan, 4, 5], ml_dtypes.bfloat16), 'holds NaN or infinity, 1 of its 5 numbers'),
+        ('conv.weight', np.arange(24, dtype=np.int8).reshape(2, 3, 2, 2), 'is int8, expected floating point numbers'),
+        ('bn.weight', np.array([True, False]), 'is bool, expected floating point numbers'),
+        ('fc.bias', np.arange(5) * 1j, 'is complex128, expected floating point numbers'),
+        ('bn.running_var', np.array([1, -1.0]), 'goes down to -1.0, and a variance cannot be negative'),
+    ],
+)
+def test_numbers_that_no_network_computes_with_are_told_by_tensor(name, tensor, said):
+    with pytest.raises(UserError) as caught:
+        apply_rules(SOURCE | {name: tensor}, TABLE, TARGET)
+    assert f'{name} {said}' in str(caught.value)
+
+
+def test_half_precision_is_read_and_counts_may_be_integers():
+    half = {name: tensor.astype(ml_dtypes.bfloat16) for name, tensor in SOURCE.items() if tensor.ndim}
+    leaves = apply_rules(half | {'bn.num_batches_tracked': np.array(9)}, TABLE, TARGET)
+    assert all(leaf.dtype == np.float32 for leaf in leaves.values())
+
+
+def test_a_file_without_the_last_layers_is_no_other_network():
+    source = {name: tensor for name, tensor in SOURCE.items() if not name.startswith('fc')}
+    with pytest.raises(UserError, match=r'fills params/head/logits/kernel.*; it has no last layers .*--without-head'):
+        apply_rules(source, TABLE, TARGET)
 
 
 def test_a_leaf_that_two_tensors_fill_is_told():

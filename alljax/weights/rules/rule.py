@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jax import dtypes
 
 from alljax.errors import UserError, some
 
+OTHER = 'the file is of another network'
 Transform = Callable[[np.ndarray], np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
+HEAD = 'params/head/'  # the leaves of the last layers
 
 
 class Rule(NamedTuple):
@@ -68,7 +71,7 @@ def apply_rules(source: Mapping[str, np.ndarray], table: Sequence[Rule], target:
     """The leaves of `target` (name → shape) in float32, each from the one tensor that the table sends there.
 
     UserError with all problems together: a tensor that no rule or more than one rule takes, a leaf that is filled by
-    none or several, a leaf of another shape.
+    none or several, a leaf of another shape, and numbers that no network computes with: integers, NaN or infinity.
     """
     problems: list[str] = []
     origins: dict[str, list[str]] = {name: [] for name in target}
@@ -79,12 +82,12 @@ def apply_rules(source: Mapping[str, np.ndarray], table: Sequence[Rule], target:
             misplaced.append(f'{name} (for {place})')
             continue
         origins[place].append(name)
+        problems += _wrong_numbers(name, source[name], place)
         try:
             leaf = transform(source[name])
         except ValueError:  # it has more or fewer axes than the transform moves
             problems.append(
-                f'{name} has shape {source[name].shape}, which cannot become {target[place]} at {place}; the file is '
-                'of another network'
+                f'{name} has shape {source[name].shape}, which cannot become {target[place]} at {place}; {OTHER}'
             )
             continue
         if leaf.shape != target[place]:
@@ -98,13 +101,27 @@ def apply_rules(source: Mapping[str, np.ndarray], table: Sequence[Rule], target:
             problems.append(f'{place} is filled by {some(names)}, expected one tensor; fix the rule table')
     missing = [place for place, names in origins.items() if not names]
     if missing:
-        problems.append(f'nothing in the file fills {some(missing)}; the file is of another network')
+        headless = all(place.startswith(HEAD) for place in missing)
+        why = 'it has no last layers of this network; convert it with --without-head' if headless else OTHER
+        problems.append(f'nothing in the file fills {some(missing)}; {why}')
     if misplaced:
-        problems.append(f'the network has no place for {some(misplaced)}; the file is of another network')
+        problems.append(f'the network has no place for {some(misplaced)}; {OTHER}')
     if problems:
         raise UserError(*problems)
     # Copies, so that the file's pages can go before the leaves are written.
     return {place: np.array(leaf, np.float32, order='C') for place, leaf in leaves.items()}
+
+
+def fits(source: Mapping[str, np.ndarray], table: Sequence[Rule], target: Shapes) -> bool:
+    """True if each tensor has a place, and each leaf of `target` its tensor, of the right shape."""
+    problems: list[str] = []
+    found = {}
+    for name, place, transform in match_tensors(source, table, problems):
+        try:
+            found[place] = transform(source[name]).shape
+        except ValueError:
+            return False
+    return not problems and found == dict(target)
 
 
 def match_tensors(
@@ -123,13 +140,34 @@ def match_tensors(
             match, rule = matches[0]
             found.append((name, match.expand(rule.target), rule.transform))
     if unknown:
-        problems.append(f'no rule takes {some(unknown)}; the file is of another network')
+        problems.append(f'no rule takes {some(unknown)}; {OTHER}')
     return found
 
 
 def without_head(table: Sequence[Rule]) -> tuple[Rule, ...]:
     """The table with the published last layers dropped by rule, for a network that gets new ones."""
-    return tuple(rule._replace(target='') if rule.target.startswith('params/head/') else rule for rule in table)
+    return tuple(rule._replace(target='') if rule.target.startswith(HEAD) else rule for rule in table)
+
+
+def _wrong_numbers(name: str, tensor: np.ndarray, place: str) -> list[str]:
+    """A sentence about a tensor whose numbers are none that a network can compute with."""
+    if not dtypes.issubdtype(tensor.dtype, np.floating):
+        return [
+            f'{name} is {tensor.dtype}, expected floating point numbers; a quantized network has to be saved as it was '
+            'before'
+        ]
+    with np.errstate(over='ignore'):
+        numbers = tensor.astype(np.float32, copy=False)
+    broken = numbers.size - int(np.isfinite(numbers).sum())
+    if broken:
+        return [
+            f'{name} holds NaN or infinity, {broken} of its {numbers.size} numbers; the file is damaged or its '
+            'training had diverged: take an earlier one'
+        ]
+    if place.startswith('batch_stats/') and place.endswith('/var') and numbers.size and numbers.min() < 0:
+        return [f'{name} goes down to {numbers.min()}, and a variance cannot be negative; the file is damaged, get it '
+                'again']  # fmt: skip
+    return []
 
 
 def _weights(source: str, target: str, transform: Transform) -> tuple[Rule, ...]:

@@ -1,0 +1,245 @@
+"""Every public function refuses what it cannot answer, in a sentence that names the function and the argument."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from flax import nnx
+
+from alljax import gradients
+
+KEY = jax.random.key(0)
+MODEL = tiny.Tiny()
+X, Y = tiny.images(4), np.array([0, 1, 2, 1])
+PARAMS = {'weights': tiny.weights()}
+MAP = np.abs(X).sum(3)
+OPERATOR = gradients.Operator(lambda vector: 2 * vector, jnp.ones(3), lambda vector: vector)
+STATISTICS = {'params': PARAMS, 'batch_stats': {'norm': {'mean': np.zeros(3, np.float32)}}}
+
+
+def apply(params, x):
+    """Logits that are sums of weighted pixels, whatever else the tree of parameters holds."""
+    return tiny.linear(params.get('params', params)['weights'], x)
+
+
+def loss(params, x, y):
+    """The negative log-probability of the label of each image."""
+    return -jnp.take_along_axis(jax.nn.log_softmax(apply(params, x)), jnp.asarray(y, jnp.int32)[:, None], 1)[:, 0]
+
+
+def to_nan(array):
+    return np.where(np.arange(array.size).reshape(array.shape) == 1, np.nan, array).astype(array.dtype)
+
+
+def method(apply, params, x, target, **options):
+    return gradients.saliency(apply, params, x, target)
+
+
+ASK = {'apply': apply, 'params': PARAMS, 'x': X, 'target': Y}
+LAYER = {'apply': MODEL, 'params': tiny.variables(MODEL), 'x': X}
+LOSS = {'loss': loss, 'params': PARAMS, 'x': X, 'y': Y}
+PLACE = {'loss': lambda params: jnp.sum(params['weights'] ** 2), 'params': PARAMS, 'points': 3}
+# The arguments of a good call of each function.
+CALLS = {
+    'saliency': ASK,
+    'integrated_gradients': ASK | {'baseline': 0.5, 'steps': 2},
+    'guided_backprop': LAYER | {'target': Y},
+    'grad_cam': LAYER | {'target': Y, 'layer': 'body'},
+    'occlusion': ASK | {'window': 4, 'stride': 4},
+    'rise': ASK | {'key': KEY, 'masks': 3, 'cells': 2},
+    'deletion': ASK | {'attribution': MAP, 'steps': 2, 'baseline': 0.0},
+    'insertion': ASK | {'attribution': MAP, 'steps': 2, 'baseline': 0.0},
+    'infidelity': ASK | {'attribution': X, 'key': KEY, 'samples': 2},
+    'max_sensitivity': {'method': method, **ASK, 'key': KEY, 'samples': 2},
+    'parameter_randomization': {'method': method, **ASK, 'key': KEY, 'layers': ['weights']},
+    'localization': {'attribution': MAP, 'mask': np.ones((4, 8, 8))},
+    'resize_map': {'maps': MAP, 'size': 16},
+    'layer_names': LAYER,
+    'layer_output': LAYER | {'layer': 'body'},
+    'visualize_channel': {key: LAYER[key] for key in ('apply', 'params')}
+    | {'layer': 'body', 'channel': 0, 'key': KEY, 'steps': 1, 'size': 8},
+    'per_example_gradients': LOSS,
+    'class_gradients': LOSS | {'classes': 3},
+    'gradient_statistics': LOSS,
+    'gradient_similarity': {'grads': {'a': np.ones((3, 2), np.float32)}},
+    'update_ratio': {'params': PARAMS, 'updates': PARAMS},
+    'curvature_operator': {'apply': apply, 'params': PARAMS, 'x': X, 'y': Y},
+    'eigenvalues': {'op': OPERATOR, 'k': 1, 'key': KEY},
+    'stochastic_trace': {'op': OPERATOR, 'key': KEY, 'probes': 2},
+    'spectral_density': {'op': OPERATOR, 'key': KEY, 'probes': 2, 'iterations': 3, 'points': 4},
+    'mean_loss': {'loss': loss, 'x': X, 'y': Y},
+    'random_direction': {'params': PARAMS, 'key': KEY},
+    'filter_normalized': {'direction': PARAMS, 'params': PARAMS},
+    'loss_along_line': PLACE | {'directions': PARAMS},
+    'loss_on_plane': PLACE | {'directions': (PARAMS, PARAMS)},
+    'tracin': {'loss': loss, 'checkpoints': [PARAMS], 'train': (X, Y), 'test': (X[:2], Y[:2]), 'rates': [0.1]},
+    'neural_tangent_kernel': {'apply': apply, 'params': PARAMS, 'x1': X, 'x2': X[:2]},
+    'check_gradient': {'function': lambda tree: jnp.sum(tree['weights'] ** 2), 'arguments': PARAMS, 'key': KEY},
+    'smoothgrad': {'method': method, 'key': KEY, 'samples': 2, **ASK},
+}
+IMAGES = {'NaN': to_nan(X), 'integers': np.zeros(X.shape, np.uint8), 'flat': X[0], 'none': X[:0], 'list': [1.0]}
+TARGETS = {'short': Y[:3], 'one of four': Y[:1], 'floats': Y.astype(float) + 0.5, 'above': Y + 1, 'below': Y - 1,
+           'word': 'blast', 'table': Y[:, None]}  # fmt: skip
+LABELS = {'short': Y[:3], 'NaN': to_nan(Y.astype(np.float32)), 'below': Y - 1, 'list': [0, 1, 2, 1]}
+CLASSES = LABELS | {'floats': Y + 0.5, 'whole floats': Y.astype(np.float32), 'above': Y + 1, 'table': Y[:, None]}
+VARIABLES = {'NaN': {'weights': to_nan(PARAMS['weights'])}, 'word': {'weights': 'a'}}
+TREES = VARIABLES | {'statistics': STATISTICS, 'integers': {'weights': np.ones((8, 8, 3, 3), int)}, 'nothing': {}}
+OTHER = TREES | {'shape': {'weights': np.ones((8, 3), np.float32)}, 'names': {'kernel': PARAMS['weights']}}
+MAPS = {'NaN': to_nan(MAP), 'flat': MAP[0], 'none': MAP[:0], 'whole': gradients.Attribution(jnp.asarray(MAP))}
+SIZED = MAPS | {'size': MAP[:, :4], 'fewer': MAP[:3]}
+OPERATORS = {'function': lambda vector: vector, 'NaN': OPERATOR._replace(product=lambda vector: vector * jnp.nan)}
+METHODS = {'NaN': lambda *_, **__: gradients.Attribution(jnp.asarray(to_nan(MAP))), 'array': lambda *_, **__: MAP,
+           'fewer': lambda *_, **__: gradients.Attribution(jnp.asarray(MAP[:1]))}  # fmt: skip
+COUNTS = {'none': 0, 'below': -2, 'part': 1.5}
+BASELINES = {'NaN': np.nan, 'infinite': np.inf}
+EXAMPLES = {'labels': (X, Y[:3]), 'NaN': (to_nan(X), Y), 'nothing': (X[:0], Y[:0]), 'below': (X, Y - 1)}
+FREE = {'apply', 'loss', 'function', 'layer', 'layers', 'key', 'channel', 'classes', 'kind', 'where', 'which', 'rule',
+        'reduce', 'options', 'times_input', 'normalize', 'k', 'keep', 'step'}  # fmt: skip
+COUNTED = {'batch_size', 'steps', 'samples', 'masks', 'cells', 'probes', 'iterations', 'points'}
+SPREAD = {'sigma', 'radius', 'span', 'width'}
+
+
+def bad(name, argument):
+    """Bad values of an argument of a function, by what is wrong with them; None for one that has checks of its own."""
+    trained = 'loss' in CALLS[name] or name in (
+        'curvature_operator', 'neural_tangent_kernel', 'random_direction', 'filter_normalized', 'update_ratio'
+    )  # fmt: skip
+    trees = OTHER if name in ('filter_normalized', 'update_ratio', 'loss_along_line', 'loss_on_plane') else TREES
+    rows = {key: IMAGES[key] for key in ('NaN', 'none', 'list')}
+    nan = np.array([np.nan], np.float32)
+    values = {
+        'x': rows if 'loss' in CALLS[name] else IMAGES,
+        'x1': IMAGES,
+        'x2': IMAGES | {'size': X[:, :4]},
+        'target': TARGETS,
+        'y': {'class_gradients': CLASSES, 'curvature_operator': TARGETS}.get(name, LABELS),
+        'params': trees if trained else VARIABLES,
+        'updates': trees,
+        'direction': trees,
+        'grads': {'NaN': {'a': nan}, 'statistics': {'params': {'a': nan * 0 + 1}, 'batch_stats': {'b': nan * 0 + 1}},
+                  'lengths': {'a': np.ones((3, 2), np.float32), 'b': np.ones((2, 2), np.float32)}},
+        'directions': {key: tree if name == 'loss_along_line' else (PARAMS, tree) for key, tree in OTHER.items()},
+        'checkpoints': {key: [tree] for key, tree in TREES.items()},
+        'train': EXAMPLES,
+        'test': EXAMPLES,
+        'rates': {'NaN': [np.nan], 'two': [0.1, 0.2]},
+        'attribution': MAPS if name == 'localization' else SIZED,
+        'maps': MAPS,
+        'mask': {'NaN': to_nan(np.ones((4, 8, 8))), 'size': np.ones((4, 4, 8)), 'list': [1]},
+        'op': OPERATORS,
+        'method': METHODS,
+        'arguments': {'NaN': VARIABLES['NaN'], 'integers': TREES['integers']},
+        'baseline': BASELINES | ({} if name in ('occlusion', 'rise') else {'shape': np.zeros((5, 8))}),
+        'size': {'none': 0, 'below': -8},
+        'window': {'none': 0, 'wide': 9},
+        'stride': {'none': 0, 'wide': 5},
+    }  # fmt: skip
+    if name == 'check_gradient' and argument == 'directions':
+        return COUNTS
+    if argument in COUNTED:
+        return COUNTS
+    return {'NaN': np.nan, 'below': -1.0} if argument in SPREAD else values.get(argument)
+
+
+def public():
+    """The public functions by their full names."""
+    functions = {id(value): value for value in vars(gradients).values() if inspect.isfunction(value)}
+    named = {getattr(gradients, name) for name in gradients.__all__ if inspect.isfunction(getattr(gradients, name))}
+    return {function.__name__: function for function in functions.values() if function in named}
+
+
+def arguments(name):
+    """The names of a function's arguments, with those of the method that it makes."""
+    own = list(inspect.signature(public()[name]).parameters)
+    return own + (list(ASK) if name == 'smoothgrad' else [])
+
+
+def call(name, **given):
+    """The result of a public function, annotations unchecked as in use."""
+    given = CALLS[name] | given
+    function = public()[name]
+    with tiny.unchecked():
+        if name == 'check_gradient':
+            return function(given.pop('function'), given.pop('arguments'), **given)
+        if name == 'mean_loss':
+            return function(**given)(PARAMS)
+        if name == 'smoothgrad':
+            asked = [given.pop(part) for part in ASK]
+            return function(given.pop('method'), **given)(*asked)
+        return function(**given)
+
+
+CASES = [
+    pytest.param(name, argument, value, id=f'{name}-{argument}-{kind}')
+    for name in CALLS
+    for argument in arguments(name)
+    if (name, argument) != ('resize_map', 'method')
+    for kind, value in (bad(name, argument) or {}).items()
+]
+
+
+def test_no_function_and_no_argument_is_forgotten():
+    assert set(CALLS) == set(public())
+    assert len(public()) == len({getattr(gradients, name) for name in gradients.__all__ if name[0].islower()})
+    for name in CALLS:
+        for argument in arguments(name):
+            free = argument in FREE or (name, argument) == ('resize_map', 'method')
+            assert free or bad(name, argument), f'{name}: {argument}'
+
+
+@pytest.mark.parametrize(('name', 'argument', 'value'), CASES)
+def test_a_bad_argument_is_told_with_the_function_and_its_name(name, argument, value):
+    told_by = '(smoothgrad|saliency)' if name == 'smoothgrad' else name  # or by the method that is smoothed
+    with pytest.raises(ValueError, match=rf'(?s)^{told_by}: .*{argument}'):
+        call(name, **{argument: value})
+
+
+@pytest.mark.parametrize('where', ['params/.*', '.*weights'])
+def test_statistics_that_a_pattern_leaves_out_are_no_parameters(where):
+    bare = np.asarray(gradients.curvature_operator(apply, PARAMS, X, Y)(jnp.ones(PARAMS['weights'].size)))
+    found = gradients.curvature_operator(apply, STATISTICS, X, Y, where=where)
+    np.testing.assert_array_equal(found(jnp.ones(found.like.size)), bare)
+    kernel = gradients.neural_tangent_kernel(apply, STATISTICS, X[:1], X[1:2], where=where)
+    np.testing.assert_array_equal(kernel, gradients.neural_tangent_kernel(apply, PARAMS, X[:1], X[1:2]))
+
+
+def test_statistics_are_found_in_any_container():
+    module = tiny.Nnx(nnx.Rngs(0), norm=True)
+    module.eval()
+    network, state = tiny.of_nnx(module)
+    with pytest.raises(ValueError, match=r'params holds norm/mean.*, which no gradient trains'):
+        gradients.curvature_operator(network, state, X, Y)
+    pair = {'net': STATISTICS['params'], 'batch_stats': STATISTICS['batch_stats']}
+    with pytest.raises(ValueError, match=r'params holds batch_stats/norm/mean .*params'):
+        gradients.random_direction(pair, KEY)
+    for tree in ((PARAMS, {'batch_stats': np.zeros(2)}), {'params': PARAMS, 'counters': {'steps': np.zeros(1)}}):
+        with pytest.raises(ValueError, match=r'which no gradient trains; give variables'):
+            gradients.random_direction(tree, KEY)
+
+
+def test_within_a_trace_shapes_and_types_are_checked_and_values_are_not():
+    weights = PARAMS
+
+    def ask(x, target):
+        return gradients.saliency(apply, weights, x, target).map
+
+    found = jax.jit(ask)(X, Y)
+    np.testing.assert_allclose(found, ask(X, Y), rtol=1e-6)
+    assert np.isnan(jax.jit(lambda x, y: gradients.deletion(apply, weights, X, y, x).area)(MAP, Y + 3)).all()
+    with tiny.unchecked():
+        for x, target, said in ((X, Y[:3], 'target has shape'), (X, Y + 0.5, 'target is'), (X[0], Y, 'x has shape')):
+            with pytest.raises(ValueError, match=f'saliency: {said}'):
+                jax.jit(ask)(x, target)
+        with pytest.raises(ValueError, match=r'tracin: train\[1\] and train\[0\]: the arrays have 5 and 10 rows'):
+            jax.jit(lambda x, y: gradients.tracin(loss, [weights], (x, y), (x, x), [1.0]))(
+                tiny.images(10), np.arange(5)
+            )
+
+
+def test_the_noise_scale_of_no_numbers_is_none_and_of_no_signal_infinite():
+    found = gradients.example_statistics.from_sums(3, np.nan, np.nan)
+    assert all(np.isnan(value) for value in found)
+    assert np.isinf(gradients.example_statistics.from_sums(3, 6.0, 0.0).noise_scale)
