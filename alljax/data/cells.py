@@ -29,6 +29,7 @@ class Cells:
     classes: tuple[str, ...]  # class name of each label
     group_names: tuple[str, ...]
     origin: Origin
+    sizes: Int32[np.ndarray, 'cells 2'] | None = None  # width and height of each file, in pixels; None if not known
 
     def __len__(self) -> int:
         return len(self.names)
@@ -42,6 +43,7 @@ class Cells:
             groups=self.groups[index],
             repeats=self.repeats[index],
             names=tuple(self.names[i] for i in index),
+            sizes=None if self.sizes is None else self.sizes[index],
         )
 
     def counts(self) -> dict[str, int]:
