@@ -34,6 +34,7 @@ class Cells:
     classes: tuple[str, ...]  # class name of each label
     group_names: tuple[str, ...]
     origin: Origin
+    sizes: Int32[np.ndarray, 'cells 2'] | None = None  # width and height of each file, in pixels; None if not known
 
     def __len__(self) -> int:
         return len(self.names)
@@ -47,6 +48,7 @@ class Cells:
             groups=self.groups[index],
             repeats=self.repeats[index],
             names=tuple(self.names[i] for i in index),
+            sizes=None if self.sizes is None else self.sizes[index],
         )
 
     def counts(self) -> dict[str, int]:

@@ -1,60 +1,58 @@
 """Any image file as 24-bit RGB, or the sentence that says why not."""
 
 import io
+import re
+import stat
 import warnings
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from alljax.data import image_signatures, tiff
+from alljax.data.bit_depth import LEAST_USED, to_8_bits
+from alljax.data.picture import ImageError, Picture, RgbImage, expect_size
+
+__all__ = ['SUFFIXES', 'ImageError', 'Picture', 'RgbImage', 'photograph', 'read', 'to_png', 'to_square']
+
 SUFFIXES = frozenset(
     {'.bmp', '.dib', '.gif', '.jfif', '.jpe', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff'}
     | {'.webp'}
 )
+FORMATS = ('TIFF', 'PNG', 'JPEG', 'BMP', 'WEBP', 'GIF', 'PPM')  # no other decoder of Pillow sees a file
 GREY = frozenset({'1', 'L', 'LA', 'La', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N'})
-
-RgbImage = UInt8[np.ndarray, 'height width 3']
-
-
-class Picture(NamedTuple):
-    """A decoded image."""
-
-    pixels: UInt8[np.ndarray, 'height width 3']
-    note: str  # what was converted, without the file's name; '' if nothing was
-    grey: bool  # the file holds no color
-
-
-class ImageError(ValueError):
-    """The reason why a file is no usable image, and the fix, without the file's name."""
+TRANSPARENT = 'has transparent pixels, whose color is unknown; save it without transparency'
+KINDS = ((stat.S_ISDIR, 'a folder'), (stat.S_ISFIFO, 'a named pipe'), (stat.S_ISSOCK, 'a socket'))
 
 
 def read(path: Path) -> Picture:
     """Decodes one image file; ImageError if it is not one RGB picture or cannot be turned into one without loss."""
     try:
-        with warnings.catch_warnings():
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):  # opening a pipe would wait for who writes to it
+            kind = next((name for is_kind, name in KINDS if is_kind(mode)), 'a device')
+            raise ImageError(f'is {kind}, expected an image file; name a file')
+        with path.open('rb') as file, warnings.catch_warnings():
             warnings.simplefilter('error', Image.DecompressionBombWarning)
             warnings.simplefilter('ignore', UserWarning)  # odd TIFF tags: the pixels decide
-            with Image.open(path) as image:
-                pages = getattr(image, 'n_frames', 1)
-                if pages > 1:
-                    raise ImageError(f'holds {pages} pages, expected one; save the page with the cell as a file')
-                bits = _bits(image, path)
-                image.load()
-                return _rgb(ImageOps.exif_transpose(image), bits)
-    except UnidentifiedImageError:
-        raise ImageError(f'is no image that can be read ({path.stat().st_size} bytes); delete or replace it') from None
+            return _decoded(file)
+    except ImageError:
+        raise
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise ImageError('has more pixels than any cell or smear; crop it') from None
     except FileNotFoundError:
         raise ImageError('does not exist') from None
     except PermissionError:
         raise ImageError('may not be read; change its permissions (chmod +r)') from None
-    except ImageError:
-        raise
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, IndexError, KeyError, TypeError) as error:
-        raise ImageError(f'is damaged or truncated ({error}); replace it by an intact copy') from None
+    except MemoryError:
+        raise ImageError('needs more memory than there is; crop it') from None
+    except Exception as error:  # whatever a decoder raises: a file of other people's making may not end the program
+        if isinstance(error, OSError) and error.errno:
+            raise ImageError(f'cannot be read ({error.strerror}); replace it by an intact copy') from None
+        said = ' '.join(f'{error}'.split()) or type(error).__name__
+        raise ImageError(f'is damaged or truncated ({said}); replace it by an intact copy') from None
 
 
 def to_square(pixels: UInt8[np.ndarray, 'height width 3'], size: int) -> UInt8[np.ndarray, '{size} {size} 3']:
@@ -94,8 +92,45 @@ def to_png(pixels: UInt8[np.ndarray, 'height width 3']) -> bytes:
     return stream.getvalue()
 
 
+def _decoded(file: BinaryIO) -> Picture:
+    head = file.read(image_signatures.HEAD)
+    note = ''
+    if head.startswith(tiff.SIGNATURES):
+        found = tiff.read(file)
+        if found.samples:
+            return _from_samples(found.samples, found.note)
+        note = found.note
+    file.seek(0)
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        raise ImageError(_unknown(head, file.seek(0, io.SEEK_END))) from None
+    with image:
+        expect_size(*image.size)
+        pages = getattr(image, 'n_frames', 1)
+        if pages > 1 and image.format == 'MPO':
+            note = f'the first of {pages} pictures in the file was taken'
+            image.seek(0)
+        elif pages > 1:
+            word = 'pages' if image.format == 'TIFF' else 'frames'
+            raise ImageError(f'holds {pages} {word}, expected one; save the one with the cell as a file')
+        image.load()
+        if image.format == 'PNG' and image.mode in ('RGB', 'RGBA') and head[24] == 16:  # IHDR's bit depth
+            return _from_samples(_png_samples(image, file), note)
+        picture = _rgb(ImageOps.exif_transpose(image), _bits(image, head))
+    return picture._replace(note=_joined(note, picture.note))
+
+
+def _unknown(head: bytes, size: int) -> str:
+    kind = image_signatures.found(head)
+    if kind:
+        return f'is {kind}, expected {image_signatures.READ}; convert it to PNG'
+    return f'is no image that can be read ({size} bytes); delete or replace it'
+
+
 def _rgb(image: Image.Image, bits: int) -> Picture:
     note = ''
+    _expect_opaque(image)
     if image.mode in GREY:
         if bits > 8 or image.mode in ('I', 'F'):
             raise ImageError(f'is greyscale with {bits} bits a pixel, expected 24-bit RGB; export it again in color')
@@ -103,36 +138,84 @@ def _rgb(image: Image.Image, bits: int) -> Picture:
     if bits > 8:
         note = f'{bits} bits a channel were reduced to 8'
     if image.mode == 'CMYK':
-        image, note = _from_cmyk(image), 'CMYK was converted to RGB, so its colors may be slightly off'
+        image, note = _from_cmyk(image)
     elif image.mode in ('P', 'PA', 'RGBA', 'RGBa', 'RGBX'):
-        alpha = np.asarray(image.convert('RGBA').getchannel('A'))
-        if alpha.min() < 255:
-            raise ImageError('has transparent pixels, whose color is unknown; save it without transparency')
-        kind = 'palette' if image.mode in ('P', 'PA') else 'opaque RGBA'
-        note = f'{kind} was converted to RGB'
+        note = f'{"palette" if image.mode in ("P", "PA") else "opaque RGBA"} was converted to RGB'
     elif image.mode != 'RGB':
         note = f'{image.mode} was converted to RGB'
     pixels = np.asarray(image.convert('RGB'))
-    if bits > 8 and pixels.max() < 32:
+    if bits == 16 and pixels.max() <= LEAST_USED * 256:
         raise ImageError(f'has {bits} bits a channel but is almost black in them; scale it to 8 bits a channel')
+    return _picture(pixels, note)
+
+
+def _picture(pixels: RgbImage, note: str) -> Picture:
     grey = bool((pixels == pixels[..., :1]).all())
     return Picture(pixels, note or ('all three channels are equal' if grey else ''), grey)
 
 
-def _from_cmyk(image: Image.Image) -> Image.Image:
-    profile = image.info.get('icc_profile')
+def _expect_opaque(image: Image.Image) -> None:
+    """ImageError for a picture with transparent pixels, be it by a channel, by its palette or by one color."""
+    if image.has_transparency_data and np.asarray(image.convert('RGBA').getchannel('A')).min() < 255:
+        raise ImageError(TRANSPARENT)
+
+
+def _from_samples(samples: tiff.Samples, note: str) -> Picture:
+    """The picture of samples that Pillow cannot hold."""
+    opacity = samples.values[..., 3] if samples.alpha else np.array(0, np.uint16)
+    if opacity.min() < opacity.max() or (samples.alpha and (int(opacity.max()) + 1).bit_count() != 1):
+        raise ImageError(TRANSPARENT)
+    pixels, reduced = to_8_bits(samples.values[..., :3], samples.stored, samples.declared)
+    opaque = 'opaque RGBA was converted to RGB' if samples.alpha else ''
+    return _picture(_upright(pixels, samples.orientation), _joined(reduced, opaque, note))
+
+
+def _upright(pixels: RgbImage, orientation: int) -> UInt8[np.ndarray, 'rows columns 3']:
+    """Pixels that were stored in EXIF's orientation, 1 to 8, as they are seen."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _png_samples(image: Image.Image, file: BinaryIO) -> tiff.Samples:
+    """The 16 bits a channel of a PNG file, of which Pillow keeps 8."""
+    from imagecodecs import png_decode  # takes long to load, and few pictures need it
+
+    file.seek(0)
+    content = file.read()
+    values = png_decode(content)
+    place = content.find(b'sBIT', 0, content.find(b'IDAT'))
+    used = max(content[place + 4 : place + 7]) if place > 0 else None
+    return tiff.Samples(values, 16, used, values.shape[2] == 4, int(image.getexif().get(274, 1)))
+
+
+def _from_cmyk(image: Image.Image) -> tuple[Image.Image, str]:
+    note, profile = 'CMYK was converted to RGB, so its colors may be slightly off', image.info.get('icc_profile')
     if not profile:
-        return image.convert('RGB')
-    target = ImageCms.createProfile('sRGB')
-    converted = ImageCms.profileToProfile(image, io.BytesIO(profile), target, outputMode='RGB')
-    return converted if converted is not None else image.convert('RGB')
+        return image.convert('RGB'), note
+    try:
+        source, target = io.BytesIO(profile), ImageCms.createProfile('sRGB')
+        converted = ImageCms.profileToProfile(image, source, target, outputMode='RGB')
+    except (ImageCms.PyCMSError, OSError):
+        return image.convert('RGB'), 'CMYK was converted to RGB without its color profile, which is damaged'
+    return converted if converted is not None else image.convert('RGB'), note
 
 
-def _bits(image: Image.Image, path: Path) -> int:
+def _bits(image: Image.Image, head: bytes) -> int:
     """Bits a channel in the file: Pillow hands 16-bit RGB out as 8 bits without a word."""
+    if image.format == 'PNG':
+        return head[24]
+    if image.format == 'PPM' and image.mode == 'RGB':
+        words = re.sub(rb'#[^\r\n]*', b'', head).split()
+        return max(8, int(words[3]).bit_length()) if len(words) > 3 else 8
     if image.format == 'TIFF':
         return int(max(image.tag_v2.get(258, (8,))))  # type: ignore[attr-defined]  # BitsPerSample
-    if image.format == 'PNG':
-        with path.open('rb') as file:
-            return file.read(25)[24]  # IHDR's bit depth
     return 16 if image.mode.startswith('I;16') else 32 if image.mode in ('I', 'F') else 8
+
+
+def _joined(*notes: str) -> str:
+    return ', '.join(filter(None, notes))

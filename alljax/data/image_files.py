@@ -23,6 +23,7 @@ class ImageFile(NamedTuple):
     path: Path
     pixels: UInt8[np.ndarray, 'side side 3']  # fitted and filtered, before the network's own size
     note: str  # what was converted while reading; '' if nothing was
+    size: tuple[int, int]  # width and height of the picture in the file
 
 
 class Unread(NamedTuple):
@@ -42,14 +43,19 @@ def files(paths: Iterable[Path]) -> list[Path]:
 
 def read(path: Path, preparation: ImagePreparation) -> ImageFile | Unread:
     """A file as a model takes it: a cell as cells were trained on, or a photograph."""
-    if path.is_dir():
-        return Unread(path, 'is a folder without images')
     try:
+        if path.is_dir():
+            return Unread(path, 'is a folder without images')
         picture = image.read(path)
+        height, width = picture.pixels.shape[:2]
+        filtered = denoise.filtered(fit(picture.pixels, preparation)[None], preparation.denoise)[0]
     except image.ImageError as error:
         return Unread(path, f'{error}')
-    filtered = denoise.filtered(fit(picture.pixels, preparation)[None], preparation.denoise)[0]
-    return ImageFile(path, filtered, picture.note)
+    except MemoryError:
+        return Unread(path, 'needs more memory than there is; crop it')
+    except OSError as error:  # of a folder on the way that may not be entered
+        return Unread(path, f'cannot be read ({error.strerror})')
+    return ImageFile(path, filtered, picture.note, (width, height))
 
 
 def fit(pixels: UInt8[np.ndarray, 'height width 3'], preparation: ImagePreparation) -> UInt8[np.ndarray, 'side side 3']:

@@ -93,6 +93,7 @@ def add_copies(
         labels=np.concatenate([cells.labels, copies.labels]),
         groups=np.concatenate([cells.groups, copies.groups]),
         repeats=np.concatenate([cells.repeats, copies.repeats]),
+        sizes=None if copies.sizes is None else np.concatenate([cells.sizes, copies.sizes]),
         names=cells.names
         + tuple(f'{name}{COPY_MARK}{number}' for name, number in zip(copies.names, numbers, strict=True)),
     )

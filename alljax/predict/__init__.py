@@ -1,17 +1,19 @@
 """A run folder and images to class probabilities, of a network or of a classical system."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from alljax.data import image_files
+from alljax.data import image_files, unlike
 from alljax.errors import UserError
 from alljax.runs import kinds
 from alljax.storage.card import Card
-from alljax.storage.text_files import csv_text, write_text
+from alljax.storage.growing_file import GrowingFile, growing_file
+from alljax.storage.text_files import csv_line
 
 BATCH = 28
 
@@ -22,6 +24,7 @@ class Row(NamedTuple):
     file: str
     probabilities: Float[np.ndarray, ' classes'] | None
     note: str = ''  # what was converted while reading
+    unlike: str = ''  # how the picture differs from the training cells; `unlike.UNKNOWN` if the model does not say
     error: str = ''
 
 
@@ -52,22 +55,46 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
         rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
         for file in found:
             if isinstance(file, image_files.ImageFile):
-                yield Row(str(file.path), next(rows), note=file.note)
+                far = '' if run.card.photograph else unlike.reasons(file.pixels, file.size, run.card.pictures)
+                yield Row(str(file.path), next(rows), note=file.note, unlike=far)
             else:
                 yield Row(str(file.path), None, error=file.error)
 
 
-def write_csv(path: Path, rows: Iterable[Row], classes: tuple[str, ...]) -> None:
-    """All probabilities in a file, a line an image; UserError if it cannot be written."""
-    lines = []
-    for row in rows:
-        if row.probabilities is None:
-            lines.append([row.file, '', *[''] * len(classes), '', row.error])
-            continue
-        numbers = [f'{p:.6f}' for p in row.probabilities]
-        lines.append([row.file, classes[row.probabilities.argmax()], *numbers, row.note, ''])
-    columns = ['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'error']
+class Table(NamedTuple):
+    """A CSV file of rows, one line an image, which grows as they come."""
+
+    file: GrowingFile
+    classes: tuple[str, ...]
+
+    def add(self, row: Row) -> None:
+        """Adds the line of a row; UserError if it cannot be written."""
+        shares = row.probabilities
+        prediction = '' if shares is None else self.classes[shares.argmax()]
+        numbers = [''] * len(self.classes) if shares is None else [f'{share:.6f}' for share in shares]
+        self.add_values([row.file, prediction, *numbers, row.note, row.unlike, row.error])
+
+    def add_values(self, values: list[str]) -> None:
+        """Adds a line of as many values as the table has columns."""
+        with _telling(self.file.path):
+            self.file.add(csv_line(values, end='\r\n'))
+
+
+@contextmanager
+def csv_table(path: Path, classes: tuple[str, ...]) -> Iterator[Table]:
+    """A table that grows as FILE.part and becomes `path` at the end of the `with`; UserError if that cannot be."""
+    with ExitStack() as stack:
+        with _telling(path):
+            table = Table(stack.enter_context(growing_file(path)), classes)
+        table.add_values(
+            ['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'unlike', 'error']
+        )
+        yield table
+
+
+@contextmanager
+def _telling(path: Path) -> Iterator[None]:
     try:
-        write_text(path, csv_text(columns, lines, end='\r\n'))
+        yield
     except OSError as error:
         raise UserError(f'--csv {path}: cannot be written ({error.strerror}); name another file') from None

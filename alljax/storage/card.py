@@ -11,6 +11,7 @@ from alljax.models import Input, NetworkSpec
 from alljax.storage.format_version import FORMAT, check_format
 from alljax.storage.image_preparation import ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
+from alljax.storage.training_pictures import TrainingPictures
 
 LARGEST = 1 << 16  # pixels a side, or cells in a batch
 
@@ -61,6 +62,7 @@ class Card:
     model: Json = field(default_factory=dict)  # these two are parts of results.json: printed, never interpreted
     train: Json = field(default_factory=dict)
     scores: Scores | None = None  # of a run that came to its end
+    pictures: TrainingPictures | None = None  # what training cells look like; None for photographs and earlier releases
 
     @property
     def preparation(self) -> ImagePreparation:
@@ -100,6 +102,7 @@ class Card:
             'model': dict(self.model) or None,
             'train': dict(self.train) or None,
             'scores': self.scores and self.scores._asdict(),
+            'pictures': self.pictures and self.pictures._asdict(),
             'format': FORMAT,
         }
         return {name: value for name, value in values.items() if value is not None}

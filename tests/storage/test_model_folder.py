@@ -11,6 +11,7 @@ from alljax.models import NetworkSpec
 from alljax.storage import card as cards
 from alljax.storage import format_version, model_folder
 from alljax.storage.card import Card, Scores, WeightsOrigin
+from alljax.storage.training_pictures import TrainingPictures
 from alljax.storage.image_preparation import ImagePreparation, Photograph
 
 TREE = {'params': {'kernel': np.arange(6, dtype=np.float32).reshape(2, 3), 'count': np.array(3, np.int32)}}
@@ -28,6 +29,7 @@ NETWORK = Card(
     model={'name': 'alexnet', 'parameters': 9, 'input': [64, 64, 3]},
     train={'epochs': 2.5, 'best_epoch': None},
     scores=Scores(0.5, 0.25, 0.75, 8, 'random', True),
+    pictures=TrainingPictures(8, (30.0, 32.0, 40.0), (30.0, 32.5, 40.0), (2.0, 5.5), (-0.5, 1.25)),
 )
 WEIGHTS = Card(
     ('cat', 'dog'),
@@ -125,6 +127,8 @@ def test_what_an_older_folder_lacks_takes_the_default_and_unknown_keys_are_passe
         ({'input': None}, 'has no input; the model is damaged'),
         ({'input': {'size': 64, 'mean': [0.5, 0.5]}}, r'has 2 values for input\.mean, expected 3'),
         ({'weights': {'file': 'x'}}, r'has no weights\.sha256'),
+        ({'pictures': {'cells': 3}}, r'has no pictures\.width'),
+        ({'pictures': {'cells': 3, 'width': [1, 2]}}, r'has 2 values for pictures\.width, expected 3'),
     ],
 )
 def test_a_damaged_card_is_told_by_file_and_key(tmp_path, change, said):

@@ -131,6 +131,7 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
         classes=listing.classes,
         group_names=group_names,
         origin=Origin(listing.name, digest.hexdigest(), listing.synthetic, str(listing.root), notes, listing.grouping),
+        sizes=np.array([example['image'].shape[1::-1] for example in examples], np.int32),
     )
 
 
