@@ -1,0 +1,128 @@
+"""What is done to the program, and what came of it: the parts that all attacks share."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from random import Random
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CONFIG = Path(__file__).with_name('tiny.py')
+FIELDS = ('--config.epochs=4',)  # a demo would set its own
+FRESH, FROZEN = (
+    ('--config.augment.copies=fresh',),
+    ('--config.augment.copies=published', '--config.model.freeze=(?!head/).*'),
+)
+ROUNDS = int(os.environ.get('ALLJAX_ATTACKS', '1'))  # the short form; 10 are the long one
+KNOWN = ('resumed', 'told', 'silent', 'traceback')
+Outcome = tuple[int, str]  # exit code, what was said
+
+
+class Tally:
+    """The outcomes of one kind of attack."""
+
+    def __init__(self, name: str):
+        self.name, self.found, self.bad = name, Counter(), []
+
+    def note(self, what: str, outcome: Outcome, same: bool) -> None:
+        """An attack that ended: `same` is true if the numbers are those of an undisturbed run."""
+        code, said = outcome
+        if 'Traceback (most recent call last)' in said or code not in (0, 1, 2):
+            kind = 'traceback'
+        elif code:
+            kind = 'told' if said.strip() else 'silent'
+        else:
+            kind = 'resumed' if same else 'silent'
+        self.found[kind] += 1
+        if kind in ('silent', 'traceback'):
+            self.bad.append(f'{what}: {kind}, exit code {code}\n{said[-2000:]}')
+
+    def check(self) -> None:
+        """Prints the tally; fails if a number was wrong without a word, or the program broke."""
+        counts = ', '.join(f'{self.found[kind]} {kind}' for kind in KNOWN)
+        print(f'\n{self.name}: {self.found.total()} tried, {counts}')
+        assert self.found.total()
+        assert not self.bad, '\n\n'.join(self.bad)
+
+
+def start(workdir: Path, fields: Sequence[str] = FRESH, **options) -> subprocess.Popen:
+    """A run in a process of its own."""
+    command = [sys.executable, 'launch.py', f'--config={CONFIG}', f'--workdir={workdir}', *FIELDS, *fields]
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace', **options
+    )
+
+
+def ended(process: subprocess.Popen) -> Outcome:
+    """The end of a process."""
+    _, said = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+def kill(process: subprocess.Popen) -> None:
+    """Ends a process as a power switch would."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def here(capfd: pytest.CaptureFixture, name: str, *arguments) -> Outcome:
+    """A command in this process, which spares its start."""
+    from alljax import commands
+
+    capfd.readouterr()
+    try:
+        code = commands.run(name, [*map(str, arguments)])
+    except SystemExit as end:
+        code = end.code
+    except Exception as error:
+        print(f'Traceback (most recent call last): {error!r}', file=sys.stderr)
+        code = 1
+    said = capfd.readouterr()
+    return code, said.out + said.err
+
+
+def train_here(capfd: pytest.CaptureFixture, workdir: Path, fields: Sequence[str] = FRESH) -> Outcome:
+    """The run of the config in this process."""
+    return here(capfd, 'train', f'--config={CONFIG}', f'--workdir={workdir}', *FIELDS, *fields)
+
+
+def numbers(run: Path) -> object:
+    """All that a finished run says of its test cells."""
+    results = json.loads((run / 'results.json').read_text())
+    return (run / 'predictions.csv').read_text(), results['test'], results['data']['fingerprint']
+
+
+def same_numbers(run: Path, whole: object) -> bool:
+    """True if the numbers of a run are those of the undisturbed one."""
+    try:
+        return numbers(run) == whole
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def flip(path: Path, rng: Random) -> int:
+    """Flips one bit of a file, which keeps its time as a disk that rots does; returns the place."""
+    content, times = bytearray(path.read_bytes()), path.stat()
+    place = rng.randrange(len(content))
+    content[place] ^= 1 << rng.randrange(8)
+    path.write_bytes(content)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return place
+
+
+def each_flip(folder: Path, rng: Random, copy: Path, chosen: Callable[[list[Path]], list[Path]] = list):
+    """A copy of the folder for each file in it, with a bit of that file flipped: what was flipped, and the copy."""
+    files = sorted(path for path in folder.rglob('*') if path.is_file() and path.stat().st_size)
+    for file in chosen(files):
+        for _ in range(ROUNDS):
+            shutil.rmtree(copy, ignore_errors=True)
+            shutil.copytree(folder, copy)  # with the times of the files
+            place = flip(copy / file.relative_to(folder), rng)
+            yield f'{file.relative_to(folder)}, byte {place}', copy
