@@ -11,8 +11,8 @@ from alljax.models import NetworkSpec
 from alljax.storage import card as cards
 from alljax.storage import format_version, model_folder
 from alljax.storage.card import Card, Scores, WeightsOrigin
-from alljax.storage.training_pictures import TrainingPictures
 from alljax.storage.image_preparation import ImagePreparation, Photograph
+from alljax.storage.training_pictures import TrainingPictures
 
 TREE = {'params': {'kernel': np.arange(6, dtype=np.float32).reshape(2, 3), 'count': np.array(3, np.int32)}}
 SPEC = NetworkSpec('alexnet', {'head': 8, 'size': 64, 'width': 0.02})
