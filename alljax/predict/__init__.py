@@ -55,12 +55,14 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
         rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
         for file in found:
             if isinstance(file, image_files.ImageFile):
-                far = (
-                    '' if run.card.photograph else training_likeness.reasons(file.pixels, file.size, run.card.pictures)
-                )
-                yield Row(str(file.path), next(rows), note=file.note, unlike=far)
+                yield Row(str(file.path), next(rows), note=file.note, unlike=_unlike(file, run.card))
             else:
                 yield Row(str(file.path), None, error=file.error)
+
+
+def _unlike(file: image_files.ImageFile, card: Card) -> str:
+    """The ways in which a picture is unlike the training cells; '' also for a model of photographs of anything."""
+    return '' if card.photograph else training_likeness.reasons(file.pixels, file.size, card.pictures)
 
 
 class Table(NamedTuple):
