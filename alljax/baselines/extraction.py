@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 from alljax.baselines import features
 from alljax.baselines.features import FEATURES, NETWORK, Measurement
 from alljax.baselines.preprocess import PREPROCESS, Filter
-from alljax.baselines.segment import SEGMENTS, Parts, Segmentation
+from alljax.baselines.segment import SEGMENTS, Parts, Segmentation, cut_out
 from alljax.baselines.systems import WHOLE, System
 from alljax.data.image import RgbImage
 from alljax.errors import UserError, nearest
@@ -83,10 +83,16 @@ def feature_names(extractor: Extractor) -> list[str]:
 
 
 def segment(image: RgbImage, extractor: Extractor) -> Parts:
-    """The central cell of a picture, as the segmentation finds it in the filtered picture."""
+    """The central cell of a picture, as the segmentation finds it in the filtered picture.
+
+    What is around a cell that was cut out is seen by no filter either.
+    """
+    if not extractor.preprocess:
+        return extractor.segmentation(image)
+    image, blank = cut_out.on_glass(image)
     for change in extractor.preprocess:
         image = change(image)
-    return extractor.segmentation(image)
+    return cut_out.without(extractor.segmentation(image), blank)
 
 
 def whole_picture(image: RgbImage) -> Parts:

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _tell(rows: Iterable['Row'], classes: Sequence[str], top: int, total: int, table: 'Table | None' = None) -> int:
     """Prints and keeps each row as it comes; the exit code."""
-    from alljax.data.unlike import UNKNOWN
+    from alljax.data.training_likeness import UNKNOWN
 
     errors = far = unknown = 0
     for number, row in enumerate(rows, 1):
@@ -77,7 +77,7 @@ def _tell(rows: Iterable['Row'], classes: Sequence[str], top: int, total: int, t
 
 
 def _line(row: 'Row', classes: Sequence[str], top: int) -> str:
-    from alljax.data.unlike import UNKNOWN
+    from alljax.data.training_likeness import UNKNOWN
 
     if row.probabilities is None:
         return f'{row.file}: error: {row.error}'

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from alljax.data import image_files, unlike
+from alljax.data import image_files, training_likeness
 from alljax.errors import UserError
 from alljax.runs import kinds
 from alljax.storage.card import Card
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     file: str
     probabilities: Float[np.ndarray, ' classes'] | None
     note: str = ''  # what was converted while reading
-    unlike: str = ''  # how the picture differs from the training cells; `unlike.UNKNOWN` if the model does not say
+    unlike: str = ''  # how it differs from the training cells; 'unknown' if the model does not say
     error: str = ''
 
 
@@ -55,10 +55,14 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
         rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
         for file in found:
             if isinstance(file, image_files.ImageFile):
-                far = '' if run.card.photograph else unlike.reasons(file.pixels, file.size, run.card.pictures)
-                yield Row(str(file.path), next(rows), note=file.note, unlike=far)
+                yield Row(str(file.path), next(rows), note=file.note, unlike=_unlike(file, run.card))
             else:
                 yield Row(str(file.path), None, error=file.error)
+
+
+def _unlike(file: image_files.ImageFile, card: Card) -> str:
+    """The ways in which a picture is unlike the training cells; '' also for a model of photographs of anything."""
+    return '' if card.photograph else training_likeness.reasons(file.pixels, file.size, card.pictures)
 
 
 class Table(NamedTuple):

@@ -17,7 +17,7 @@ from alljax.baselines.features import NETWORK
 from alljax.baselines.segmentation_scores import SegmentationScores
 from alljax.baselines.systems import SYSTEMS, WHOLE, System
 from alljax.config.plan import Plan
-from alljax.data import unlike
+from alljax.data import training_likeness
 from alljax.data.cells import Cells
 from alljax.data.split import Split, equalize
 from alljax.errors import UserError
@@ -101,7 +101,7 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
-        pictures=unlike.of_cells(cells, side),
+        pictures=training_likeness.of_cells(cells, side),
         model={'name': name, 'parts': str(system), **said},
         train=train,
     )

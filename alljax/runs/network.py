@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, UInt8
 
 from alljax.config.plan import Plan
-from alljax.data import unlike
+from alljax.data import training_likeness
 from alljax.data.cells import Cells
 from alljax.data.split import Split, class_weights, equalize
 from alljax.errors import UserError
@@ -89,7 +89,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
-        pictures=unlike.of_cells(cells, parts.train),
+        pictures=training_likeness.of_cells(cells, parts.train),
         model=about_model(model, origin, variables, factors),
         train=found,
     )

@@ -17,7 +17,7 @@ class GrowingFile:
         self._file = file
 
     def add(self, text: str) -> None:
-        """Adds text, whole or not at all, where the file is a regular one."""
+        """Adds text, to a regular file whole or not at all, unless the process is killed in the middle of it."""
         start = self._file.tell() if self._file.seekable() else None
         rest = memoryview(text.encode(errors='backslashreplace'))  # a name that is no UTF-8 has surrogates
         try:

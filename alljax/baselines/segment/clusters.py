@@ -9,6 +9,7 @@ from sklearn.cluster import KMeans
 
 from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
 from alljax.baselines.segment.central_cell import Mask, Parts, central, clean, nothing, whole
+from alljax.baselines.segment.cut_out import of_cut_outs_too
 from alljax.data.image import RgbImage
 
 Colors = Float[np.ndarray, 'colors coordinates']
@@ -28,21 +29,25 @@ def fuzzy(colors: Colors, weights: Float[np.ndarray, ' colors'], count: int) -> 
     return fuzzy_c_means(colors, spread(colors, count, weights), weights=weights).memberships.argmax(1)
 
 
+@of_cut_outs_too
 def hsv_k_means(image: RgbImage) -> Parts:
     """Four clusters of hue, saturation and value by k-means."""
     return by_clusters(image, cone, k_means)
 
 
+@of_cut_outs_too
 def lab_fuzzy(image: RgbImage) -> Parts:
     """Four clusters of L*, a* and b* by fuzzy c-means."""
     return by_clusters(image, lab, fuzzy)
 
 
+@of_cut_outs_too
 def gray_k_means(image: RgbImage) -> Parts:
     """Three clusters of gray levels by k-means: nucleus, cytoplasm with red cells, background."""
     return by_clusters(image, gray, k_means, 3)
 
 
+@of_cut_outs_too
 def gray_fuzzy(image: RgbImage) -> Parts:
     """Three clusters of gray levels by fuzzy c-means: nucleus, cytoplasm with red cells, background."""
     return by_clusters(image, gray, fuzzy, 3)

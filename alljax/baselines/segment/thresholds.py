@@ -18,12 +18,14 @@ from alljax.baselines.segment.central_cell import (
     nothing,
     whole,
 )
+from alljax.baselines.segment.cut_out import of_cut_outs_too
 from alljax.data.image import RgbImage
 
 DARKEST = 3  # percent of a picture's pixels: few enough to be of a nucleus, if there is one
 GOLDEN = (5**0.5 - 1) / 2
 
 
+@of_cut_outs_too
 def otsu(image: RgbImage) -> Parts:
     """The nucleus is what is darker than Otsu's threshold of the gray picture; its cytoplasm by a second threshold."""
     gray = color.rgb2gray(image)
@@ -32,6 +34,7 @@ def otsu(image: RgbImage) -> Parts:
     return by_second_threshold(gray, central(clean(gray <= filters.threshold_otsu(gray))))
 
 
+@of_cut_outs_too
 def three_levels(image: RgbImage) -> Parts:
     """Nucleus, cytoplasm and the rest by the two thresholds that split the green channel best (Liao et al. 2001)."""
     green = image[..., 1]
@@ -52,6 +55,7 @@ def zack(channel: Channel) -> float:
     return float(filters.threshold_triangle(channel))
 
 
+@of_cut_outs_too
 def triangle_and_watershed(image: RgbImage) -> Parts:
     """The cell by its lack of yellow (Zack's triangle), cut from its neighbors by a watershed; nucleus by green × a*.
 
@@ -131,6 +135,7 @@ def searched(values: Float[np.ndarray, ' pixels']) -> float:
     return golden_section(between_classes(values), low, high, (high - low) / 256)
 
 
+@of_cut_outs_too
 def dual_threshold(image: RgbImage) -> Parts:
     """Pixels that are dark in the stretched gray picture and of the hue of the darkest, by two searched thresholds.
 

@@ -1,4 +1,4 @@
-"""How far a picture is from a model's training cells in size, in scale and in what its middle holds.
+"""The distance of a picture from a model's training cells: in size, in scale and in what its middle holds.
 
 It takes no network: a whole field, a field of red cells or another microscope's cells get their probabilities like any
 picture, and these numbers say beside them that the model has seen nothing of the kind.
@@ -32,7 +32,7 @@ Pixels = UInt8[np.ndarray, 'side side 3']
 
 
 class Look(NamedTuple):
-    """What is measured of a picture."""
+    """Measurements of a picture."""
 
     detail: float  # mean spatial frequency of the green channel, cycles a side: many where cells are small
     contrast: float  # darkness of the darkest quarter of the middle against the light around it, in e-foldings
