@@ -146,7 +146,7 @@ def read(workdir: Path) -> Results:
     """The results.json of a finished run; UserError, with the remedy, for a damaged one."""
     try:
         found = dict(read_object(workdir / RESULTS))
-        for part in ('data', 'split', 'test', 'model', 'train'):
+        for part in ('data', 'split', 'test'):
             if not isinstance(found.get(part), dict):
                 raise Damaged(f'has no {part}')
         if CHECKSUM in found and found.pop(CHECKSUM) != checksums.of_values(found):
@@ -180,8 +180,8 @@ def predictions(workdir: Path) -> list[dict[str, str]]:
         rows = csv_rows((workdir / PREDICTIONS).read_text(encoding='utf-8'))
         if not rows or not all({'file', 'label', 'prediction'} <= row.keys() for row in rows):
             raise Damaged('has no rows of file, label and prediction')
-        if len(rows) != finished['test'].get('n'):
-            raise Damaged(f'has {len(rows)} rows, expected {finished["test"].get("n")}')
+        if len(rows) != finished['split'].get('test_n'):
+            raise Damaged(f'has {len(rows)} rows, expected {finished["split"].get("test_n")}')
     except (OSError, ValueError, csv.Error) as error:
         raise _damaged(workdir, PREDICTIONS, error) from None
     except Damaged as error:

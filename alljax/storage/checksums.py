@@ -18,14 +18,14 @@ CHUNK = 1 << 22
 
 
 class Damaged(Exception):
-    """What is wrong with a file or folder, in words that lack the remedy: that is its reader's to say."""
+    """The damage of a file or folder, in words that lack the remedy: that is its reader's to say."""
 
 
 def of_array(array: Shaped[np.ndarray, ' ...']) -> str:
     """'float32 9216x4096 crc32 1f2e3d4c': the type, the shape and the checksum of an array."""
     content = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
     shape = 'x'.join(map(str, array.shape)) or 'scalar'
-    return f'{array.dtype} {shape} crc32 {zlib.crc32(content):08x}'
+    return f'{array.dtype} {shape} crc32 {zlib.crc32(content.data):08x}'
 
 
 def of_file(path: Path) -> str:

@@ -70,7 +70,8 @@ def probabilities(
     logits: Float[np.ndarray, 'cells classes'] | Float[Array, 'cells classes'], whose: object
 ) -> Float[np.ndarray, 'cells classes']:
     """The softmax of logits, in double precision; UserError, naming `whose` they are, if one is not finite."""
-    return softmax(finite(np.asarray(logits, np.float64), whose), axis=1)
+    found: Float[np.ndarray, 'cells classes'] = softmax(finite(np.asarray(logits, np.float64), whose), axis=1)
+    return found
 
 
 def finite(values: Float[np.ndarray, 'cells ...'], whose: object) -> Float[np.ndarray, 'cells ...']:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from alljax.storage.atomic import new_folder, write_whole
+from alljax.storage.atomic import delete_abandoned, new_folder, part_file, write_whole
 
 
 def test_a_file_is_replaced_and_keeps_its_mode(tmp_path):
@@ -99,3 +99,55 @@ def test_what_every_room_uses_loads_no_network():
     code = f'import sys, {modules}; assert not {{"flax", "jax", "orbax", "alljax.models"}} & set(sys.modules)'
     result = subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from alljax.storage.atomic import write_whole
+for number in range(150):
+    write_whole(Path(sys.argv[1]), sys.argv[2].encode() * 20_000)
+"""
+
+
+def test_two_processes_that_write_one_file_do_not_collide(tmp_path):
+    both = [
+        subprocess.Popen([sys.executable, '-c', WRITE, tmp_path / 'file', letter], stderr=subprocess.PIPE, text=True,
+                         cwd=Path(__file__).parents[2])
+        for letter in 'ab'
+    ]  # fmt: skip
+    said = [process.communicate(timeout=120)[1] for process in both]
+    assert said == ['', '']
+    assert (tmp_path / 'file').read_bytes() in (b'a' * 20_000, b'b' * 20_000)
+    assert [path.name for path in tmp_path.iterdir()] == ['file']
+
+
+def test_files_of_killed_processes_are_deleted_and_those_in_use_are_not(tmp_path):
+    (tmp_path / '.set.999999999-ab12.part').write_text('of a process that is gone')
+    (tmp_path / '.part').write_text('of somebody else')
+    (tmp_path / '.a.b.part').write_text('of somebody else')
+    with part_file(tmp_path / 'set') as held:
+        own = held.with_name(held.name.replace(str(os.getpid()), '999999998'))
+        held.rename(own)  # as a process of another container, whose number means nothing here, holds it
+        delete_abandoned(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {own.name, '.part', '.a.b.part'}
+    delete_abandoned(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {'.part', '.a.b.part'}
+
+
+def test_an_earlier_folder_stays_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):
+    folder = tmp_path / 'set'
+    with new_folder(folder) as part:
+        (part / 'first').write_text('')
+    replace = Path.replace
+
+    def fails(path, target):
+        if target == folder and (path / 'second').exists():
+            raise OSError('no space')
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, 'replace', fails)
+    with pytest.raises(OSError, match='no space'), new_folder(folder, replace=True) as part:
+        (part / 'second').write_text('')
+    assert [p.name for p in folder.iterdir()] == ['first']
+    assert [p.name for p in tmp_path.iterdir()] == ['set']

@@ -1,10 +1,16 @@
+import contextlib
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from damage import damage, files
 from safetensors.numpy import save_file
 
 from alljax import models
@@ -18,6 +24,8 @@ from alljax.weights import published, weight_cache
 from alljax.weights.convert import shapes
 from alljax.weights.rules import table
 from alljax.weights.rules.rule import match_tensors
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')
@@ -137,3 +145,48 @@ def test_an_entry_of_another_release_is_made_anew(own_cache):
     folder.mkdir()
     (folder / 'facts.json').write_text('{"format": 0}')
     assert weight_cache.cached(row) is None
+
+
+@pytest.mark.parametrize('kind', ['bit', 'empty', 'missing'])
+def test_a_damaged_entry_is_converted_again_with_a_note(squeezenet, own_cache, monkeypatch, caplog, kind):
+    row = published.find('squeezenet1_1')
+    monkeypatch.setattr(weight_cache, 'find', lambda *_: row)
+    monkeypatch.setattr(weight_cache, 'fetched', lambda *_: contextlib.nullcontext(squeezenet))
+    folder = weight_cache.obtain('squeezenet1_1')
+    expected = flatten(network.load(folder).variables)
+    large = max(files(folder / 'tree'), key=lambda path: path.stat().st_size)
+    damage(large, kind, Random(0))
+    with pytest.raises(UserError, match='train or convert it again'):
+        network.load(folder)
+    assert weight_cache.obtain('squeezenet1_1') == folder
+    assert 'it is part of the cache, and converted again' in caplog.text
+    for name, leaf in flatten(network.load(folder).variables).items():
+        np.testing.assert_array_equal(leaf, expected[name])
+
+
+TWICE = """
+import contextlib, sys
+from pathlib import Path
+from alljax.weights import weight_cache
+weight_cache.fetched = lambda *_: contextlib.nullcontext(Path(sys.argv[1]))
+print(weight_cache.obtain('squeezenet1_1'))
+"""
+
+
+def test_two_processes_convert_once(squeezenet, own_cache):
+    command = [sys.executable, '-c', TWICE, str(squeezenet)]
+    both = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in 'ab'
+    ]
+    said = [process.communicate(timeout=300) for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert said[0][0] == said[1][0]
+    assert [path.name for path in (own_cache / 'weights').glob('[!.]*')] == ['squeezenet1_1-IMAGENET1K_V1']
+
+
+def test_what_a_killed_download_left_is_deleted(squeezenet, own_cache, monkeypatch):
+    left = cache.folder('downloads') / '.squeezenet1_1-b8a52dc0.pth.999999999-ab.part'
+    left.write_bytes(b'half')
+    monkeypatch.setattr(weight_cache, 'fetched', lambda *_: contextlib.nullcontext(squeezenet))
+    weight_cache.obtain('squeezenet1_1')
+    assert not left.exists()
