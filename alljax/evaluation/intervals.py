@@ -1,5 +1,6 @@
 """95% intervals of accuracies and other measures: for independent cells, and for cells that come in groups."""
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from scipy import sparse, stats
 from alljax.evaluation import metrics
 
 Measure = Callable[[metrics.Marginals], np.ndarray]  # of as many confusion matrices as there are draws, to [draws]
+MANY = 20_000  # groups: of more, those of equal content are drawn together, which is the same draw and much faster
 AT_ONCE = 2**22  # numbers of a batch of draws: memory does not grow with their number
 
 
@@ -113,20 +115,38 @@ def _drawn(counts: GroupedCounts, measure: Measure, seed: int, samples: int) -> 
     """The measure of as many groups as there are, drawn with replacement, for each sample."""
     if counts.groups < 2:
         return None
-    group, true, predicted = counts.entries.T
+    kinds, alike = _kinds(counts) if counts.groups > MANY else (counts, np.ones(counts.groups))
+    group, true, predicted = kinds.entries.T
     hit = true == predicted
     parts = [
-        sparse.csr_array((counts.counts[some], (group[some], of[some])), (counts.groups, counts.classes))
+        sparse.csr_array((kinds.counts[some], (group[some], of[some])), (kinds.groups, kinds.classes))
         for some, of in ((hit, true), (slice(None), true), (slice(None), predicted))
     ]
-    rng, chances = np.random.default_rng(seed), np.full(counts.groups, 1 / counts.groups)
-    size = max(1, AT_ONCE // max(counts.groups, counts.classes))
+    rng, chances = np.random.default_rng(seed), alike / counts.groups
+    size = max(1, AT_ONCE // max(kinds.groups, kinds.classes))
     found = []
     for start in range(0, samples, size):
         times = rng.multinomial(counts.groups, chances, size=min(size, samples - start))
         # contiguous, for a sum along the other axis rounds otherwise
         found.append(measure(metrics.Marginals(*(np.ascontiguousarray(times @ part) for part in parts))))
     return np.concatenate(found)
+
+
+def _kinds(counts: GroupedCounts) -> tuple[GroupedCounts, Float[np.ndarray, ' kinds']]:
+    """One group of each content, and how many have it: single cells of four classes are of 16 kinds at most."""
+    contents = np.column_stack([counts.entries[:, 1:], counts.counts])
+    ends = np.searchsorted(counts.entries[:, 0], np.arange(counts.groups + 1))
+    kind: dict[bytes, int] = {}
+    alike: list[int] = []
+    rows = []
+    for start, end in itertools.pairwise(ends):
+        own = kind.setdefault(contents[start:end].tobytes(), len(alike))
+        if own == len(alike):
+            alike.append(0)
+            rows.append(np.column_stack([np.full(end - start, own), contents[start:end]]))
+        alike[own] += 1
+    merged = np.concatenate(rows)
+    return GroupedCounts(merged[:, :3], merged[:, 3], len(alike), counts.classes), np.array(alike, float)
 
 
 def _percentiles(values: Float[np.ndarray, ' samples'], level: float) -> list[float] | None:

@@ -152,7 +152,7 @@ def check_map(
 
 
 def check_method_result(function: str, found: Any, x: Images) -> Attribution:
-    """What an attribution method returned: an `Attribution` of a finite map with a row for each image."""
+    """The result of an attribution method: an `Attribution` of a finite map with a row for each image."""
     if not isinstance(getattr(found, 'map', None), jax.Array | np.ndarray):
         raise ArgumentTypeError(
             f'{function}: method returned {type(found).__name__}; expected Attribution(map, gap), as the methods of '

@@ -171,3 +171,22 @@ def test_the_memory_of_a_bootstrap_does_not_grow_with_the_classes_squared_or_the
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 5e7  # the matrices of all groups would take 2 GB, and 72 MB those of the draws
+
+
+def test_very_many_groups_are_drawn_by_their_content():
+    rng = np.random.default_rng(0)
+    cells = 30_000
+    labels = rng.integers(0, 4, cells)
+    predictions = np.where(rng.random(cells) < 0.7, labels, rng.integers(0, 4, cells))
+    counts = intervals.confusion_by_group(labels, predictions, rng.permutation(cells), 4)
+    kinds, alike = intervals._kinds(counts)
+    assert (kinds.groups, alike.sum()) == (16, cells)
+    whole = (dense(kinds) * alike[:, None, None]).sum(0)
+    np.testing.assert_array_equal(whole, counts.total())
+    found = intervals.group_bootstrap(counts, metrics.OVERALL['accuracy'])
+    expected = intervals.wilson((labels == predictions).sum(), cells)
+    np.testing.assert_allclose(found, expected, atol=5e-4)
+    pairs = intervals.confusion_by_group(labels, predictions, np.arange(cells) // 2, 4)
+    kinds, alike = intervals._kinds(pairs)
+    assert alike.sum() == cells // 2
+    np.testing.assert_array_equal((dense(kinds) * alike[:, None, None]).sum(0), pairs.total())
