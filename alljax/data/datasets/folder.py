@@ -19,6 +19,7 @@ DOCUMENTS = frozenset(
     | {'.lnk', '.log', '.mat', '.md', '.md5', '.pdf', '.ppt', '.pptx', '.py', '.rst', '.sh', '.sha256'}
     | {'.tar', '.toml', '.tsv', '.txt', '.url', '.xls', '.xlsx', '.xml', '.yaml', '.yml', '.zip'}
 )
+BARE_DOCUMENTS = frozenset({'authors', 'changelog', 'citation', 'copying', 'licence', 'license', 'notice', 'readme'})
 
 
 def list_cells(root: Path, task: str = TASK) -> Listing:
@@ -138,7 +139,8 @@ def _say_left_out(
 
 
 def _may_be_picture(file: str) -> bool:
-    return not folder_walk.is_image(file) and Path(file).suffix.lower() not in DOCUMENTS
+    path = Path(file.lower())
+    return not (folder_walk.is_image(file) or path.suffix in DOCUMENTS or path.name in BARE_DOCUMENTS)
 
 
 def _apply_table(listing: Listing, matches: tables.Matches, named: Mapping[str, Mapping[str, str]]) -> None:
