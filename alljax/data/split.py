@@ -177,8 +177,8 @@ def _need_cells(cells: Cells, among: Index, fraction: float) -> None:
     single = [name for name, count in zip(cells.classes, counts, strict=True) if count == 1]
     if single:
         raise UserError(
-            f'{some(single)}: its one cell among the {len(among)} cannot be split, as a class needs two or more to be on '
-            'both sides; add cells, leave the class out, or lower config.split.validation'
+            f'{some(single)}: its one cell among the {len(among)} cannot be split, as a class needs two or more to be '
+            'on both sides; add cells, leave the class out, or lower config.split.validation'
         )
     second, classes = math.ceil(fraction * len(among)), np.count_nonzero(counts)
     smaller = min(second, len(among) - second)

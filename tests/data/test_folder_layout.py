@@ -65,7 +65,10 @@ def test_levels_above_the_classes_stop_with_the_folder_to_name(tmp_path, folders
     assert len(folder.list_cells(root).classes) == len({name.split('/')[-2] for name in files})
 
 
-@pytest.mark.parametrize('folders', [('train', 'test'), ('ALL', 'HEM', 'test'), ('Original', 'Segmented')])
+@pytest.mark.parametrize(
+    'folders',
+    [('train', 'test'), ('ALL', 'HEM', 'test'), ('Original', 'Segmented'), ('set1', 'set2'), ('Slide_01', 'Slide_02')],
+)
 def test_sides_without_class_folders_ask_for_a_table(tmp_path, folders):
     said = problems(make(tmp_path, *folders))
     assert f'label every image in {tmp_path / "cells.csv"} (file,label,group)' in said
@@ -81,6 +84,8 @@ def test_sides_without_class_folders_ask_for_a_table(tmp_path, folders):
         ('0', '1'),
         ('valid', 'invalid'),
         ('Benign', 'Early Pre-B', 'Pre-B', 'Pro-B'),
+        ('type1', 'type2'),
+        ('L1', 'L2', 'L3'),
     ],
 )
 def test_class_folders_of_many_kinds_are_taken(tmp_path, folders):
@@ -180,11 +185,16 @@ def test_a_folder_of_formats_that_are_not_read_names_them(tmp_path):
         folder.list_cells(tmp_path)
 
 
+def test_a_name_that_is_no_utf8_is_told(root):
+    (root / 'normal' / '1-0.png').rename(root / 'normal' / 'caf\udce9.png')
+    with pytest.raises(UserError, match='its name is no UTF-8; rename it'):
+        datasets.load(DataOptions('folder', str(root), 'classes', size=32), 0)
+
+
 def test_all_idb2_is_told_from_class_folders(drawn):
     for place in (drawn, drawn / 'ALL_IDB2', drawn / 'ALL_IDB2' / 'img'):
-        with pytest.raises(UserError, match=r'use --config=configs/detection\.py|expected one folder of images'):
+        with pytest.raises(UserError, match=r'is ALL-IDB2, .* use --config=configs/detection\.py'):
             datasets.load(DataOptions('folder', str(place), 'classes', size=32), 0)
-    assert 'ALL-IDB2, whose classes are not in folders' in problems(drawn)
 
 
 def test_the_classes_are_told_before_anything_is_read(root, caplog):

@@ -86,6 +86,12 @@ def test_a_cell_without_a_patient_makes_the_rest_doubtful(root):
     assert state(root)[0] == 'patient or slide'
 
 
+def test_an_audit_writes_over_the_table_that_is_read(root):
+    write(root, 'Groups.CSV', [(file, 's1') for file in FILES])
+    assert list_folder(root).groups_csv.name == 'Groups.CSV'
+    assert list_folder(root / 'blast').groups_csv.name == 'groups.csv'
+
+
 def test_groups_named_after_files_are_repeats(root):
     write(root, 'groups.csv', [(file, FILES[0] if number < 2 else file) for number, file in enumerate(FILES)])
     assert state(root)[0] == 'repeats only'

@@ -55,5 +55,6 @@ def _images_alone(root: Path) -> Listing:
     found = Listing('images', root, (), records=[Record(file, '', tables.normal(file)) for file in files])
     found.notes += folder_walk.notes([*contents.unreadable, *masks, *contents.left_out])
     table = tables.find(root, GROUPS_CSV, found.problems)
+    found.groups_csv = table  # under the name that it has
     say_grouping(found, (), apply_groups(found, table) if table else NO_TABLE)
     return found

@@ -12,6 +12,10 @@ from alljax.errors import UserError, some
 CELLS_CSV = 'cells.csv'
 TASK = 'classes'
 OWN = frozenset({'audit.html', 'pairs.csv', CELLS_CSV, GROUPS_CSV})  # that may lie beside the class folders
+OTHER_SET = (
+    'is ALL-IDB2, whose classes are not in folders; use --config=configs/detection.py, or configs/subtype.py with a '
+    'subtypes.csv (--config.data.name=all_idb2)'
+)
 FORMAT = 'in no format that is read; convert them to PNG or TIFF'
 # Files that are no pictures; any other whose format is not read could be one.
 DOCUMENTS = frozenset(
@@ -19,6 +23,7 @@ DOCUMENTS = frozenset(
     | {'.lnk', '.log', '.mat', '.md', '.md5', '.pdf', '.ppt', '.pptx', '.py', '.rst', '.sh', '.sha256'}
     | {'.tar', '.toml', '.tsv', '.txt', '.url', '.xls', '.xlsx', '.xml', '.yaml', '.yml', '.zip'}
 )
+BARE_DOCUMENTS = frozenset({'authors', 'changelog', 'citation', 'copying', 'licence', 'license', 'notice', 'readme'})
 
 
 def list_cells(root: Path, task: str = TASK) -> Listing:
@@ -31,6 +36,7 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
     pictures, masks = folder_walk.images(root, contents)
     listing.problems += [f'{root / file}: {reason}' for file, reason in contents.unreadable]
     cells_csv, groups_csv = (tables.find(root, name, listing.problems) for name in (CELLS_CSV, GROUPS_CSV))
+    listing.groups_csv = groups_csv  # under the name that it has
     there = [name for name, path in ((CELLS_CSV, cells_csv), (GROUPS_CSV, groups_csv)) if path]
     problems, notes = tables.unread(root, contents.files, (CELLS_CSV, GROUPS_CSV), there)
     listing.problems += problems
@@ -87,15 +93,14 @@ def _class_names(records: Sequence[Record]) -> set[str]:
 def _layout_problems(root: Path, files: Sequence[str]) -> list[str]:
     """Sentences on why the outer folders are no classes."""
     if all_idb2.recognize(root):
-        return [
-            f'{root}: is ALL-IDB2, whose classes are not in folders; use --config=configs/detection.py, or '
-            'configs/subtype.py with a subtypes.csv (--config.data.name=all_idb2)'
-        ]
+        return [f'{root}: {OTHER_SET}']
     return layout.problems(root, files, CELLS_CSV)
 
 
 def _refuse_nothing(root: Path, files: Sequence[str]) -> None:
     """UserError for a folder without class folders that hold images."""
+    if all_idb2.recognize(root):
+        raise UserError(f'{root}: {OTHER_SET}')
     lost = sorted({Path(file).suffix.lower() or 'no suffix' for file in files if _may_be_picture(file)})
     formats = f' (files with {some(lost, 4)} are {FORMAT})' if lost else ''
     found = some([path.name for path in folder_walk.visible(root)], 4) or 'nothing'
@@ -138,7 +143,8 @@ def _say_left_out(
 
 
 def _may_be_picture(file: str) -> bool:
-    return not folder_walk.is_image(file) and Path(file).suffix.lower() not in DOCUMENTS
+    path = Path(file.lower())
+    return not (folder_walk.is_image(file) or path.suffix in DOCUMENTS or path.name in BARE_DOCUMENTS)
 
 
 def _apply_table(listing: Listing, matches: tables.Matches, named: Mapping[str, Mapping[str, str]]) -> None:

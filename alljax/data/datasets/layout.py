@@ -20,6 +20,10 @@ VERSIONS = frozenset(
     {'augmented', 'color', 'cropped', 'denoised', 'gray', 'grayscale', 'grey', 'normalized', 'original', 'originals'}
     | {'preprocessed', 'processed', 'raw', 'resized', 'segmented', 'unprocessed'}
 )
+# Sets, slides and patients, numbered.
+UNIT = re.compile(
+    r'(batch|case|dataset|part|patient|plate|run|scan|series|session|set|site|slide|subject|subset|well)[ _.-]*\d+'
+)
 
 
 def tree(files: Iterable[str]) -> Tree:
@@ -68,6 +72,8 @@ def _no_classes(level: Tree) -> str:
         return f'{some(sides, 4)} {"look" if len(sides) > 1 else "looks"} like a side of a split, not like a class'
     if len(names) > 1 and all(_words(name) & VERSIONS for name in names):
         return f'{some(names, 4)} look like versions of the same pictures, not like classes'
+    if len(names) > 1 and all(UNIT.fullmatch(name.lower()) for name in names):
+        return f'{some(names, 4)} look like sets, slides or patients, not like classes'
     if len(names) == 1:
         inner = list(level[names[0]])
         return f'holds one folder only ({names[0]}), and in it {some(inner, 4)}' if len(inner) > 1 else ''

@@ -21,6 +21,9 @@ def verify(listing: Listing) -> list[str]:
     unknown = sorted({record.label for record in listing.records} - set(listing.classes))
     if unknown and not problems:
         problems.append(f'{listing.root}: cells are labelled {some(unknown)}, expected {", ".join(listing.classes)}')
+    problems += [
+        f'{record.file}: its name is no UTF-8; rename it' for record in listing.records if not _is_utf8(record.file)
+    ]
     notes, pixels, grey = defaultdict(list), defaultdict(list), []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for record, result in zip(listing.records, pool.map(_decode(listing), listing.records), strict=True):
@@ -50,6 +53,14 @@ def _decode(listing: Listing) -> Callable[[Record], tuple[str, bool, bytes] | im
         return picture.note, picture.grey, digest
 
     return decode
+
+
+def _is_utf8(file: str) -> bool:
+    try:
+        file.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _about_grey(listing: Listing, grey: list[str]) -> list[str]:
