@@ -7,7 +7,8 @@ from pathlib import Path
 from alljax.errors import UserError
 
 WORDS = ('No space left', 'RESOURCE_EXHAUSTED', 'Permission denied', 'PERMISSION_DENIED', 'Read-only',
-         'File too large', 'Input/output error', 'Error writing', 'Error opening', 'OS error', 'os_error_code')  # fmt: skip
+         'File too large', 'Input/output error', 'Error writing', 'Error opening', 'OS error',
+         'os_error_code')  # fmt: skip
 
 
 @contextmanager
