@@ -14,6 +14,12 @@ settings.load_profile('alljax')
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
 
+def pytest_configure(config):
+    """Has XLA optimize less for the quick tests, whose tiny programs take longer to compile than to run."""
+    if 'not slow' in config.getoption('markexpr'):
+        os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=1')
+
+
 @pytest.fixture(scope='session', autouse=True)
 def cache(tmp_path_factory):
     """A cache folder of the tests' own, also for the processes they start."""

@@ -124,6 +124,8 @@ def create(
         def variables(key: Key[Array, '']) -> Variables:
             return dict(module.init(key, jnp.zeros((1, form.size, form.size, 3), jnp.float32)))
 
+        if isinstance(key, jax.core.Tracer):  # the program around it is compiled as a whole
+            return variables(key)
         drawn: Variables = jax.jit(variables, compiler_options=QUICK if on_cpu else None)(key)
         return drawn
 

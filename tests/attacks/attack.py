@@ -15,7 +15,10 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name('tiny.py')
-FIELDS = ('--config.epochs=4',)  # a demo would set its own
+FIELDS = (  # a demo would set its own
+    '--config.epochs=3', '--config.data.cells=40', '--config.data.equalize=none', '--config.batch_size=8',
+    '--config.checkpoint.seconds=0', '--config.split.protocol=random',
+)  # fmt: skip
 FRESH, FROZEN = (
     ('--config.augment.copies=fresh',),
     ('--config.augment.copies=published', '--config.model.freeze=(?!head/).*'),
@@ -31,8 +34,8 @@ class Tally:
     def __init__(self, name: str):
         self.name, self.found, self.bad = name, Counter(), []
 
-    def note(self, what: str, outcome: Outcome, same: bool) -> None:
-        """An attack that ended: `same` is true if the numbers are those of an undisturbed run."""
+    def note(self, what: str, outcome: Outcome, same: bool, times: int = 1) -> None:
+        """The end after `times` attacks: `same` is true if the numbers are those of an undisturbed run."""
         code, said = outcome
         if 'Traceback (most recent call last)' in said or code not in (0, 1, 2):
             kind = 'traceback'
@@ -40,7 +43,7 @@ class Tally:
             kind = 'told' if said.strip() else 'silent'
         else:
             kind = 'resumed' if same else 'silent'
-        self.found[kind] += 1
+        self.found[kind] += times
         if kind in ('silent', 'traceback'):
             self.bad.append(f'{what}: {kind}, exit code {code}\n{said[-2000:]}')
 

@@ -54,18 +54,20 @@ def unfinished(tmp_path_factory):
 
 
 def test_kills(whole, tmp_path):
-    tally, rng, folder = Tally('kills'), Random(0), tmp_path / 'run'
-    for _ in range(4 * ROUNDS):
-        process, end = start(folder), time.monotonic() + rng.uniform(0, 12)
-        while process.poll() is None and time.monotonic() < end:
-            time.sleep(0.01)
-        if process.poll() is None:
+    tally, rng = Tally('kills'), Random(0)
+    for number in range(2 * ROUNDS):
+        folder, kills = tmp_path / f'run{number}', 0
+        while kills < 3:
+            process, end = start(folder), time.monotonic() + rng.uniform(0, 8)
+            while process.poll() is None and time.monotonic() < end:
+                time.sleep(0.01)
+            if process.poll() is not None:
+                break
             kill(process)
-            continue
-        tally.note('a run after kills', ended(process), same_numbers(folder, numbers(whole)))
-    outcome = ended(start(folder))
-    tally.note('the last start', outcome, same_numbers(folder, numbers(whole)))
-    assert outcome[0] == 0
+            kills += 1
+        outcome = ended(start(folder))
+        tally.note(f'after {kills} kills', outcome, same_numbers(folder, numbers(whole)), times=max(kills, 1))
+        assert outcome[0] == 0, outcome[1]
     tally.check()
 
 

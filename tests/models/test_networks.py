@@ -171,3 +171,12 @@ def test_unknown_names_and_options_are_told():
 
 def test_another_size_scales_what_a_photograph_is_resized_to():
     assert models.create('resnet18', 2, size=112).input.resize == 128
+
+
+def test_initial_variables_are_drawn_within_another_program_too():
+    model = models.create('alexnet', 2, head=4, width=0.02)
+    drawn, within = model.init(jax.random.key(0)), jax.jit(model.init)(jax.random.key(0))
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    assert jax.tree.map(lambda leaf: leaf.shape, drawn) == jax.tree.map(lambda leaf: leaf.shape, shapes)
+    for leaf, again in zip(jax.tree.leaves(drawn), jax.tree.leaves(within), strict=True):
+        np.testing.assert_allclose(leaf, again, rtol=1e-5, atol=1e-7)

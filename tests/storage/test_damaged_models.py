@@ -214,7 +214,7 @@ def test_logits_that_are_not_finite_are_an_error_and_never_a_class(trained, tmp_
         [*predict.predict(predict.load(folder), [IMAGE])]
     run = network.load(folder)
     cell = image_files.read(IMAGE, run.card.preparation)
-    with pytest.raises(UserError, match='gives NaN or infinity'):
+    with pytest.raises(UserError, match=f'{IMAGE.name}.*hold NaN or infinity, so there is no class'):
         [*explain.explain(run, [cell], ['grad_cam'], methods.Options('conv5', 1))]
     with pytest.raises(UserError, match='gives NaN or infinity for 1 of 2 images'):
         inference.probabilities(np.array([[0.0, 1.0], [0.0, value]]), 'the model')
