@@ -22,8 +22,17 @@ def write_whole(path: Path, content: bytes | Callable[[BinaryIO], object]) -> No
 
     It is on the disk on return, so that a loss of power leaves it or the earlier one. `content` may be a function that
     writes to the open file, so that what is large is not in memory twice. A symbolic link stays one. What is no regular
-    file, such as /dev/stdout, is written to directly.
+    file, such as /dev/stdout, is written to directly. An OSError names the file.
     """
+    try:
+        _write_whole(path, content)
+    except OSError as error:
+        if error.filename is None and error.errno is not None:  # as of a write to an open file
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def _write_whole(path: Path, content: bytes | Callable[[BinaryIO], object]) -> None:
     if path.exists() and not path.is_file():
         with path.open('wb') as file:
             _fill(file, content)

@@ -12,8 +12,11 @@ WORDS = ('No space left', 'RESOURCE_EXHAUSTED', 'Permission denied', 'PERMISSION
 
 
 @contextmanager
-def disk_errors_explained(folder: Path) -> Iterator[None]:
-    """Turns an error of the disk, while a folder is written or read, into a UserError; other errors pass."""
+def disk_errors_explained(folder: Path, after: str = ': it goes on from the last good checkpoint') -> Iterator[None]:
+    """Turns an error of the disk, while a folder is written or read, into a UserError; other errors pass.
+
+    `after` says what the same command does when it is given again.
+    """
     try:
         yield
     except UserError:
@@ -26,6 +29,5 @@ def disk_errors_explained(folder: Path) -> Iterator[None]:
         cause = 'the disk is full' if full else text.splitlines()[0][:200]
         fix = 'free space' if full else 'fix its permissions or name another folder'
         raise UserError(
-            f'{folder}: cannot be written or read ({cause}); {fix} and give the same command again: '
-            'it goes on from the last good checkpoint'
+            f'{folder}: cannot be written or read ({cause}); {fix} and give the same command again{after}'
         ) from error

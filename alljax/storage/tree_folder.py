@@ -21,7 +21,8 @@ Tree = Any  # nested dictionaries of arrays, as JAX has no type for them
 Leaf = Any  # a NumPy array, also of a type that NumPy lacks, such as bfloat16
 METADATA = '_METADATA'  # Orbax's list of the leaves
 
-logging.getLogger('absl').setLevel(logging.ERROR)  # Orbax reports every file it touches there
+# Orbax reports every file it touches there, and what goes wrong with a traceback; that comes as an exception too.
+logging.getLogger('absl').setLevel(logging.CRITICAL)
 
 
 def write_tree(folder: Path, tree: Tree) -> Checksums:

@@ -113,11 +113,12 @@ def test_flips_in_the_caches(tmp_path, capfd, monkeypatch):
     tally.check()
 
 
-def test_a_full_disk(whole, tmp_path, capfd):
+def test_a_full_disk(whole, tmp_path, capfd, monkeypatch):
     """A file may grow to a random size and no further, as on a disk that fills up, at a random moment of the run."""
     tally, rng = Tally('a full disk'), Random(4)
     for number in range(3 * ROUNDS):
-        run, most = tmp_path / f'run{number}', int(10 ** rng.uniform(2.5, 4.5))
+        run, most = tmp_path / f'run{number}', int(10 ** rng.uniform(2.5, 5.5))
+        monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path / f'cache{number // 2}'))  # every second time it is filled
 
         def limit(most=most):
             signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -18,7 +18,7 @@ from alljax.data.datasets import synthetic as drawings
 from alljax.errors import UserError
 
 ROOT = Path(__file__).parents[2]
-BUILT = ('dataset_info.json', 'features.json', 'label.labels.txt', 'cells.array_record-00000-of-00001')
+BUILT = ('dataset_info.json', 'metadata.json', 'features.json', 'label.labels.txt', 'cells.array_record-00000-of-00001')
 
 
 @pytest.fixture

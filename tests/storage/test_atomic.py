@@ -1,5 +1,6 @@
 """Files and folders that are there whole or not at all."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -151,3 +152,12 @@ def test_an_earlier_folder_stays_when_the_new_one_cannot_take_its_place(tmp_path
         (part / 'second').write_text('')
     assert [p.name for p in folder.iterdir()] == ['first']
     assert [p.name for p in tmp_path.iterdir()] == ['set']
+
+
+def test_a_disk_that_fails_is_told_with_the_name_of_the_file(tmp_path):
+    def full(file):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    with pytest.raises(OSError, match='No space left') as caught:
+        write_whole(tmp_path / 'a.json', full)
+    assert caught.value.filename == str(tmp_path / 'a.json')

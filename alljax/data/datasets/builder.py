@@ -19,6 +19,7 @@ from alljax.data.datasets.verify import verify
 from alljax.data.image import read, to_png, to_square
 from alljax.errors import UserError
 from alljax.storage.atomic import delete, sync_all
+from alljax.storage.disk_errors import disk_errors_explained
 from alljax.storage.locks import entry_lock
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,8 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
     written.
     """
     listing = builder.listing
-    examples = sorted(_examples(builder), key=lambda example: normal(example['file'].decode()))
+    examples, built = _examples(builder)
+    examples = sorted(examples, key=lambda example: normal(example['file'].decode()))
     if listing.problems:  # of the folder as it is now: the files may have been built before
         raise UserError(*listing.problems)
     files, groups, repeats = (
@@ -121,7 +123,7 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
     group_names = tuple(sorted(set(groups)))
     number = {name: index for index, name in enumerate(group_names)}
     seen_again = {name: index for index, name in enumerate(sorted(set(repeats) - {''}))}
-    notes = tuple(dict.fromkeys((*listing.notes, *builder.info.metadata['notes'])))
+    notes = tuple(dict.fromkeys((*listing.notes, *built)))
     return Cells(
         images=np.stack([to_square(example['image'], size) for example in examples]),
         labels=np.array([example['label'] for example in examples], np.int32),
@@ -135,8 +137,8 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
     )
 
 
-def _examples(builder: CellsBuilder) -> list[dict[str, Any]]:
-    """The records of the cache's entry, sorted by file; one process builds it while others wait."""
+def _examples(builder: CellsBuilder) -> tuple[list[dict[str, Any]], list[str]]:
+    """The records of the cache's entry and the notes on how they were read; one process builds it while others wait."""
     if builder.data_path.exists():
         try:
             return _read(builder)
@@ -149,7 +151,7 @@ def _examples(builder: CellsBuilder) -> list[dict[str, Any]]:
             builder.start()  # another process may have deleted what it had read
             builder.notes  # noqa: B018  # the check runs outside TFDS, whose messages would stand around ours
             offline = tfds.download.DownloadConfig(try_download_gcs=False)
-            with _quiet():
+            with disk_errors_explained(builder.entry, after=''), _quiet():
                 builder.download_and_prepare(download_config=offline)
             sync_all(builder.entry)
         else:
@@ -157,7 +159,7 @@ def _examples(builder: CellsBuilder) -> list[dict[str, Any]]:
     return _read(builder)
 
 
-def _read(builder: CellsBuilder) -> list[dict[str, Any]]:
+def _read(builder: CellsBuilder) -> tuple[list[dict[str, Any]], list[str]]:
     with _quiet():
         examples = sorted(builder.as_data_source('cells'), key=lambda example: example['file'])
     records = sorted(builder.listing.records, key=lambda record: record.file.encode())
@@ -166,7 +168,10 @@ def _read(builder: CellsBuilder) -> list[dict[str, Any]]:
             for example in examples]  # fmt: skip
     if told != [(record.file, record.group, record.repeat, record.label) for record in records]:
         raise ValueError('its records are not those of the folder')
-    return examples
+    notes = builder.info.metadata['notes']
+    if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
+        raise ValueError('its notes are no sentences')
+    return examples, notes
 
 
 @contextmanager
