@@ -5,7 +5,6 @@ was told, a number was wrong in silence, or a traceback was shown. `ALLJAX_ATTAC
 tests/attacks` is the long form.
 """
 
-import logging
 import os
 import re
 import resource
@@ -18,17 +17,7 @@ from random import Random
 import pytest
 from attacks.attack import FROZEN, ROUNDS, Tally, each_flip, ended, here, kill, numbers, same_numbers, start, train_here
 
-pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(autouse=True)
-def own_log():
-    """Leaves the log of the test process as it was: a command sets up its own."""
-    loggers = logging.getLogger(), logging.getLogger('alljax')
-    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
-    yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('own_log')]
 
 
 @pytest.fixture(scope='module')
