@@ -1,6 +1,5 @@
 """Fixtures of all tests; annotations of array shapes are checked at run time in every one of them."""
 
-import logging
 import os
 from pathlib import Path
 
@@ -32,16 +31,6 @@ def cache(tmp_path_factory):
 
     keep_compiled_programs()
     return folder
-
-
-@pytest.fixture
-def own_log():
-    """Leaves the log of the test process as it was: a command sets up its own."""
-    loggers = logging.getLogger(), logging.getLogger('alljax')
-    before = [(logger, logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
-    yield
-    for logger, handlers, level, propagate in before:
-        logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
 
 
 @pytest.fixture(scope='session')

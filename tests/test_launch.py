@@ -33,7 +33,7 @@ def launch(*arguments, config='subtype', **environment):
 
 
 @pytest.fixture
-def told(own_log, monkeypatch, capfd):
+def told(monkeypatch, capsys):
     """What a refused command says; it runs in this process, which has loaded all that it needs."""
     monkeypatch.chdir(ROOT)
 
@@ -41,7 +41,7 @@ def told(own_log, monkeypatch, capfd):
         with pytest.raises(SystemExit) as end:
             commands.run('train', ['--config=configs/subtype.py', *arguments])
         assert end.value.code == 2
-        return capfd.readouterr().err
+        return capsys.readouterr().err
 
     return said
 

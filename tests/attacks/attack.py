@@ -75,11 +75,11 @@ def kill(process: subprocess.Popen) -> None:
     process.communicate()
 
 
-def here(capfd: pytest.CaptureFixture, name: str, *arguments) -> Outcome:
+def here(capsys: pytest.CaptureFixture, name: str, *arguments) -> Outcome:
     """A command in this process, which spares its start."""
     from alljax import commands
 
-    capfd.readouterr()
+    capsys.readouterr()
     try:
         code = commands.run(name, [*map(str, arguments)])
     except SystemExit as end:
@@ -87,13 +87,13 @@ def here(capfd: pytest.CaptureFixture, name: str, *arguments) -> Outcome:
     except Exception as error:
         print(f'Traceback (most recent call last): {error!r}', file=sys.stderr)
         code = 1
-    said = capfd.readouterr()
+    said = capsys.readouterr()
     return code, said.out + said.err
 
 
-def train_here(capfd: pytest.CaptureFixture, workdir: Path, fields: Sequence[str] = FRESH) -> Outcome:
+def train_here(capsys: pytest.CaptureFixture, workdir: Path, fields: Sequence[str] = FRESH) -> Outcome:
     """The run of the config in this process."""
-    return here(capfd, 'train', f'--config={CONFIG}', f'--workdir={workdir}', *FIELDS, *fields)
+    return here(capsys, 'train', f'--config={CONFIG}', f'--workdir={workdir}', *FIELDS, *fields)
 
 
 def numbers(run: Path) -> object:

@@ -17,7 +17,7 @@ from random import Random
 import pytest
 from attacks.attack import FROZEN, ROUNDS, Tally, each_flip, ended, here, kill, numbers, same_numbers, start, train_here
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures('own_log')]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
@@ -60,25 +60,25 @@ def test_kills(whole, tmp_path):
     tally.check()
 
 
-def test_flips_in_a_finished_run(whole, tmp_path, capfd):
+def test_flips_in_a_finished_run(whole, tmp_path, capsys):
     tally, rng = Tally('a bit flipped in each file of a finished run'), Random(1)
     image = next(Path(os.environ['ALLJAX_CACHE']).rglob('Im001_1.tif'))
     table = tmp_path / 'rows.csv'
     config = ('--config', Path(__file__).with_name('tiny.py'))
-    assert here(capfd, 'predict', whole, image, '--csv', table, *config)[0] == 0
+    assert here(capsys, 'predict', whole, image, '--csv', table, *config)[0] == 0
     right = table.read_text()
     for what, run in each_flip(whole, rng, tmp_path / 'copy'):
         table.unlink(missing_ok=True)
-        outcome = here(capfd, 'predict', run, image, '--csv', table, *config)
+        outcome = here(capsys, 'predict', run, image, '--csv', table, *config)
         tally.note(f'predict, {what}', outcome, table.is_file() and table.read_text() == right)
-        tally.note(f'train, {what}', train_here(capfd, run), same_numbers(run, numbers(whole)))
+        tally.note(f'train, {what}', train_here(capsys, run), same_numbers(run, numbers(whole)))
     tally.check()
 
 
-def test_flips_in_an_unfinished_run(whole, unfinished, tmp_path, capfd):
+def test_flips_in_an_unfinished_run(whole, unfinished, tmp_path, capsys):
     tally, rng = Tally('a bit flipped in each file of an unfinished run'), Random(2)
     for what, run in each_flip(unfinished, rng, tmp_path / 'copy'):
-        tally.note(what, train_here(capfd, run), same_numbers(run, numbers(whole)))
+        tally.note(what, train_here(capsys, run), same_numbers(run, numbers(whole)))
     tally.check()
 
 
@@ -88,7 +88,7 @@ def of_each_kind(files):
     return files if ROUNDS > 1 else list(kinds.values())
 
 
-def test_flips_in_the_caches(tmp_path, capfd, monkeypatch):
+def test_flips_in_the_caches(tmp_path, capsys, monkeypatch):
     tally, rng, cache = Tally('a bit flipped in files of each cache'), Random(3), tmp_path / 'cache'
     monkeypatch.setenv('ALLJAX_CACHE', str(cache))
     first = tmp_path / 'first'
@@ -98,11 +98,11 @@ def test_flips_in_the_caches(tmp_path, capfd, monkeypatch):
     for what, copy in each_flip(cache, rng, tmp_path / 'copy', of_each_kind):
         monkeypatch.setenv('ALLJAX_CACHE', str(copy))
         run = tmp_path / f'run{sum(tally.found.values())}'
-        tally.note(what, train_here(capfd, run, FROZEN), same_numbers(run, numbers(first)))
+        tally.note(what, train_here(capsys, run, FROZEN), same_numbers(run, numbers(first)))
     tally.check()
 
 
-def test_a_full_disk(whole, tmp_path, capfd, monkeypatch):
+def test_a_full_disk(whole, tmp_path, capsys, monkeypatch):
     """A file may grow to a random size and no further, as on a disk that fills up, at a random moment of the run."""
     tally, rng = Tally('a full disk'), Random(4)
     for number in range(3 * ROUNDS):
@@ -115,13 +115,13 @@ def test_a_full_disk(whole, tmp_path, capfd, monkeypatch):
 
         outcome = ended(start(run, preexec_fn=limit))
         tally.note(f'files up to {most} bytes', outcome, same_numbers(run, numbers(whole)))
-        outcome = train_here(capfd, run)
+        outcome = train_here(capsys, run)
         tally.note(f'with space again after {most} bytes', outcome, same_numbers(run, numbers(whole)))
         assert outcome[0] == 0, outcome[1]
     tally.check()
 
 
-def test_a_full_file_system(whole, tmp_path, capfd):
+def test_a_full_file_system(whole, tmp_path, capsys):
     tally, rng, disk = Tally('a full file system'), Random(5), tmp_path / 'disk'
     disk.mkdir()
     for number in range(2 * ROUNDS):
@@ -133,7 +133,7 @@ def test_a_full_file_system(whole, tmp_path, capfd):
             outcome = ended(start(disk / 'run'))
             tally.note(f'{size} bytes', outcome, same_numbers(disk / 'run', numbers(whole)))
             subprocess.run(['mount', '-o', 'remount,size=100m', str(disk)], check=True)
-            outcome = train_here(capfd, disk / 'run')
+            outcome = train_here(capsys, disk / 'run')
             tally.note(f'with space again after {size} bytes', outcome, same_numbers(disk / 'run', numbers(whole)))
             assert outcome[0] == 0, f'{number}: {outcome[1]}'
         finally:
