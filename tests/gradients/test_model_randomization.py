@@ -76,8 +76,12 @@ def test_the_correlation_is_spearman_s_of_absolute_values():
     rng = np.random.default_rng(0)
     first, second = rng.normal(size=(2, 4, 8, 8, 3)).astype(np.float32)
     answers = iter([first, second])
+
+    def linear(params, x):
+        return tiny.linear(params['all'], x)
+
     found = gradients.parameter_randomization(
-        lambda *arguments: Attribution(next(answers)), tiny.linear, {'all': tiny.weights()}, tiny.images(4), 0, key=KEY,
+        lambda *arguments: Attribution(next(answers)), linear, {'all': tiny.weights()}, tiny.images(4), 0, key=KEY,
         layers=['all'],
     )  # fmt: skip
     expected = [spearmanr(np.abs(a).sum(-1).ravel(), np.abs(b).sum(-1).ravel()).statistic
