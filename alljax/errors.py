@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 
 # What a disk can do to us at any write.
 OUTSIDE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
-
-
 STEERING = frozenset({'Cc', 'Cs', 'Zl', 'Zp'})  # Unicode's categories: control, surrogate, ends of line and paragraph
 TURNING = frozenset({'LRE', 'RLE', 'LRO', 'RLO', 'PDF', 'LRI', 'RLI', 'FSI', 'PDI'})  # the direction of writing
 

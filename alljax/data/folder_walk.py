@@ -6,7 +6,6 @@ file is never opened. Whatever is left out is named with the reason.
 
 import os
 import re
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -33,12 +32,6 @@ TOOLS = frozenset(
 )
 HIDDEN = 'hidden, or made by another program'
 MASKS = 'a mask or an annotation, not a picture of a cell'
-NOT_REGULAR = {
-    stat.S_IFIFO: 'a named pipe',
-    stat.S_IFSOCK: 'a socket',
-    stat.S_IFCHR: 'a device',
-    stat.S_IFBLK: 'a device',
-}
 MASK_WORDS = r'(?:masks?|gt|ground[ _-]?truth|seg|segm|segmentation|segmented|labels?|annotations?|annotated|overlay)'
 MASK_NAME = re.compile(rf'(.+?)[ _.-]+{MASK_WORDS}[ _-]?\d*|{MASK_WORDS}[ _.-]+(.+)', re.IGNORECASE)
 MASK_FOLDER = re.compile(r'masks?|gt|ground ?truth|seg|segmentations?|(segmentation )?masks?|annotations?|labels?')
@@ -155,7 +148,7 @@ def _not_regular(entry: os.DirEntry[str]) -> str:
         mode = entry.stat().st_mode
     except OSError as error:
         return f'a link that leads nowhere ({error.strerror})' if entry.is_symlink() else f'{error.strerror}'
-    return '' if stat.S_ISREG(mode) else NOT_REGULAR.get(stat.S_IFMT(mode), 'no regular file')
+    return image.not_regular(mode)
 
 
 def _is_mask_folder(name: str) -> bool:

@@ -24,15 +24,19 @@ SUFFIXES = frozenset(
 FORMATS = ('TIFF', 'PNG', 'JPEG', 'BMP', 'WEBP', 'GIF', 'PPM')  # no other decoder of Pillow sees a file
 GREY = frozenset({'1', 'L', 'LA', 'La', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N'})
 TRANSPARENT = 'has transparent pixels, whose color is unknown; save it without transparency'
-KINDS = ((stat.S_ISDIR, 'a folder'), (stat.S_ISFIFO, 'a named pipe'), (stat.S_ISSOCK, 'a socket'))
+NOT_REGULAR = {
+    stat.S_IFDIR: 'a folder',
+    stat.S_IFIFO: 'a named pipe',
+    stat.S_IFSOCK: 'a socket',
+    stat.S_IFCHR: 'a device',
+    stat.S_IFBLK: 'a device',
+}
 
 
 def read(path: Path) -> Picture:
     """Decodes one image file; ImageError if it is not one RGB picture or cannot be turned into one without loss."""
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):  # opening a pipe would wait for who writes to it
-            kind = next((name for is_kind, name in KINDS if is_kind(mode)), 'a device')
+        if kind := not_regular(path.stat().st_mode):  # opening a pipe would wait for who writes to it
             raise ImageError(f'is {kind}, expected an image file; name a file')
         with path.open('rb') as file, warnings.catch_warnings():
             warnings.simplefilter('error', Image.DecompressionBombWarning)
@@ -53,6 +57,11 @@ def read(path: Path) -> Picture:
             raise ImageError(f'cannot be read ({error.strerror}); replace it by an intact copy') from None
         said = ' '.join(f'{error}'.split()) or type(error).__name__
         raise ImageError(f'is damaged or truncated ({said}); replace it by an intact copy') from None
+
+
+def not_regular(mode: int) -> str:
+    """The kind of a file system's entry that is no regular file, by its mode: 'a named pipe'; '' for a regular file."""
+    return '' if stat.S_ISREG(mode) else NOT_REGULAR.get(stat.S_IFMT(mode), 'no regular file')
 
 
 def to_square(pixels: UInt8[np.ndarray, 'height width 3'], size: int) -> UInt8[np.ndarray, '{size} {size} 3']:

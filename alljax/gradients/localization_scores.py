@@ -37,10 +37,6 @@ def localization(
     marks, mask = jnp.abs(by_pixel(attribution)), jnp.asarray(mask, bool)
     if marks.shape != mask.shape:
         raise ValueError(f'localization: the attribution is {marks.shape} and the mask {mask.shape}; expected the same')
-    check_map('localization', attribution)
-    if not hasattr(mask, 'shape'):
-        raise ArgumentTypeError(f'localization: mask is {type(mask).__name__}; expected an array')
-    check_finite('localization', 'mask', mask)
     marks, mask = (part.reshape(len(part), -1) for part in (marks, mask))
     size = mask.sum(1)
     order = jnp.argsort(-marks, axis=1, stable=True)

@@ -125,8 +125,9 @@ def measured(system: System, body: Body | None, images: Images, batch_size: int,
 def probabilities(run: Classical, values: Float[np.ndarray, 'cells features']) -> Float[np.ndarray, 'cells classes']:
     """The chance of each class; a class that training never saw has none."""
     found = np.zeros((len(values), len(run.classes)))
-    found[:, run.estimator.classes_] = run.estimator.predict_proba(inference.finite(values, run.card.model['name']))
-    return inference.finite(found, run.card.model['name'])
+    whose = run.card.model.get('name', 'the system')
+    found[:, run.estimator.classes_] = run.estimator.predict_proba(inference.finite(values, whose))
+    return inference.finite(found, whose)
 
 
 def predictor(run: Classical) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:

@@ -182,9 +182,7 @@ def predictions(workdir: Path) -> list[dict[str, str]]:
             raise Damaged('has no rows of file, label and prediction')
         if len(rows) != finished['split'].get('test_n'):
             raise Damaged(f'has {len(rows)} rows, expected {finished["split"].get("test_n")}')
-    except (OSError, ValueError, csv.Error) as error:
-        raise _damaged(workdir, PREDICTIONS, error) from None
-    except Damaged as error:
+    except (OSError, ValueError, csv.Error, Damaged) as error:
         raise _damaged(workdir, PREDICTIONS, error) from None
     return rows
 

@@ -13,7 +13,7 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, printable
+from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, excerpt
 
 # A blob's numbers are declared as the bytes that they are in the file, for NumPy to read: a list of floats would make a
 # Python object of each. They are `parts` because a writer may cut them. Names are bytes because in a damaged file they
@@ -63,7 +63,7 @@ def _parse(path: Path) -> Any:
     try:
         return _network().FromString(raw)
     except DecodeError:
-        head = printable(raw[:16].decode('latin-1'))
+        head = excerpt(raw[:16].decode('latin-1'))
         raise UnreadableFile(f'is damaged or truncated, or no .caffemodel (it starts with {head!r}); {AGAIN}') from None
 
 
@@ -73,8 +73,8 @@ def _tensors(network: Any) -> dict[str, np.ndarray]:
         for index, blob in enumerate(layer.blobs):
             name = f'{layer.name.decode(errors="replace")}.{("weight", "bias", index)[min(index, 2)]}'
             if name in tensors:
-                raise UnreadableFile(f'holds {printable(name)} twice, expected each layer once; {AGAIN}')
-            tensors[name] = _array(printable(name), blob, 1 if index else 2 if layer.type in INNER_PRODUCT else AXES)
+                raise UnreadableFile(f'holds {excerpt(name)} twice, expected each layer once; {AGAIN}')
+            tensors[name] = _array(excerpt(name), blob, 1 if index else 2 if layer.type in INNER_PRODUCT else AXES)
     if not tensors:
         raise UnreadableFile(
             'holds no layers with weights, expected those of a .caffemodel; get it again, or if it is of 2013, '
@@ -91,7 +91,7 @@ def _array(name: str, blob: Any, axes: int) -> np.ndarray:
     data = b''.join(parts)
     if len(shape) > AXES or min(shape, default=1) < 1 or math.prod(shape) * dtype.itemsize != len(data):
         raise UnreadableFile(
-            f'holds {len(data)} bytes of {name}, expected {dtype} of shape {printable(str(shape))}; {AGAIN}'
+            f'holds {len(data)} bytes of {name}, expected {dtype} of shape {excerpt(str(shape))}; {AGAIN}'
         )
     while len(shape) > axes and shape[0] == 1:
         shape = shape[1:]

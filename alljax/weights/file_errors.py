@@ -13,7 +13,7 @@ class UnreadableFile(ValueError):
     """The reason why a file is not read, and the fix, without the file's name."""
 
 
-def printable(text: str) -> str:
+def excerpt(text: str) -> str:
     """A text of a file, safe to print: short, on one line and without control characters."""
     text = text.encode('unicode_escape').decode()
     return text if len(text) <= 120 else f'{text[:120]}…'

@@ -12,7 +12,7 @@ import safetensors
 
 from alljax.errors import UserError, some
 from alljax.weights import torch_file
-from alljax.weights.file_errors import printable
+from alljax.weights.file_errors import excerpt
 
 DEPTH, TENSORS = 8, 100_000  # of dictionaries within each other: a checkpoint has three, and a thousand tensors
 ALONE = "save the weights alone, with torch.save(model.state_dict(), 'weights.pth')"
@@ -53,7 +53,7 @@ def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
         with safetensors.safe_open(path, framework='np') as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
     except (safetensors.SafetensorError, OSError, ValueError, TypeError, AttributeError, LookupError) as error:
-        why = printable(str(error))
+        why = excerpt(str(error))
         raise UserError(f'{path}: is no whole safetensors file, or of unknown types ({why}); get it again') from None
     if not tensors:
         raise UserError(f'{path}: holds no tensors, expected those of a network; get it again')
@@ -80,7 +80,7 @@ def _read_numpy(path: Path, names: list[str]) -> dict[str, np.ndarray]:
             return {name.replace('/', '.'): file[name] for name in names}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
         raise UserError(
-            f'{path}: holds an array that cannot be read ({printable(str(error))}); save plain arrays of numbers with '
+            f'{path}: holds an array that cannot be read ({excerpt(str(error))}); save plain arrays of numbers with '
             'numpy.savez, or get it again'
         ) from None
 
@@ -91,7 +91,7 @@ def _tensors_of(path: Path, content: Any) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for name, tensor in _walk(content, '', 0):
         if name in found or len(found) >= TENSORS:
-            raise UserError(f'{path}: holds {printable(name)} twice, or more than {TENSORS} tensors; {ALONE}')
+            raise UserError(f'{path}: holds {excerpt(name)} twice, or more than {TENSORS} tensors; {ALONE}')
         found[name] = tensor
     if found:
         return found
@@ -99,7 +99,7 @@ def _tensors_of(path: Path, content: Any) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: holds an optimizer's state, expected a dictionary of tensors; {ALONE}")
     if all(_is_dict(value) and not value for value in content.values()):
         raise UserError(f'{path}: holds no tensors, expected those of a network; {ALONE}')
-    other = [f'{printable(str(name))} ({_kind(value)})' for name, value in content.items()]
+    other = [f'{excerpt(str(name))} ({_kind(value)})' for name, value in content.items()]
     raise UserError(f'{path}: holds {some(other, 20)}, expected tensors by name; {ALONE}')
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from alljax.errors import some
 from alljax.weights import torch_pickle
-from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, printable
+from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, excerpt
 from alljax.weights.torch_pickle import REMEDY
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -51,7 +51,7 @@ def read(path: Path) -> object:
         except UnreadableFile:
             raise
         except DAMAGE as error:
-            why = printable(str(error) or type(error).__name__)
+            why = excerpt(str(error) or type(error).__name__)
             raise UnreadableFile(f'is damaged or truncated ({why}); {AGAIN}') from None
 
 
@@ -75,7 +75,7 @@ def _kind(head: bytes) -> str:
         return 'a safetensors file, expected one of torch.save; read it with alljax.weights.tensor_files'
     if head[257:262] == b'ustar':
         return f'a tar archive, which only torch before 2017 wrote; unpack it, or load it with torch and {REMEDY}'
-    return f'no file of torch.save (it starts with {printable(head[:16].decode("latin-1"))!r}); {AGAIN}'
+    return f'no file of torch.save (it starts with {excerpt(head[:16].decode("latin-1"))!r}); {AGAIN}'
 
 
 class _Bounded(io.FileIO):
@@ -91,7 +91,7 @@ def _read_zip(path: Path, raw: np.ndarray) -> object:
     records, nothing = _records(path, raw), np.zeros(0, np.uint8)
     roots = [name.partition('/')[0] for name in records if name.partition('/')[2] == 'data.pkl']
     if len(roots) != 1:
-        names = some([printable(name) for name in records], 5) or 'nothing'
+        names = some([excerpt(name) for name in records], 5) or 'nothing'
         raise UnreadableFile(
             f'is a zip archive that holds {names}, expected data.pkl as in those of torch.save; {REMEDY}'
         )
@@ -105,7 +105,7 @@ def _read_zip(path: Path, raw: np.ndarray) -> object:
         data = records.get(f'{root}/data/{key}', nothing)
         if data.size != count * dtype.itemsize:
             raise UnreadableFile(
-                f'holds {data.size} bytes of storage {printable(key)}, expected {count} {dtype}; {AGAIN}'
+                f'holds {data.size} bytes of storage {excerpt(key)}, expected {count} {dtype}; {AGAIN}'
             )
         return data
 
@@ -122,7 +122,7 @@ def _records(path: Path, raw: np.ndarray) -> dict[str, np.ndarray]:
     records: dict[str, np.ndarray] = {}
     end = 0
     for info in infos:
-        name = printable(info.filename)
+        name = excerpt(info.filename)
         if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
             raise UnreadableFile(f'holds {name} compressed or encrypted, which torch.save never does; {REMEDY}')
         if info.header_offset < end or info.filename in records:
@@ -151,7 +151,7 @@ def _read_legacy(raw: np.ndarray) -> object:
 
     def note(key: str, dtype: np.dtype, count: int) -> None:
         if wanted.setdefault(key, (dtype, count)) != (dtype, count):
-            raise UnreadableFile(f'declares storage {printable(key)} in two ways; {AGAIN}')
+            raise UnreadableFile(f'declares storage {excerpt(key)} in two ways; {AGAIN}')
 
     # The storages come last, and only the pickle knows their sizes: it is read once for these, and again for good.
     torch_pickle.load(stream, note)
@@ -161,11 +161,11 @@ def _read_legacy(raw: np.ndarray) -> object:
         dtype, count = wanted[key]
         end = at + 8 + count * dtype.itemsize
         if int.from_bytes(raw[at : at + 8].tobytes(), 'little') != count or end > raw.size:
-            raise UnreadableFile(f'is damaged or truncated in its storage {printable(key)}; {AGAIN}')
+            raise UnreadableFile(f'is damaged or truncated in its storage {excerpt(key)}; {AGAIN}')
         found[key], at = raw[at + 8 : end], end
     stream.seek(start)
     return torch_pickle.load(stream, lambda key, dtype, count: found[key])
 
 
 def _nowhere(key: str, dtype: np.dtype, count: int) -> None:
-    raise UnreadableFile(f'names storage {printable(key)} where none can be; {AGAIN}')
+    raise UnreadableFile(f'names storage {excerpt(key)} where none can be; {AGAIN}')

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple
 import ml_dtypes
 import numpy as np
 
-from alljax.weights.file_errors import AGAIN, UnreadableFile, printable
+from alljax.weights.file_errors import AGAIN, UnreadableFile, excerpt
 
 REMEDY = "save the weights alone, with torch.save(model.state_dict(), 'weights.pth'), and read that file"
 
@@ -52,7 +52,7 @@ def _tensor(storage: Any, offset: Any, size: Any, stride: Any, dtype: Any = None
         return np.empty(size, dtype)
     last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
     if (last + 1) * dtype.itemsize > storage.data.size:
-        raise UnreadableFile(f'holds a tensor of shape {printable(str(size))} that reaches out of its storage; {AGAIN}')
+        raise UnreadableFile(f'holds a tensor of shape {excerpt(str(size))} that reaches out of its storage; {AGAIN}')
     strides = [step * dtype.itemsize if count > 1 else 0 for count, step in zip(size, stride, strict=True)]
     # NumPy checks the bounds of a buffer once more, which it does not for stride_tricks.
     return np.ndarray(size, dtype, storage.data, offset * dtype.itemsize, strides)
@@ -152,7 +152,7 @@ class _Unpickler(pickle._Unpickler):
 
     def find_class(self, module: str, name: str) -> object:
         if (module, name) not in GLOBALS:
-            name = printable(f'{module}.{name}')
+            name = excerpt(f'{module}.{name}')
             raise UnreadableFile(f'holds {name}, which is not read: only tensors and plain containers are; {REMEDY}')
         return GLOBALS[module, name]
 
@@ -168,7 +168,7 @@ class _Unpickler(pickle._Unpickler):
             case [(_, int(start), int(length))] if start >= 0 and length >= 0 and start + length <= count:
                 part = slice(start * dtype.itemsize, (start + length) * dtype.itemsize)
                 return _Storage(dtype, None if data is None else data[part])
-        raise UnreadableFile(f'names a part outside of storage {printable(key)}; {AGAIN}')
+        raise UnreadableFile(f'names a part outside of storage {excerpt(key)}; {AGAIN}')
 
     def load_reduce(self) -> None:
         arguments = self.stack.pop()

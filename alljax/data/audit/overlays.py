@@ -5,8 +5,10 @@ the last pixel, also after JPEG.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int, UInt8
+from jaxtyping import Bool, Float64, Int
 from scipy import ndimage
+
+from alljax.data.picture import RgbImage
 
 DARK, BRIGHT, COLORFUL = 40, 225, 180  # largest channel, smallest channel, and their distance, of ink
 FLAT = 6  # range in the 3 by 3 neighborhood of a pixel within a bar of any color
@@ -15,7 +17,6 @@ SHARP = 0.6  # the share of a mark's edge that has to be such a step
 LEAST_INK, LEAST_FLAT = 8, 24  # pixels of a mark
 FRAME = 0.01  # of the picture: what is larger and reaches its border is a background, not a mark
 
-RgbImage = UInt8[np.ndarray, 'height width 3']
 Mask = Bool[np.ndarray, 'height width']
 
 

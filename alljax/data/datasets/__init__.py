@@ -114,6 +114,7 @@ def load(options: DataOptions, seed: int) -> Cells:
     for note in builder.listing.notes:
         log.warning(note)
     cells = read_cells(builder, options.size)
-    for note in cells.origin.notes[len(builder.listing.notes) :]:
-        log.warning(note)
+    for note in cells.origin.notes:
+        if note not in builder.listing.notes:  # what was converted is known only now
+            log.warning(note)
     return replace(cells, images=denoise.filtered(cells.images, options.denoise))
