@@ -205,9 +205,9 @@ def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cel
 
 
 def marks(results: Results) -> list[str]:
-    """The words about a run that belong beside its numbers: 'synthetic cells', 'leaky split', 'grouped by …'."""
+    """The words about a run that belong beside its numbers: 'synthetic cells', 'leaky split', 'grouped (by …)'."""
     kind = formatting.GROUPINGS.get(results['data'].get('grouping', ''))
-    split = ['leaky split'] if results['split']['leaky'] else [f'grouped {kind}'] if kind else []
+    split = ['leaky split'] if results['split']['leaky'] else [f'grouped ({kind})'] if kind else []
     return ['synthetic cells'] * results['data']['synthetic'] + split
 
 
