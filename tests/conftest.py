@@ -1,5 +1,6 @@
 """Fixtures of all tests; annotations of array shapes are checked at run time in every one of them."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -31,6 +32,15 @@ def cache(tmp_path_factory):
 
     keep_compiled_programs()
     return folder
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before():
+    """Leaves the log to the next test as it was: a command writes it to a stream that ends with its test."""
+    root, package = logging.getLogger(), logging.getLogger('alljax')
+    before = root.handlers[:], root.level, package.level, package.propagate
+    yield
+    root.handlers[:], root.level, package.level, package.propagate = before
 
 
 @pytest.fixture(scope='session')

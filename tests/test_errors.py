@@ -1,10 +1,14 @@
 import errno
+import io
+import logging
 import subprocess
 import sys
 
+import absl.logging
 import pytest
 
 from alljax.errors import UserError, exit_on_user_error, printable, some
+from alljax.storage.log import set_up_logging
 
 
 def exit_of(error):
@@ -55,6 +59,19 @@ def test_a_name_cannot_steer_the_terminal_through_the_log(tmp_path):
     say += "logging.getLogger('alljax.x').info('%s: read', 'a\\x1b[2Jb')"
     done = subprocess.run([sys.executable, '-c', say], capture_output=True, text=True, check=True)
     assert done.stderr == 'a\\x1b[2Jb: read\n'
+
+
+def test_the_log_closes_no_stream_of_others():
+    stream = io.StringIO()
+    handler = absl.logging.get_absl_handler()  # it closes the stream that it writes to when it is closed
+    before, handler.python_handler.stream = handler.python_handler.stream, stream
+    try:
+        logging.getLogger().addHandler(handler)
+        set_up_logging()
+        assert handler not in logging.getLogger().handlers
+        assert not stream.closed
+    finally:
+        handler.python_handler.stream = before
 
 
 def test_long_lists_are_cut_and_counted():

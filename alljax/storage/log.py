@@ -16,10 +16,14 @@ class Printable(logging.Formatter):
 def set_up_logging(*, terminal: bool = True) -> None:
     """Lets the package say on stderr what it does, and other libraries only what goes wrong.
 
-    Handlers that were there before are removed. Without `terminal` the package speaks to the run.log of each run only.
+    Handlers that were there before are removed, but not closed: absl's would close the stream that it writes to.
+    Without `terminal` the package speaks to the run.log of each run only.
     """
-    logging.basicConfig(level=logging.WARNING, force=True)
-    for handler in logging.getLogger().handlers:
+    root = logging.getLogger()
+    root.handlers.clear()
+    logging.basicConfig(level=logging.WARNING)
+    root.setLevel(logging.WARNING)
+    for handler in root.handlers:
         handler.setFormatter(Printable('%(message)s'))
     logger = logging.getLogger('alljax')
     logger.setLevel(logging.INFO)
