@@ -5,9 +5,9 @@ from jaxtyping import UInt8, UInt16
 
 from alljax.data.picture import ImageError
 
-DEPTHS = (8, 10, 12, 14)  # bits that cameras give, stored in 16
+DEPTHS = (8, 9, 10, 11, 12, 13, 14, 15)  # bits that cameras and programs use, stored in 16
 CLIPPED = 1e-3  # of the values: as many stand at the top of the range where light was too much for the camera
-LEAST_USED = 0.25  # of the range: a smear in transmitted light is brighter than that somewhere
+LEAST_USED = 0.5  # of the range: a smear in transmitted light is brighter than that somewhere; below, a bit is unused
 
 
 def to_8_bits(
@@ -39,8 +39,8 @@ def used_bits(values: UInt16[np.ndarray, 'height width channels'], stored: int, 
         if depth < stored and most == 2**depth - 1 and np.mean(values == most) >= CLIPPED:
             return depth
     raise ImageError(
-        f'has {stored} bits a channel but is almost black in them: no value is above {most} of {2**stored - 1}, and '
-        'the file does not say how many bits are used; scale it to 8 bits a channel'
+        f'has {stored} bits a channel but is dark in them: no value is above {most} of {2**stored - 1}, and the file '
+        'does not say how many bits are used; scale it to 8 bits a channel'
     )
 
 

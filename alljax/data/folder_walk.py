@@ -6,7 +6,7 @@ file is never opened. Whatever is left out is named with the reason.
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ MASKS = 'a mask or an annotation, not a picture of a cell'
 MASK_WORDS = r'(?:masks?|gt|ground[ _-]?truth|seg|segm|segmentation|segmented|labels?|annotations?|annotated|overlay)'
 MASK_NAME = re.compile(rf'(.+?)[ _.-]+{MASK_WORDS}[ _-]?\d*|{MASK_WORDS}[ _.-]+(.+)', re.IGNORECASE)
 MASK_FOLDER = re.compile(r'masks?|gt|ground ?truth|seg|segmentations?|(segmentation )?masks?|annotations?|labels?')
+LOOKED_AT = 8  # files of a folder that may be one of masks
 PNG_GREY = (0, 3)  # color types of a PNG file: levels of grey, and numbers into a palette
 
 
@@ -81,7 +82,7 @@ def walk(root: Path) -> FolderContents:
             name = f'{place}/{entry.name}' if place else entry.name
             if is_hidden(entry.name):
                 left_out.append(LeftOut(name, HIDDEN))
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 (links if entry.is_symlink() else waiting).append(name)
             elif reason := _not_regular(entry):
                 left_out.append(LeftOut(name, reason))
@@ -96,11 +97,11 @@ def images(root: Path, contents: FolderContents) -> tuple[list[str], list[LeftOu
     """The image files by their suffix, and the masks and annotations that lie beside them.
 
     A mask bears the name of an image and a word for it ('x_mask.png' beside 'x.png'), is a PNG file of grey levels with
-    the name of a picture in another format, or is in a folder of masks. Where there is nothing else, it is taken.
+    the name of a picture in another format, or is in a folder of masks: one that is called so, and whose pictures have
+    the names of pictures elsewhere or no colors. Where there is nothing else, it is taken.
     """
     found = [file for file in contents.files if is_image(file)]
-    outside = [file for file in found if not any(map(_is_mask_folder, file.split('/')[:-1]))]
-    inside = set(found) - set(outside) if outside else set()
+    inside = _in_mask_folders(root, found)
     kept = [file for file in found if file not in inside]
     formats: dict[str, set[str]] = {}  # of each name without its suffix
     for file in kept:
@@ -142,6 +143,13 @@ def _parts(name: str) -> list[str]:
     return name.split('/')
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def _not_regular(entry: os.DirEntry[str]) -> str:
     """The reason why something is no file to read; '' for a regular file."""
     try:
@@ -149,6 +157,35 @@ def _not_regular(entry: os.DirEntry[str]) -> str:
     except OSError as error:
         return f'a link that leads nowhere ({error.strerror})' if entry.is_symlink() else f'{error.strerror}'
     return image.not_regular(mode)
+
+
+def _in_mask_folders(root: Path, files: Iterable[str]) -> set[str]:
+    """The files of folders that are called masks and hold some; a class may be called SEG, after segmented cells."""
+    folders: dict[str, list[str]] = {}  # '' for all others
+    for file in files:
+        parts = file.split('/')[:-1]
+        depth = next((depth for depth, name in enumerate(parts, 1) if _is_mask_folder(name)), 0)
+        folders.setdefault('/'.join(parts[:depth]), []).append(file)
+    pictures = {_pictured(file) for file in folders.pop('', [])}
+    return {
+        file
+        for inside in folders.values()
+        if pictures
+        and (2 * sum(_pictured(file) in pictures for file in inside) > len(inside) or _are_gray(root, inside))
+        for file in inside
+    }
+
+
+def _pictured(file: str) -> str:
+    """The name of the picture that a mask of this name is of."""
+    name = os.path.splitext(file.rpartition('/')[2])[0].lower()
+    match = MASK_NAME.fullmatch(name)
+    return (match[1] or match[2] if match else '') or name
+
+
+def _are_gray(root: Path, files: Sequence[str]) -> bool:
+    """True if no file of the first few has colors of its own, by what its header says."""
+    return all(image.has_levels_only(root / file) for file in files[:LOOKED_AT])
 
 
 def _is_mask_folder(name: str) -> bool:

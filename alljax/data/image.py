@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from alljax.data import image_signatures, tiff
-from alljax.data.bit_depth import LEAST_USED, to_8_bits
+from alljax.data.bit_depth import LEAST_USED, depth_of_maximum, to_8_bits
 from alljax.data.picture import ImageError, Picture, RgbImage, expect_size
 
 __all__ = ['SUFFIXES', 'ImageError', 'Picture', 'RgbImage', 'photograph', 'read', 'to_png', 'to_square']
@@ -57,6 +57,17 @@ def read(path: Path) -> Picture:
             raise ImageError(f'cannot be read ({error.strerror}); replace it by an intact copy') from None
         said = ' '.join(f'{error}'.split()) or type(error).__name__
         raise ImageError(f'is damaged or truncated ({said}); replace it by an intact copy') from None
+
+
+def has_levels_only(path: Path) -> bool:
+    """True for an image file whose pixels are levels or numbers in a palette, as those of a mask are, and no colors."""
+    try:
+        if not_regular(path.stat().st_mode):
+            return False
+        with Image.open(path, formats=FORMATS) as image:
+            return image.mode in GREY or image.mode in ('P', 'PA')
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False
 
 
 def not_regular(mode: int) -> str:
@@ -124,8 +135,10 @@ def _decoded(file: BinaryIO) -> Picture:
             word = 'pages' if image.format == 'TIFF' else 'frames'
             raise ImageError(f'holds {pages} {word}, expected one; save the one with the cell as a file')
         image.load()
-        if image.format == 'PNG' and image.mode in ('RGB', 'RGBA') and head[24] == 16:  # IHDR's bit depth
+        if image.format == 'PNG' and head[24:26] in (b'\x10\x02', b'\x10\x06'):  # IHDR: 16 bits of RGB or RGBA
             return _from_samples(_png_samples(image, file), note)
+        if image.format == 'PNG' and head[25] in (0, 4):
+            _refuse_deep_grey(head[24])
         picture = _rgb(ImageOps.exif_transpose(image), _bits(image, head))
     return picture._replace(note=_joined(note, picture.note))
 
@@ -141,8 +154,7 @@ def _rgb(image: Image.Image, bits: int) -> Picture:
     note = ''
     _expect_opaque(image)
     if image.mode in GREY:
-        if bits > 8 or image.mode in ('I', 'F'):
-            raise ImageError(f'is greyscale with {bits} bits a pixel, expected 24-bit RGB; export it again in color')
+        _refuse_deep_grey(32 if image.mode in ('I', 'F') else bits)
         return Picture(np.asarray(image.convert('L').convert('RGB')), 'greyscale was repeated in three channels', True)
     if bits > 8:
         note = f'{bits} bits a channel were reduced to 8'
@@ -153,9 +165,15 @@ def _rgb(image: Image.Image, bits: int) -> Picture:
     elif image.mode != 'RGB':
         note = f'{image.mode} was converted to RGB'
     pixels = np.asarray(image.convert('RGB'))
-    if bits == 16 and pixels.max() <= LEAST_USED * 256:
-        raise ImageError(f'has {bits} bits a channel but is almost black in them; scale it to 8 bits a channel')
+    if bits == 16 and pixels.max() < LEAST_USED * 256:
+        raise ImageError(f'has {bits} bits a channel but is dark in them; scale it to 8 bits a channel')
     return _picture(pixels, note)
+
+
+def _refuse_deep_grey(bits: int) -> None:
+    """ImageError for levels of grey of more than 8 bits: a measurement, of which nobody says what is white."""
+    if bits > 8:
+        raise ImageError(f'is greyscale with {bits} bits a pixel, expected 24-bit RGB; export it again in color')
 
 
 def _picture(pixels: RgbImage, note: str) -> Picture:
@@ -172,7 +190,7 @@ def _expect_opaque(image: Image.Image) -> None:
 def _from_samples(samples: tiff.Samples, note: str) -> Picture:
     """The picture of samples that Pillow cannot hold."""
     opacity = samples.values[..., 3] if samples.alpha else np.array(0, np.uint16)
-    if opacity.min() < opacity.max() or (samples.alpha and (int(opacity.max()) + 1).bit_count() != 1):
+    if opacity.min() < opacity.max() or (samples.alpha and depth_of_maximum(int(opacity.max())) is None):
         raise ImageError(TRANSPARENT)
     pixels, reduced = to_8_bits(samples.values[..., :3], samples.stored, samples.declared)
     opaque = 'opaque RGBA was converted to RGB' if samples.alpha else ''

@@ -178,7 +178,8 @@ def _need_cells(cells: Cells, among: Index, fraction: float) -> None:
     if single:
         raise UserError(
             f'{some(single)}: its one cell among the {len(among)} cannot be split, as a class needs two or more to be '
-            'on both sides; add cells, leave the class out, or lower config.split.validation'
+            f'on both sides; add cells, {"set config.split.validation=0, " * (len(among) < len(cells))}or leave the '
+            'class out'
         )
     second, classes = math.ceil(fraction * len(among)), np.count_nonzero(counts)
     smaller = min(second, len(among) - second)

@@ -59,7 +59,10 @@ def read(file: BinaryIO) -> Tiff:
         extra = page.samplesperpixel - {RGB: 3, YCBCR: 3, SEPARATED: 4}.get(page.photometric, 1)
         unnamed = max(0, extra - sum(kind in OPAQUE for kind in _values(page, 338, ())))
         note = f'{unnamed} channel{"s" * (unnamed > 1)} beside red, green and blue left out' if unnamed else ''
-        by_pillow = page.photometric != RGB or (bits[0] == 8 and page.compression in PILLOWS)
+        unknown_to_pillow = tiff.is_bigtiff and tiff.byteorder == '>'
+        if unknown_to_pillow and page.photometric != RGB:
+            raise ImageError('is a BigTIFF of big-endian numbers, and not RGB; save it as 24-bit RGB')
+        by_pillow = page.photometric != RGB or (bits[0] == 8 and page.compression in PILLOWS and not unknown_to_pillow)
         return Tiff(None if by_pillow else _samples(page, bits), note)
 
 

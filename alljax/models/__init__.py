@@ -163,7 +163,8 @@ def options(name: str) -> frozenset[str]:
 def _network(name: str) -> Network:
     if name not in MODELS:
         raise UserError(
-            f'there is no network {name!r}{nearest(name, MODELS)}; if it is your own, import its module first'
+            f'there is no network {name!r}{nearest(name, MODELS)}; if it is your own, name the config file that adds '
+            'it (--config=FILE), or import its module first'
         )
     return MODELS[name]
 

@@ -182,7 +182,9 @@ def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:
     most = len(equalize(cells.labels, parts.train, plan.training.equalize, plan.seed))
     if plan.batch_size <= most:
         return plan
-    log.warning('--config.batch_size=%d is cut to %d: an epoch has no more cells', plan.batch_size, most)
+    log.warning('--config.batch_size=%d is cut to %d: an epoch has no more cells (of %d that train, by '
+                '--config.data.equalize=%s)', plan.batch_size, most, len(parts.train),
+                plan.training.equalize)  # fmt: skip
     return plan._replace(batch_size=most)
 
 

@@ -68,6 +68,43 @@ def test_every_layout_of_a_tiff_gives_its_pixels(tmp_path, bits, compression):
         assert ('RGBA' in picture.note) == alpha
 
 
+@pytest.mark.parametrize('order', '<>')
+@pytest.mark.parametrize('compression', [None, 'lzw', 'deflate'])
+def test_a_big_tiff_of_eight_bits_gives_its_pixels(tmp_path, order, compression):
+    path = tmp_path / 'a.tif'
+    for planar, tile in product((False, True), (None, (16, 16))):
+        write_tiff(path, COLOR, planar, bigtiff=True, byteorder=order, compression=compression, tile=tile)
+        np.testing.assert_array_equal(image.read(path).pixels, COLOR)
+
+
+def test_a_big_tiff_that_nobody_reads_is_told(tmp_path):
+    tifffile.imwrite(tmp_path / 'a.tif', COLOR[..., 0], bigtiff=True, byteorder='>', photometric='minisblack')
+    with pytest.raises(image.ImageError, match='BigTIFF of big-endian'):
+        image.read(tmp_path / 'a.tif')
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+@pytest.mark.parametrize('layout', ['PNG', 'TIFF'])
+def test_a_picture_without_any_opacity_is_refused(tmp_path, bits, layout):
+    color = scaled(COLOR, bits).astype(np.uint8 if bits == 8 else np.uint16)
+    values = np.concatenate([color, np.zeros_like(color[..., :1])], -1)
+    path = tmp_path / f'a.{layout.lower()}'
+    if layout == 'PNG':
+        path.write_bytes(imagecodecs.png_encode(values))
+    else:
+        write_tiff(path, values, extrasamples=['unassalpha'])
+    with pytest.raises(image.ImageError, match='transparent'):
+        image.read(path)
+
+
+@pytest.mark.parametrize('channels', [1, 2])
+def test_sixteen_bits_of_grey_are_refused_with_and_without_opacity(tmp_path, channels):
+    values = np.stack([scaled(COLOR[..., 0], 16), np.full(COLOR.shape[:2], 65535, np.uint16)], -1)
+    (tmp_path / 'a.png').write_bytes(imagecodecs.png_encode(np.ascontiguousarray(values[..., :channels].squeeze())))
+    with pytest.raises(image.ImageError, match='greyscale with 16 bits'):
+        image.read(tmp_path / 'a.png')
+
+
 def test_sixteen_bits_in_a_big_tiff_with_a_predictor_or_turned(tmp_path):
     path, values = tmp_path / 'a.tif', scaled(COLOR, 16)
     for planar in (False, True):
@@ -111,7 +148,7 @@ def test_packed_bits_are_their_range(tmp_path, bits):
     assert error_of(image.read(tmp_path / 'a.tif')) <= 1
 
 
-@pytest.mark.parametrize('bits', [8, 10, 12, 14])
+@pytest.mark.parametrize('bits', [8, 10, 12, 14, 15])
 def test_a_camera_that_clips_shows_its_bits(tmp_path, bits):
     values = clipped(COLOR, bits)
     write_tiff(tmp_path / 'a.tif', values, planar=True)
@@ -122,7 +159,7 @@ def test_a_camera_that_clips_shows_its_bits(tmp_path, bits):
         assert f'only {bits} of 16 bits' in picture.note
 
 
-@pytest.mark.parametrize('most', [3500, 4094, 4095, 9000, 16382])
+@pytest.mark.parametrize('most', [3500, 4094, 4095, 9000, 16382, 20000, 32640, 32766])
 def test_an_undecidable_range_is_refused(tmp_path, most):
     values = (COLOR.astype(float) / COLOR.max() * most).astype(np.uint16)  # one pixel at most, so it is not clipped
     values[0, 0, 0] = most
@@ -133,7 +170,7 @@ def test_an_undecidable_range_is_refused(tmp_path, most):
     write_png(tmp_path / 'a.png', values)
     (tmp_path / 'a.ppm').write_bytes(b'P6 48 40 65535\n' + values.astype('>u2').tobytes())
     for name in ('a.tif', 'statistics.tif', 'a.png', 'a.ppm'):
-        with pytest.raises(image.ImageError, match='16 bits a channel but is almost black'):
+        with pytest.raises(image.ImageError, match='16 bits a channel but is dark'):
             image.read(tmp_path / name)
 
 

@@ -47,6 +47,7 @@ def problems(root):
         (('2021/blast', '2021/normal', '2022/blast', '2022/normal', '2022/other'), '2021'),
         (('all_images/ALL', 'all_images/HEM'), 'all_images'),
         (('set/pictures/ALL', 'set/pictures/HEM'), 'set/pictures'),
+        (('MunichA/blast', 'MunichA/normal', 'Rome/blast', 'Rome/normal', 'extra'), 'MunichA'),
         (('data/train/ALL', 'data/train/HEM', 'data/val/ALL', 'data/val/HEM'), 'data/train'),
     ],
 )
@@ -67,7 +68,19 @@ def test_levels_above_the_classes_stop_with_the_folder_to_name(tmp_path, folders
 
 @pytest.mark.parametrize(
     'folders',
-    [('train', 'test'), ('ALL', 'HEM', 'test'), ('Original', 'Segmented'), ('set1', 'set2'), ('Slide_01', 'Slide_02')],
+    [
+        ('train', 'test'),
+        ('ALL', 'HEM', 'test'),
+        ('Original', 'Segmented'),
+        ('set1', 'set2'),
+        ('Slide_01', 'Slide_02'),
+        ('P01', 'P02', 'P03'),
+        ('UID_1/all', 'UID_2/hem', 'UID_3/all'),
+        ('40X', '100x'),
+        ('phase1', 'phase2'),
+        ('2020-01-01', '2020-02-01'),
+        ('1999', '2021'),
+    ],
 )
 def test_sides_without_class_folders_ask_for_a_table(tmp_path, folders):
     said = problems(make(tmp_path, *folders))
@@ -86,6 +99,10 @@ def test_sides_without_class_folders_ask_for_a_table(tmp_path, folders):
         ('Benign', 'Early Pre-B', 'Pre-B', 'Pro-B'),
         ('type1', 'type2'),
         ('L1', 'L2', 'L3'),
+        ('M0', 'M5'),
+        ('type (1)', 'type (2)'),
+        ('SEG', 'BAND'),
+        ('SEG', 'BAN', 'labels'),
     ],
 )
 def test_class_folders_of_many_kinds_are_taken(tmp_path, folders):
@@ -95,13 +112,40 @@ def test_class_folders_of_many_kinds_are_taken(tmp_path, folders):
 
 
 @pytest.mark.parametrize(
-    ('one', 'other'), [('Blast', 'blast'), ('blast ', 'blast'), ('Zelle\u0301', 'Zell\u00e9'), ('L 1', 'L_1')]
+    ('one', 'other'),
+    [
+        ('Blast', 'blast'),
+        ('blast ', 'blast'),
+        ('Zelle\u0301', 'Zell\u00e9'),
+        ('L 1', 'L_1'),
+        ('blast - Copy', 'blast'),
+        ('blast (1)', 'Blast'),
+        ('Copy of blast', 'blast'),
+        ('blast copy 2', 'blast'),
+    ],
 )
 def test_classes_that_only_look_different_stop(tmp_path, one, other):
     said = problems(make(tmp_path, one, other, 'normal'))
-    assert 'differ in case, spaces or accents only' in said
+    assert 'differ in case, spaces, accents or the mark of a copy only' in said
     assert repr(one) in said
     assert repr(other) in said
+
+
+@pytest.mark.parametrize('inner', [('blast', 'normal'), ('normal',)])
+def test_a_backup_beside_the_classes_is_none(tmp_path, inner):
+    root = make(tmp_path / 'cells', 'blast', 'normal', *(f'backup/{name}' for name in inner))
+    assert f'backup holds {", ".join(inner)}, which are also beside it, so it is no class; move it' in problems(root)
+    shutil.rmtree(root / 'backup')
+    assert not problems(root)
+
+
+def test_one_name_in_two_encodings_is_told(root):
+    for seed, name in enumerate(('Jos\u00e9.png', 'Jose\u0301.png')):
+        save(root / 'blast' / name, 50 + seed)
+    said = problems(root)
+    assert r"'blast/Jos\xe9.png'" in said
+    assert r"'blast/Jose\u0301.png'" in said
+    assert 'rename or delete one' in said
 
 
 def test_labels_of_a_table_that_only_look_different_stop(root):

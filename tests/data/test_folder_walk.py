@@ -73,6 +73,7 @@ def test_what_is_no_regular_file_is_never_opened(root, tmp_path, monkeypatch):
     monkeypatch.chdir(root / 'normal')  # the path of a socket has to be short
     os.mkfifo('pipe.png')
     (root / 'normal' / 'gone.png').symlink_to(tmp_path / 'nowhere.png')
+    (root / 'normal' / 'circle.png').symlink_to('circle.png')
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind('socket.png')
         listing = folder.list_cells(root)
@@ -81,11 +82,12 @@ def test_what_is_no_regular_file_is_never_opened(root, tmp_path, monkeypatch):
         for said in (
             'pipe.png: left out (a named pipe)',
             'socket.png: left out (a socket)',
-            'a link that leads nowhere',
+            'normal/circle.png: left out (a link that leads nowhere',
+            'normal/gone.png: left out (a link that leads nowhere',
         ):
             assert said in notes
         # predict gives each a line of its own
-        assert {path.name for path in image_files.files([root])} >= {'pipe.png', 'gone.png', 'socket.png'}
+        assert {path.name for path in image_files.files([root])} >= {'pipe.png', 'gone.png', 'circle.png', 'socket.png'}
 
 
 def test_folders_that_cannot_be_opened_are_told(root, monkeypatch):
@@ -112,6 +114,19 @@ def test_masks_beside_images_are_left_out(root, name):
 def test_folders_of_masks_are_left_out(root, name):
     save(root / name / '0.png', 5, 'L')
     assert taken(root) == CELLS
+
+
+@pytest.mark.parametrize('name', ['masks/0.png', 'labels/0_label.png', 'GT/blast/2.png', 'seg/mask_1.png'])
+def test_folders_of_colored_masks_are_left_out(root, name):
+    save(root / name, 5)
+    assert taken(root) == CELLS
+
+
+@pytest.mark.parametrize('name', ['SEG', 'seg', 'GT', 'labels', 'Segmentation'])
+def test_a_class_that_is_called_like_masks_is_one(root, name):
+    for cell in range(3):
+        save(root / name / f'{name}_{cell + 10}.png', 5 + cell)
+    assert taken(root) == sorted([*CELLS, *(f'{name}/{name}_{cell}.png' for cell in (10, 11, 12))])
 
 
 def test_a_grey_png_of_the_same_name_is_a_mask(tmp_path):

@@ -121,3 +121,34 @@ def test_all_idb2_says_it_too(drawn, tmp_path):
     listing = all_idb2.list_cells(home, 'detection')
     assert listing.grouping == 'repeats only'
     assert any('patients and slides are unknown' in note for note in listing.notes)
+
+
+def test_no_table_parts_what_the_other_keeps_together(root):
+    write(root, 'cells.csv', [(file, f's{number}') for number, file in enumerate(FILES)])
+    audited(root, (0, 5))
+    write(root, 'cells.csv', [(file, f'p{number // 2}') for number, file in enumerate(FILES)])  # corrected afterwards
+    grouping, notes = state(root)
+    groups = [record.group for record in folder.list_cells(root).records]
+    assert groups[0] == groups[1] == groups[5] == groups[4]
+    assert groups[2] == groups[3] == 'p1'
+    assert len({*groups}) == 2
+    assert grouping == 'patient or slide'
+    assert 'groups.csv: its 5 groups and the 3 that were known without it are joined to 2' in notes
+    audited(root)
+    assert 'are joined' not in state(root)[1]
+    assert [record.group for record in folder.list_cells(root).records] == groups
+
+
+def test_slides_named_after_an_audit_are_taken(root):
+    audited(root, (0, 1))
+    write(root, 'cells.csv', [(file, f'p{number // 2}') for number, file in enumerate(FILES)])
+    assert state(root)[0] == 'patient or slide'
+    assert [record.group for record in folder.list_cells(root).records] == ['p0', 'p0', 'p1', 'p1', 'p2', 'p2']
+
+
+@pytest.mark.parametrize('table', ['cells.csv', 'groups.csv'])
+@pytest.mark.parametrize('said', ['unknown', 'NaN', 'n/a', '?'])
+def test_a_placeholder_is_no_slide(root, table, said):
+    write(root, table, [(file, said) for file in FILES])
+    assert state(root)[0] == 'unknown'
+    assert len({record.group for record in folder.list_cells(root).records}) == len(FILES)

@@ -126,7 +126,7 @@ def test_folds_that_cannot_be_are_told():
     [
         ([0] * 9 + [1], None, {}, 'class1: its one cell among the 10 cannot be split'),
         ([0] * 9 + [1], None, {'protocol': 'random'}, 'class1: its one cell among the 10'),
-        ([0] * 9 + [1] * 2, None, {'test': 0.5, 'validation': 0.5}, 'lower config.split.validation'),
+        ([0] * 9 + [1] * 2, None, {'test': 0.5, 'validation': 0.5}, 'set config.split.validation=0'),
         ([0, 1, 2, 3] * 2, None, {'test': 0.1}, '0.1 of 8 cells cannot be split off: it leaves 1 on one side'),
         ([0] * 9 + [1], None, {'folds': 3}, 'class1 has 1 cell; lower it, add cells'),
         ([0, 1] * 3, [0, 0, 1, 2, 3, 4], {'folds': 5}, 'no class has more than 3 of them'),

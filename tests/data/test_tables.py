@@ -141,3 +141,23 @@ def test_one_image_under_two_names_stops(root):
     (root / 'groups.csv').write_text('file,group\nblast/0.png,s1\ncells/blast/0.png,s2\n')
     said = '\n'.join(folder.list_cells(root).problems)
     assert 'blast/0.png and cells/blast/0.png are the same image named in more than one line' in said
+
+
+def test_names_in_another_case_or_without_suffix_are_matched_if_one_file_has_them():
+    files = ['blast/Im1.JPG', 'blast/im2.jpg', 'normal/im2.png', 'normal/IM3.png', 'normal/3.1.png']
+    matches = tables.match(['im1.jpg', 'BLAST/Im2', 'im2', 'im3', '3.1', 'im4'], files)
+    assert matches.files == {
+        'im1.jpg': 'blast/Im1.JPG', 'BLAST/Im2': 'blast/im2.jpg', 'im3': 'normal/IM3.png', '3.1': 'normal/3.1.png'
+    }  # fmt: skip
+    assert matches.ambiguous == {'im2': ['blast/im2.jpg', 'normal/im2.png']}
+    assert matches.unknown == ['im4']
+    assert tables.match(['a.png'], ['a.png', 'A.png']).files == {'a.png': 'a.png'}
+
+
+@pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
+@pytest.mark.parametrize('first', ['', 'sep=;'])
+def test_lines_may_end_as_on_any_system(tmp_path, end, first):
+    (tmp_path / 'cells.csv').write_bytes(end.join(filter(None, [first, 'file;label', 'a.png;x', ''])).encode())
+    problems = []
+    assert tables.read(tmp_path / 'cells.csv', ('label',), problems) == {'a.png': {'label': 'x'}}
+    assert not problems

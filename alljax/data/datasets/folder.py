@@ -11,7 +11,7 @@ from alljax.errors import UserError, some
 
 CELLS_CSV = 'cells.csv'
 TASK = 'classes'
-OWN = frozenset({'audit.html', 'pairs.csv', CELLS_CSV, GROUPS_CSV})  # that may lie beside the class folders
+OWN = frozenset({'audit.html', CELLS_CSV, GROUPS_CSV})  # that may lie beside the class folders
 OTHER_SET = (
     'is ALL-IDB2, whose classes are not in folders; use --config=configs/detection.py, or configs/subtype.py with a '
     'subtypes.csv (--config.data.name=all_idb2)'
@@ -48,6 +48,7 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
     if not taken:
         _refuse_nothing(root, contents.files)
     listing.records = [Record(file, _folder_label(file), tables.normal(file)) for file in taken]
+    listing.problems += layout.same_names(taken)
     _say_left_out(listing, contents, [mask for mask in masks if mask.file not in named], loose)
     if rows:
         _apply_table(listing, matches, named)
@@ -114,8 +115,8 @@ def _say_left_out(
     listing: Listing, contents: folder_walk.FolderContents, masks: Sequence[LeftOut], loose: Sequence[str]
 ) -> None:
     """Adds a note for everything that is not taken, and a problem for each class of which nothing is."""
-    others = [file for file in contents.files if not folder_walk.is_image(file) and file.lower() not in OWN]
-    others = [file for file in others if '/' in file or not file.lower().endswith(tables.SPREADSHEETS)]
+    others = [file for file in contents.files if not folder_walk.is_image(file) and not _is_own(file.lower())]
+    others = [file for file in others if '/' in file or not file.endswith(tables.SPREADSHEETS)]
     lost = [file for file in others if '/' in file and _may_be_picture(file)]
     classes = {record.file.partition('/')[0] for record in listing.records}
     by_folder: dict[str, list[str]] = {}
@@ -140,6 +141,10 @@ def _say_left_out(
     empty = [folder for folder in contents.folders if '/' not in folder and folder not in with_files]
     if empty:
         listing.notes.append(f'{some(empty)}: empty, so no class of the run')
+
+
+def _is_own(file: str) -> bool:
+    return file in OWN or bool(tables.OURS.fullmatch(file))
 
 
 def _may_be_picture(file: str) -> bool:

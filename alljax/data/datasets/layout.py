@@ -22,8 +22,11 @@ VERSIONS = frozenset(
 )
 # Sets, slides and patients, numbered.
 UNIT = re.compile(
-    r'(batch|case|dataset|part|patient|plate|run|scan|series|session|set|site|slide|subject|subset|well)[ _.-]*\d+'
+    r'(batch|case|dataset|id|part|patient|phase|pid|plate|round|run|scan|series|session|set|site|slide|subject|subset'
+    r'|uid|visit|well)[ _.-]*\d+|(p|pt|pat|s|sl|subj)[ _.-]*0\d+|\d+[ _.-]*x|(19|20)\d\d([ _.-]?\d\d){0,2}'
 )
+# As file managers name a copy: 'blast - Copy (2)', 'blast copy', 'blast (1)', 'Copy of blast'.
+COPY = re.compile(r'( -)?[ _]+copy( ?\(?\d+\)?)?$|[ _]*\(\d+\)$|^copy[ _]*(\(\d+\)[ _]*)?of[ _]+')
 
 
 def tree(files: Iterable[str]) -> Tree:
@@ -43,22 +46,44 @@ def problems(root: Path, files: Sequence[str], table: str) -> list[str]:
     reason = _no_classes(level)
     if len(level) == 1 and inner:
         reason = reason or f'holds one folder only ({next(iter(level))})'
-    if not reason:
-        return []
-    there = f'name the folder whose folders are the classes (--config.data.root={inner})' if inner else ''
     table = f'label every image in {root / table} (file,label,group)'
+    if not reason:
+        return [f'{root}: {said}; move it away, or {table}' for said in _folders_twice(level)]
+    there = f'name the folder whose folders are the classes (--config.data.root={inner})' if inner else ''
     return [f'{root}: {reason}; {f"{there}, or {table}" if there else table}']
 
 
 def twins(root: Path, labels: Iterable[str], table: str) -> list[str]:
-    """A sentence for each set of classes that differ in case, spaces or the encoding of accents only."""
+    """A sentence for each set of classes that differ in case, spaces, the encoding of accents or "Copy" only."""
     alike: dict[str, list[str]] = {}
-    for label in sorted(set(labels)):
-        plain = re.sub(r'[\s_-]+', ' ', unicodedata.normalize('NFKC', label).casefold()).strip()
-        alike.setdefault(plain, []).append(label)
+    every = sorted(set(labels))
+    known = {_plain(label) for label in every}
+    for label in every:
+        copied = _plain(COPY.sub('', _folded(label)))
+        alike.setdefault(copied if copied in known else _plain(label), []).append(label)
     return [
-        f'{root}: the classes {" and ".join(map(repr, same))} differ in case, spaces or accents only; put them into '
-        f'one folder, or give them one label in {table}'
+        f'{root}: the classes {" and ".join(map(repr, same))} differ in case, spaces, accents or the mark of a copy '
+        f'only; put them into one folder, or give them one label in {table}'
+        for same in alike.values()
+        if len(same) > 1
+    ]
+
+
+def _folded(label: str) -> str:
+    return unicodedata.normalize('NFKC', label).casefold().strip()
+
+
+def _plain(label: str) -> str:
+    return re.sub(r'[\s_-]+', ' ', _folded(label)).strip()
+
+
+def same_names(files: Iterable[str]) -> list[str]:
+    """A sentence for each set of files whose names differ in the encoding of accents only: no table can tell them."""
+    alike: dict[str, list[str]] = {}
+    for file in files:
+        alike.setdefault(unicodedata.normalize('NFC', file), []).append(file)
+    return [
+        f'{" and ".join(map(ascii, same))} are one name, with its accents encoded in two ways; rename or delete one'
         for same in alike.values()
         if len(same) > 1
     ]
@@ -83,11 +108,20 @@ def _no_classes(level: Tree) -> str:
     return ''
 
 
+def _folders_twice(level: Tree) -> list[str]:
+    """A sentence for each folder that holds folders named like those beside it, as a backup does."""
+    return [
+        f'{name} holds {some(again, 4)}, which are also beside it, so it is no class'
+        for name, inner in level.items()
+        if (again := sorted({*inner} & ({*level} - {name})))
+    ]
+
+
 def _shared(level: Tree) -> list[str]:
     """The names of folders that repeat in several folders of a level, if these are most of what it holds."""
-    if not level or not all(level.values()):
+    inner = [set(names) for names in level.values() if names]
+    if not inner:
         return []
-    inner = [set(names) for names in level.values()]
     every = set().union(*inner)
     shared = {name for name in every if sum(name in names for names in inner) > 1}
     return sorted(shared) if len(shared) > 1 and 2 * len(shared) >= len(every) else []

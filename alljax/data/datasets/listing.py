@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -99,24 +99,71 @@ NO_TABLE = GroupTable((), False)
 
 
 def apply_groups(listing: Listing, path: Path) -> GroupTable:
-    """Takes groups, and repeats if an audit found them, from a groups.csv that names files by path or by name."""
+    """Takes groups, and repeats if an audit found them, from a groups.csv that names files by path or by name.
+
+    Cells that had one group before stay together: the table may join groups, and never parts them.
+    """
     rows = tables.read(path, ('group', 'repeat'), listing.problems)
     files = [record.file for record in listing.records]
     matches = tables.match(rows, files)
     listing.problems += tables.match_problems(path.name, matches)
-    listing.problems += [f'{path.name}: {file} is not among the images; delete the line' for file in matches.unknown]
+    listing.problems += [
+        f'{path.name}: {file} is not among the images; correct its name or delete the line' for file in matches.unknown
+    ]
     found = {file: rows[name] for name, file in matches.files.items()}
     unlisted = sorted(set(files) - set(found))
     if rows and unlisted and not matches.ambiguous:
         listing.notes.append(
             f'{path.name}: does not name {some(unlisted, 4)}, so each keeps the group it had; audit the folder again'
         )
+    said = [found.get(record.file, {}) for record in listing.records]
+    own = [record.group for record in listing.records]
+    unnamed = {*rows, *map(tables.normal, files)}
+    groups = _joined(own, [row.get('group', '') for row in said], unnamed)
+    listed, now = ({row['group'] for row in said if row.get('group')}, {*groups})
+    if len({group for group, row in zip(groups, said, strict=True) if row.get('group')}) < len(listed):
+        listing.notes.append(
+            f'{path.name}: its {len(listed)} groups and the {len({*own})} that were known without it are joined to '
+            f'{len(now)}, for cells stay together wherever either says so; delete it if it is out of date, and audit '
+            'the folder again'
+        )
     listing.records = [
-        record._replace(group=row.get('group') or record.group, repeat=row.get('repeat', ''))
-        for record in listing.records
-        for row in [found.get(record.file, {})]
+        record._replace(group=group, repeat=row.get('repeat', ''))
+        for record, group, row in zip(listing.records, groups, said, strict=True)
     ]
     return GroupTable(tuple(rows), any('repeat' in row for row in rows.values()))
+
+
+def _joined(own: Sequence[str], table: Sequence[str], unnamed: Collection[str]) -> list[str]:
+    """The group of each cell, if cells stay together that have one name in `own`, or one in `table` ('' for none).
+
+    A group bears the one name that the table has for it, unless it is of the `unnamed`; else the one of its own, else
+    all of them.
+    """
+    above: dict[tuple[str, str], tuple[str, str]] = {}  # a union-find over the names of either kind
+
+    def top(name: tuple[str, str]) -> tuple[str, str]:
+        while (higher := above.setdefault(name, name)) != name:
+            name = higher
+        return name
+
+    for mine, theirs in zip(own, table, strict=True):
+        if theirs:
+            above[top(('own', mine))] = top(('table', theirs))
+    names: dict[tuple[str, str], dict[str, dict[str, None]]] = {}  # in the order of the cells
+    for mine, theirs in zip(own, table, strict=True):
+        kinds = names.setdefault(top(('own', mine)), {'own': {}, 'table': {}})
+        kinds['own'][mine] = None
+        if theirs:
+            kinds['table'][theirs] = None
+
+    def name(kinds: dict[str, dict[str, None]]) -> str:
+        known = [[said for said in kinds[kind] if said not in unnamed] for kind in ('table', 'own')]
+        one = next((said for said in known if len(said) == 1), None) or max(known, key=len)
+        return ' + '.join(one) or next(iter(kinds['table'] or kinds['own']))
+
+    called = {place: name(kinds) for place, kinds in names.items()}
+    return [called[top(('own', mine))] for mine in own]
 
 
 def say_grouping(listing: Listing, own: Collection[str], table: GroupTable) -> None:

@@ -2,21 +2,42 @@
 
 import csv
 import io
+import os
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from alljax.data import image
 from alljax.errors import some
 from alljax.storage.text_files import csv_value
 
 SPREADSHEETS = ('.csv', '.tsv', '.tab', '.txt', '.xlsx', '.xls', '.xlsm', '.ods', '.numbers')
-OURS = re.compile(r'pairs\.csv|(groups|pairs)\.before-audit-\d+\.csv')
+OURS = re.compile(r'pairs\.csv|(groups|pairs)\.before-audit-\d+\.csv|audit\.before-audit-\d+\.html')
 WORDS = frozenset(
     {'annotation', 'annotations', 'cell', 'cells', 'class', 'classes', 'group', 'groups', 'label', 'labels', 'metadata'}
     | {'patient', 'patients', 'slide', 'slides', 'subtype', 'subtypes', 'table'}
 )  # names of files that are likely to say what the images are
+NO_GROUP = frozenset(
+    {
+        '-',
+        '--',
+        '.',
+        '?',
+        'missing',
+        'n/a',
+        'n.a.',
+        'na',
+        'nan',
+        'none',
+        'not available',
+        'null',
+        'tbd',
+        'unk',
+        'unknown',
+    }
+)  # what people and programs write for a patient or slide that nobody knows
 Rows = dict[str, dict[str, str]]  # by the `file` column
 
 
@@ -64,11 +85,13 @@ def unread(
 def read(path: Path, columns: tuple[str, ...], problems: list[str]) -> Rows:
     """Rows of a CSV file by their `file` column; needs 'file', takes the other `columns` that are there.
 
-    Files that cannot be read, missing columns and files named twice are added to `problems`.
+    Files that cannot be read, missing columns and files named twice are added to `problems`. A group that says that it
+    is unknown is none.
     """
     text = _text(path, problems)
     if text is None:
         return {}
+    text = text.replace('\r\n', '\n').replace('\r', '\n')
     first, _, rest = text.partition('\n')
     said = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # as Excel writes, and asks for
     if said:
@@ -97,26 +120,47 @@ def read(path: Path, columns: tuple[str, ...], problems: list[str]) -> Rows:
         if file in rows:
             twice.append(file)
         rows[file] = {name: normal(value) for name, value in values.items()}
+        if rows[file].get('group', '').lower() in NO_GROUP:
+            rows[file]['group'] = ''
     if twice:
         problems.append(f'{path}: {some(twice)} named in more than one line; keep one')
     return rows
 
 
-def match(names: Iterable[str], files: Iterable[str]) -> Matches:
+def match(names: Iterable[str], files: Collection[str]) -> Matches:
     """The file for each name: its path, or the end of its path if no other ends so, or a path from a folder above.
 
-    Accented letters may be written in one code point or in two, as macOS does.
+    Accented letters may be written in one code point or in two, as macOS does. A name that is no file's so may have
+    letters of another case, or lack the suffix.
     """
+    exact = _match([*names], files, normal)
+    for form in (_any_case, _without_suffix):
+        more = _match(exact.unknown, files, form)
+        exact = Matches({**exact.files, **more.files}, more.unknown, {**exact.ambiguous, **more.ambiguous})
+    return exact
+
+
+def _any_case(name: str) -> str:
+    return normal(name).casefold()
+
+
+def _without_suffix(name: str) -> str:
+    stem, suffix = os.path.splitext(_any_case(name))
+    return stem if suffix in image.SUFFIXES else stem + suffix
+
+
+def _match(names: Iterable[str], files: Collection[str], form: Callable[[str], str]) -> Matches:
+    """The matches of names and files that are brought to one form."""
     ends: dict[str, list[str]] = {}
     whole: dict[str, list[str]] = {}
     for file in sorted(files):
-        parts = normal(file).split('/')
+        parts = form(file).split('/')
         whole.setdefault('/'.join(parts), []).append(file)
         for start in range(len(parts)):
             ends.setdefault('/'.join(parts[start:]), []).append(file)
     found, unknown, ambiguous = {}, [], {}
     for name in names:
-        parts = normal(name).split('/')
+        parts = form(name).split('/')
         above = ('/'.join(parts[start:]) for start in range(1, len(parts)))
         candidates = (
             whole.get('/'.join(parts))
