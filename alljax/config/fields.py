@@ -107,8 +107,9 @@ FIELDS: dict[str, Field] = {
     ),
     'model.init': Field(
         'imagenet',
-        "'imagenet' [paper], 'imagenet:IMAGENET1K_V1' for others than the recommended weights, 'random', or the path "
-        'of a run folder or of converted weights',
+        "'imagenet' [paper], 'imagenet:IMAGENET1K_V1' for others than the recommended weights, "
+        "'imagenet:convolutions' for these alone with new dense layers, which get the head's factor on the rate "
+        "(alexnet, vgg16), 'random', or the path of a run folder or of converted weights",
     ),
     'model.head': Field(
         1024,

@@ -223,6 +223,8 @@ def load(path: Path) -> Classical:
 def _body(plan: Plan) -> tuple[Body, str]:
     """The network that the plan names, without its last layers, and where its variables come from."""
     spec = plan.network.without_head()
+    if plan.start.new_dense:  # the features after the last convolution: what comes later would be random
+        spec = spec._replace(options={**spec.options, 'dense': False})
     if spec.cut(1) is None:
         raise UserError(
             f'config.model.name={spec.name}: is no linen module, so its last layers cannot be left out; '
