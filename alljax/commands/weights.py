@@ -32,10 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.file:
         if options.weights:
             raise UserError('--weights and --file exclude each other: the file decides; leave one out')
-        wanted = Selection(not options.without_head, options.prefix, options.convolutions)
+        sets = tuple(filter(None, map(str.strip, options.trained_on.split(','))))
+        wanted = Selection(not options.without_head, options.prefix, options.convolutions, sets)
         folder = weight_cache.from_file(options.name, options.file, wanted, out=options.out)
-    elif options.out or options.without_head or options.prefix is not None:
-        raise UserError('--out, --without-head and --prefix belong to --file; name one, or leave them out')
+    elif options.out or options.without_head or options.prefix is not None or options.trained_on:
+        raise UserError(
+            '--out, --without-head, --prefix and --trained_on belong to --file; name one, or leave them out'
+        )
     else:
         folder = weight_cache.obtain(options.name, CONVOLUTIONS if options.convolutions else options.weights)
     print(f'{folder}\nStart from it with --config.model.name={options.name} --config.model.init={folder}')
@@ -75,6 +78,9 @@ def _parser() -> Parser:
     )
     parser.add_argument('--without-head', action='store_true', help="with --file: drops the file's last layers")
     parser.add_argument('--prefix', metavar='P', help='with --file: takes the tensors whose names begin with it')
+    parser.add_argument(
+        '--trained_on', default='', metavar='A,B', help='with --file: the public names of the sets it was trained on'
+    )
     parser.add_argument('--out', type=Path, metavar='DIR', help='with --file: where to, instead of the cache')
     parser.add_argument('--list', action='store_true', help='shows every network and its published weights')
     return parser

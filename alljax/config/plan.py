@@ -54,3 +54,4 @@ class Plan(NamedTuple):
     start: Start
     training: TrainingOptions
     system: NamedSystem | None  # in the place of the network
+    source: str = ''  # the public name of the data set, if it has one and the user said it

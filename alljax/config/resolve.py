@@ -13,7 +13,7 @@ from alljax import config as fields
 from alljax import models
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
-from alljax.config.fields import FIELDS
+from alljax.config.fields import FIELDS, later_fields
 from alljax.config.plan import NamedSystem, Plan, Start, TrainingOptions
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
@@ -83,11 +83,11 @@ def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
     used = run_folder.earlier(folder)
     if not used:
         raise UserError(f'{folder}: holds no config.json, so its data are unknown; name a run folder')
-    absent = sorted(name for name in {*FIELDS} - {*used} if not name.startswith('baseline.'))
+    later = later_fields()
+    absent = sorted({*FIELDS} - {*used} - {*later})
     if absent:
         raise UserError(f'{folder}: was made by an older release, without {", ".join(absent)}; give its command anew')
-    parts = {name: field.default for name, field in FIELDS.items() if name.startswith('baseline.')}
-    config = fields.nested({**parts, **used, **({'data.root': str(data.absolute())} if data else {})})
+    config = fields.nested({**later, **used, **({'data.root': str(data.absolute())} if data else {})})
     root = fields.data_options(config).root
     if root and not data and not Path(root).is_dir():
         raise UserError(f'{root}: the cells of {folder} are no longer there; name their folder with --data DIR')
@@ -185,6 +185,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             gradients_every=config.gradients.every,
         ),
         system=_system(config),
+        source=config.data.source,
     )
 
 

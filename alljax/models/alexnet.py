@@ -4,7 +4,7 @@ import flax.linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.layers import DENSE_LAYERS, Act, Convolution, Layer, adaptive_avg_pool, max_pool, scaled
+from alljax.models.layers import DENSE_LAYERS, Act, Convolution, Layer, Map, adaptive_avg_pool, max_pool, scaled
 from alljax.models.network_definition import Input, Network
 
 #           name, channels, kernel, stride, padding, pooled after
@@ -30,7 +30,7 @@ class AlexNet(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
-    ) -> Float[Array, 'batch classes']:
+    ) -> Float[Array, 'batch classes'] | Map:
         """Maps normalized RGB to logits; `train` switches dropout on, which then needs rngs={'dropout': key}."""
         for name, channels, kernel, stride, padding, pooled in CONVOLUTIONS:
             convolve = nn.Conv(

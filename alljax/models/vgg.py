@@ -11,6 +11,7 @@ from alljax.models.layers import (
     Act,
     Convolution,
     Layer,
+    Map,
     adaptive_avg_pool,
     batch_norm,
     conv,
@@ -38,7 +39,7 @@ class VGG(nn.Module):
     @nn.compact
     def __call__(
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
-    ) -> Float[Array, 'batch classes']:
+    ) -> Float[Array, 'batch classes'] | Map:
         """Maps normalized RGB to logits; `train` uses batch statistics and dropout."""
         norm = batch_norm(train)
         for block, count in enumerate(self.blocks):

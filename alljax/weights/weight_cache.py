@@ -13,7 +13,7 @@ from alljax.storage import cache, model_folder
 from alljax.storage.atomic import delete_abandoned
 from alljax.storage.card import Card, WeightsOrigin
 from alljax.storage.locks import locked
-from alljax.weights import caffe_file, lpips_file, tensor_files
+from alljax.weights import caffe_file, lpips_file, tensor_files, training_sets
 from alljax.weights.convert import convert, convert_convolutions
 from alljax.weights.fetch import check, digest, fetched
 from alljax.weights.published import CONVOLUTIONS, Published, all_published, find, imagenet_classes
@@ -83,7 +83,11 @@ def from_file(name: str, path: Path, wanted: Selection = WHOLE, *, out: Path | N
 
 def _converted(name: str, path: Path, wanted: Selection, out: Path | None) -> Path:
     sha256 = digest(path, 'sha256')
-    row = _recognized(name, path, sha256) if wanted._replace(convolutions=False) == WHOLE and not out else None
+    row = (
+        _recognized(name, path, sha256)
+        if wanted._replace(convolutions=False, trained_on=()) == WHOLE and not out
+        else None
+    )
     wanted = wanted._replace(convolutions=wanted.convolutions or (row is not None and row.weights == CONVOLUTIONS))
     label = row.name if row else f'{name}-file-{sha256[:8]}{_suffix(wanted)}'
     with _alone(label):
@@ -102,7 +106,8 @@ def _convert(
         form = form._replace(size=row.size, resize=row.resize, interpolation=row.interpolation)
     origin = _origin(path, row, sha256)
     options = {'head': 0, 'dense': False} if wanted.convolutions else {'head': 0}
-    card = Card(classes, NetworkSpec(name, options), form, photograph=True, weights=origin)
+    sets = wanted.trained_on or training_sets.of_published(name, origin.weights)
+    card = Card(classes, NetworkSpec(name, options), form, photograph=True, weights=origin, trained_on=sets)
     model_folder.write(folder, variables, card)
     return folder
 
