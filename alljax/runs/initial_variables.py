@@ -6,7 +6,7 @@ import jax
 from jaxtyping import Array, Key
 
 from alljax.config.plan import Plan
-from alljax.data.cells import Cells
+from alljax.data.cells import Origin
 from alljax.errors import UserError, some
 from alljax.models import Model, Variables
 from alljax.models.layers import DENSE_LAYERS
@@ -32,14 +32,14 @@ def trained_on(plan: Plan) -> tuple[str, ...]:
     return training_sets.of_card(model_folder.read_card(model_folder.find(plan.start.source)))
 
 
-def source_name(plan: Plan, cells: Cells) -> str:
+def source_name(plan: Plan, origin: Origin) -> str:
     """The public name of the set that a run is on: ALL-IDB2 is known by its files, others by `config.data.source`."""
-    return plan.source or ('ALL-IDB2' if cells.origin.name == 'all_idb2' else '')
+    return plan.source or ('ALL-IDB2' if origin.name == 'all_idb2' else '')
 
 
-def with_source(sets: tuple[str, ...], plan: Plan, cells: Cells) -> tuple[str, ...]:
+def with_source(sets: tuple[str, ...], plan: Plan, origin: Origin) -> tuple[str, ...]:
     """The sets that a run's variables have seen at its end: those before it, and its own."""
-    own = source_name(plan, cells)
+    own = source_name(plan, origin)
     return (*sets, own) if own and own not in sets else sets
 
 

@@ -90,7 +90,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
-        trained_on=initial_variables.with_source(sets, plan, cells),
+        trained_on=initial_variables.with_source(sets, plan, cells.origin),
         pictures=training_likeness.of_cells(cells, parts.train),
         model={**about_model(model, origin, variables, factors), **({'trained_on': list(sets)} if sets else {})},
         train=found,

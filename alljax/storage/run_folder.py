@@ -76,8 +76,8 @@ def differences(workdir: Path, fields: Fields, later: Fields = MappingProxyType(
 def opened(workdir: Path, fields: Fields, later: Fields = MappingProxyType({})) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use.
 
-    `later` is that of `differences`. A run that is refused before it made anything takes its claim back, so that the corrected command may have the
-    same folder.
+    `later` is that of `differences`. A run that is refused before it made anything takes its claim back, so that the
+    corrected command may have the same folder.
     """
     new = not (workdir / CONFIG).exists()
     with ExitStack() as held:
