@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = weight_cache.from_file(options.name, options.file, wanted, out=options.out)
     elif options.out or options.without_head or options.prefix is not None or options.trained_on:
         raise UserError(
-            '--out, --without-head, --prefix and --trained_on belong to --file; name one, or leave them out'
+            '--out, --without-head, --trained_on and --prefix belong to --file; name one, or leave them out'
         )
     else:
         folder = weight_cache.obtain(options.name, CONVOLUTIONS if options.convolutions else options.weights)

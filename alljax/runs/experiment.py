@@ -68,9 +68,8 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
         'environment': results.environment(),
     }
     if sets := whole['model'].get('trained_on'):
-        whole['pretraining'] = training_sets.overlap(
-            sets, initial_variables.source_name(plan, sources.origin)
-        )._asdict()
+        named = initial_variables.source_name(plan, sources.origin)
+        whole['pretraining'] = training_sets.overlap(sets, named)._asdict()
     low, high = scores['accuracy_ci95']['wilson']
     model_folder.add_scores(
         folder / 'model', Scores(scores['accuracy'], low, high, len(test), parts.protocol, parts.leaky)

@@ -67,5 +67,5 @@ def test_a_user_says_the_sets_of_a_file_of_his_own(tmp_path, monkeypatch):
         ]
     )
     assert json.loads((out / 'facts.json').read_text())['trained_on'] == ['ImageNet-1k', 'Acevedo']
-    with pytest.raises(UserError, match='--trained_on belong to --file'):
+    with pytest.raises(UserError, match='--trained_on and --prefix belong to --file'):
         main(['squeezenet1_1', '--trained_on', 'Acevedo'])
