@@ -18,6 +18,7 @@ from alljax.errors import UserError
 from alljax.models.head import Features
 from alljax.models.trees import flatten
 from alljax.runs import initial_variables, load, network
+from alljax.storage import model_folder
 from alljax.weights import lpips_file, published, weight_cache
 from alljax.weights.convert import shapes
 from configs import common
@@ -104,6 +105,13 @@ def test_each_form_of_the_file_becomes_the_same_folder(row, content, tmp_path, c
 def test_a_plain_file_is_recognized_by_its_hash(row, content, tmp_path):
     path = plain(tmp_path / 'mine.ckpt', content)
     assert weight_cache.from_file('alexnet', path) == weight_cache.cached(row) is not None
+
+
+def test_a_user_says_on_which_sets_a_file_was_trained(row, content, tmp_path):
+    path, sets = plain(tmp_path / 'mine.ckpt', content), 'ImageNet-1k, Acevedo,'
+    main(['alexnet', '--convolutions', '--file', str(path), '--trained_on', sets, '--out', str(tmp_path / 'out')])
+    assert model_folder.read_card(tmp_path / 'out').trained_on == ('ImageNet-1k', 'Acevedo')
+    assert model_folder.read_card(weight_cache.from_file('alexnet', path)).trained_on == ('ImageNet-1k',)
 
 
 def test_what_holds_no_or_other_convolutions_is_told(row, content, tmp_path):

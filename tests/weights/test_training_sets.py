@@ -1,9 +1,6 @@
 """The sets that a backbone has seen: from its publisher or its user, and through a run to the next card and report."""
 
-import json
-
 import pytest
-from safetensors.numpy import save_file
 
 from alljax.commands.weights import main
 from alljax.errors import UserError
@@ -49,23 +46,6 @@ def test_the_card_of_an_earlier_release_has_the_sets_of_its_weights():
     assert training_sets.of_card(Card((), NetworkSpec('resnet18', {}), Input(224))) == ()
 
 
-def test_a_user_says_the_sets_of_a_file_of_his_own(tmp_path, monkeypatch):
-    from test_weight_cache import tensors_for
-
-    monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path / 'cache'))
-    save_file(tensors_for('squeezenet1_1'), tmp_path / 'mine.safetensors')
-    out = tmp_path / 'out'
-    main(
-        [
-            'squeezenet1_1',
-            '--file',
-            f'{tmp_path}/mine.safetensors',
-            '--trained_on',
-            'ImageNet-1k, Acevedo,',
-            '--out',
-            str(out),
-        ]
-    )
-    assert json.loads((out / 'facts.json').read_text())['trained_on'] == ['ImageNet-1k', 'Acevedo']
+def test_sets_without_a_file_are_refused():
     with pytest.raises(UserError, match='--trained_on and --prefix belong to --file'):
         main(['squeezenet1_1', '--trained_on', 'Acevedo'])
