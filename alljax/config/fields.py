@@ -49,6 +49,11 @@ FIELDS: dict[str, Field] = {
         'subtype',
         "one of the data set's: detection (blast, normal), subtype (L1, L2, L3, normal), classes (of folders)",
     ),
+    'data.source': Field(
+        '',
+        "the public name of the set, e.g. 'Acevedo 2020', so that a report can warn where the backbone was trained on "
+        "it; '' where it has none (ALL-IDB2 is known by its files)",
+    ),
     'data.size': Field(257, "pixels a side at which cells are kept; ALL-IDB2's own crop size", low=64, high=1024),
     'data.cells': Field(260, 'synthetic only: how many to draw, at least 40; ALL-IDB2 has 260', low=40, high=10**6),
     'data.denoise': Field('none', "filter before all else [the paper's future work]", lambda: denoise.NAMES),
@@ -107,8 +112,9 @@ FIELDS: dict[str, Field] = {
     ),
     'model.init': Field(
         'imagenet',
-        "'imagenet' [paper], 'imagenet:IMAGENET1K_V1' for others than the recommended weights, 'random', or the path "
-        'of a run folder or of converted weights',
+        "'imagenet' [paper], 'imagenet:IMAGENET1K_V1' for others than the recommended weights, "
+        "'imagenet:convolutions' for these alone with new dense layers, which get the head's factor on the rate "
+        "(alexnet, vgg16), 'random', or the path of a run folder or of converted weights",
     ),
     'model.head': Field(
         1024,
@@ -200,6 +206,9 @@ FIELDS: dict[str, Field] = {
     ),
 }
 
+# Fields that earlier releases lack, by the beginnings of their names: a run of theirs did what the default does.
+LATER = ('baseline.', 'data.source')
+
 # Values that replace the defaults in three situations, unless the user sets the field. A random start has no old layers
 # to protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.
 WHEN: dict[str, dict[str, Any]] = {
@@ -219,6 +228,11 @@ WHEN: dict[str, dict[str, Any]] = {
     'paper': {'augment': {'copies': 'published'}},  # split.protocol 'paper'
     'demo': {'epochs': 8, 'data': {'cells': 720, 'equalize': 'oversample'}},
 }
+
+
+def later_fields() -> dict[str, Any]:
+    """The defaults of the fields that runs of earlier releases lack."""
+    return {name: field.default for name, field in FIELDS.items() if name.startswith(LATER)}
 
 
 def allowed(name: str) -> Collection[str]:

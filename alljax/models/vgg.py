@@ -6,7 +6,18 @@ import flax.linen as nn
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.layers import Act, Convolution, Layer, adaptive_avg_pool, batch_norm, conv, max_pool, scaled
+from alljax.models.layers import (
+    DENSE_LAYERS,
+    Act,
+    Convolution,
+    Layer,
+    Map,
+    adaptive_avg_pool,
+    batch_norm,
+    conv,
+    max_pool,
+    scaled,
+)
 from alljax.models.network_definition import Input, Network
 
 CHANNELS = (64, 128, 256, 512, 512)  # of the five blocks, each followed by a pool
@@ -21,13 +32,14 @@ class VGG(nn.Module):
     normalized: bool = False  # batch norm after each convolution
     width: float = 1.0
     dropout: float = 0.5  # probability of a zero, after fc6 and fc7
+    dense: bool = True  # False leaves out fc6 and fc7: `head` gets the map of the last convolution
     act: Act = nn.relu
     convolution: Convolution = lax.conv_general_dilated
 
     @nn.compact
     def __call__(
         self, x: Float[Array, 'batch height width 3'], *, train: bool = False
-    ) -> Float[Array, 'batch classes']:
+    ) -> Float[Array, 'batch classes'] | Map:
         """Maps normalized RGB to logits; `train` uses batch statistics and dropout."""
         norm = batch_norm(train)
         for block, count in enumerate(self.blocks):
@@ -37,9 +49,11 @@ class VGG(nn.Module):
                 x = conv(self.convolution, channels, 3, f'conv{place}', bias=True)(x)
                 x = self.act(norm(f'norm{place}')(x) if self.normalized else x)
             x = max_pool(x, 2, 2)
+        if not self.dense:
+            return self.head(x)
         x = adaptive_avg_pool(x, 7)
         x = x.reshape(x.shape[0], -1)
-        for name in ('fc6', 'fc7'):
+        for name in DENSE_LAYERS:
             x = self.act(nn.Dense(scaled(4096, self.width), name=name)(x))
             x = nn.Dropout(self.dropout, deterministic=not train)(x)
         return self.head(x)

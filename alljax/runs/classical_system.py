@@ -91,7 +91,8 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         'features': rows.values.shape[1],
         'chosen': chosen.chosen,
     }
-    said = {'network': body.model.name, 'init': source} if body else {}
+    sets = initial_variables.trained_on(plan) if body else ()
+    said = {'network': body.model.name, 'init': source, **({'trained_on': list(sets)} if sets else {})} if body else {}
     card = Card(
         classes=cells.classes,
         system=system._asdict(),
@@ -101,6 +102,7 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
+        trained_on=initial_variables.with_source(sets, plan, cells.origin),
         pictures=training_likeness.of_cells(cells, side),
         model={'name': name, 'parts': str(system), **said},
         train=train,
@@ -223,6 +225,8 @@ def load(path: Path) -> Classical:
 def _body(plan: Plan) -> tuple[Body, str]:
     """The network that the plan names, without its last layers, and where its variables come from."""
     spec = plan.network.without_head()
+    if plan.start.new_dense:  # the features after the last convolution: what comes later would be random
+        spec = spec._replace(options={**spec.options, 'dense': False})
     if spec.cut(1) is None:
         raise UserError(
             f'config.model.name={spec.name}: is no linen module, so its last layers cannot be left out; '

@@ -4,16 +4,18 @@ import logging
 from pathlib import Path
 
 import alljax
+from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
 from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
 from alljax.data.split import Split
-from alljax.runs import data_check, kinds, network, results
+from alljax.runs import data_check, initial_variables, kinds, network, results
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder, run_folder
 from alljax.storage.card import Scores
 from alljax.training import metrics_log
+from alljax.weights import training_sets
 
 log = logging.getLogger(__name__)
 DEMO = (
@@ -28,7 +30,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
     The cells are known by their fingerprint, not by their folder. UserError if it is not the one that is asked for.
     """
     cache.keep_compiled_programs()
-    with run_folder.opened(folder, dict(plan.fields)):
+    with run_folder.opened(folder, dict(plan.fields), later_fields()):
         if plan.demo:
             log.warning(DEMO)
         sources = datasets.load(plan.data, plan.seed)
@@ -65,6 +67,9 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
         'seed': plan.seed,
         'environment': results.environment(),
     }
+    if sets := whole['model'].get('trained_on'):
+        named = initial_variables.source_name(plan, sources.origin)
+        whole['pretraining'] = training_sets.overlap(sets, named)._asdict()
     low, high = scores['accuracy_ci95']['wilson']
     model_folder.add_scores(
         folder / 'model', Scores(scores['accuracy'], low, high, len(test), parts.protocol, parts.leaky)

@@ -6,10 +6,14 @@ import jax
 from jaxtyping import Array, Key
 
 from alljax.config.plan import Plan
+from alljax.data.cells import Origin
 from alljax.errors import UserError, some
 from alljax.models import Model, Variables
+from alljax.models.layers import DENSE_LAYERS
 from alljax.models.trees import flatten, unflatten
 from alljax.storage import model_folder
+from alljax.weights import training_sets
+from alljax.weights.published import CONVOLUTIONS
 
 
 def first_variables(plan: Plan, model: Model, classes: tuple[str, ...]) -> tuple[Variables, str]:
@@ -21,10 +25,29 @@ def first_variables(plan: Plan, model: Model, classes: tuple[str, ...]) -> tuple
     return variables, f'imagenet: {how}' if plan.start.how == 'imagenet' else how
 
 
+def trained_on(plan: Plan) -> tuple[str, ...]:
+    """The public names of the sets that the variables at a plan's start have seen, as far as they are known."""
+    if not plan.start.source:
+        return ()
+    return training_sets.of_card(model_folder.read_card(model_folder.find(plan.start.source)))
+
+
+def source_name(plan: Plan, origin: Origin) -> str:
+    """The public name of the set that a run is on: ALL-IDB2 is known by its files, others by `config.data.source`."""
+    return plan.source or ('ALL-IDB2' if origin.name == 'all_idb2' else '')
+
+
+def with_source(sets: tuple[str, ...], plan: Plan, origin: Origin) -> tuple[str, ...]:
+    """The sets that a run's variables have seen at its end: those before it, and its own."""
+    own = source_name(plan, origin)
+    return (*sets, own) if own and own not in sets else sets
+
+
 def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Array, '']) -> tuple[Variables, str]:
     """Variables for `model` from another run's, and how they came about.
 
-    The new layers are taken over only if the classes are the same. UserError for another network.
+    The new layers are taken over only if the classes are the same. Dense layers that the other has not, because it ends
+    with its convolutions, are drawn. UserError for another network.
     """
     folder = model_folder.find(path)
     card = model_folder.read_card(folder)
@@ -36,14 +59,20 @@ def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Arra
     old, new = flatten(variables['params']), flatten(jax.eval_shape(model.init, key)['params'])
     taken = {name: leaf for name, leaf in old.items() if same or not name.startswith('head/')}
     wrong = [name for name, leaf in taken.items() if name not in new or new[name].shape != leaf.shape]
-    wrong += [name for name in new if name not in taken and not name.startswith('head/')]
+    absent = DENSE_LAYERS if spec.options.get('dense') is False else ()
+    drawn = tuple(f'{layer}/' for layer in ('head', *absent))
+    wrong += [name for name in new if name not in taken and not name.startswith(drawn)]
     if wrong:
         raise UserError(
             f'config.model.init={path}: {some(wrong, 4)} have other shapes there than config.model asks for '
             '(are config.model.head, size and width the same?)'
         )
     how = card.weights.file if card.weights else f'{path}'
-    if not same:
+    if absent:
+        of_imagenet = card.weights is not None and card.weights.weights == CONVOLUTIONS
+        ending = 'new dense layers' if any(name.startswith(DENSE_LAYERS) for name in new) else 'their features'
+        how = f'{"ImageNet convolutions" if of_imagenet else "convolutions"}, {ending}: {how}'
+    elif not same:
         how += f', without its head for {some(list(card.classes), 4)}' if card.classes else ', which has no head'
 
     @jax.jit

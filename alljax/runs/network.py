@@ -80,6 +80,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     factors = learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
     fed = inputs_of(plan, model, variables, cells, factors)
     found, changed = train(plan, fed, factors, cells, parts, folder)
+    sets = initial_variables.trained_on(plan)
     card = Card(
         classes=cells.classes,
         network=plan.network,
@@ -89,8 +90,9 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
+        trained_on=initial_variables.with_source(sets, plan, cells.origin),
         pictures=training_likeness.of_cells(cells, parts.train),
-        model=about_model(model, origin, variables, factors),
+        model={**about_model(model, origin, variables, factors), **({'trained_on': list(sets)} if sets else {})},
         train=found,
     )
     variables = inputs.merge_trained(variables, changed)

@@ -208,7 +208,8 @@ def marks(results: Results) -> list[str]:
     """The words about a run that belong beside its numbers: 'synthetic cells', 'leaky split', 'grouped (by …)'."""
     kind = formatting.GROUPINGS.get(results['data'].get('grouping', ''))
     split = ['leaky split'] if results['split']['leaky'] else [f'grouped ({kind})'] if kind else []
-    return ['synthetic cells'] * results['data']['synthetic'] + split
+    seen = results.get('pretraining', {}).get('test_set')
+    return ['synthetic cells'] * results['data']['synthetic'] + split + [f'pretrained on {seen}'] * bool(seen)
 
 
 def _banner(results: Results) -> str:

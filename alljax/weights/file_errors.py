@@ -1,5 +1,8 @@
 """The errors of a file of weights: what was found in it, what was expected, and the fix."""
 
+import pickle
+import struct
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +10,12 @@ from pathlib import Path
 from alljax.errors import UserError
 
 AGAIN = 'get it again'
+
+# What bytes that nobody wrote so can raise in pickle, struct, zipfile and NumPy.
+DAMAGE = (
+    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, ValueError, TypeError, AttributeError,
+    LookupError, OverflowError, NotImplementedError, RecursionError, MemoryError,
+)  # fmt: skip
 
 
 class UnreadableFile(ValueError):

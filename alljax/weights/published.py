@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from alljax.errors import UserError, nearest, some
 
+CONVOLUTIONS = 'convolutions'  # the name of weights without dense layers
+
 
 class Published(NamedTuple):
     """A line of published.csv."""
@@ -14,7 +16,7 @@ class Published(NamedTuple):
     weights: str
     address: str  # http(s)://…, or package:path for a file that an installed package holds
     hash: str  # 'sha256:' or 'sha1:' and its first digits
-    parameters: int  # of the network here, with its last layers
+    parameters: int  # of the network here, with its last layers; of the convolutions alone where there are no others
     megabytes: float  # MiB of the file
     size: int  # pixels a side of the images that it was published for
     resize: int  # and of the shorter side of a photograph, before the center crop

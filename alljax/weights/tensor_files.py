@@ -37,7 +37,7 @@ def _by_format(path: Path) -> dict[str, np.ndarray]:
     if _is_safetensors(path):
         return _read_safetensors(path)
     names = _numpy_names(path)
-    return _read_numpy(path, names) if names else _tensors_of(path, torch_file.read(path))
+    return _read_numpy(path, names) if names else tensors_of(path, torch_file.read(path))
 
 
 def _is_safetensors(path: Path) -> bool:
@@ -85,7 +85,8 @@ def _read_numpy(path: Path, names: list[str]) -> dict[str, np.ndarray]:
         ) from None
 
 
-def _tensors_of(path: Path, content: Any) -> dict[str, np.ndarray]:
+def tensors_of(path: Path, content: Any) -> dict[str, np.ndarray]:
+    """Tensors by name in the dictionaries of a file; UserError, naming it, if there are none."""
     if not isinstance(content, dict):
         raise UserError(f'{path}: holds one {_kind(content)}, expected a dictionary of tensors; {ALONE}')
     found: dict[str, np.ndarray] = {}

@@ -5,7 +5,6 @@ stream before. The formats are those of torch/serialization.py: `_save` and `_lo
 """
 
 import io
-import pickle
 import struct
 import zipfile
 import zlib
@@ -15,17 +14,11 @@ import numpy as np
 
 from alljax.errors import some
 from alljax.weights import torch_pickle
-from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, excerpt
+from alljax.weights.file_errors import AGAIN, DAMAGE, UnreadableFile, as_user_errors, excerpt
 from alljax.weights.torch_pickle import REMEDY
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 SMALL = 2**24  # bytes of a pickle or a zip directory; a network of ten thousand tensors needs a tenth
-
-# What bytes that nobody wrote so can raise in pickle, struct, zipfile and NumPy.
-DAMAGE = (
-    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, ValueError, TypeError, AttributeError,
-    LookupError, OverflowError, NotImplementedError, RecursionError, MemoryError,
-)  # fmt: skip
 
 WEB = 'a web page, so its download has failed; get it again, and look at the address in a browser'
 KINDS = {

@@ -4,16 +4,15 @@ The names it may use and what they stand for are those of torch/_utils.py and to
 """
 
 import io
-import pickle
-import pickletools
 from collections.abc import Callable
-from types import FunctionType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import ml_dtypes
 import numpy as np
 
+from alljax.weights import restricted_pickle
 from alljax.weights.file_errors import AGAIN, UnreadableFile, excerpt
+from alljax.weights.restricted_pickle import Vocabulary, put
 
 REMEDY = "save the weights alone, with torch.save(model.state_dict(), 'weights.pth'), and read that file"
 
@@ -26,7 +25,8 @@ def load(stream: io.BytesIO, find: FindStorage) -> Any:
 
     The arrays are views of the bytes that `find` returns. UnreadableFile, or what Python raises for a damaged pickle.
     """
-    return _Unpickler(stream, find).load()
+    vocabulary = Vocabulary(GLOBALS, 'tensors and plain containers', REMEDY, _persistent(find), _build)
+    return restricted_pickle.load(stream, vocabulary)
 
 
 class _Storage(NamedTuple):
@@ -84,17 +84,10 @@ def _size(numbers: Any) -> tuple:
 def _ordered(pairs: Any = None) -> dict:
     result: dict = {}
     for key, value in pairs or ():
-        _put(result, key, value)
+        put(result, key, value, REMEDY)
     if pairs:
         pairs.clear()  # one long list, given to a million dicts, would fill the memory
     return result
-
-
-def _put(target: Any, key: Any, value: Any) -> None:
-    # Keys of other types can be made so that hashing them never ends.
-    if type(target) is not dict or not (type(key) is str or (type(key) is int and abs(key) < 2**63)):
-        raise UnreadableFile(f'holds a {type(key).__name__} as the key of a {type(target).__name__}; {REMEDY}')
-    target[key] = value
 
 
 STORAGES = {
@@ -116,50 +109,14 @@ GLOBALS: dict[tuple[str, str], object] = {
     **{('torch', np.dtype(kind).name): np.dtype(kind) for kind in (*STORAGES.values(), *NEWER)},
 }
 
-# Operations that build plain values, or go through `find_class` and `persistent_load`.
-PLAIN = (
-    pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK, pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BININT,
-    pickle.BININT1, pickle.BININT2, pickle.LONG1, pickle.BINFLOAT, pickle.BINUNICODE, pickle.SHORT_BINUNICODE,
-    pickle.BINSTRING, pickle.SHORT_BINSTRING, pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2,
-    pickle.TUPLE3, pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS, pickle.EMPTY_DICT, pickle.BINPUT,
-    pickle.LONG_BINPUT, pickle.MEMOIZE, pickle.BINGET, pickle.LONG_BINGET, pickle.GLOBAL, pickle.STACK_GLOBAL,
-    pickle.BINPERSID,
-)  # fmt: skip
-OPERATIONS = {ord(operation.code): operation.name for operation in pickletools.opcodes}
 
+def _persistent(find: FindStorage) -> Callable[[Any], _Storage]:
+    """The function from a storage's id to its bytes."""
 
-class _Allowed(dict):
-    """Operation → what it does; any other is refused by its name."""
-
-    def __missing__(self, code: int) -> Any:
-        if code not in OPERATIONS:
-            raise UnreadableFile(f'is damaged or truncated (byte {code} is no operation of a pickle); {AGAIN}')
-        raise UnreadableFile(f'uses the pickle operation {OPERATIONS[code]}, which weights do not need; {REMEDY}')
-
-
-class _Unpickler(pickle._Unpickler):
-    """Python's own unpickler, left with the operations of PLAIN, four of its own, and the names in GLOBALS.
-
-    The one written in C keeps what it has read in an array, which one forged index makes gigabytes large.
-    """
-
-    stack: list[Any]
-    pop_mark: Callable[[], list[Any]]
-
-    def __init__(self, stream: io.BytesIO, find: FindStorage):
-        super().__init__(stream)
-        self._find = find
-
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in GLOBALS:
-            name = excerpt(f'{module}.{name}')
-            raise UnreadableFile(f'holds {name}, which is not read: only tensors and plain containers are; {REMEDY}')
-        return GLOBALS[module, name]
-
-    def persistent_load(self, pid: Any) -> _Storage:
+    def storage(pid: Any) -> _Storage:
         match pid:
             case ('storage', np.dtype() as dtype, str(key), _, int(count), *view) if count >= 0:
-                data = self._find(key, dtype, count)
+                data = find(key, dtype, count)
             case _:
                 raise UnreadableFile(f'names a storage in an unknown way; {REMEDY}')
         match view:
@@ -170,34 +127,10 @@ class _Unpickler(pickle._Unpickler):
                 return _Storage(dtype, None if data is None else data[part])
         raise UnreadableFile(f'names a part outside of storage {excerpt(key)}; {AGAIN}')
 
-    def load_reduce(self) -> None:
-        arguments = self.stack.pop()
-        function = self.stack[-1]
-        # The only functions that can be on the stack are those of GLOBALS.
-        if not isinstance(function, FunctionType) or type(arguments) is not tuple:
-            raise UnreadableFile(f'calls a {type(function).__name__}; {REMEDY}')
-        self.stack[-1] = function(*arguments)
+    return storage
 
-    def load_build(self) -> None:
-        self.stack.pop()  # a state dict's _metadata, the versions of its layers
-        if type(self.stack[-1]) is not dict:
-            raise UnreadableFile(f'sets attributes of a {type(self.stack[-1]).__name__}; {REMEDY}')
 
-    def load_setitem(self) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        _put(self.stack[-1], key, value)
-
-    def load_setitems(self) -> None:
-        items = self.pop_mark()
-        for key, value in zip(items[::2], items[1::2], strict=True):
-            _put(self.stack[-1], key, value)
-
-    dispatch: ClassVar[dict[int, Any]] = _Allowed(
-        {code[0]: pickle._Unpickler.dispatch[code[0]] for code in PLAIN}
-        | {
-            pickle.REDUCE[0]: load_reduce,
-            pickle.BUILD[0]: load_build,
-            pickle.SETITEM[0]: load_setitem,
-            pickle.SETITEMS[0]: load_setitems,
-        }
-    )
+def _build(target: Any, state: Any) -> None:
+    """Passes over a state dict's _metadata, the versions of its layers."""
+    if type(target) is not dict:
+        raise UnreadableFile(f'sets attributes of a {type(target).__name__}; {REMEDY}')

@@ -13,10 +13,10 @@ from alljax.storage import cache, model_folder
 from alljax.storage.atomic import delete_abandoned
 from alljax.storage.card import Card, WeightsOrigin
 from alljax.storage.locks import locked
-from alljax.weights import caffe_file, tensor_files
-from alljax.weights.convert import convert
+from alljax.weights import caffe_file, lpips_file, tensor_files, training_sets
+from alljax.weights.convert import convert, convert_convolutions
 from alljax.weights.fetch import check, digest, fetched
-from alljax.weights.published import Published, all_published, find, imagenet_classes
+from alljax.weights.published import CONVOLUTIONS, Published, all_published, find, imagenet_classes
 from alljax.weights.rules import table
 from alljax.weights.rules.rule import OTHER
 from alljax.weights.wrappings import Selection, of_other_networks, unwrap
@@ -38,8 +38,8 @@ def cached(row: Published) -> Path | None:
 def obtain(name: str, weights: str = '') -> Path:
     """The model folder with ImageNet weights of a network, fetched and converted if the cache has none.
 
-    `weights` chooses others than the publisher's recommended ones. UserError, with what to do by hand, if they cannot
-    be had.
+    `weights` chooses others than the publisher's recommended ones, or 'convolutions' for these alone. UserError, with
+    what to do by hand, if they cannot be had.
     """
     row = find(name, weights)
     with _alone(row.name):
@@ -49,7 +49,8 @@ def obtain(name: str, weights: str = '') -> Path:
         if folder and _is_whole(folder):
             return folder
         with fetched(row, cache.folder('downloads')) as path:
-            return _convert(row.network, path, _place(row.name), row, digest(path, 'sha256'))
+            wanted = Selection(convolutions=row.weights == CONVOLUTIONS)
+            return _convert(row.network, path, _place(row.name), row, digest(path, 'sha256'), wanted)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -72,10 +73,22 @@ def from_file(name: str, path: Path, wanted: Selection = WHOLE, *, out: Path | N
         raise UserError(
             f'--file {path}: {"is a folder; name a file in it" if path.is_dir() else "there is no such file"}'
         )
-    sha256 = digest(path, 'sha256')
-    row = _recognized(name, path, sha256) if wanted == WHOLE and not out else None
     if out and out.exists():
         raise UserError(f'--out {out}: exists already, and is left as it is; name a new folder')
+    if wanted.convolutions:
+        with lpips_file.unpacked(name, path, cache.folder('downloads')) as found:
+            return _converted(name, found, wanted, out)
+    return _converted(name, path, wanted, out)
+
+
+def _converted(name: str, path: Path, wanted: Selection, out: Path | None) -> Path:
+    sha256 = digest(path, 'sha256')
+    row = (
+        _recognized(name, path, sha256)
+        if wanted._replace(convolutions=False, trained_on=()) == WHOLE and not out
+        else None
+    )
+    wanted = wanted._replace(convolutions=wanted.convolutions or (row is not None and row.weights == CONVOLUTIONS))
     label = row.name if row else f'{name}-file-{sha256[:8]}{_suffix(wanted)}'
     with _alone(label):
         return _convert(name, path, out or _place(label), row, sha256, wanted)
@@ -85,14 +98,16 @@ def _convert(
     name: str, path: Path, folder: Path, row: Published | None, sha256: str, wanted: Selection = WHOLE
 ) -> Path:  # fmt: skip
     log.info('converting %s', path)
-    variables, count = _read(name, path, wanted)
+    variables, count = _read_convolutions(name, path) if wanted.convolutions else _read(name, path, wanted)
     names = imagenet_classes()
     classes = names if count == len(names) else tuple(f'class {index}' for index in range(count))
     form = models.MODELS[name].input
     if row:
         form = form._replace(size=row.size, resize=row.resize, interpolation=row.interpolation)
     origin = _origin(path, row, sha256)
-    card = Card(classes, NetworkSpec(name, {'head': 0}), form, photograph=True, weights=origin)
+    options = {'head': 0, 'dense': False} if wanted.convolutions else {'head': 0}
+    sets = wanted.trained_on or training_sets.of_published(name, origin.weights)
+    card = Card(classes, NetworkSpec(name, options), form, photograph=True, weights=origin, trained_on=sets)
     model_folder.write(folder, variables, card)
     return folder
 
@@ -111,6 +126,14 @@ def _read(name: str, path: Path, wanted: Selection) -> tuple[Variables, int]:
         others = of_other_networks(name, source)
         problems += [f'{path}: its tensors are those of {" or ".join(others)}; name that network'] if others else []
     raise UserError(*problems)
+
+
+def _read_convolutions(name: str, path: Path) -> tuple[Variables, int]:
+    source = lpips_file.read(path)
+    try:
+        return convert_convolutions(name, source), 0
+    except UserError as error:
+        raise UserError(*(f'{path}: {problem}' for problem in error.problems)) from None
 
 
 def _origin(path: Path, row: Published | None, sha256: str) -> WeightsOrigin:
@@ -137,7 +160,7 @@ def _recognized(name: str, path: Path, sha256: str) -> Published | None:
 def _suffix(wanted: Selection) -> str:
     """The part of an entry's name that tells which part of the file it is."""
     part = '' if wanted.prefix is None else '-' + re.sub(r'[^\w-]+', '-', wanted.prefix.strip('.'), flags=re.ASCII)
-    return part + ('' if wanted.head else '-features')
+    return part + ('' if wanted.head else '-features') + (f'-{CONVOLUTIONS}' if wanted.convolutions else '')
 
 
 def _place(label: str) -> Path:

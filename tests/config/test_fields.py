@@ -96,6 +96,10 @@ def chosen(config):
     return plan.data.name, plan.data.root, plan.demo
 
 
+def source(config):
+    return plan_of(config).source
+
+
 def system(config):
     return plan_of(config).system
 
@@ -114,6 +118,7 @@ CHANGES = {
     'data.name': ('synthetic', chosen, {'data.root': '/elsewhere'}),
     'data.root': ('/elsewhere', chosen, {}),
     'data.task': ('detection', drawn, {'data.cells': 40}),
+    'data.source': ('Acevedo 2020', source, {}),
     'data.size': (64, drawn, {'data.cells': 40}),
     'data.cells': (44, drawn, {'data.size': 64, 'data.cells': 40}),
     'data.denoise': ('median', pixels, {'data.size': 64, 'data.cells': 40}),

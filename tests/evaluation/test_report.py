@@ -176,6 +176,24 @@ def test_a_grouped_split_says_by_what(render, grouping, words, banners):
     assert render(results).banners() == ['banner leaky']
 
 
+@pytest.mark.parametrize(
+    ('pretraining', 'words', 'banners'),
+    [
+        (('ALL-IDB2', '', ()), '', []),
+        (('Acevedo 2020', 'Acevedo', ('BMC', 'Acevedo')), 'trained on Acevedo before this run', ['banner leaky']),
+        (('Chula', '', ('BMC', 'LISC')), 'The test set, Chula, is none of them by its name', ['banner doubtful']),
+        (('', '', ('BMC', 'LISC')), 'cells before this run: BMC, LISC.', ['banner doubtful']),
+        (('', '', ('BMC', 'LISC')), 'Name their set with --config.data.source', ['banner doubtful']),
+    ],
+)
+def test_a_backbone_that_has_seen_cells_is_told(render, pretraining, words, banners):
+    results = make_results()
+    results['pretraining'] = dict(zip(('source', 'test_set', 'cells'), pretraining, strict=True))
+    page = render(results)
+    assert page.banners() == banners
+    assert words in page.text
+
+
 def test_numbers_have_sensible_digits(render):
     text = render(make_results(), mistakes=[mistake(), mistake(probability=0.99999)]).text
     for phrase in (

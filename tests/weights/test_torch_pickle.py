@@ -13,7 +13,7 @@ import pytest
 from torch_writer import ORDERED, Call, Name, Raw, archive, legacy, operations, program, storage, tensor
 
 from alljax.errors import UserError
-from alljax.weights import torch_file, torch_pickle
+from alljax.weights import file_errors, torch_file, torch_pickle
 
 REBUILD = Name('torch._utils', '_rebuild_tensor_v2')
 
@@ -208,7 +208,7 @@ BOMBS = {
 def test_bombs_end_soon_in_little_memory(name):
     tracemalloc.start()
     start = time.monotonic()
-    with contextlib.suppress(*torch_file.DAMAGE):
+    with contextlib.suppress(*file_errors.DAMAGE):
         torch_pickle.load(io.BytesIO(b'\x80\x02' + BOMBS[name] + b'.'), lambda *_: None)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
