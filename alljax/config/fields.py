@@ -86,6 +86,28 @@ FIELDS: dict[str, Field] = {
         low=0,
         high=0.5,
     ),
+    'split.train_groups': Field(
+        0,
+        'at most this many groups of each class train, drawn by seed and repeat; a larger number keeps those of a '
+        'smaller one; 0 for all',
+        low=0,
+        high=10**6,
+    ),
+    'split.train_cells': Field(
+        0, 'at most this many cells of each class train, drawn in the same way; 0 for all', low=0, high=10**6
+    ),
+    # --- a second set, such as another laboratory's, on which the trained model is tested as well
+    'test.root': Field('', "the folder of the second set; '' for none"),
+    'test.name': Field('folder', 'the data set that the folder is read as, one of DATASETS'),
+    'test.labels': Field(
+        '', "a CSV file of theirs,ours that says which class each label of it is; '' for classes of the same name"
+    ),
+    'test.adapt_cells': Field(
+        0, 'cells of each class of the second set that join the training side; the rest is tested', low=0, high=10**6
+    ),
+    'test.adapt_groups': Field(
+        0, 'slides of the second set that join the training side; the rest is tested', low=0, high=10**6
+    ),
     # --- changes of training cells
     'augment.copies': Field(
         'fresh',
@@ -225,3 +247,12 @@ def allowed(name: str) -> Collection[str]:
     """The choices of a field as they are now; none where it has no list of them."""
     choices = FIELDS[name].choices
     return tuple(choices()) if choices else ()
+
+
+# Names, or their first parts, of fields that an earlier release did not have; it did what their defaults say.
+LATER = ('baseline.', 'split.train_', 'test.')
+
+
+def later_defaults() -> dict[str, Any]:
+    """The fields that the config.json of an earlier release lacks, with the values that it had without a name."""
+    return {name: field.default for name, field in FIELDS.items() if name.startswith(LATER)}

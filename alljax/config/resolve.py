@@ -11,7 +11,7 @@ from alljax import config as fields
 from alljax import models
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
-from alljax.config.fields import FIELDS
+from alljax.config.fields import FIELDS, later_defaults
 from alljax.config.plan import NamedSystem, Plan, Start, TrainingOptions
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
@@ -33,6 +33,9 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     fields.check(config)
     if config.data.root:  # config.json is read from other folders later
         config.data.root = fields.data_options(config).root
+    for name in ('root', 'labels'):
+        if config.test[name]:
+            config.test[name] = str(Path(config.test[name]).expanduser().absolute())
     demo = fields.data_options(config).synthetic
     network = asks_network(config)
     if not network:
@@ -69,11 +72,11 @@ def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
     used = run_folder.earlier(folder)
     if not used:
         raise UserError(f'{folder}: holds no config.json, so its data are unknown; name a run folder')
-    absent = sorted(name for name in {*FIELDS} - {*used} if not name.startswith('baseline.'))
+    later = later_defaults()
+    absent = sorted({*FIELDS} - {*used} - {*later})
     if absent:
         raise UserError(f'{folder}: was made by an older release, without {", ".join(absent)}; give its command anew')
-    parts = {name: field.default for name, field in FIELDS.items() if name.startswith('baseline.')}
-    config = fields.nested({**parts, **used, **({'data.root': str(data.absolute())} if data else {})})
+    config = fields.nested({**later, **used, **({'data.root': str(data.absolute())} if data else {})})
     root = fields.data_options(config).root
     if root and not data and not Path(root).is_dir():
         raise UserError(f'{root}: the cells of {folder} are no longer there; name their folder with --data DIR')
@@ -111,7 +114,14 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         batch_size=config.batch_size,
         data=data,
         split=SplitOptions(
-            split.protocol, split.test, split.validation, split.folds, max(split.fold, 0), max(split.repeat, 0)
+            split.protocol,
+            split.test,
+            split.validation,
+            split.folds,
+            fold=max(split.fold, 0),
+            repeat=max(split.repeat, 0),
+            train_groups=split.train_groups,
+            train_cells=split.train_cells,
         ),
         augmentation=Augmentation(augment.copies, augment.rotate, augment.light, augment.mirror),
         network=_network(config),
@@ -127,6 +137,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             gradients_every=config.gradients.every,
         ),
         system=_system(config),
+        external=fields.external_options(config),
     )
 
 

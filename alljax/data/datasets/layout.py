@@ -54,14 +54,18 @@ def twins(root: Path, labels: Iterable[str], table: str) -> list[str]:
     """A sentence for each set of classes that differ in case, spaces or the encoding of accents only."""
     alike: dict[str, list[str]] = {}
     for label in sorted(set(labels)):
-        plain = re.sub(r'[\s_-]+', ' ', unicodedata.normalize('NFKC', label).casefold()).strip()
-        alike.setdefault(plain, []).append(label)
+        alike.setdefault(plain(label), []).append(label)
     return [
         f'{root}: the classes {" and ".join(map(repr, same))} differ in case, spaces or accents only; put them into '
         f'one folder, or give them one label in {table}'
         for same in alike.values()
         if len(same) > 1
     ]
+
+
+def plain(label: str) -> str:
+    """A class name without what people write in several ways: case, spaces, hyphens and the encoding of accents."""
+    return re.sub(r'[\s_-]+', ' ', unicodedata.normalize('NFKC', label).casefold()).strip()
 
 
 def _no_classes(level: Tree) -> str:

@@ -17,7 +17,7 @@ WORDS = frozenset(
     {'annotation', 'annotations', 'cell', 'cells', 'class', 'classes', 'group', 'groups', 'label', 'labels', 'metadata'}
     | {'patient', 'patients', 'slide', 'slides', 'subtype', 'subtypes', 'table'}
 )  # names of files that are likely to say what the images are
-Rows = dict[str, dict[str, str]]  # by the `file` column
+Rows = dict[str, dict[str, str]]  # by the `file` column, or another that names the lines
 
 
 class Matches(NamedTuple):
@@ -61,10 +61,10 @@ def unread(
     return problems, notes
 
 
-def read(path: Path, columns: tuple[str, ...], problems: list[str]) -> Rows:
-    """Rows of a CSV file by their `file` column; needs 'file', takes the other `columns` that are there.
+def read(path: Path, columns: tuple[str, ...], problems: list[str], key: str = 'file') -> Rows:
+    """Rows of a CSV file by their `key` column; needs that one, takes the other `columns` that are there.
 
-    Files that cannot be read, missing columns and files named twice are added to `problems`.
+    Files that cannot be read, missing columns and keys named twice are added to `problems`.
     """
     text = _text(path, problems)
     if text is None:
@@ -78,9 +78,9 @@ def read(path: Path, columns: tuple[str, ...], problems: list[str]) -> Rows:
     reader = csv.DictReader(io.StringIO(text, newline=''), dialect=dialect)
     try:
         names = [(name or '').strip().lower() for name in reader.fieldnames or []]
-        if 'file' not in names or not set(columns) & set(names):
+        if key not in names or not set(columns) & set(names):
             problems.append(
-                f'{path}: its first line is {",".join(names)!r}, expected the header {",".join(("file", *columns))!r}'
+                f'{path}: its first line is {",".join(names)!r}, expected the header {",".join((key, *columns))!r}'
             )
             return {}
         reader.fieldnames = names
@@ -91,7 +91,7 @@ def read(path: Path, columns: tuple[str, ...], problems: list[str]) -> Rows:
     rows: Rows = {}
     twice = []
     for values in lines:
-        file = normal(values.pop('file').replace('\\', '/').removeprefix('./'))
+        file = normal(values.pop(key).replace('\\', '/').removeprefix('./'))
         if not file:
             continue
         if file in rows:
