@@ -148,7 +148,9 @@ def test_a_finished_run_is_tested_on_further_sets_without_its_own_cells(finished
     assert {path.name for path in folder.glob('external_*')} == {
         'external_predictions.csv', 'external_predictions-2.csv', 'external_pairs.csv', 'external_pairs-2.csv'
     }  # fmt: skip
-    np.testing.assert_equal([row['file'] for row in rows(folder, second['predictions'])], [r['file'] for r in rows(folder)])
+    np.testing.assert_equal(
+        [row['file'] for row in rows(folder, second['predictions'])], [r['file'] for r in rows(folder)]
+    )
 
 
 def test_a_run_that_is_evaluated_again_keeps_its_external_tests(finished, sets, tmp_path):
@@ -163,7 +165,9 @@ def test_a_copy_on_both_sides_makes_the_external_number_leaky(sets, tmp_path):
     shutil.copytree(sets / 'b', tmp_path / 'b')
     trained = next(row for row in sorted((sets / 'a' / 'large').iterdir()))
     for number, path in enumerate(sorted((sets / 'a' / 'large').iterdir())):
-        turned = Image.open(path).transpose(Image.Transpose.ROTATE_90 if number % 2 else Image.Transpose.FLIP_TOP_BOTTOM)
+        turned = Image.open(path).transpose(
+            Image.Transpose.ROTATE_90 if number % 2 else Image.Transpose.FLIP_TOP_BOTTOM
+        )
         turned.save(tmp_path / 'b' / 'LARGE' / f'9{number}.png')
     shutil.copy(trained, tmp_path / 'b' / 'LARGE' / 'same.png')
     folder = run(values(sets / 'a', root=tmp_path / 'b'), tmp_path / 'run')
