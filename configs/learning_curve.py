@@ -29,6 +29,9 @@ def get_config() -> ConfigDict:
 
 def sweep(config: ConfigDict) -> Sweep:
     """A row for each number of slides, for each number of cells, and for all of them."""
-    slides = [Variant(f'{count} slides a class', {'split.train_groups': count}) for count in config.slides]
+    slides = [
+        Variant(f'{count} slide{"s" if count > 1 else ""} a class', {'split.train_groups': count})
+        for count in config.slides
+    ]
     cells = [Variant(f'{count} cells a class', {'split.train_cells': count}) for count in config.cells]
     return Sweep('Learning curve', (*slides, *cells, Variant('all slides and cells', {})), ('grouped',))

@@ -3,14 +3,18 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import make_cells
 from PIL import Image
 
-from alljax import commands
-from alljax.commands import baselines, train
+from alljax import commands, predict
+from alljax.commands import train
 from alljax.config import resolve
+from alljax.data import datasets
+from alljax.data.external import all_idb, refuse_all_idb
 from alljax.errors import UserError
 from alljax.runs import experiment, external, leak_audit, results
 from alljax.storage import run_folder
@@ -43,7 +47,7 @@ def write_set(root, classes, count, seed, light=(235, 210, 215)):
 def values(data, **test):
     config = folder_config.get_config()
     config.data.root, config.data.size, config.data.equalize = str(data), 64, 'none'
-    config.baseline.system = 'chatap2014'
+    config.baseline.system, config.baseline.classify = 'chatap2014', ('pnn',)
     config.test.update({name: value if isinstance(value, int) else str(value) for name, value in test.items()})
     return config
 
@@ -110,8 +114,6 @@ def test_the_report_puts_inside_and_outside_side_by_side(finished):
 
 
 def test_its_probabilities_are_those_that_predict_gives(finished, sets):
-    from alljax import predict
-
     found = [row.probabilities for row in predict.predict(predict.load(finished), [sets / 'b' / 'LARGE'])]
     expected = [[float(row['probability_large']), float(row['probability_small'])] for row in rows(finished)[:5]]
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -148,37 +150,27 @@ def test_a_finished_run_is_tested_on_further_sets_without_its_own_cells(finished
     assert {path.name for path in folder.glob('external_*')} == {
         'external_predictions.csv', 'external_predictions-2.csv', 'external_pairs.csv', 'external_pairs-2.csv'
     }  # fmt: skip
-    np.testing.assert_equal(
-        [row['file'] for row in rows(folder, second['predictions'])], [r['file'] for r in rows(folder)]
-    )
+    assert [row['file'] for row in rows(folder, second['predictions'])] == [row['file'] for row in rows(folder)]
 
 
-def test_a_run_that_is_evaluated_again_keeps_its_external_tests(finished, sets, tmp_path):
-    folder = tmp_path / 'run'
+def test_a_copy_on_both_sides_makes_the_external_number_leaky(finished, sets, tmp_path):
+    folder, other = tmp_path / 'run', tmp_path / 'b'
     shutil.copytree(finished, folder)
-    train.main([f'--evaluate_on={shutil.copytree(sets / "b", tmp_path / "c")}', f'--workdir={folder}'])
-    run(values(sets / 'a', root=sets / 'b'), folder)
-    assert [entry['name'] for entry in results.externals(results.read(folder))] == ['b', 'c']
-
-
-def test_a_copy_on_both_sides_makes_the_external_number_leaky(sets, tmp_path):
-    shutil.copytree(sets / 'b', tmp_path / 'b')
-    trained = next(row for row in sorted((sets / 'a' / 'large').iterdir()))
-    for number, path in enumerate(sorted((sets / 'a' / 'large').iterdir())):
-        turned = Image.open(path).transpose(
-            Image.Transpose.ROTATE_90 if number % 2 else Image.Transpose.FLIP_TOP_BOTTOM
-        )
-        turned.save(tmp_path / 'b' / 'LARGE' / f'9{number}.png')
-    shutil.copy(trained, tmp_path / 'b' / 'LARGE' / 'same.png')
-    folder = run(values(sets / 'a', root=tmp_path / 'b'), tmp_path / 'run')
-    found = results.read(folder)
-    outside, tested = found['external'], {row['file'] for row in rows(folder, 'predictions.csv')}
+    shutil.copytree(sets / 'b', other)
+    cells = sorted((sets / 'a' / 'large').iterdir())
+    for number, path in enumerate(cells):
+        turn = Image.Transpose.ROTATE_90 if number % 2 else Image.Transpose.FLIP_TOP_BOTTOM
+        Image.open(path).transpose(turn).save(other / 'LARGE' / f'9{number}.png')
+    tested = {row['file'] for row in rows(folder, 'predictions.csv')}
+    trained = [path for path in cells if f'large/{path.name}' not in tested]
+    shutil.copy(trained[0], other / 'LARGE' / 'same.png')
+    outside = external.evaluate_on(folder, other)[-1]
     assert outside['leaky']
-    pairs = rows(folder, 'external_pairs.csv')
-    assert len(pairs) == outside['leak_audit']['pairs'] > 0
-    assert not {pair['file'] for pair in pairs} & tested  # a test cell of A has not trained
-    expected = {f'large/{n:02}.png': f'LARGE/9{n}.png' for n in range(8) if f'large/{n:02}.png' not in tested}
-    assert {(pair['file'], pair['other_file']) for pair in pairs} >= set(expected.items())
+    pairs = {(pair['file'], pair['other_file']): pair for pair in rows(folder, 'external_pairs-2.csv')}
+    assert len(pairs) == outside['leak_audit']['pairs']
+    assert not {file for file, _ in pairs} & tested  # a test cell of A has not trained
+    assert pairs[f'large/{trained[0].name}', 'LARGE/same.png']['kind'] == 'same file'
+    assert {*pairs} >= {(f'large/{path.name}', f'LARGE/9{cells.index(path)}.png') for path in trained}
     page = (folder / 'report.html').read_text()
     assert 'Leaky external test' in page
     assert 'outside: b (leaky)' in page
@@ -208,38 +200,41 @@ def test_what_cannot_be_tested_is_told_before_training(sets, tmp_path, monkeypat
     assert not (tmp_path / 'run' / 'model').exists()
 
 
-def test_all_idb_is_never_on_both_sides(sets, tmp_path):
-    for folder, pixels in (('one', 600), ('two', 64)):
-        for place, name in enumerate(('large', 'small')):
-            (tmp_path / folder / name).mkdir(parents=True)
-            for number in range(4):
-                cell = Image.fromarray(picture(9, [5, place, number])).resize((pixels, pixels))
-                cell.save(tmp_path / folder / name / f'Im{number + 4 * place:03}_{1 - place}.png')
-    for first, second, told in (('one', 'two', 'is ALL-IDB2, and the training set is ALL-IDB1'),
-                                ('two', 'one', 'is ALL-IDB1, and the training set is ALL-IDB2')):  # fmt: skip
-        with pytest.raises(UserError, match=told):
-            run(values(tmp_path / first, root=tmp_path / second), tmp_path / 'run')
-    assert external.external.all_idb(resolve_cells(sets / 'a')) == ''
+def test_a_run_that_is_evaluated_again_keeps_its_external_tests(finished, sets, tmp_path):
+    folder = tmp_path / 'run'
+    shutil.copytree(finished, folder)
+    train.main([f'--evaluate_on={shutil.copytree(sets / "b", tmp_path / "c")}', f'--workdir={folder}'])
+    run(values(sets / 'a', root=sets / 'b'), folder)
+    assert [entry['name'] for entry in results.externals(results.read(folder))] == ['b', 'c']
 
 
-def resolve_cells(root):
-    from alljax.data import datasets
+@pytest.mark.parametrize(('first', 'second'), [(600, 64), (64, 600), (64, 64)])
+def test_all_idb_is_never_on_both_sides(first, second):
+    def cells(width):
+        made = make_cells([0, 1] * 3, size=8)
+        names = tuple(f'some/folder/Im00{n}_{n % 2}.jpg' for n in range(6))
+        return replace(made, names=names, sizes=np.full((6, 2), width, np.int32))
 
+    assert all_idb(make_cells([0, 1])) == ''
+    assert all_idb(cells(first)) == {600: 'ALL-IDB1', 64: 'ALL-IDB2'}[first]
+    with pytest.raises(UserError, match=f'the training set is {all_idb(cells(first))}; the cells of ALL-IDB2 are cut'):
+        refuse_all_idb(all_idb(cells(first)), cells(second))
+    refuse_all_idb(all_idb(cells(first)), make_cells([0, 1]))
+
+
+def cells_of(root):
     return datasets.load(datasets.DataOptions('folder', str(root), 'classes', 64), 0)
 
 
-@pytest.mark.parametrize('field', ['adapt_cells', 'adapt_groups'])
-def test_cells_of_the_second_set_train_and_none_of_their_groups_is_tested(sets, tmp_path, field):
-    folder = run(values(sets / 'a', root=sets / 'b', **{field: 1}), tmp_path / 'run')
+def test_slides_of_the_second_set_train_and_none_of_them_is_tested(sets, tmp_path):
+    folder = run(values(sets / 'a', root=sets / 'b', adapt_groups=1), tmp_path / 'run')
     found = results.read(folder)
     outside = found['external']
-    assert outside['n'] + outside['adapted']['cells'] + outside['adapted']['set_aside'] == 10
-    assert outside['adapted']['groups'] == (1 if field == 'adapt_groups' else outside['adapted']['groups'])
-    if field == 'adapt_cells':
-        assert outside['adapted']['counts'] == {'large': 1, 'small': 1}
+    assert outside['n'] + outside['adapted']['cells'] == 10
+    assert outside['adapted']['groups'] == 1
     assert found['split']['train_n'] + found['split']['test_n'] == 16 + outside['adapted']['cells']
-    tested = {row['group'] for row in rows(folder)}
-    assert len(tested) + outside['adapted']['groups'] == 3
+    assert found['split']['copies'] == 0
+    assert len({row['group'] for row in rows(folder)}) == 2
     again = external.evaluate_on(folder, sets / 'b')  # the same cells, so those that trained stay out
     assert [entry['n'] for entry in again] == [outside['n']]
     assert again[0]['leak_audit']['checked']
@@ -250,7 +245,7 @@ def test_the_command_says_what_it_needs(finished, sets, capsys):
         ([f'--evaluate_on={sets / "b"}'], '--evaluate_on needs --workdir=RUN'),
         ([f'--evaluate_on={sets / "b"}', f'--workdir={finished}', '--config.epochs=3'], 'which trains nothing'),
         (['--config=configs/folder.py', '--labels=x.csv'], '--labels goes with --evaluate_on'),
-        ([f'--evaluate_on={sets / "none"}', f'--workdir={finished}'], 'none: there is no such folder; correct --evaluate_on'),
+        ([f'--evaluate_on={sets / "none"}', f'--workdir={finished}'], 'no such folder; correct --evaluate_on'),
     ):  # fmt: skip
         with pytest.raises(SystemExit):
             commands.run('train', arguments)
@@ -269,8 +264,7 @@ def test_a_run_of_an_earlier_release_is_no_other_config(tmp_path):
 
 
 def test_a_pair_search_is_done_once(sets, monkeypatch):
-    cells = resolve_cells(sets / 'a')
-    assert leak_audit.between(cells, np.arange(16), resolve_cells(sets / 'b'), np.arange(15)).pairs == ()
+    cells = cells_of(sets / 'a')
+    assert leak_audit.between(cells, np.arange(16), cells_of(sets / 'b'), np.arange(15)).pairs == ()
     monkeypatch.setattr('alljax.data.audit.pairs_between', lambda *_: pytest.fail('searched again'))
-    assert leak_audit.between(cells, np.arange(16), resolve_cells(sets / 'b'), np.arange(15)).pairs == ()
-    assert baselines  # imported as a command would be
+    assert leak_audit.between(cells, np.arange(16), cells_of(sets / 'b'), np.arange(15)).pairs == ()
