@@ -69,7 +69,7 @@ def write(folder: Path, found: Sequence[CrossValidation]) -> dict[str, Results |
         numbers[name] = {
             'variant': one.variant,
             'protocol': one.protocol,
-            'leaky': facts[0]['split']['leaky'],
+            'leaky': facts[0]['split'].get('leaky', one.protocol != 'grouped'),
             'synthetic': facts[0]['data']['synthetic'],
             'folds': len({run.fold for run in one.runs}),
             'repeats': len({run.repeat for run in one.runs}),
@@ -98,7 +98,7 @@ def incomplete(runs: Sequence[Run], tables: Sequence[Rows], facts: Sequence[Resu
             return f'repetition {repeat} tests {twice[0]} more than once'
     if len({run.fold for run in runs}) < 2:
         return ''
-    copies = facts[0]['split'].get('copies', 0) if facts[0]['split']['protocol'] == 'paper' else 0
+    copies = facts[0]['split'].get('copies', 0) if runs[0].protocol == 'paper' else 0
     expected = sum(facts[0]['data']['counts'].values()) + copies
     for repeat, counts in tested.items():
         if len(counts) != expected:
@@ -125,7 +125,7 @@ def table(name: str, title: str, note: str, numbers: Mapping[str, Results | str]
 def _line(values: Results) -> list[float | None]:
     low, high = values['accuracy_ci95']['bootstrap_groups'] or values['accuracy_ci95']['wilson']
     shown = ('macro_recall', 'calibration_error', 'mean_confidence')
-    return [values['n'], values['accuracy'], low, high, *(values[key] for key in shown)]
+    return [float(values['n']), values['accuracy'], low, high, *(values[key] for key in shown)]
 
 
 def _has_probabilities(tables: Sequence[Rows], classes: tuple[str, ...]) -> bool:

@@ -98,7 +98,7 @@ def chosen(config):
     return plan.data.name, plan.data.root, plan.demo
 
 
-def tested(config):
+def second_set(config):
     return plan_of(config).external
 
 
@@ -138,9 +138,9 @@ CHANGES = {
     'split.repeat': (1, training, {'split.repeats': 2}),
     'split.train_groups': (2, training, {}),
     'split.train_cells': (2, training, {}),
-    'test.root': ('/elsewhere', tested, {}),
-    'test.name': ('all_idb2', tested, {}),
-    'test.labels': ('/labels.csv', tested, {'test.root': '/b'}),
+    'test.root': ('/elsewhere', second_set, {}),
+    'test.name': ('all_idb2', second_set, {}),
+    'test.labels': ('/labels.csv', second_set, {'test.root': '/b'}),
     'test.adapt_cells': (2, adapted, {'test.root': '/b'}),
     'test.adapt_groups': (2, adapted, {'test.root': '/b'}),
     'augment.copies': ('published', divided, {}),

@@ -31,7 +31,7 @@ def table(path, files, probabilities):
 def facts(files, probabilities):
     labels, predicted = files % 2, (probabilities < 0.5).astype(int)
     matrix = confusion(labels, predicted, 2).tolist()
-    return {'confusion': {'labels': CLASSES, 'matrix': matrix}, 'per_class': dict.fromkeys(CLASSES, {})}
+    return {'confusion': {'labels': CLASSES, 'matrix': matrix}, 'per_class': {name: {} for name in CLASSES}}
 
 
 def finished(folder, run, folds, *, train=40, outside=(), skip=0):
@@ -102,7 +102,7 @@ def test_a_cell_that_is_missing_or_tested_twice_is_told_and_nothing_pooled(tmp_p
         finished(tmp_path / 'twice', run._replace(fold=0), 3) if run.fold != 2 else None
     finished(tmp_path / 'twice', runs[2], 3)
     for name, words in (('short', 'tests 56 cells, expected 60'), ('twice', 'tests 0.png more than once')):
-        write(tmp_path / name, sweep, runs if name == 'short' else runs, {})
+        write(tmp_path / name, sweep, runs, {})
         assert words in (tmp_path / name / 'table.md').read_text()
         assert not (tmp_path / name / 'predictions.csv').exists()
         assert words in str(json.loads((tmp_path / name / 'pooled.json').read_text())['incomplete'])
