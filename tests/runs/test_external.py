@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from alljax.runs import experiment, external, leak_audit, results
 from alljax.storage import run_folder
 from configs import folder as folder_config
 
+OLD = Path(__file__).parents[1] / 'older_release'
 Y, X = np.mgrid[:64, :64]
 
 
@@ -261,6 +263,24 @@ def test_a_run_of_an_earlier_release_is_no_other_config(tmp_path):
     assert run_folder.differences(tmp_path / 'run', {**fields, **later, 'test.root': '/b'}, later) == [
         "test.root: '' there, '/b' now"
     ]
+
+
+def test_a_network_of_an_earlier_release_is_tested_too(tmp_path):
+    folder, other = tmp_path / 'run', tmp_path / 'other laboratory'
+    shutil.copytree(OLD / 'run', folder)
+    fields = json.loads((folder / 'config.json').read_text())
+    (folder / 'config.json').write_text(json.dumps({**fields, 'data.root': str(tmp_path / 'gone')}))
+    for name, picture_file in (('l3', 'Im031_1.png'), ('Normal', 'Im070_0.png')):
+        (other / name).mkdir(parents=True)
+        shutil.copy(OLD / 'images' / picture_file, other / name / 'one.png')
+    (outside,) = external.evaluate_on(folder, other)
+    assert (outside['accuracy'], outside['n'], outside['name']) == (1.0, 2, 'other laboratory')
+    table = [[float(row[f'probability_{name}']) for name in ('L1', 'L2', 'L3', 'normal')] for row in rows(folder)]
+    expected = [[0.339932, 0.164803, 0.018907, 0.476358], [0.010024, 0.120271, 0.869623, 0.000083]]
+    np.testing.assert_allclose(table, expected, atol=1e-4)  # the same as in tests/storage/test_older_release.py
+    assert outside['mean_confidence'] == pytest.approx((0.476358 + 0.869623) / 2, abs=1e-4)
+    assert results.read(folder)['external'] == outside
+    assert not outside['leak_audit']['checked']
 
 
 def test_a_pair_search_is_done_once(sets, monkeypatch):
