@@ -90,7 +90,10 @@ def conclusion(curves: Sequence[Curve], measure: str) -> str:
         return f'{said}; with one repetition it cannot be told from noise. Set config.split.repeats to 3 or more.'
     more = _gain(slides.each - cells.each)
     low, high = more.interval or (0.0, 0.0)
-    if low > 0:
+    if (low > 0 and slides.interval[0] <= 0) or (high < 0 and cells.interval[0] <= 0):
+        better = SLIDES if low > 0 else CELLS
+        verdict = f'a doubling of {better} is worth more, but by itself it cannot be told from noise'
+    elif low > 0:
         verdict = 'more slides are needed rather than more cells of the same slides'
     elif high < 0:
         verdict = 'more cells of each slide are needed rather than more slides'

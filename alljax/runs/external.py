@@ -140,6 +140,8 @@ def evaluate_on(folder: Path, root: Path, labels: str = '') -> list[Results]:
     with run_folder.opened(folder, fields):
         kind = kinds.of_model(folder)
         trained = kind.load(folder)
+        if trained.card.synthetic:
+            log.warning('this model was trained on synthetic cells: what it says of real ones means nothing')
         name, _ = datasets.recognized(existing_folder(root.expanduser(), EVALUATE_ON))
         options = ExternalOptions(str(root.expanduser().absolute()), name, labels)
         earlier = results.externals(results.read(folder))

@@ -156,6 +156,7 @@ def curve(grows, *scores):
         ((0.69, 0.70, 0.71), (0.6, 0.61, 0.6), 'more cells of each slide are needed rather than more slides'),
         ((0.6, 0.61, 0.6), (0.6, 0.61, 0.6), 'cannot be told from noise whether slides or cells do'),
         ((0.65, 0.75, 0.70), (0.75, 0.65, 0.72), 'neither gain can be told from noise'),
+        ((0.60, 0.73, 0.72), (0.70, 0.83, 0.82), 'a doubling of slides is worth more, but by itself'),
     ],
 )
 def test_the_last_doubling_decides(slides, cells, expected):
