@@ -2,7 +2,8 @@
 
 `--config=FILE` names a config file, which defines get_config(); `--config.a.b=value` changes a field of it. The run
 folder holds the model, its results and a report; given again with the same --workdir, the command goes on from the last
-save. `python launch.py` is the same command.
+save. `--evaluate_on=DIR --workdir=RUN` trains nothing: it tests a finished run on another set of cells.
+`python launch.py` is the same command.
 """
 
 import sys
@@ -20,6 +21,13 @@ WORKDIR = flags.DEFINE_string(
 )
 JOBS = flags.DEFINE_integer('jobs', 1, 'Of several runs, how many are done at a time.', lower_bound=1)
 DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Shows the plan with an estimate of its time, and does nothing.')
+
+EVALUATE_ON = flags.DEFINE_string(
+    'evaluate_on', None, "A folder of cells, such as another laboratory's: tests the finished run of --workdir on it."
+)
+LABELS = flags.DEFINE_string(
+    'labels', None, 'With --evaluate_on: a CSV file of theirs,ours that says which class each of its labels is.'
+)
 
 HELP = ('--help', '-help', '--helpshort', '-helpshort', '-h', '-?')
 EXAMPLE = 'alljax train --config=configs/subtype.py --config.epochs=50 --workdir=runs/mine'
@@ -43,6 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _train(overrides: dict[str, str]) -> int:
     """Loads the config, applies the overrides and does its run or runs."""
     set_up_logging()  # absl has added a handler of its own
+    if EVALUATE_ON.value is not None:
+        return _evaluate(EVALUATE_ON.value, overrides)
+    if LABELS.value is not None:
+        raise UserError('--labels goes with --evaluate_on; for a run that is to be trained set --config.test.labels')
     if CONFIG.value is None:
         raise UserError('--config is missing; try python launch.py --config=configs/subtype.py')
     from alljax import config, sweep
@@ -52,6 +64,21 @@ def _train(overrides: dict[str, str]) -> int:
     folder = Path(WORKDIR.value).expanduser() if WORKDIR.value else None
     good = sweep.launch(values, CONFIG.value, overrides, folder, jobs=JOBS.value, dry_run=DRY_RUN.value)
     return 0 if good else 1
+
+
+def _evaluate(root: str, overrides: dict[str, str]) -> int:
+    """Tests a finished run on another set."""
+    if WORKDIR.value is None:
+        raise UserError('--evaluate_on needs --workdir=RUN, the folder of a finished run')
+    if overrides:
+        raise UserError(f'--config.{next(iter(overrides))}: is not used with --evaluate_on, which trains nothing')
+    from alljax import config
+    from alljax.runs import external
+
+    if CONFIG.value is not None:
+        config.load(CONFIG.value)  # for it may add a network or a system of the user's own
+    external.evaluate_on(Path(WORKDIR.value).expanduser(), Path(root), LABELS.value or '')
+    return 0
 
 
 def _overrides(argv: Sequence[str]) -> dict[str, str]:
@@ -76,6 +103,9 @@ def _overrides(argv: Sequence[str]) -> dict[str, str]:
 
 def _help() -> str:
     own = flags.FLAGS.module_help(sys.modules[__name__]).partition(':\n')[2]
-    usage = 'alljax train --config=FILE [--config.a.b=value …] [--workdir=DIR] [--jobs=N] [--dry_run]'
+    usage = (
+        'alljax train --config=FILE [--config.a.b=value …] [--workdir=DIR] [--jobs=N] [--dry_run]\n'
+        '       alljax train --evaluate_on=DIR --workdir=RUN [--labels=FILE]'
+    )
     more = '--helpfull lists the flags of absl too.'
     return f'usage: {usage}\n\n{__doc__}\nflags:\n{own}\n\n{more}\n\nexample:\n  {EXAMPLE}'

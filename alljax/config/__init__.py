@@ -10,8 +10,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from alljax.config.fields import FIELDS, WHEN, Field, allowed
-from alljax.data import datasets
+from alljax.data import datasets, external
 from alljax.data.datasets import DataOptions
+from alljax.data.external import ExternalOptions
 from alljax.errors import UserError, nearest, some
 
 
@@ -65,7 +66,8 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
     """
     fields = flat(config)
     problems = [problem for name, field in FIELDS.items() for problem in _wrong(name, field, fields[name])]
-    problems += datasets.problems(data_options(config)) if data else []
+    if data:
+        problems += [*datasets.problems(data_options(config)), *external.problems(external_options(config))]
     if fields['stop.patience'] and not fields['split.validation']:
         problems.append(
             'config.stop.patience needs a validation fold; set config.split.validation, for example to 0.15'
@@ -83,6 +85,12 @@ def data_options(config: ConfigDict) -> DataOptions:
     """The data set that a config means, with the folder of $ALLJAX_DATA where it names none."""
     data = config.data
     return datasets.located(DataOptions(data.name, data.root, data.task, data.size, data.cells, data.denoise))
+
+
+def external_options(config: ConfigDict) -> ExternalOptions:
+    """The second set on which a config tests as well."""
+    test = config.test
+    return ExternalOptions(test.root, test.name, test.labels, test.adapt_cells, test.adapt_groups)
 
 
 def unknown(field: str, names: Iterable[str], known: Collection[str]) -> list[str]:

@@ -91,6 +91,28 @@ FIELDS: dict[str, Field] = {
         low=0,
         high=0.5,
     ),
+    'split.train_groups': Field(
+        0,
+        'at most this many groups of each class train, drawn by seed and repeat; a larger number keeps those of a '
+        'smaller one; 0 for all',
+        low=0,
+        high=10**6,
+    ),
+    'split.train_cells': Field(
+        0, 'at most this many cells of each class train, drawn in the same way; 0 for all', low=0, high=10**6
+    ),
+    # --- a second set, such as another laboratory's, on which the trained model is tested as well
+    'test.root': Field('', "the folder of the second set; '' for none"),
+    'test.name': Field('folder', 'the data set that the folder is read as, one of DATASETS'),
+    'test.labels': Field(
+        '', "a CSV file of theirs,ours that says which class each label of it is; '' for classes of the same name"
+    ),
+    'test.adapt_cells': Field(
+        0, 'cells of each class of the second set that join the training side; the rest is tested', low=0, high=10**6
+    ),
+    'test.adapt_groups': Field(
+        0, 'slides of the second set that join the training side; the rest is tested', low=0, high=10**6
+    ),
     # --- changes of training cells
     'augment.copies': Field(
         'fresh',
@@ -207,7 +229,7 @@ FIELDS: dict[str, Field] = {
 }
 
 # Fields that earlier releases lack, by the beginnings of their names: a run of theirs did what the default does.
-LATER = ('baseline.', 'data.source')
+LATER = ('baseline.', 'data.source', 'split.train_', 'test.')
 
 # Values that replace the defaults in three situations, unless the user sets the field. A random start has no old layers
 # to protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from alljax.baselines.systems import System
 from alljax.data.augment import Augmentation
 from alljax.data.datasets import DataOptions
+from alljax.data.external import ExternalOptions
 from alljax.data.split import SplitOptions
 from alljax.models import NetworkSpec
 from alljax.training.optimizer import OptimizerOptions
@@ -55,3 +56,4 @@ class Plan(NamedTuple):
     training: TrainingOptions
     system: NamedSystem | None  # in the place of the network
     source: str = ''  # the public name of the data set, if it has one and the user said it
+    external: ExternalOptions = ExternalOptions()  # the second set that is tested as well

@@ -41,6 +41,9 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     fields.check(config)
     if config.data.root:  # config.json is read from other folders later
         config.data.root = fields.data_options(config).root
+    for name in ('root', 'labels'):
+        if config.test[name]:
+            config.test[name] = str(Path(config.test[name]).expanduser().absolute())
     demo = fields.data_options(config).synthetic
     network = asks_network(config)
     if not network:
@@ -169,7 +172,14 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         batch_size=config.batch_size,
         data=data,
         split=SplitOptions(
-            split.protocol, split.test, split.validation, split.folds, max(split.fold, 0), max(split.repeat, 0)
+            split.protocol,
+            split.test,
+            split.validation,
+            split.folds,
+            fold=max(split.fold, 0),
+            repeat=max(split.repeat, 0),
+            train_groups=split.train_groups,
+            train_cells=split.train_cells,
         ),
         augmentation=Augmentation(augment.copies, augment.rotate, augment.light, augment.mirror),
         network=_network(config),
@@ -186,6 +196,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         ),
         system=_system(config),
         source=config.data.source,
+        external=fields.external_options(config),
     )
 
 

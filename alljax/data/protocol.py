@@ -41,13 +41,6 @@ def divide(cells: Cells, options: SplitOptions, augmentation: Augmentation, seed
     return grown, parts._replace(train=np.concatenate([parts.train, np.arange(len(cells), len(grown))]))
 
 
-def divide_without_images(
-    cells: Cells, options: SplitOptions, augmentation: Augmentation, seed: int
-) -> tuple[Cells, Split]:
-    """As `divide`, but with pictures of one pixel: who trains and tests, without the work."""
-    return divide(replace(cells, images=cells.images[:, :1, :1]), options, augmentation, seed)
-
-
 def target_counts(cells: Cells) -> Integer[np.ndarray, ' classes']:
     """Pictures of each class after enlarging: the published counts, in proportion to the number of cells there are.
 

@@ -11,6 +11,7 @@ from jaxtyping import Int32, Integer
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from alljax.data.cells import Cells
+from alljax.data.thinning import thinned
 from alljax.errors import UserError, some
 
 Index = Integer[np.ndarray, ' _']  # of any length
@@ -27,10 +28,12 @@ class SplitOptions(NamedTuple):
     folds: int = 1  # of a cross-validation; 1 for the hold-out [paper]
     fold: int = 0  # the one to test
     repeat: int = 0  # the repetition, each of which shuffles the cells anew
+    train_groups: int = 0  # at most of each class on the training side; 0 for all
+    train_cells: int = 0  # the same of cells
 
 
 class Split(NamedTuple):
-    """Indices into the cells, each in rising order; together they are all cells."""
+    """Indices into the cells, each in rising order; all cells but those that train_groups and train_cells leave out."""
 
     train: Index
     validation: Index
@@ -62,7 +65,7 @@ def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
     parts = Split(train, validation, test, options.protocol)
     if options.protocol != 'paper':
         keep_repeats_together(cells, parts)
-    return parts
+    return parts._replace(train=thinned(cells, train, options.train_groups, options.train_cells, draw))
 
 
 def keep_repeats_together(cells: Cells, parts: Split) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,8 +71,9 @@ class ComparisonTable(NamedTuple):
     notes: Sequence[str]
     banner: str  # 'synthetic cells', or ''
     command: str
-    extra: ExtraTable | None = None
+    extras: Sequence[ExtraTable] = ()
     grouping: str = ''  # of the column 'grouped': a key of formatting.GROUPINGS; '' if it is not known
+    figures: Mapping[str, bytes] = MappingProxyType({})  # heading → PNG, shown before the chart
 
 
 def write(folder: Path, table: ComparisonTable) -> None:
@@ -84,9 +86,9 @@ def write(folder: Path, table: ComparisonTable) -> None:
         raise ValueError(f'the table {table.title!r} has no lines, expected one at least')
     png = _chart(table)
     texts = {'table.md': _markdown(table), 'table.csv': _csv(table), 'table.html': _html(table, png)}
-    if table.extra:
-        rows = [(name, *numbers) for name, numbers in table.extra.rows.items()]
-        texts[f'{table.extra.name}.csv'] = csv_text(('cell', *table.extra.columns), rows)
+    for extra in table.extras:
+        rows = [(name, *numbers) for name, numbers in extra.rows.items()]
+        texts[f'{extra.name}.csv'] = csv_text(('cell', *extra.columns), rows)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -148,7 +150,7 @@ def _markdown(table: ComparisonTable) -> str:
         *warnings,
         '\n'.join(f'| {" | ".join(row)} |' for row in grid),
         ' '.join([*source, INTERVALS]),
-        _markdown_of(table.extra) if table.extra else '',
+        *map(_markdown_of, table.extras),
         '\n'.join(f'- {_plain(note)}' for note in table.notes),
         'To repeat:',
         '\n'.join(f'    {line}' for line in table.command.splitlines()),
@@ -254,7 +256,8 @@ def _html(table: ComparisonTable, png: bytes) -> str:
             if any(len(names) > TABULATED for names, _ in columns.values())
         ],
         printed=PRINTED,
-        extra=formatted(table.extra) if table.extra else {},
+        extras=[(extra, formatted(extra)) for extra in table.extras],
+        figures=[(heading, report.data_uri(figure)) for heading, figure in table.figures.items()],
         leaky=[name for name, leaky in table.columns.items() if leaky],
         warning=LEAKY,
         grouped=GROUPED,

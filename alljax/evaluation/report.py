@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import formatting
+from alljax.evaluation import external_table, formatting
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 from alljax.storage.text_files import write_text
@@ -72,10 +72,22 @@ def write(
             tables=_tables(results, facts or {}),
             figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
             mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
+            external=_external(results),
             css=Markup(resource('report.css')),
         )
     )
     write_text(Path(path), page)
+
+
+def rewrite_external(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the external tests of `results` into a report.html that is there already; without one nothing is done."""
+    if path.is_file():
+        write_text(path, external_table.put_into_page(path.read_text(encoding='utf-8'), str(_external(results))))
+
+
+def _external(results: Mapping[str, Any]) -> Markup:
+    template = environment().from_string(resource('external_table.html.jinja'))
+    return external_table.section(results, template)
 
 
 def environment() -> jinja2.Environment:

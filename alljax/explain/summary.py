@@ -15,12 +15,12 @@ from jaxtyping import Array, Float
 from alljax import gradients
 from alljax.config import resolve
 from alljax.config.plan import Plan
-from alljax.data import datasets, image_files
+from alljax.data import image_files
 from alljax.data.cells import Cells
-from alljax.data.protocol import divide
 from alljax.errors import UserError
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
+from alljax.runs import run_cells
 from alljax.runs.network import TrainedNetwork
 from alljax.training import inference, learning_rate_factors
 from alljax.training.loss import cross_entropy
@@ -82,7 +82,7 @@ def summarize(
     were moved.
     """
     plan = resolve.of_run(path.parent if path.name == 'model' else path, data)
-    cells, parts = divide(datasets.load(plan.data, plan.seed), plan.split, plan.augmentation, plan.seed)
+    _, cells, parts, _ = run_cells.load(plan, test=False)
     if cells.origin.fingerprint != run.card.fingerprint:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
     rest = {name: tree for name, tree in run.variables.items() if name != 'params'}

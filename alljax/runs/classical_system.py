@@ -132,11 +132,11 @@ def probabilities(run: Classical, values: Float[np.ndarray, 'cells features']) -
     return inference.finite(found, whose)
 
 
-def predictor(run: Classical) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
-    """The function from images and a batch size to the probability of each class."""
+def predictor(run: Classical, *, keep: bool = False) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
+    """The function from images and a batch size to the probability of each class; `keep` is that of `measured`."""
 
     def predict(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
-        return probabilities(run, measured(run.system, run.body, images, batch_size, keep=False).values)
+        return probabilities(run, measured(run.system, run.body, images, batch_size, keep=keep).values)
 
     return predict
 

@@ -6,12 +6,9 @@ from pathlib import Path
 import alljax
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
-from alljax.data import datasets
-from alljax.data.cells import Cells
-from alljax.data.protocol import divide
-from alljax.data.split import Split
-from alljax.runs import data_check, initial_variables, kinds, network, results
-from alljax.runs.results import TestOutput
+from alljax.runs import data_check, external, initial_variables, kinds, network, results, run_cells
+from alljax.runs.results import Results, TestOutput
+from alljax.runs.run_cells import RunCells
 from alljax.storage import cache, model_folder, run_folder
 from alljax.storage.card import Scores
 from alljax.training import metrics_log
@@ -33,12 +30,13 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
     with run_folder.opened(folder, dict(plan.fields), later_fields()):
         if plan.demo:
             log.warning(DEMO)
-        sources = datasets.load(plan.data, plan.seed)
+        found = run_cells.load(plan)
+        sources, cells, parts, _ = found
         if fingerprint:
             data_check.same_data(fingerprint, sources, folder)
-        cells, parts = divide(sources, plan.split, plan.augmentation, plan.seed)
+        test = external.prepared(plan.external, found)
         log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
-                 len(cells.group_names), len(cells) - len(sources), len(parts.train), len(parts.validation),
+                 len(cells.group_names), found.copies, len(parts.train), len(parts.validation),
                  len(parts.test), folder)  # fmt: skip
         plan = network.cut_batch_size(plan, cells, parts)
         kind = kinds.of_plan(plan)
@@ -47,13 +45,18 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
             trained = kind.load(folder)
         else:
             trained = kind.fit(plan, cells, parts, folder)
-        report(plan, sources, cells, parts, folder, kind.score(trained, plan, cells, parts, folder))
+        output = kind.score(trained, plan, cells, parts, folder)
+        tests = external.earlier_tests(folder)
+        if test:
+            tests = external.written(test, kind, trained, folder, tests)
+        report(plan, found, folder, output, tests)
         run_folder.set_data_root(folder, plan.fields['data.root'])
     return folder
 
 
-def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path, output: TestOutput) -> None:
-    """Scores the test side and writes all that the run folder shows."""
+def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests: list[Results]) -> None:
+    """Scores the test side and writes all that the run folder shows; `tests` are the external ones."""
+    sources, cells, parts, _ = found
     test = cells.take(parts.test)
     scores = results.score(test, output.logits)
     whole = {
@@ -61,7 +64,7 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
         'command': results.command(),
         'demo': plan.demo,
         'data': results.about_data(sources),
-        'split': {**results.about_split(cells, parts), 'copies': len(cells) - len(sources)},
+        'split': {**results.about_split(cells, parts), 'copies': found.copies},
         'test': scores,
         **output.found,
         'seed': plan.seed,
@@ -76,7 +79,7 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
     )
     results.check_history(folder)
     history = [row for row in metrics_log.read(folder / 'metrics.jsonl') if 'epoch' in row]
-    results.write(folder, whole, test, output, history)
+    results.write(folder, results.with_externals(whole, tests), test, output, history)
     marks = ', '.join(results.marks(whole))
     log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,
              100 * high, len(test), f' [{marks}]' if marks else '')  # fmt: skip

@@ -1,6 +1,7 @@
-"""The kinds of runs: each trains, is loaded, predicts and is scored by four functions of its own file."""
+"""The kinds of runs: each trains, is loaded, predicts and is scored by functions of its own file."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,16 +21,23 @@ Trained = Any  # of one kind; all have `classes` and `card`
 
 
 class Kind(NamedTuple):
-    """A kind of run. What `fit` and `load` return is passed to the other two."""
+    """A kind of run. What `fit` and `load` return is passed to the others."""
 
     fit: Callable[[Plan, Cells, Split, Path], Trained]  # trains it and keeps the model in the run folder
     load: Callable[[Path], Trained]
     predictor: Callable[[Trained], Predict]
     score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
+    set_predictor: Callable[[Trained], Predict]  # as `predictor`, for a data set: keeps measurements in the cache
 
 
-NETWORK = Kind(network.fit, network.load, network.predictor, network.score)
-SYSTEM = Kind(classical_system.fit, classical_system.load, classical_system.predictor, classical_system.score)
+NETWORK = Kind(network.fit, network.load, network.predictor, network.score, network.predictor)
+SYSTEM = Kind(
+    classical_system.fit,
+    classical_system.load,
+    classical_system.predictor,
+    classical_system.score,
+    partial(classical_system.predictor, keep=True),
+)
 
 
 def of_plan(plan: Plan) -> Kind:

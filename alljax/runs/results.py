@@ -15,12 +15,20 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Integer
 
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.evaluation import formatting, gradient_curves, intervals, metrics, mistakes, plots, report
+from alljax.evaluation import (
+    formatting,
+    gradient_curves,
+    intervals,
+    metrics,
+    mistakes,
+    plots,
+    report,
+)
 from alljax.storage import checksums
 from alljax.storage.atomic import write_json
 from alljax.storage.checksums import Damaged
@@ -32,6 +40,15 @@ from alljax.training import inference
 log = logging.getLogger(__name__)
 
 Results = dict[str, Any]
+
+
+class Judged(NamedTuple):
+    """Cells and what a model says of them."""
+
+    labels: Integer[np.ndarray, ' cells']
+    predicted: Integer[np.ndarray, ' cells']
+    probabilities: Float[np.ndarray, 'cells classes']
+    groups: Integer[np.ndarray, ' cells']
 
 
 class TestOutput(NamedTuple):
@@ -49,25 +66,34 @@ FURTHER = {'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': '
 
 def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
     """The `test` part of results.json for cells and their logits."""
-    predicted = logits.argmax(1)
-    correct = predicted == cells.labels
-    counts = intervals.confusion_by_group(cells.labels, predicted, cells.groups, len(cells.classes))
-    scores = metrics.scores(counts.total(), cells.classes)
-    accuracy = scores.pop('accuracy')
+    judged = Judged(cells.labels, logits.argmax(1), inference.probabilities(logits, 'the model'), cells.groups)
+    return scores(judged, cells.classes)
+
+
+def scores(judged: Judged, classes: tuple[str, ...]) -> Results:
+    """Every measure of judged cells, with the intervals of those that are quoted."""
+    labels, predicted, probabilities, groups = judged
+    counts = intervals.confusion_by_group(labels, predicted, groups, len(classes))
+    found = metrics.scores(counts.total(), classes)
+    accuracy = found.pop('accuracy')
     interval = {
-        'wilson': intervals.wilson(int(correct.sum()), len(cells)),
+        'wilson': intervals.wilson(int((predicted == labels).sum()), len(labels)),
         'bootstrap_groups': intervals.group_bootstrap(counts, metrics.OVERALL['accuracy']),
     }
-    ranked = metrics.probability_scores(cells.labels, inference.probabilities(logits, 'the model'), cells.classes)
+    ranked = metrics.probability_scores(labels, probabilities, classes)
     for name, row in ranked.pop('per_class').items():
-        scores['per_class'][name] |= row
+        found['per_class'][name] |= row
     return {
-        'n': len(cells),
+        'n': len(labels),
         'accuracy': accuracy,
         'accuracy_ci95': interval,
-        'macro_precision_ci95': intervals.group_bootstrap(counts, metrics.OVERALL['macro_precision']),
-        **scores,
+        **{
+            f'{name}_ci95': intervals.group_bootstrap(counts, metrics.OVERALL[name])
+            for name in ('macro_precision', 'macro_recall')
+        },
+        **found,
         **ranked,
+        'mean_confidence': float(probabilities.max(1).mean()),
     }
 
 
@@ -120,7 +146,7 @@ def write(
 ) -> None:
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
     probabilities = inference.probabilities(output.logits, workdir / 'model')
-    _predictions(workdir / PREDICTIONS, cells, probabilities)
+    write_predictions(workdir / PREDICTIONS, cells, probabilities)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
@@ -137,8 +163,14 @@ def write(
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
     report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts)
-    written = [name for name in (PREDICTIONS, METRICS) if (workdir / name).is_file()]
-    results |= {FILES: {name: checksums.of_file(workdir / name) for name in written}}
+    _write_with_checksums(workdir, results, {})
+
+
+def _write_with_checksums(workdir: Path, results: Results, known: Mapping[str, str]) -> None:
+    """Writes results.json, with the checksums of the files that it speaks of, where they are not known."""
+    names = [PREDICTIONS, METRICS, *(entry['predictions'] for entry in externals(results))]
+    new = [name for name in names if name not in known and (workdir / name).is_file()]
+    results = {**results, FILES: {**known, **{name: checksums.of_file(workdir / name) for name in new}}}
     write_json(workdir / RESULTS, {**results, CHECKSUM: checksums.of_values(results)})
 
 
@@ -174,17 +206,49 @@ def correct_by_file(workdir: Path) -> dict[str, bool]:
 def predictions(workdir: Path) -> list[dict[str, str]]:
     """The rows of a finished run's predictions.csv; UserError, with the remedy, for a damaged one."""
     finished = read(workdir)
+    return _rows(workdir, PREDICTIONS, finished, finished['split'].get('test_n'))
+
+
+def external_predictions(workdir: Path, entry: Results) -> list[dict[str, str]]:
+    """The rows of the predictions of an external test; UserError, with the remedy, for damaged ones."""
+    return _rows(workdir, entry['predictions'], read(workdir), entry['n'])
+
+
+def _rows(workdir: Path, name: str, finished: Results, count: int | None) -> list[dict[str, str]]:
     try:
         if FILES in finished:  # a release before had no checksums
-            checksums.check_files(workdir, {PREDICTIONS: finished[FILES].get(PREDICTIONS, '')})
-        rows = csv_rows((workdir / PREDICTIONS).read_text(encoding='utf-8'))
+            checksums.check_files(workdir, {name: finished[FILES].get(name, '')})
+        rows = csv_rows((workdir / name).read_text(encoding='utf-8'))
         if not rows or not all({'file', 'label', 'prediction'} <= row.keys() for row in rows):
             raise Damaged('has no rows of file, label and prediction')
-        if len(rows) != finished['split'].get('test_n'):
-            raise Damaged(f'has {len(rows)} rows, expected {finished["split"].get("test_n")}')
+        if len(rows) != count:
+            raise Damaged(f'has {len(rows)} rows, expected {count}')
     except (OSError, ValueError, csv.Error, Damaged) as error:
-        raise _damaged(workdir, PREDICTIONS, error) from None
+        raise _damaged(workdir, name, error) from None
     return rows
+
+
+def externals(results: Results) -> list[Results]:
+    """The external tests in a results.json, which holds one as an object and several as a list of them."""
+    found = results.get('external', [])
+    return [found] if isinstance(found, dict) else list(found)
+
+
+def with_externals(results: Results, entries: list[Results]) -> Results:
+    """The content of results.json with these external tests in the place of those that it has."""
+    rest = {name: value for name, value in results.items() if name != 'external'}
+    return {**rest, 'external': entries[0] if len(entries) == 1 else entries} if entries else rest
+
+
+def rewrite_externals(workdir: Path, entries: list[Results], written: str) -> None:
+    """Puts external tests into the report and the results.json of a finished run; all else there stays.
+
+    `written` is the file of predictions that is new.
+    """
+    results = with_externals(read(workdir), entries)
+    known = {name: checksum for name, checksum in results.pop(FILES, {}).items() if name != written}
+    report.rewrite_external(workdir / 'report.html', results)
+    _write_with_checksums(workdir, results, known)
 
 
 def _damaged(workdir: Path, name: str, error: Exception) -> UserError:
@@ -195,7 +259,8 @@ def _damaged(workdir: Path, name: str, error: Exception) -> UserError:
     )
 
 
-def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:
+def write_predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:
+    """A table of a line a cell: file, group, label, prediction and the probability of each class."""
     rows = []
     for index, row in enumerate(probabilities):
         known = cells.names[index], cells.group_names[cells.groups[index]], cells.classes[cells.labels[index]]

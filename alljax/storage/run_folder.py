@@ -20,6 +20,7 @@ Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many 
 CONFIG, RESULTS = 'config.json', 'results.json'
 CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
 DATA_ROOT = 'data.root'
+NONE: Fields = MappingProxyType({})
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:

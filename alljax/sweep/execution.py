@@ -25,10 +25,10 @@ from alljax.config.resolve import resolve
 from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.datasets import DataOptions
-from alljax.data.protocol import divide_without_images
+from alljax.data.external import ExternalCells, ExternalOptions
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.runs import data_check, experiment, results
+from alljax.runs import data_check, experiment, results, run_cells
 from alljax.storage import run_folder
 from alljax.storage.log import set_up_logging
 from alljax.sweep.variants import Run
@@ -55,6 +55,7 @@ def prepare(
     """
     problems: dict[str, None] = {}  # in order, each once
     loaded: dict[tuple[DataOptions, int], Cells] = {}
+    seconds: dict[tuple[ExternalOptions, DataOptions], ExternalCells] = {}
     found = []
     for run in runs:
         place = (folder / run.folder) if folder else None
@@ -62,8 +63,8 @@ def prepare(
             values = config_files.with_fields(config, run.fields)
             plan = resolve(values, {*overrides, *run.fields}, run_folder.earlier(place))
             sources = _load(plan, loaded)
-            parts = divide_without_images(sources, plan.split, plan.augmentation, plan.seed)
-            found.append(PreparedRun(run, plan, sources, *parts))
+            _, cells, parts, _ = run_cells.divided_without_images(plan, sources, _second(plan, sources, seconds))
+            found.append(PreparedRun(run, plan, sources, cells, parts))
             if place:
                 _check_same(place, plan, sources)
         except UserError as error:
@@ -138,6 +139,18 @@ def _load(plan: Plan, loaded: MutableMapping[tuple[DataOptions, int], Cells]) ->
     key = raw, plan.seed
     if key not in loaded:
         loaded[key] = datasets.load(*key)
+    return loaded[key]
+
+
+def _second(
+    plan: Plan, sources: Cells, loaded: MutableMapping[tuple[ExternalOptions, DataOptions], ExternalCells]
+) -> ExternalCells | None:
+    """The second set of a plan, each once; None if it has none."""
+    if not plan.external.root:
+        return None
+    key = plan.external._replace(adapt_cells=0, adapt_groups=0), plan.data
+    if key not in loaded:
+        loaded[key] = run_cells.load_second(plan, sources)
     return loaded[key]
 
 

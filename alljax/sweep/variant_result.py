@@ -41,6 +41,13 @@ def read_result(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) ->
     facts = [results.read(folder / run.folder) for run in runs]
     classes = tuple(facts[0]['test']['confusion']['labels'])
     tables = [results.predictions(folder / run.folder) for run in runs]
+    return of_tables(tables, classes, facts)
+
+
+def of_tables(
+    tables: Sequence[Sequence[Mapping[str, str]]], classes: tuple[str, ...], facts: Sequence[Mapping[str, Any]]
+) -> VariantResult:
+    """The result in the tables of predictions of several runs, and in their results.json."""
     label, prediction = (
         [np.array([classes.index(row[column]) for row in rows]) for rows in tables]
         for column in ('label', 'prediction')
@@ -51,7 +58,7 @@ def read_result(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) ->
         classes,
         intervals.confusion_by_group(np.concatenate(label), np.concatenate(prediction), groups, len(classes)),
         [metrics.confusion(*pair, len(classes)) for pair in zip(label, prediction, strict=True)],
-        [results.correct_by_file(folder / run.folder) for run in runs],
+        [{row['file']: row['label'] == row['prediction'] for row in rows} for rows in tables],
         float(np.mean([fact['split']['test_n'] / fact['split']['train_n'] for fact in facts])),
         facts[0]['data']['synthetic'],
         _grouping(facts[0]['data']),

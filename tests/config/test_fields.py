@@ -11,9 +11,11 @@ from alljax import config as fields
 from alljax.config import resolve
 from alljax.config.fields import FIELDS
 from alljax.data import datasets
+from alljax.data.external import ExternalCells
 from alljax.data.protocol import divide
 from alljax.data.split import split
 from alljax.runs import network as network_run
+from alljax.runs import run_cells
 from alljax.sweep.variants import folds
 from alljax.training import inputs, learning_rate_factors, optimizer
 from configs import common
@@ -100,6 +102,14 @@ def source(config):
     return plan_of(config).source
 
 
+def second_set(config):
+    return plan_of(config).external
+
+
+def adapted(config):
+    return run_cells.divided(plan_of(config), CELLS, ExternalCells(CELLS, {}, {})).parts.train
+
+
 def system(config):
     return plan_of(config).system
 
@@ -131,6 +141,13 @@ CHANGES = {
     'split.fold': (1, training, {'split.folds': 3}),
     'split.repeats': (3, runs, {}),
     'split.repeat': (1, training, {'split.repeats': 2}),
+    'split.train_groups': (2, training, {}),
+    'split.train_cells': (2, training, {}),
+    'test.root': ('/elsewhere', second_set, {}),
+    'test.name': ('all_idb2', second_set, {}),
+    'test.labels': ('/labels.csv', second_set, {'test.root': '/b'}),
+    'test.adapt_cells': (2, adapted, {'test.root': '/b'}),
+    'test.adapt_groups': (2, adapted, {'test.root': '/b'}),
     'augment.copies': ('published', divided, {}),
     'augment.rotate': (20.0, prepared, {}),
     'augment.light': (0.5, prepared, {}),

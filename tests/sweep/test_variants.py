@@ -5,7 +5,7 @@ import pytest
 from alljax.errors import UserError
 from alljax.sweep import Sweep, Variant, across
 from alljax.sweep.variants import folds, list_runs, load_sweep
-from configs import common, subtype, table1, table2_3_5, table4, table6
+from configs import common, learning_curve, subtype, table1, table2_3_5, table4, table6, transfer_domain
 from configs.ablations import architectures, denoise, equalise, learning_rate
 
 
@@ -134,3 +134,19 @@ def test_a_sweep_of_nothing_is_told(tmp_path, returned, found):
     path.write_text(f'from alljax.sweep import Variant, Sweep\ndef sweep():\n    return {returned}\n')
     with pytest.raises(UserError, match=f'at least one variant and one protocol; .*{found}'):
         load_sweep(path, config())
+
+
+def test_a_learning_curve_cuts_slides_or_cells_and_a_transfer_adds_those_of_the_other_laboratory():
+    values = learning_curve.get_config()
+    varied = [dict(variant.fields) for variant in learning_curve.sweep(values).variants]
+    assert varied[0] == {'split.train_groups': 1}
+    assert varied[-2:] == [{'split.train_cells': 40}, {}]
+    assert len(list_runs(learning_curve.sweep(values), values)) == 9 * 15
+    values = transfer_domain.get_config()
+    assert [dict(variant.fields) for variant in transfer_domain.sweep(values).variants] == [
+        {'test.adapt_cells': count} for count in (0, 1, 5, 20)
+    ]
+    values.by, values.counts = 'adapt_groups', (0, 2)
+    assert transfer_domain.sweep(values).variants[1] == Variant(
+        '2 slides', {'test.adapt_groups': 2}, against='0 slides'
+    )

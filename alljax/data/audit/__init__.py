@@ -1,6 +1,6 @@
 """Repeated cells, and other ways to be right without looking, in a folder: python -m alljax.data.audit FOLDER."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ from alljax.data.audit import exact_repeats, groups, repeat_kinds
 from alljax.data.audit.candidates import Candidates, candidates
 from alljax.data.audit.folder_listing import FolderListing, list_folder
 from alljax.data.audit.measurements import Measurements, measure_files
-from alljax.data.audit.registration import register
+from alljax.data.audit.registration import Match, register
 from alljax.data.audit.shortcuts import Shortcut, shortcuts
 
-__all__ = ['THRESHOLD', 'Audit', 'Pair', 'Shortcut', 'audit']
+__all__ = ['THRESHOLD', 'Audit', 'Pair', 'Shortcut', 'audit', 'pairs_between']
 
 THRESHOLD = 0.6  # least score of a pair; tests/benchmarks/audit.py measures what it finds
 ROUND = 4096  # pairs laid on each other before those are left out whose cells were found to be the same already
@@ -80,6 +80,37 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
     )
 
 
+def pairs_between(first: Sequence[Path], second: Sequence[Path], threshold: float = THRESHOLD) -> list[Pair]:
+    """Every pair of a picture of the first files and one of the second that show one cell, or neighbors in one field.
+
+    `Pair.first` is an index into the first files, `Pair.second` into the second. UserError with every file that cannot
+    be read.
+    """
+    measured = measure_files(Path(), [str(path) for path in (*first, *second)])
+    count = len(first)
+    files, pixels = _places(measured.file_digests, count), _places(measured.pixel_digests, count)
+    found: dict[tuple[int, int], Pair] = {}
+    for other in range(count, len(measured.sizes)):
+        same = dict.fromkeys(pixels.get(measured.pixel_digests[other], ()), 'same pixels')
+        same |= dict.fromkeys(files.get(measured.file_digests[other], ()), 'same file')
+        found |= {(cell, other): Pair(cell, other, kind, 1.0) for cell, kind in same.items()}
+    chosen = candidates(measured.detail, measured.density)
+    across = [cell < count <= other and (cell, other) not in found for cell, other in chosen.pairs.tolist()]
+    chosen = Candidates(*(column[np.array(across, bool)] for column in chosen))
+    for (cell, other), match in zip(chosen.pairs.tolist(), register(measured, chosen), strict=True):
+        if match.score >= threshold:
+            found[cell, other] = _pair(measured, cell, other, match)
+    return [pair._replace(second=pair.second - count) for _, pair in sorted(found.items())]
+
+
+def _places(digests: Sequence[str], count: int) -> dict[str, list[int]]:
+    """The places of each digest among the first `count`."""
+    places: dict[str, list[int]] = {}
+    for place, digest in enumerate(digests[:count]):
+        places.setdefault(digest, []).append(place)
+    return places
+
+
 def _near_repeats(measured: Measurements, chosen: Candidates, threshold: float, track: Track) -> list[Pair]:
     """Pairs that are no equal files but score at least the threshold; likeliest candidates first."""
     found: list[Pair] = []
@@ -93,11 +124,16 @@ def _near_repeats(measured: Measurements, chosen: Candidates, threshold: float, 
             for (first, second), match in zip(part.pairs.tolist(), register(measured, part), strict=True):
                 bar.update()
                 if match.score >= threshold:
-                    density = measured.density[first], measured.density[second]
-                    (height, width), (other_height, other_width) = measured.shapes[[first, second]].tolist()
-                    shapes = (height, width), (other_height, other_width)
-                    sharpness = float(measured.sharpness[first]), float(measured.sharpness[second])
-                    kind = repeat_kinds.describe(match.pose, density, shapes, sharpness)
-                    found.append(Pair(first, second, kind, match.score, repeat_kinds.one_cell(match.pose)))
+                    found.append(_pair(measured, first, second, match))
             whole = groups.connected([(pair.first, pair.second) for pair in found], len(whole))
     return found
+
+
+def _pair(measured: Measurements, first: int, second: int, match: Match) -> Pair:
+    """The pair of two pictures that were laid on each other."""
+    density = measured.density[first], measured.density[second]
+    (height, width), (other_height, other_width) = measured.shapes[[first, second]].tolist()
+    shapes = (height, width), (other_height, other_width)
+    sharpness = float(measured.sharpness[first]), float(measured.sharpness[second])
+    kind = repeat_kinds.describe(match.pose, density, shapes, sharpness)
+    return Pair(first, second, kind, match.score, repeat_kinds.one_cell(match.pose))

@@ -57,10 +57,10 @@ def twins(root: Path, labels: Iterable[str], table: str) -> list[str]:
     """A sentence for each set of classes that differ in case, spaces, the encoding of accents or "Copy" only."""
     alike: dict[str, list[str]] = {}
     every = sorted(set(labels))
-    known = {_plain(label) for label in every}
+    known = {plain(label) for label in every}
     for label in every:
-        copied = _plain(COPY.sub('', _folded(label)))
-        alike.setdefault(copied if copied in known else _plain(label), []).append(label)
+        copied = plain(COPY.sub('', _folded(label)))
+        alike.setdefault(copied if copied in known else plain(label), []).append(label)
     return [
         f'{root}: the classes {" and ".join(map(repr, same))} differ in case, spaces, accents or the mark of a copy '
         f'only; put them into one folder, or give them one label in {table}'
@@ -73,10 +73,6 @@ def _folded(label: str) -> str:
     return unicodedata.normalize('NFKC', label).casefold().strip()
 
 
-def _plain(label: str) -> str:
-    return re.sub(r'[\s_-]+', ' ', _folded(label)).strip()
-
-
 def same_names(files: Iterable[str]) -> list[str]:
     """A sentence for each set of files whose names differ in the encoding of accents only: no table can tell them."""
     alike: dict[str, list[str]] = {}
@@ -87,6 +83,11 @@ def same_names(files: Iterable[str]) -> list[str]:
         for same in alike.values()
         if len(same) > 1
     ]
+
+
+def plain(label: str) -> str:
+    """A class name without what people write in several ways: case, spaces, hyphens and the encoding of accents."""
+    return re.sub(r'[\s_-]+', ' ', unicodedata.normalize('NFKC', label).casefold()).strip()
 
 
 def _no_classes(level: Tree) -> str:

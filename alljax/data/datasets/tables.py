@@ -20,25 +20,10 @@ WORDS = frozenset(
     | {'patient', 'patients', 'slide', 'slides', 'subtype', 'subtypes', 'table'}
 )  # names of files that are likely to say what the images are
 NO_GROUP = frozenset(
-    {
-        '-',
-        '--',
-        '.',
-        '?',
-        'missing',
-        'n/a',
-        'n.a.',
-        'na',
-        'nan',
-        'none',
-        'not available',
-        'null',
-        'tbd',
-        'unk',
-        'unknown',
-    }
+    {'-', '--', '.', '?', 'missing', 'n/a', 'n.a.', 'na', 'nan', 'none', 'not available', 'null', 'tbd', 'unk'}
+    | {'unknown'}
 )  # what people and programs write for a patient or slide that nobody knows
-Rows = dict[str, dict[str, str]]  # by the `file` column
+Rows = dict[str, dict[str, str]]  # by the `file` column, or another that names the lines
 
 
 class Matches(NamedTuple):
@@ -82,10 +67,10 @@ def unread(
     return problems, notes
 
 
-def read(path: Path, columns: tuple[str, ...], problems: list[str]) -> Rows:
-    """Rows of a CSV file by their `file` column; needs 'file', takes the other `columns` that are there.
+def read(path: Path, columns: tuple[str, ...], problems: list[str], key: str = 'file') -> Rows:
+    """Rows of a CSV file by their `key` column; needs that one, takes the other `columns` that are there.
 
-    Files that cannot be read, missing columns and files named twice are added to `problems`. A group that says that it
+    Files that cannot be read, missing columns and keys named twice are added to `problems`. A group that says that it
     is unknown is none.
     """
     text = _text(path, problems)
@@ -101,9 +86,9 @@ def read(path: Path, columns: tuple[str, ...], problems: list[str]) -> Rows:
     reader = csv.DictReader(io.StringIO(text, newline=''), dialect=dialect)
     try:
         names = [(name or '').strip().lower() for name in reader.fieldnames or []]
-        if 'file' not in names or not set(columns) & set(names):
+        if key not in names or not set(columns) & set(names):
             problems.append(
-                f'{path}: its first line is {",".join(names)!r}, expected the header {",".join(("file", *columns))!r}'
+                f'{path}: its first line is {",".join(names)!r}, expected the header {",".join((key, *columns))!r}'
             )
             return {}
         reader.fieldnames = names
@@ -114,7 +99,7 @@ def read(path: Path, columns: tuple[str, ...], problems: list[str]) -> Rows:
     rows: Rows = {}
     twice = []
     for values in lines:
-        file = normal(values.pop('file').replace('\\', '/').removeprefix('./'))
+        file = normal(values.pop(key).replace('\\', '/').removeprefix('./'))
         if not file:
             continue
         if file in rows:

@@ -1,0 +1,101 @@
+"""Cells that stand on both sides of an external test: the audit's search for repeats, between two sets."""
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from alljax.data import audit
+from alljax.data.audit import Pair
+from alljax.data.cells import Cells
+from alljax.data.datasets import DATASETS, tables
+from alljax.data.split import Index
+from alljax.errors import UserError
+from alljax.storage import cache
+from alljax.storage.atomic import write_json
+from alljax.storage.checksums import Damaged
+from alljax.storage.json_records import read_object
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # raise it when the audit finds other pairs in the same pictures
+
+
+class FilePair(NamedTuple):
+    """A training picture and one of the second set that show one cell, or neighbors in one field."""
+
+    file: str  # of the training side
+    other_file: str  # of the second set
+    kind: str  # 'same file', 'same pixels', 'rotated 37°, re-lit', …
+    score: float  # 1 for the same
+    one_cell: bool  # False for neighbors
+
+
+class LeakAudit(NamedTuple):
+    """The pairs between the training side and the second set."""
+
+    pairs: tuple[FilePair, ...]
+    unchecked: str = ''  # the reason why nothing could be searched; '' if it was
+
+    @property
+    def leaky(self) -> bool:
+        """True if a tested picture, or its neighbor in one field, has trained."""
+        return bool(self.pairs)
+
+
+def between(sources: Cells, trained: Index, second: Cells, tested: Index) -> LeakAudit:
+    """The pairs of a training cell and a tested one of the second set, the most alike first.
+
+    All cells of both sets are compared once; the result is kept in the user's cache. Where the files of a set are gone
+    it says so.
+    """
+    names, others = {sources.names[place] for place in trained}, {second.names[place] for place in tested}
+    try:
+        pairs = _all_pairs(sources, second)
+    except UserError as error:
+        return LeakAudit((), str(error))
+    found = [pair for pair in pairs if pair.file in names and pair.other_file in others]
+    return LeakAudit(tuple(sorted(found, key=lambda pair: (-pair.score, pair))))
+
+
+def _all_pairs(sources: Cells, second: Cells) -> list[FilePair]:
+    """The pairs between two whole sets, from the cache if they were searched before."""
+    about = repr((VERSION, audit.THRESHOLD, sources.origin.fingerprint, second.origin.fingerprint, second.names))
+    path = cache.folder('pairs') / f'{hashlib.sha256(about.encode()).hexdigest()[:32]}.json'
+    try:
+        return [FilePair(*row) for row in read_object(path)['pairs']]
+    except (Damaged, KeyError, TypeError):
+        pass  # not searched yet, or damaged: searched again
+    log.info('looking for cells of %s among those of %s, once', second.origin.root, sources.origin.root)
+    pairs = audit.pairs_between(_files(sources), _files(second))
+    found = [_named(pair, sources.names, second.names) for pair in pairs]
+    write_json(path, {'pairs': found})
+    return found
+
+
+def _named(pair: Pair, names: Sequence[str], others: Sequence[str]) -> FilePair:
+    return FilePair(names[pair.first], others[pair.second], pair.kind, round(pair.score, 4), pair.one_cell)
+
+
+def _files(cells: Cells) -> list[Path]:
+    """The files of cells as they are named on the disk, where accents may be written in another way."""
+    root = Path(cells.origin.root)
+    if all((root / name).is_file() for name in cells.names):
+        return [root / name for name in cells.names]
+    dataset = DATASETS.get(cells.origin.name)
+    if dataset is None or not root.is_dir():
+        raise UserError(f'{root}: its files are no longer there; restore them')
+    on_disk: Mapping[str, Any] = {
+        tables.normal(record.file): record.file
+        for record in dataset.list_cells(root, next(iter(dataset.tasks))).records
+    }
+    absent = [name for name in cells.names if name not in on_disk]
+    if absent:
+        raise UserError(f'{root}: {absent[0]} is no longer there; restore it')
+    return [root / on_disk[name] for name in cells.names]
+
+
+def first_pairs(found: LeakAudit, count: int = 4) -> list[str]:
+    """The first pairs in words, for the log and the report."""
+    return [f'{pair.file} = {pair.other_file} ({pair.kind})' for pair in found.pairs[:count]]
