@@ -19,6 +19,13 @@ class Start(NamedTuple):
     how: str  # for results.json: 'imagenet', 'random', the path of a run, …
 
 
+class MeasuringNetwork(NamedTuple):
+    """One of several networks that a classical system measures with, and where its variables come from."""
+
+    network: NetworkSpec
+    start: Start
+
+
 class NamedSystem(NamedTuple):
     """A classical system and what it is called."""
 
@@ -30,13 +37,19 @@ class TrainingOptions(NamedTuple):
     """The length and speed of learning, and the share of each class in it."""
 
     epochs: int
-    equalize: str  # classes of the training side: 'undersample', 'oversample', 'weights' or 'none'
+    equalize: str  # classes of the training side: 'undersample', 'oversample', 'weights', 'batches' or 'none'
     optimizer: OptimizerOptions
     factors: tuple[tuple[str, float], ...]  # (pattern over parameter names, factor on the learning rate)
     freeze: str  # pattern over parameter names that stay as they start
     patience: int  # epochs without a better validation loss; 0 for no early stopping
     save_seconds: float  # between two checkpoints
     gradients_every: int  # steps from one look at the gradients to the next; 0 for none
+    layer_decay: float  # factor on the learning rate from a layer to the one before it
+    average_decay: float  # of the moving average of the parameters; 0 for none
+    smoothing: float  # of the labels
+    mixup: float  # parameter of the Beta distribution of the blends; 0 for none
+    group_rate: float | None  # step size of group DRO; None without it
+    statistics: str  # of batch normalizations: one of alljax.models.batch_statistics.STATISTICS
 
 
 class Plan(NamedTuple):
@@ -53,3 +66,4 @@ class Plan(NamedTuple):
     start: Start
     training: TrainingOptions
     system: NamedSystem | None  # in the place of the network
+    measuring: tuple[MeasuringNetwork, ...] = ()  # what a system measures with, where that is not `network`

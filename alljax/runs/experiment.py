@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import alljax
+from alljax.config.fields import later
 from alljax.config.plan import Plan
 from alljax.data import datasets
 from alljax.data.cells import Cells
@@ -28,7 +29,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
     The cells are known by their fingerprint, not by their folder. UserError if it is not the one that is asked for.
     """
     cache.keep_compiled_programs()
-    with run_folder.opened(folder, dict(plan.fields)):
+    with run_folder.opened(folder, dict(plan.fields), later()):
         if plan.demo:
             log.warning(DEMO)
         sources = datasets.load(plan.data, plan.seed)

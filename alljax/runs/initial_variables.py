@@ -32,8 +32,14 @@ def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Arra
     if spec.name != model.name:
         raise UserError(f'config.model.init={path}: holds {spec.name}, config.model.name is {model.name}; fix one')
     same = card.classes == classes
-    variables = model_folder.read_variables(folder)
-    old, new = flatten(variables['params']), flatten(jax.eval_shape(model.init, key)['params'])
+    variables, asked = model_folder.read_variables(folder), jax.eval_shape(model.init, key)
+    if 'batch_stats' in asked and 'batch_stats' not in variables:
+        raise UserError(
+            f'config.model.init={path}: has group normalization, and so no batch statistics; set config.model.norm to '
+            'group'
+        )
+    variables = {name: tree for name, tree in variables.items() if name in asked}
+    old, new = flatten(variables['params']), flatten(asked['params'])
     taken = {name: leaf for name, leaf in old.items() if same or not name.startswith('head/')}
     wrong = [name for name, leaf in taken.items() if name not in new or new[name].shape != leaf.shape]
     wrong += [name for name in new if name not in taken and not name.startswith('head/')]

@@ -26,10 +26,17 @@ class Kind(NamedTuple):
     load: Callable[[Path], Trained]
     predictor: Callable[[Trained], Predict]
     score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
+    adapted: Callable[[Trained, Images], Trained]  # to the statistics of unlabelled images, if it was tested so
 
 
-NETWORK = Kind(network.fit, network.load, network.predictor, network.score)
-SYSTEM = Kind(classical_system.fit, classical_system.load, classical_system.predictor, classical_system.score)
+NETWORK = Kind(network.fit, network.load, network.predictor, network.score, network.adapted)
+SYSTEM = Kind(
+    classical_system.fit,
+    classical_system.load,
+    classical_system.predictor,
+    classical_system.score,
+    classical_system.adapted,
+)
 
 
 def of_plan(plan: Plan) -> Kind:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from alljax.errors import UserError
@@ -19,6 +20,7 @@ Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many 
 CONFIG, RESULTS = 'config.json', 'results.json'
 CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
 DATA_ROOT = 'data.root'
+NONE: Fields = MappingProxyType({})
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:
@@ -56,12 +58,14 @@ def set_data_root(workdir: Path, root: str) -> None:
         write_json(workdir / CONFIG, {**fields, DATA_ROOT: root})
 
 
-def differences(workdir: Path, fields: Fields) -> list[str]:
+def differences(workdir: Path, fields: Fields, later: Fields = NONE) -> list[str]:
     """The config fields in which the run in the folder differs from these; none if there is no run.
 
-    The folder of the cells is no difference: it may have been moved, and the cells are known by their fingerprint.
+    `later` holds the values that stand for fields which earlier releases did not have. The folder of the cells is no
+    difference: it may have been moved, and the cells are known by their fingerprint.
     """
     old, new = earlier(workdir), json.loads(json.dumps(dict(fields)))
+    old = {**{key: value for key, value in later.items() if key in new}, **old} if old else {}
     return [
         f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
         for key in sorted({*old, *new})
@@ -70,9 +74,10 @@ def differences(workdir: Path, fields: Fields) -> list[str]:
 
 
 @contextmanager
-def opened(workdir: Path, fields: Fields) -> Iterator[None]:
+def opened(workdir: Path, fields: Fields, later: Fields = NONE) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use.
 
+    `later` is that of `differences`.
     A run that is refused before it made anything takes its claim back, so that the corrected command may have the
     same folder.
     """
@@ -89,7 +94,7 @@ def opened(workdir: Path, fields: Fields) -> Iterator[None]:
             raise UserError(
                 f'--workdir={workdir}: cannot be written ({error.strerror}); choose another folder'
             ) from None
-        _claim(workdir, fields)
+        _claim(workdir, fields, later)
         try:
             with _logged(workdir / 'run.log'):
                 yield
@@ -100,7 +105,7 @@ def opened(workdir: Path, fields: Fields) -> Iterator[None]:
             raise
 
 
-def _claim(workdir: Path, fields: Fields) -> None:
+def _claim(workdir: Path, fields: Fields, later: Fields) -> None:
     path = workdir / CONFIG
     delete_abandoned(workdir)
     if not path.exists():
@@ -111,7 +116,7 @@ def _claim(workdir: Path, fields: Fields) -> None:
             )
         write_json(path, dict(fields))
         return
-    different = differences(workdir, fields)
+    different = differences(workdir, fields, later)
     if different:
         raise UserError(f'--workdir={workdir}: holds a run of another config ({"; ".join(different)}); choose another')
 

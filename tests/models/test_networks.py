@@ -12,7 +12,7 @@ import pytest
 
 from alljax import gradients, models
 from alljax.errors import UserError
-from alljax.models.frozen_statistics import use_running_statistics
+from alljax.models.batch_statistics import use_running_statistics
 from alljax.models.layers import batch_norm
 from alljax.models.trees import flatten
 from alljax.training import learning_rate_factors
