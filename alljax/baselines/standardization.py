@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Integer
 
 PRIOR_CELLS = 8  # that the training side counts as, beside the cells of a slide
 
@@ -50,7 +50,7 @@ def fitted(values: Values, blocks: Sequence[int]) -> Standardization:
     return Standardization(values.mean(0), values.var(0), factor)
 
 
-def by_set(standard: Standardization, values: Values, members: Sequence[Bool[np.ndarray, ' cells']]) -> Values:
+def by_set(standard: Standardization, values: Values, members: Sequence[Integer[np.ndarray, ' _']]) -> Values:
     """The features of cells, those of each set of `members` by its own standardization."""
     found = np.empty_like(values)
     for those in members:

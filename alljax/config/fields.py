@@ -73,7 +73,11 @@ FIELDS: dict[str, Field] = {
         0.4, 'fraction of the cells that is scored once, at the end [paper]; unused with folds', low=0.05, high=0.95
     ),
     'split.folds': Field(
-        1, 'of a cross-validation, in which every cell is tested once; 1 is the hold-out [paper]', low=1, high=1000
+        1,
+        'of a cross-validation, in which every cell is tested once; 1 is the hold-out [paper]; unused with '
+        'leave_one_group_out',
+        low=1,
+        high=1000,
     ),
     'split.fold': Field(
         -1, 'the fold to test, from 0; -1 for all of them, each in a run folder of its own', low=-1, high=999

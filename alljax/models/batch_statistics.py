@@ -6,6 +6,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Bool, Float
 
 STATISTICS = ('running', 'frozen', 'test_slide', 'test_set')
@@ -20,9 +21,10 @@ def use_running_statistics(layers: Collection[str]) -> AbstractContextManager[No
 
     # linen's own signature of an interceptor
     def intercept(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
-        if isinstance(context.module, nn.BatchNorm) and '/'.join(context.module.path) in layers:
-            keywords = {**keywords, 'use_running_average': True}
-        return call(*args, **keywords)
+        layer = context.module
+        if not isinstance(layer, nn.BatchNorm) or '/'.join(layer.path) not in layers:
+            return call(*args, **keywords)
+        return _with_running_statistics(layer, call, args, keywords)
 
     return nn.intercept_methods(intercept)
 
@@ -58,6 +60,20 @@ def estimate_statistics(present: Bool[Array, ' batch'], share: Float[Array, ''])
         for name, new in (('mean', mean), ('var', variance)):
             old: Array = layer.get_variable('batch_stats', name)
             layer.put_variable('batch_stats', name, blended(old, new, share))
-        return call(*args, **{**keywords, 'use_running_average': True})
+        return _with_running_statistics(layer, call, args, keywords)
 
     return nn.intercept_methods(intercept)
+
+
+def _with_running_statistics(layer: nn.BatchNorm, call: Any, args: Any, keywords: dict[str, Any]) -> Any:
+    """The layer's output under its running statistics, also where a user's network has the mode as a field."""
+    if layer.use_running_average is None:
+        return call(*args, **{**keywords, 'use_running_average': True})
+    if layer.use_running_average:
+        return call(*args, **keywords)
+    x, shape = args[0], args[0].shape[-1:]
+    scale = lax.rsqrt(layer.get_variable('batch_stats', 'var') + layer.epsilon)
+    if layer.use_scale:
+        scale *= layer.param('scale', layer.scale_init, shape, layer.param_dtype)
+    y = (x - layer.get_variable('batch_stats', 'mean')) * scale
+    return y + layer.param('bias', layer.bias_init, shape, layer.param_dtype) if layer.use_bias else y

@@ -205,15 +205,16 @@ def _predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cel
 
 
 def marks(results: Results) -> list[str]:
-    """The words about a run that belong beside its numbers: 'synthetic cells', 'leaky split', 'grouped (by …)'."""
+    """The words about a run that belong beside its numbers: 'synthetic cells', 'grouped (by …)' or 'transductive'."""
     kind = formatting.GROUPINGS.get(results['data'].get('grouping', ''))
     split = ['leaky split'] if results['split']['leaky'] else [f'grouped ({kind})'] if kind else []
-    return ['synthetic cells'] * results['data']['synthetic'] + split
+    return ['synthetic cells'] * results['data']['synthetic'] + split + ['transductive'] * ('transductive' in results)
 
 
 def _banner(results: Results) -> str:
     parts = ['synthetic cells'] if results['data']['synthetic'] else []
     parts += [f'{results["split"]["protocol"]} split: leaky'] if results['split']['leaky'] else []
+    parts += ['transductive'] if 'transductive' in results else []
     return ', '.join(parts)
 
 

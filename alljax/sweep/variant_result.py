@@ -23,6 +23,7 @@ class VariantResult(NamedTuple):
     test_train_ratio: float  # test cells over training cells of a run
     synthetic: bool
     grouping: str  # data.grouping of results.json: what the groups are; '' in runs of releases that do not say
+    transductive: str = ''  # what of the unlabelled test cells the prediction used; '' for nothing
 
     @property
     def n(self) -> int:
@@ -55,6 +56,7 @@ def read_result(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) ->
         float(np.mean([fact['split']['test_n'] / fact['split']['train_n'] for fact in facts])),
         facts[0]['data']['synthetic'],
         _grouping(facts[0]['data']),
+        facts[0].get('transductive', {}).get('uses', ''),
     )
 
 
