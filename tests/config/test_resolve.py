@@ -49,8 +49,8 @@ def test_the_networks_of_a_system_are_found_one_by_one():
     plan = resolve.resolve(config, ())
     assert [one.network.name for one in plan.measuring] == ['resnet18', 'vgg11']
     config.model.init = '/a/run'
-    with pytest.raises(UserError, match='is of one network, but config.baseline.networks names resnet18, vgg11'):
+    with pytest.raises(UserError, match=r'is of one network, but config.baseline.networks names resnet18, vgg11'):
         resolve.resolve(config, ())
     config.baseline.system, config.model.init = 'putzu2014', 'random'
-    with pytest.raises(UserError, match="config.baseline.features has no 'network'"):
+    with pytest.raises(UserError, match=r"config.baseline.features has no 'network'"):
         resolve.resolve(config, ())

@@ -183,7 +183,7 @@ def test_group_normalization_takes_the_place_of_batch_normalization():
     x = np.random.default_rng(0).normal(2, 3, (2, 5, 5, 64)).astype(np.float32)
     plain, scale, bias = nn.BatchNorm(use_running_average=True), np.linspace(1, 2, 64), np.linspace(-1, 1, 64)
     with use_group_normalization():
-        found = plain.apply({'params': {'scale': scale, 'bias': bias}}, x)
+        found = plain.apply({'params': {'scale': scale, 'bias': bias}}, jnp.asarray(x))
     expected = nn.GroupNorm(32, epsilon=1e-5).apply({'params': {'scale': scale, 'bias': bias}}, x)
     np.testing.assert_allclose(found, expected, atol=1e-4)
     batch, group = (models.create('resnet18', 3, width=0.1, head=4, size=32, platform='gpu', norm=n) for n in NORMS)

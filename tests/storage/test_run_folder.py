@@ -29,6 +29,10 @@ def test_a_folder_knows_in_what_another_run_differs(tmp_path):
         pass
     assert run_folder.differences(tmp_path, {'seed': 0, 'factors': (('.*', 1.0),)}) == []
     assert run_folder.differences(tmp_path, {'seed': 1, 'factors': (('.*', 1.0),)}) == ['seed: 0 there, 1 now']
+    asked, later = {'seed': 0, 'factors': (('.*', 1.0),), 'loss.smoothing': 0.0}, {'loss.smoothing': 0.0, 'x': 1}
+    assert run_folder.differences(tmp_path, asked, later) == []  # of a release that had no smoothing
+    smoothed = {**asked, 'loss.smoothing': 0.1}
+    assert run_folder.differences(tmp_path, smoothed, later) == ['loss.smoothing: 0.0 there, 0.1 now']
     with pytest.raises(UserError, match='holds a run of another config'), run_folder.opened(tmp_path, {'seed': 1}):
         pass
 
