@@ -18,14 +18,14 @@ from alljax.baselines.features import NETWORK
 from alljax.baselines.segmentation_scores import SegmentationScores
 from alljax.baselines.standardization import Standardization
 from alljax.baselines.systems import SYSTEMS, WHOLE, System
-from alljax.config.plan import MeasuringNetwork, Plan, Start
+from alljax.config.plan import Plan
 from alljax.data import training_likeness
 from alljax.data.cells import Cells
 from alljax.data.split import Split, equalize
 from alljax.errors import UserError
 from alljax.evaluation import segmentation_outlines
-from alljax.models import Model, NetworkSpec, Variables
-from alljax.runs import data_check, initial_variables, model_check, network, transduction
+from alljax.runs import backbones, data_check, model_check, network, transduction
+from alljax.runs.backbones import Body
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
@@ -34,17 +34,9 @@ from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
 SHOWN = 18  # cells on the sheet of outlines
-CLASSIFIER, BODY, STANDARD = 'classifier.skops', 'network', 'standardization.npz'
+CLASSIFIER, STANDARD = 'classifier.skops', 'standardization.npz'
 
 Images = UInt8[np.ndarray, 'cells height width 3']
-
-
-class Body(NamedTuple):
-    """A pretrained network without its last layers, and how it was asked for."""
-
-    model: Model
-    variables: Variables
-    spec: NetworkSpec
 
 
 class Classical(NamedTuple):
@@ -79,7 +71,7 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
     began, (name, system) = time.monotonic(), plan.system
     if system.standardize == 'slide':
         transduction.need_slides(cells, 'config.baseline.standardize', system.standardize)
-    bodies, sources = _bodies(plan) if NETWORK in system.features else ((), ())
+    bodies, sources = backbones.of_plan(plan) if NETWORK in system.features else ((), ())
     log.info('%s: %s', name, system)
     side = np.concatenate([parts.train, parts.validation])
     how = 'oversample' if plan.training.equalize == 'weights' else plan.training.equalize
@@ -248,7 +240,7 @@ def save(run: Classical, folder: Path) -> None:
         classifier_file.write(part / CLASSIFIER, run.estimator)
         if run.standard:
             np.savez(part / STANDARD, **run.standard._asdict())
-        for place, body in zip(_places(run.system), run.bodies, strict=False):
+        for place, body in zip(backbones.folders(run.system), run.bodies, strict=False):
             card = Card(classes=(), network=body.spec, input=body.model.input)
             model_folder.write(part / place, body.variables, card)
 
@@ -263,7 +255,7 @@ def load(path: Path) -> Classical:
     model_folder.check_files(folder)
     system = read_record(System, card.system, folder / model_folder.CARD, 'system.')
     bodies = []
-    for place in _places(system) if NETWORK in system.features else ():
+    for place in backbones.folders(system) if NETWORK in system.features else ():
         saved = network.load(folder / place)
         spec, _ = saved.card.expect_network(folder / place)
         bodies.append(Body(saved.model, saved.variables, spec))
@@ -280,29 +272,6 @@ def _read_standard(system: System, folder: Path) -> Standardization | None:
             return Standardization(**{name: arrays[name] for name in Standardization._fields})
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise UserError(f'{folder / STANDARD}: cannot be read ({error}); {model_folder.AGAIN}') from None
-
-
-def _places(system: System) -> list[str]:
-    """The folder of each network within the model folder."""
-    return [f'{BODY}_{number}_{name}' for number, name in enumerate(system.networks, 1)] or [BODY]
-
-
-def _bodies(plan: Plan) -> tuple[tuple[Body, ...], tuple[str, ...]]:
-    """The networks that the plan names, without their last layers, and where their variables come from."""
-    named = plan.measuring or (MeasuringNetwork(plan.network, plan.start),)
-    found = [_body(plan, spec.without_head(), start) for spec, start in named]
-    return tuple(body for body, _ in found), tuple(how for _, how in found)
-
-
-def _body(plan: Plan, spec: NetworkSpec, start: Start) -> tuple[Body, str]:
-    if spec.cut(1) is None:
-        raise UserError(
-            f'config.model.name={spec.name}: is no linen module, so its last layers cannot be left out; '
-            "choose another, or leave 'network' out of config.baseline.features"
-        )
-    model = spec.create(0)
-    variables, how = initial_variables.first_variables(plan._replace(start=start), model, ())
-    return Body(model, variables, spec), how
 
 
 def _outlined(found: SegmentationScores, place: int) -> segmentation_outlines.OutlinedCell:
