@@ -12,6 +12,7 @@ import pytest
 
 from alljax import gradients, models
 from alljax.errors import UserError
+from alljax.gradients import factored_gradients
 from alljax.models.batch_statistics import use_running_statistics
 from alljax.models.group_norm import use_group_normalization
 from alljax.models.layers import batch_norm
@@ -194,6 +195,27 @@ def test_group_normalization_takes_the_place_of_batch_normalization():
     assert models.cut('resnet18', 3, width=0.1, head=4, size=32, norm='group') is not None
     lowered = jax.jit(group.apply).trace(without, image_of(group)).lower(lowering_platforms=('cuda',))
     assert lowered.as_text()
+
+
+def test_gradients_of_single_images_go_through_group_normalization():
+    module, (_, variables, cells) = Normalized(), normalized()
+    params, image, label = variables['params'], cells[:2] / jnp.float32(255), jnp.arange(2)
+
+    def loss(params, x, y):
+        with use_group_normalization():
+            logits = module.apply({'params': params}, x)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y)
+
+    @jax.jit
+    def both(params):
+        single = jax.vmap(jax.grad(lambda p, x, y: loss(p, x[None], y[None])[0]), (None, 0, 0))
+        found = factored_gradients.per_example(loss, params, image, label)
+        norms = {name: factored_gradients.squared_norms(factor) for name, factor in found.items()}
+        return norms, single(params, image, label)
+
+    norms, expected = both(params)
+    for name, leaf in flatten(expected).items():
+        np.testing.assert_allclose(norms[name], (leaf**2).reshape(2, -1).sum(1), rtol=1e-4, err_msg=name)
 
 
 def test_a_smaller_batch_is_filled_with_its_own_cells():

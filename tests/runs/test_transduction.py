@@ -3,19 +3,20 @@
 from dataclasses import replace
 
 import flax.linen as nn
+import jax
 import numpy as np
 import pytest
 from helpers import make_cells, plan_of
 
 from alljax import config as fields
-from alljax import models, predict
+from alljax import explain, models, predict
 from alljax.config import resolve
 from alljax.data import image_files
 from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.models import Input, Network
 from alljax.models.layers import batch_norm
-from alljax.runs import classical_system, experiment, network, network_options, results
+from alljax.runs import classical_system, experiment, initial_variables, network, network_options, results
 from alljax.storage import model_folder
 from configs import common, subtype
 
@@ -89,6 +90,27 @@ def test_predict_takes_the_statistics_of_the_files_and_training_s_for_one(run, d
     plain = network.predictor(loaded)(images[:1], 28)[0]
     np.testing.assert_allclose(alone.probabilities, plain, atol=1e-6)
     assert not np.allclose(plain, told[0], atol=1e-4)
+
+
+def test_group_normalization_takes_scale_and_bias_of_the_run_that_it_starts_from(run):
+    old = network.load(run).variables
+    options = {'head': 4, 'size': 32}
+    for norm in ('batch', 'group'):
+        model = models.create('small', 4, norm=norm, **options)
+        found, _ = initial_variables.start_from(run, model, ('a', 'b', 'c', 'd'), jax.random.key(0))
+        np.testing.assert_array_equal(found['params']['norm']['scale'], old['params']['norm']['scale'])
+        np.testing.assert_array_equal(found['params']['norm']['bias'], old['params']['norm']['bias'])
+        assert ('batch_stats' in found) == (norm == 'batch')
+
+
+def test_explain_takes_the_statistics_of_its_images(run, drawn, tmp_path):
+    files = [drawn / 'ALL_IDB2' / row['file'] for row in results.predictions(run)[:3]]
+    request = explain.check(explain.Request(run, files, ('saliency',), 4, folder=tmp_path / 'out'))
+    assert 'statistics of these images together' in request.notes[-1]
+    old, new = network.load(run).variables['batch_stats']['norm'], request.run.variables['batch_stats']['norm']
+    assert not np.allclose(old['mean'], new['mean'])
+    request = explain.check(explain.Request(run, files[:1], ('saliency',), 4, folder=tmp_path / 'out'))
+    assert 'One image has no statistics of its own' in request.notes[-1]
 
 
 def test_features_are_standardized_by_slide_and_networks_stand_side_by_side(small, tmp_path):
