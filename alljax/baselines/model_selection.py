@@ -58,7 +58,9 @@ def folds(labels: Labels, groups: Labels, seed: int) -> list[tuple[Int[np.ndarra
 
 
 def _searched(system: System, values: Table, labels: Labels, groups: Labels, seed: int) -> Fitted:
-    pipeline = Pipeline([('scale', StandardScaler()), ('reduce', 'passthrough'), ('classify', 'passthrough')])
+    # features of several networks come with a scale of their own, which keeps the widest from outweighing the others
+    scale = 'passthrough' if system.networks else StandardScaler()
+    pipeline = Pipeline([('scale', scale), ('reduce', 'passthrough'), ('classify', 'passthrough')])
     grids = [_grid(name, system, values.shape[1], seed) for name in system.classify]
     inner = folds(labels, groups, seed)
     if not inner:

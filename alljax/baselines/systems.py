@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 WHOLE = 'whole'  # no segmentation: the whole picture is the cell
+STANDARDIZE = ('training', 'slide', 'set')  # the cells by which features are standardized
 
 
 class System(NamedTuple):
@@ -19,12 +20,16 @@ class System(NamedTuple):
     preprocess: tuple[str, ...] = ()
     components: int = 0  # principal components that are classified; 0 means the features themselves
     hierarchical: bool = False  # first normal or not, then which of the others
+    standardize: str = STANDARDIZE[0]  # by the training side, or by the unlabelled slide or set that cells come from
+    networks: tuple[str, ...] = ()  # that 'network' stands for, side by side; none for the one that the config names
 
     def __str__(self) -> str:
         parts = [
             ' and '.join(self.preprocess),
             '' if self.segment == WHOLE else self.segment,
             ' and '.join(self.features),
+            f'networks {" and ".join(self.networks)}' if self.networks else '',
+            '' if self.standardize == STANDARDIZE[0] else f'standardized by {self.standardize}',
             f'{self.components} principal components' if self.components else '',
             ('hierarchy of ' if self.hierarchical else '') + ' or '.join(self.classify),
         ]

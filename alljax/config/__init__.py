@@ -13,6 +13,7 @@ from alljax.config.fields import FIELDS, WHEN, Field, allowed
 from alljax.data import datasets, external
 from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalOptions
+from alljax.data.split import LEAVE_ONE
 from alljax.errors import UserError, nearest, some
 
 
@@ -76,6 +77,7 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
         f'config.split.{one} is {fields[f"split.{one}"]}, but there are {fields[f"split.{all_}"]} {all_}, from 0'
         for one, all_ in (('fold', 'folds'), ('repeat', 'repeats'))
         if fields[f'split.{one}'] >= fields[f'split.{all_}']
+        and not (one == 'fold' and fields['split.protocol'] == LEAVE_ONE)  # whose folds are the groups
     ]
     if problems:
         raise UserError(*problems)

@@ -12,9 +12,10 @@ from alljax.baselines.classify import CLASSIFIERS
 from alljax.baselines.features import FEATURES, NETWORK
 from alljax.baselines.preprocess import PREPROCESS
 from alljax.baselines.segment import SEGMENTS
-from alljax.baselines.systems import SYSTEMS, WHOLE
+from alljax.baselines.systems import STANDARDIZE, SYSTEMS, WHOLE
 from alljax.data import color, denoise
 from alljax.models import MODELS
+from alljax.models.batch_statistics import STATISTICS
 
 
 class Field(NamedTuple):
@@ -63,21 +64,25 @@ FIELDS: dict[str, Field] = {
     'data.equalize': Field(
         'undersample',
         'classes of the training side: undersample to the smallest [paper], oversample to the largest, weights in the '
-        'loss, none',
-        _of('undersample', 'oversample', 'weights', 'none'),
+        'loss, none; batches: each step draws classes, and groups within a class, with equal chances',
+        _of('undersample', 'oversample', 'weights', 'none', 'batches'),
     ),
     # --- who trains and who tests
     'split.protocol': Field(
         'grouped',
-        'grouped never separates cells of one group; random by file leaks; paper splits by file after the copies are '
-        'made, and leaks more',
-        _of('grouped', 'random', 'paper'),
+        'grouped never separates cells of one group; leave_one_group_out has a fold for each patient or slide; random '
+        'by file leaks; paper splits by file after the copies are made, and leaks more',
+        _of('grouped', 'random', 'paper', 'leave_one_group_out'),
     ),
     'split.test': Field(
         0.4, 'fraction of the cells that is scored once, at the end [paper]; unused with folds', low=0.05, high=0.95
     ),
     'split.folds': Field(
-        1, 'of a cross-validation, in which every cell is tested once; 1 is the hold-out [paper]', low=1, high=1000
+        1,
+        'of a cross-validation, in which every cell is tested once; 1 is the hold-out [paper]; unused with '
+        'leave_one_group_out',
+        low=1,
+        high=1000,
     ),
     'split.fold': Field(
         -1, 'the fold to test, from 0; -1 for all of them, each in a run folder of its own', low=-1, high=999
@@ -128,6 +133,13 @@ FIELDS: dict[str, Field] = {
         0.0, "standard deviation of each channel's log gain: other lamps, other stains; 0 [paper]", low=0, high=1
     ),
     'augment.mirror': Field(True, 'flips half of the training cells, left to right [paper]'),
+    'augment.mixup': Field(
+        0.0,
+        'parameter of the Beta distribution by which each cell of a step and its label are blended with another (Zhang '
+        'et al. 2018); 0 blends none',
+        low=0,
+        high=10,
+    ),
     # --- the network
     'model.name': Field(
         'alexnet', 'a network of `alljax weights --list`, or your own in alljax.models.MODELS', lambda: MODELS
@@ -159,6 +171,18 @@ FIELDS: dict[str, Field] = {
         example=0.5,
     ),
     'model.freeze': Field('', "regular expression over parameter names that stay as they start, e.g. 'conv.*'"),
+    'model.norm': Field(
+        'batch',
+        'batch: batch normalization where the network has it; group: group normalization in its place, with the '
+        'pretrained scale and bias',
+        _of('batch', 'group'),
+    ),
+    'model.statistics': Field(
+        'running',
+        "batch normalization's: running statistics of training; frozen at those that it starts with; test_slide, "
+        'test_set: estimated anew from the unlabelled test slide or test set, which is transductive',
+        _of(*STATISTICS),
+    ),
     # --- a classical system of Table 6 in the place of the network; its own parts stand in alljax/baselines/systems.py
     'baseline.system': Field(
         '', "one of `alljax baselines --list` in the place of the network; '' for none", lambda: ('', *SYSTEMS)
@@ -196,6 +220,20 @@ FIELDS: dict[str, Field] = {
         example=('knn',),
     ),
     'baseline.hierarchical': Field(None, 'True: first normal or not, then which of the others', example=True),
+    'baseline.standardize': Field(
+        None,
+        'mean and deviation by which features are standardized: of the training side, or of the unlabelled slide or '
+        'set that they come from, which is transductive',
+        lambda: STANDARDIZE,
+        example='slide',
+    ),
+    'baseline.networks': Field(
+        None,
+        "the networks that 'network' in baseline.features stands for, side by side; () for config.model.name alone",
+        lambda: MODELS,
+        several=True,
+        example=('resnet18',),
+    ),
     # --- learning
     'optimizer.name': Field('sgd', 'sgd with momentum [MATLAB] or adamw', _of('sgd', 'adamw')),
     'optimizer.rate': Field(
@@ -206,6 +244,19 @@ FIELDS: dict[str, Field] = {
         '(regular expression over parameter names, factor on the rate), first match wins, and every parameter has to '
         "match one: the new layers learn faster [paper; 20 from MATLAB's AlexNet example]",
     ),
+    'optimizer.layer_decay': Field(
+        1.0,
+        'factor on the rate from each layer to the one before it, new layers excepted (Bao et al. 2021, BEiT); 1 for '
+        'none',
+        low=0.01,
+        high=1,
+    ),
+    'optimizer.ema': Field(
+        0.0,
+        'decay of a moving average of the parameters, which is validated, tested and kept; 0 for none',
+        low=0,
+        high=0.99999,
+    ),
     'optimizer.momentum': Field(0.9, 'of sgd [MATLAB]; of adamw, the decay of the first moment', low=0, high=0.9999),
     'optimizer.l2': Field(
         1e-4, "on kernels, not biases [MATLAB]; adamw's is decoupled from the gradient", low=0, high=1
@@ -215,6 +266,15 @@ FIELDS: dict[str, Field] = {
     ),
     'optimizer.warmup': Field(0.0, 'epochs over which the rate rises linearly from zero', low=0, high=10**6),
     'optimizer.clip': Field(0.0, 'largest global norm of the gradient; 0 means no limit', low=0),
+    'loss.smoothing': Field(
+        0.0, 'share of each label that is spread evenly over all classes (Szegedy et al. 2016)', low=0, high=0.9
+    ),
+    'loss.robust': Field(
+        'none',
+        'group_dro: slides of the training side with a high loss count more (Sagawa et al. 2020)',
+        _of('none', 'group_dro'),
+    ),
+    'loss.robust_rate': Field(0.01, "step size of the slides' weights in group_dro", low=0, high=10),
     'stop.patience': Field(
         0, 'epochs without a better validation loss after which training ends; 0 means never', low=0, high=10**6
     ),
@@ -229,7 +289,10 @@ FIELDS: dict[str, Field] = {
 }
 
 # Fields that earlier releases lack, by the beginnings of their names: a run of theirs did what the default does.
-LATER = ('baseline.', 'data.source', 'split.train_', 'test.')
+LATER = (
+    'augment.mixup', 'baseline.', 'data.source', 'loss.', 'model.norm', 'model.statistics', 'optimizer.ema',
+    'optimizer.layer_decay', 'split.train_', 'test.',
+)  # fmt: skip
 
 # Values that replace the defaults in three situations, unless the user sets the field. A random start has no old layers
 # to protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.

@@ -21,6 +21,13 @@ class Start(NamedTuple):
     new_dense: bool = False  # the source has convolutions alone, so the dense layers after them are drawn
 
 
+class MeasuringNetwork(NamedTuple):
+    """One of several networks that a classical system measures with, and where its variables come from."""
+
+    network: NetworkSpec
+    start: Start
+
+
 class NamedSystem(NamedTuple):
     """A classical system and what it is called."""
 
@@ -32,13 +39,19 @@ class TrainingOptions(NamedTuple):
     """The length and speed of learning, and the share of each class in it."""
 
     epochs: int
-    equalize: str  # classes of the training side: 'undersample', 'oversample', 'weights' or 'none'
+    equalize: str  # classes of the training side: 'undersample', 'oversample', 'weights', 'batches' or 'none'
     optimizer: OptimizerOptions
     factors: tuple[tuple[str, float], ...]  # (pattern over parameter names, factor on the learning rate)
     freeze: str  # pattern over parameter names that stay as they start
     patience: int  # epochs without a better validation loss; 0 for no early stopping
     save_seconds: float  # between two checkpoints
     gradients_every: int  # steps from one look at the gradients to the next; 0 for none
+    layer_decay: float  # factor on the learning rate from a layer to the one before it
+    average_decay: float  # of the moving average of the parameters; 0 for none
+    smoothing: float  # of the labels
+    mixup: float  # parameter of the Beta distribution of the blends; 0 for none
+    group_rate: float | None  # step size of group DRO; None without it
+    statistics: str  # of batch normalizations: one of alljax.models.batch_statistics.STATISTICS
 
 
 class Plan(NamedTuple):
@@ -57,3 +70,4 @@ class Plan(NamedTuple):
     system: NamedSystem | None  # in the place of the network
     source: str = ''  # the public name of the data set, if it has one and the user said it
     external: ExternalOptions = ExternalOptions()  # the second set that is tested as well
+    measuring: tuple[MeasuringNetwork, ...] = ()  # what a system measures with, where that is not `network`

@@ -14,10 +14,10 @@ from alljax import models
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
 from alljax.config.fields import FIELDS, later_fields
-from alljax.config.plan import NamedSystem, Plan, Start, TrainingOptions
+from alljax.config.plan import MeasuringNetwork, NamedSystem, Plan, Start, TrainingOptions
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
-from alljax.errors import UserError
+from alljax.errors import UserError, some
 from alljax.models import NetworkSpec
 from alljax.models.layers import DENSE_LAYERS
 from alljax.storage import model_folder, run_folder
@@ -27,6 +27,12 @@ from alljax.weights.published import CONVOLUTIONS, all_published
 
 FROM_CONVOLUTIONS = f'imagenet:{CONVOLUTIONS}'
 NEW_DENSE = 'ImageNet convolutions, new dense layers'
+
+# Fields that only a network's training knows, and which change its result without a word of theirs in it.
+NETWORK_ONLY = (
+    'augment.mixup', 'loss.robust', 'loss.smoothing', 'model.norm', 'model.statistics', 'optimizer.ema',
+    'optimizer.layer_decay',
+)  # fmt: skip
 
 
 def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any] = MappingProxyType({})) -> Plan:
@@ -39,6 +45,7 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
+    check_levers(config)
     if config.data.root:  # config.json is read from other folders later
         config.data.root = fields.data_options(config).root
     for name in ('root', 'labels'):
@@ -46,8 +53,11 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
             config.test[name] = str(Path(config.test[name]).expanduser().absolute())
     demo = fields.data_options(config).synthetic
     network = asks_network(config)
+    measuring = _measuring(config, demo) if network else ()
     if not network:
         start = Start(None, 'none: the system needs no network')
+    elif measuring:
+        start = measuring[0].start
     elif demo and earlier.get('model.init') == 'random' != config.model.init:
         start = Start(None, 'random, since ImageNet weights could not be had when the run began')
     else:
@@ -56,7 +66,7 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
         start = find_start(config.model.name, init, demo, whole=config.model.width == 1)
         if start.new_dense and config.model.init == 'imagenet':
             config.model.init = FROM_CONVOLUTIONS
-    at_random = network and not start.source
+    at_random = network and not all(one.source for one in (start, *(other.start for other in measuring)))
     if at_random:
         config.model.init = 'random'
     paper = config.split.protocol == 'paper'
@@ -69,7 +79,7 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     if start.new_dense and not config.baseline.system:
         _train_new_dense(config, given)
     fields.check(config)
-    return _plan(config, start)
+    return _plan(config, start)._replace(measuring=measuring)
 
 
 def of_run(folder: Path, data: Path | None = None) -> Plan:
@@ -95,6 +105,40 @@ def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
     if root and not data and not Path(root).is_dir():
         raise UserError(f'{root}: the cells of {folder} are no longer there; name their folder with --data DIR')
     return config
+
+
+def check_levers(config: ConfigDict) -> None:
+    """UserError for fields that change a network's training, where a classical system takes its place."""
+    if not config.baseline.system:
+        return
+    values = fields.flat(config)
+    changed = [name for name in NETWORK_ONLY if values[name] != FIELDS[name].default]
+    problems = [
+        f'config.{name} is {values[name]!r}, but {config.baseline.system} is a classical system, which has no steps '
+        f'and no normalization layers to train; leave it at {FIELDS[name].default!r}'
+        for name in changed
+    ]
+    if values['data.equalize'] == 'batches':
+        problems.append(
+            f'config.data.equalize is batches, but {config.baseline.system} is a classical system, which has no '
+            'batches; set it to oversample'
+        )
+    system = _system(config)
+    if system and system.parts.networks and NETWORK not in system.parts.features:
+        problems.append(
+            "config.baseline.networks names networks, but config.baseline.features has no 'network'; add it there"
+        )
+    if problems:
+        raise UserError(*problems)
+
+
+def without_levers(config: ConfigDict) -> ConfigDict:
+    """A config of a network's run for a classical system in its place: what `check_levers` refuses is left out."""
+    values = fields.flat(config)
+    plain = {name: FIELDS[name].default for name in NETWORK_ONLY}
+    if values['data.equalize'] == 'batches':
+        plain['data.equalize'] = 'oversample'
+    return fields.with_fields(config, plain)
 
 
 def asks_network(config: ConfigDict) -> bool:
@@ -162,6 +206,23 @@ def _train_new_dense(config: ConfigDict, given: Collection[str]) -> None:
             config.optimizer.factors = ((f'({"|".join(DENSE_LAYERS)})/.*', of_head[0]), *factors)
 
 
+def _measuring(config: ConfigDict, demo: bool) -> tuple[MeasuringNetwork, ...]:
+    """The networks of a system that names its own, each with its start."""
+    system, init = _system(config), config.model.init
+    if system is None or not system.parts.networks:
+        return ()
+    if init != 'random' and not init.startswith('imagenet'):
+        raise UserError(
+            f'config.model.init={init}: is of one network, but config.baseline.networks names '
+            f'{some(list(system.parts.networks))}; set it to imagenet or random'
+        )
+    made = []
+    for name in system.parts.networks:
+        one = fields.with_fields(config, {'model.name': name})
+        made.append(MeasuringNetwork(_network(one), find_start(name, init, demo)))
+    return tuple(made)
+
+
 def _plan(config: ConfigDict, start: Start) -> Plan:
     split, augment, optimizer = config.split, config.augment, config.optimizer
     data = fields.data_options(config)
@@ -193,6 +254,12 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             patience=config.stop.patience,
             save_seconds=config.checkpoint.seconds,
             gradients_every=config.gradients.every,
+            layer_decay=optimizer.layer_decay,
+            average_decay=optimizer.ema,
+            smoothing=config.loss.smoothing,
+            mixup=augment.mixup,
+            group_rate=config.loss.robust_rate if config.loss.robust == 'group_dro' else None,
+            statistics=config.model.statistics,
         ),
         system=_system(config),
         source=config.data.source,
@@ -204,6 +271,8 @@ def _network(config: ConfigDict) -> NetworkSpec:
     chosen = {name: config.model[name] for name in ('head', 'size', 'width', 'dropout')}
     if 'width' not in models.options(config.model.name) and chosen['width'] == 1:
         del chosen['width']  # a network of the user's own need not have it
+    if config.model.norm != 'batch':
+        chosen['norm'] = config.model.norm
     return NetworkSpec(config.model.name, {**chosen, 'color': config.data.color})
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, Integer
+from jaxtyping import Float, Int32, Integer
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
 
 from alljax.data.cells import Cells
@@ -16,16 +16,18 @@ from alljax.errors import UserError, some
 
 Index = Integer[np.ndarray, ' _']  # of any length
 SEED_STEP = 1_000_003  # between two repetitions: further apart than any two seeds that a user is likely to compare
+LEAVE_ONE = 'leave_one_group_out'
+BY_GROUP = ('grouped', LEAVE_ONE)  # the protocols that separate no cells of one group
 DRAWS = 10  # shuffles of the groups, of which the one closest to the asked fraction in every class is taken
 
 
 class SplitOptions(NamedTuple):
     """A way to divide cells: a hold-out, or one fold of a cross-validation."""
 
-    protocol: Literal['grouped', 'random', 'paper'] = 'grouped'
+    protocol: Literal['grouped', 'random', 'paper', 'leave_one_group_out'] = 'grouped'
     test: float = 0.4  # fraction of the cells that is tested [paper]; unused with folds
     validation: float = 0.0  # fraction of the training side that chooses the best epoch
-    folds: int = 1  # of a cross-validation; 1 for the hold-out [paper]
+    folds: int = 1  # of a cross-validation; 1 for the hold-out [paper]; leave_one_group_out has its own
     fold: int = 0  # the one to test
     repeat: int = 0  # the repetition, each of which shuffles the cells anew
     train_groups: int = 0  # at most of each class on the training side; 0 for all
@@ -43,7 +45,7 @@ class Split(NamedTuple):
     @property
     def leaky(self) -> bool:
         """True if cells of one group may stand on both sides."""
-        return self.protocol != 'grouped'
+        return self.protocol not in BY_GROUP
 
 
 def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
@@ -52,9 +54,11 @@ def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
     The validation fold is cut from the training side. UserError if a repeat that an audit found is separated, but for
     the protocol 'paper', which is there to show what that does.
     """
-    grouped = options.protocol == 'grouped'
+    grouped = options.protocol in BY_GROUP
     draw = seed + SEED_STEP * options.repeat
-    if options.folds > 1:
+    if options.protocol == LEAVE_ONE:
+        rest, test = leave_one_group_out(cells, options.fold)
+    elif options.folds > 1:
         folds = by_group_folds if grouped else by_file_folds
         rest, test = folds(cells, options.folds, draw)[options.fold]
     else:
@@ -152,6 +156,38 @@ def by_group_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Ind
     return [(np.setdiff1d(everything, test), np.sort(test)) for test in best]
 
 
+def number_of_groups(cells: Cells) -> int:
+    """The number of folds of leave_one_group_out; UserError if it is not known who or what the groups are."""
+    if cells.origin.grouping != 'patient or slide':
+        raise UserError(
+            f'config.split.protocol is {LEAVE_ONE}, but the patients or slides of these cells are not known (groups: '
+            f'{cells.origin.grouping}); name them in groups.csv, or set it to grouped'
+        )
+    return len(np.unique(cells.groups))
+
+
+def leave_one_group_out(cells: Cells, fold: int) -> tuple[Index, Index]:
+    """All groups but one, and that one: the groups in the order of their numbers are the folds.
+
+    UserError as of `number_of_groups`, for a fold that there is not, and for a class that only this group has.
+    """
+    count = number_of_groups(cells)
+    if count < 2 or fold >= count:
+        raise UserError(
+            f'config.split.fold is {fold}, but there are {count} groups, from 0; leave one out of two or more'
+        )
+    test = cells.groups == np.unique(cells.groups)[fold]
+    missing = sorted(set(cells.labels) - set(cells.labels[~test]))
+    if missing:
+        name = cells.group_names[cells.groups[test][0]]
+        raise UserError(
+            f'config.split.protocol is {LEAVE_ONE}, but only the group {name} has cells of '
+            f'{some([cells.classes[label] for label in missing])}, so none would be trained; add groups with that '
+            'class, or leave the class out'
+        )
+    return np.flatnonzero(~test), np.flatnonzero(test)
+
+
 def equalize(labels: Int32[np.ndarray, ' cells'], index: Index, how: str, seed: int) -> Index:
     """Training indices with as many cells of each class as the smallest ('undersample') or largest ('oversample').
 
@@ -172,6 +208,19 @@ def class_weights(labels: Int32[np.ndarray, ' cells'], index: Index, how: str, c
         return np.ones(classes, np.float32)
     counts = np.bincount(labels[index], minlength=classes)
     return (len(index) / (classes * counts)).astype(np.float32)
+
+
+def balanced_chances(
+    labels: Int32[np.ndarray, ' cells'], groups: Int32[np.ndarray, ' cells']
+) -> Float[np.ndarray, ' cells']:
+    """The chance of each cell in a draw that takes every class equally often, and within a class every group."""
+    chances = np.zeros(len(labels))
+    classes = np.unique(labels)
+    for label in classes:
+        members = labels == label
+        names, place, counts = np.unique(groups[members], return_inverse=True, return_counts=True)
+        chances[members] = 1 / (len(classes) * len(names) * counts[place])
+    return chances
 
 
 def _need_cells(cells: Cells, among: Index, fraction: float) -> None:

@@ -5,6 +5,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from alljax.data import image_files
 from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
@@ -17,11 +19,11 @@ from alljax.explain.methods import (
     Options,
     goes_on_rectified,
     has_rectifiers,
-    is_linen,
     is_map,
     last_map_layer,
     shape_at,
 )
+from alljax.models import is_linen
 from alljax.runs import network
 from alljax.runs.network import TrainedNetwork
 from alljax.storage.atomic import write_whole
@@ -132,6 +134,13 @@ def check(request: Request) -> CheckedRequest:
         problems.append(f'no image can be read: {some([f"{file.path} {file.error}" for file in unread], 4)}')
     if problems:
         raise UserError(*problems)
+    if run.card.transductive:
+        run = network.adapted(run, np.stack([cell.pixels for cell in cells]))
+        notes.append(
+            'Batch normalization uses the statistics of these images together, as the run was tested (transductive).'
+            if len(cells) > 1
+            else 'One image has no statistics of its own: batch normalization uses those of training.'
+        )
     on_map = any(METHODS[name].needs == 'map' for name in chosen)
     rectified = on_map and goes_on_rectified(run.model, run.variables, layer)
     options = Options(layer, request.batch_size, rectified)

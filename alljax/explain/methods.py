@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from alljax import gradients
 from alljax.errors import UserError
 from alljax.gradients.guided_backpropagation import RULES, with_rule
-from alljax.models import Model, Variables
+from alljax.models import Model, Variables, is_linen
 from alljax.models.trees import flatten
 
 Pixels = Float[Array, 'batch size size']
@@ -118,11 +118,6 @@ METHODS: dict[str, Method] = {
                      'network’s weights: not what the decision rests on.', 'rectifiers'),
 }  # fmt: skip
 DEFAULT = ('gradcam', 'integrated', 'smooth')
-
-
-def is_linen(model: Model) -> bool:
-    """True if the network's intermediates can be read: only those of linen modules can."""
-    return isinstance(getattr(model.apply, '__self__', None), nn.Module)
 
 
 def has_rectifiers(model: Model, variables: Variables) -> bool:

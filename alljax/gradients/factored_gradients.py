@@ -234,7 +234,8 @@ def _known(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -
         return plain and module.padding not in ('CIRCULAR', 'CAUSAL', 'REFLECT')
     if isinstance(module, nn.BatchNorm | nn.LayerNorm):
         plain = type(module) in (nn.BatchNorm, nn.LayerNorm) and keywords.get('mask') is None
-        return plain and _last_axis(module)
+        normalizes_images = isinstance(module, nn.BatchNorm) and 'batch_stats' not in module.variables  # in groups
+        return plain and _last_axis(module) and not normalizes_images
     return type(module) is nn.Dense
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, NamedTuple, cast
 
 import flax.linen as nn
@@ -26,12 +27,14 @@ from alljax.models import (
     vgg,
     vit,
 )
+from alljax.models.group_norm import use_group_normalization
 from alljax.models.head import Features, Head
-from alljax.models.network_definition import Apply, Input, Network, Variables
+from alljax.models.network_definition import Apply, Input, ModuleFunctions, Network, Variables
 from alljax.models.nnx_adapter import from_nnx
 
 __all__ = [
-    'MODELS', 'Apply', 'Input', 'Model', 'Network', 'NetworkSpec', 'Variables', 'create', 'cut', 'from_nnx', 'options',
+    'MODELS', 'Apply', 'Input', 'Model', 'Network', 'NetworkSpec', 'Variables', 'create', 'cut', 'from_nnx', 'is_linen',
+    'options',
 ]  # fmt: skip
 
 # Random numbers take XLA seconds a layer to compile for a CPU, and most of that is spent on making them fast; they are
@@ -95,6 +98,7 @@ def create(
     color: str = 'RGB',
     platform: str | None = None,
     last: nn.Module | None = None,
+    norm: str = 'batch',
     **options: Any,  # of the network's module: each has its own type
 ) -> Model:
     """A network of MODELS for `classes`.
@@ -103,7 +107,8 @@ def create(
     `apply` gives the features before them; `last` takes their place. `size` is the side of the input in pixels, by
     default the network's own. `color` is noted in the model's input, for those who prepare images. `platform` is the
     device's ('cpu', 'gpu'), by default JAX's. Of the `options` (`width`, `dropout`, `act`), None stands for the
-    network's own. UserError for a name or an option that there is not.
+    network's own. `norm` 'group' has group normalization in the place of batch normalization. UserError for a name or
+    an option that there is not, and for a `norm` 'group' of what is no linen module.
     """
     network = _network(name)
     known = inspect.signature(network.module).parameters
@@ -118,7 +123,7 @@ def create(
     form = network.input._replace(color=color)
     if size:
         form = form._replace(size=size, resize=round(form.resize * size / form.size))
-    module = network.module(head=last, **options)
+    module = _with_norm(name, network.module(head=last, **options), norm)
 
     def init(key: Key[Array, '']) -> Variables:
         def variables(key: Key[Array, '']) -> Variables:
@@ -145,7 +150,7 @@ def cut(
     """
     # the paper's head averages a map of features as its first act: a smaller thing to keep
     body = create(name, classes, last=Features(average=bool(head), parent=None), **options)
-    if not isinstance(getattr(body.apply, '__self__', None), nn.Module):
+    if not is_linen(body):
         return None
     last = _last(_network(name), classes, head, {'act': options['act']} if options.get('act') else {})
 
@@ -158,6 +163,32 @@ def cut(
 def options(name: str) -> frozenset[str]:
     """The options of a network that `create` can set: of `width`, `dropout`, `act` and what else it has."""
     return frozenset(inspect.signature(_network(name).module).parameters) - {'head', 'convolution', 'parent', 'name'}
+
+
+def is_linen(model: Model) -> bool:
+    """True if the network is a linen module, whose layers can be looked into and cut."""
+    functions = model.apply, getattr(model.apply, '__wrapped__', None)  # the latter with a `norm`
+    return any(isinstance(getattr(function, '__self__', None), nn.Module) for function in functions)
+
+
+def _with_norm(name: str, module: Any, norm: str) -> Any:  # a linen module, or the two functions of another
+    """The functions of a module, with group normalization in it if asked for."""
+    if norm == 'batch':
+        return module
+    if not isinstance(module, nn.Module):
+        raise UserError(f'config.model.norm is {norm!r}, but {name} is no linen module; set it to batch')
+
+    @wraps(module.init)
+    def init(*arguments: Any, **options: Any) -> Any:
+        with use_group_normalization():
+            return module.init(*arguments, **options)
+
+    @wraps(module.apply)
+    def apply(*arguments: Any, **options: Any) -> Any:
+        with use_group_normalization():
+            return module.apply(*arguments, **options)
+
+    return ModuleFunctions(init, cast(Apply, apply))
 
 
 def _network(name: str) -> Network:

@@ -1,6 +1,7 @@
 """A run folder and images to class probabilities, of a network or of a classical system."""
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,12 @@ from alljax.storage.card import Card
 from alljax.storage.growing_file import GrowingFile, growing_file
 from alljax.storage.text_files import csv_line
 
+log = logging.getLogger(__name__)
 BATCH = 28
+SET_FILES = 512  # at most, whose statistics stand for those of all
+
+Images = UInt8[np.ndarray, 'cells side side 3']
+Probabilities = Callable[[Images, int], Float[np.ndarray, 'cells classes']]
 
 
 class Row(NamedTuple):
@@ -33,14 +39,36 @@ class Predictor(NamedTuple):
 
     classes: tuple[str, ...]
     card: Card
-    probabilities: Callable[[UInt8[np.ndarray, 'cells side side 3'], int], Float[np.ndarray, 'cells classes']]
+    probabilities: Probabilities
+    adapt: Callable[[Images], Probabilities] | None = None  # to unlabelled images, if it was tested so
 
 
 def load(path: Path) -> Predictor:
     """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
     kind = kinds.of_model(path)
     run = kind.load(path)
-    return Predictor(run.classes, run.card, kind.predictor(run))
+    adapt = (lambda images: kind.predictor(kind.adapted(run, images))) if run.card.transductive else None
+    return Predictor(run.classes, run.card, kind.predictor(run), adapt)
+
+
+def adapted(run: Predictor, files: Sequence[Path]) -> Predictor:
+    """The model with the statistics of the images in these files, if it is one that was tested with those of its set.
+
+    The set is the files, whatever slides they are of; of more than SET_FILES so many, evenly chosen, stand for all. One
+    image is no sample: training's statistics stand for it. Either is told in the log.
+    """
+    if run.adapt is None:
+        return run
+    chosen = [files[place] for place in np.unique(np.linspace(0, len(files) - 1, SET_FILES).round().astype(int))]
+    found = [image_files.read(file, run.card.preparation) for file in chosen]
+    images = [file.pixels for file in found if isinstance(file, image_files.ImageFile)]
+    if len(images) < 2:
+        log.warning('the model was tested with the statistics of the %s that its images come from, and one image has '
+                    'none: those of training stand for it', run.card.transductive)  # fmt: skip
+        return run
+    log.info('transductive: the statistics of these %d images, without labels, take the place of those of training',
+             len(images))  # fmt: skip
+    return run._replace(probabilities=run.adapt(np.stack(images)))
 
 
 def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:
@@ -49,6 +77,7 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
     A folder stands for every image in it and below.
     """
     files, preparation = image_files.files(paths), run.card.preparation
+    run = adapted(run, files)
     for start in range(0, len(files), batch_size):
         found = [image_files.read(file, preparation) for file in files[start : start + batch_size]]
         good = [file.pixels for file in found if isinstance(file, image_files.ImageFile)]

@@ -5,16 +5,18 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from sklearn.base import BaseEstimator
 
-from alljax.baselines import classifier_file, extraction, model_selection, segmentation_scores
+from alljax.baselines import classifier_file, extraction, model_selection, segmentation_scores, standardization
 from alljax.baselines.extraction import Rows
 from alljax.baselines.features import NETWORK
 from alljax.baselines.segmentation_scores import SegmentationScores
+from alljax.baselines.standardization import Standardization
 from alljax.baselines.systems import SYSTEMS, WHOLE, System
 from alljax.config.plan import Plan
 from alljax.data import training_likeness
@@ -22,8 +24,8 @@ from alljax.data.cells import Cells
 from alljax.data.split import Split, equalize
 from alljax.errors import UserError
 from alljax.evaluation import segmentation_outlines
-from alljax.models import Model, NetworkSpec, Variables
-from alljax.runs import data_check, initial_variables, model_check, network
+from alljax.runs import backbones, data_check, initial_variables, model_check, network, transduction
+from alljax.runs.backbones import Body
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
@@ -32,17 +34,9 @@ from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
 SHOWN = 18  # cells on the sheet of outlines
-CLASSIFIER, BODY = 'classifier.skops', 'network'
+CLASSIFIER, STANDARD = 'classifier.skops', 'standardization.npz'
 
 Images = UInt8[np.ndarray, 'cells height width 3']
-
-
-class Body(NamedTuple):
-    """A pretrained network without its last layers, and how it was asked for."""
-
-    model: Model
-    variables: Variables
-    spec: NetworkSpec
 
 
 class Classical(NamedTuple):
@@ -50,8 +44,9 @@ class Classical(NamedTuple):
 
     system: System
     estimator: BaseEstimator
-    body: Body | None  # for the features of a network
+    bodies: tuple[Body, ...]  # for the features of networks
     card: Card
+    standard: Standardization | None = None  # of the features; None where the classifier has its own
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,15 +69,24 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
     if plan.system is None:
         raise UserError(f"config.baseline.system is ''; it may be {', '.join(SYSTEMS)}")
     began, (name, system) = time.monotonic(), plan.system
-    body, source = _body(plan) if NETWORK in system.features else (None, '')
+    if system.standardize == 'slide':
+        transduction.need_slides(cells, 'config.baseline.standardize', system.standardize)
+    bodies, sources = backbones.of_plan(plan) if NETWORK in system.features else ((), ())
     log.info('%s: %s', name, system)
     side = np.concatenate([parts.train, parts.validation])
     how = 'oversample' if plan.training.equalize == 'weights' else plan.training.equalize
     index = equalize(cells.labels, side, how, plan.seed)
-    rows = measured(system, body, cells.take(side).images, plan.batch_size, keep=keep)
+    trained = cells.take(side)
+    rows = measured(system, bodies, trained.images, plan.batch_size, keep=keep)
+    values, standard = rows.values, None
+    if system.networks or system.standardize != 'training':
+        standard = standardization.fitted(values, rows.blocks)
+        unit = system.standardize
+        sets = transduction.sets_of(trained, unit).members if unit != 'training' else []
+        values = standardization.by_set(standard, values, sets) if sets else standard.apply(values)
     ordered = np.argsort(side)[np.searchsorted(np.sort(side), index)]  # where in `rows` the cells of `index` are
     chosen = model_selection.fitted(
-        system, rows.values[ordered], cells.labels[index], cells.groups[index], cells.classes, plan.seed
+        system, values[ordered], cells.labels[index], cells.groups[index], cells.classes, plan.seed
     )
     train = {
         'cells_an_epoch': len(index),
@@ -91,8 +95,9 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         'features': rows.values.shape[1],
         'chosen': chosen.chosen,
     }
-    sets = initial_variables.trained_on(plan) if body else ()
-    said = {'network': body.model.name, 'init': source, **({'trained_on': list(sets)} if sets else {})} if body else {}
+    seen = initial_variables.trained_on(plan) if bodies else ()
+    said = {'network': ', '.join(body.model.name for body in bodies), 'init': ', '.join(sources)} if bodies else {}
+    about_sets = {'trained_on': list(seen)} if seen else {}
     card = Card(
         classes=cells.classes,
         system=system._asdict(),
@@ -102,32 +107,48 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
-        trained_on=initial_variables.with_source(sets, plan, cells.origin),
+        trained_on=initial_variables.with_source(seen, plan, cells.origin),
         pictures=training_likeness.of_cells(cells, side),
-        model={'name': name, 'parts': str(system), **said},
+        model={'name': name, 'parts': str(system), **said, **about_sets},
         train=train,
+        transductive=system.standardize if system.standardize != 'training' else '',
     )
-    return Classical(system, chosen.estimator, body, card)
+    return Classical(system, chosen.estimator, bodies, card, standard)
 
 
-def measured(system: System, body: Body | None, images: Images, batch_size: int, *, keep: bool = True) -> Rows:
+class Features(NamedTuple):
+    """All features of cells, hand-made ones first, then those of each network."""
+
+    values: Float[np.ndarray, 'cells features']
+    blocks: tuple[int, ...]  # columns of the hand-made features, and of each network
+    hand_made: Rows
+
+    @property
+    def found(self) -> Bool[np.ndarray, ' cells']:
+        """True where the segmentation found a cell."""
+        return self.hand_made.found
+
+
+def measured(system: System, bodies: Sequence[Body], images: Images, batch_size: int, *, keep: bool = True) -> Features:
     """The features of pictures; with `keep` they are looked for in the user's cache, and kept there."""
-    found = extraction.rows(system, images, cache.folder('baselines') if keep else None)
-    if body is None:
-        return found
+    rows = extraction.rows(system, images, cache.folder('baselines') if keep else None)
+    blocks = [rows.values, *(_of_network(body, images, batch_size, keep=keep) for body in bodies)]
+    return Features(np.concatenate(blocks, 1) if bodies else rows.values, tuple(b.shape[1] for b in blocks), rows)
+
+
+def _of_network(body: Body, images: Images, batch_size: int, *, keep: bool) -> Float[np.ndarray, 'cells features']:
     if keep:
         about = {**body.spec.options, 'averaged': True}
-        rows = frozen_features.features(body.model, body.variables, about, images, batch_size, cache.folder('features'))
-    else:
-        every = np.arange(len(images))
-        rows = inference.run(inference.make_logits(body.model), body.variables, images, every, batch_size)
-    return found._replace(values=np.concatenate([found.values, rows], 1))
+        return frozen_features.features(body.model, body.variables, about, images, batch_size, cache.folder('features'))
+    every = np.arange(len(images))
+    return inference.run(inference.make_logits(body.model), body.variables, images, every, batch_size)
 
 
 def probabilities(run: Classical, values: Float[np.ndarray, 'cells features']) -> Float[np.ndarray, 'cells classes']:
     """The chance of each class; a class that training never saw has none."""
     found = np.zeros((len(values), len(run.classes)))
     whose = run.card.model.get('name', 'the system')
+    values = run.standard.apply(values) if run.standard else values
     found[:, run.estimator.classes_] = run.estimator.predict_proba(inference.finite(values, whose))
     return inference.finite(found, whose)
 
@@ -136,40 +157,60 @@ def predictor(run: Classical, *, keep: bool = False) -> Callable[[Images, int], 
     """The function from images and a batch size to the probability of each class; `keep` is that of `measured`."""
 
     def predict(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
-        return probabilities(run, measured(run.system, run.body, images, batch_size, keep=keep).values)
+        return probabilities(run, measured(run.system, run.bodies, images, batch_size, keep=keep).values)
 
     return predict
+
+
+def adapted(run: Classical, images: Images) -> Classical:
+    """The system with the standardization of the images that it will be asked about, if it was tested so."""
+    if not run.card.transductive or len(images) < 2:
+        return run
+    batch_size = run.card.batch_size or len(images)
+    return of_set(run, measured(run.system, run.bodies, images, batch_size, keep=False).values)
+
+
+def of_set(run: Classical, values: Float[np.ndarray, 'cells features']) -> Classical:
+    """The system with the standardization of a slide or set of these features."""
+    return run._replace(standard=run.standard.of_set(values)) if run.standard else run
 
 
 def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) -> TestOutput:
     """The log-probabilities of the test cells, how well they were segmented, and what the run says about itself."""
     data_check.same_data(run.card.fingerprint, cells, folder)
     test = cells.take(parts.test)
-    rows = measured(run.system, run.body, test.images, plan.batch_size)
-    segmentation, figures = score_segmentation(run.system, rows, test, folder)
-    found = {
+    rows = measured(run.system, run.bodies, test.images, plan.batch_size)
+    segmentation, figures = score_segmentation(run.system, rows.hand_made, test, folder)
+    found: dict[str, Any] = {
         'model': run.card.model,
         'train': run.card.train,
         'segmentation': segmentation,
         'seconds_a_cell': seconds_a_cell(run, rows, test.images),
     }
-    return TestOutput(found, np.log(np.maximum(probabilities(run, rows.values), 1e-12)), figures)
+    if run.card.transductive:
+        sets, shares = transduction.sets_of(test, run.card.transductive), np.empty((len(test), len(run.classes)))
+        for places in sets.members:
+            shares[places] = probabilities(of_set(run, rows.values[places]), rows.values[places])
+        found['transductive'] = transduction.about('features: the mean and deviation', run.card.transductive, sets)
+    else:
+        shares = probabilities(run, rows.values)
+    return TestOutput(found, np.log(np.maximum(shares, 1e-12)), figures)
 
 
-def seconds_a_cell(run: Classical, rows: Rows, images: Images) -> dict[str, float]:
+def seconds_a_cell(run: Classical, rows: Features, images: Images) -> dict[str, float]:
     """Seconds for segmenting, measuring and classifying a cell; what a network does takes all cores, the rest one."""
     network = 0.0
-    if run.body:
+    for body in run.bodies:
         batch = jnp.asarray(images[: run.card.batch_size])
-        network = inference.seconds_a_cell(inference.make_logits(run.body.model), run.body.variables, batch)
+        network += inference.seconds_a_cell(inference.make_logits(body.model), body.variables, batch)
     times = []
     for _ in range(3):
         began = time.perf_counter()
         run.estimator.predict_proba(rows.values)
         times.append(time.perf_counter() - began)
     return {
-        'segmentation': rows.segmentation,
-        'features': rows.features + network,
+        'segmentation': rows.hand_made.segmentation,
+        'features': rows.hand_made.features + network,
         'prediction': float(np.median(times)) / len(images),
     }
 
@@ -200,9 +241,11 @@ def save(run: Classical, folder: Path) -> None:
     """Writes the model folder."""
     with model_folder.replaced(folder, run.card) as part:
         classifier_file.write(part / CLASSIFIER, run.estimator)
-        if run.body:
-            card = Card(classes=(), network=run.body.spec, input=run.body.model.input)
-            model_folder.write(part / BODY, run.body.variables, card)
+        if run.standard:
+            np.savez(part / STANDARD, **run.standard._asdict())
+        for place, body in zip(backbones.folders(run.system), run.bodies, strict=False):
+            card = Card(classes=(), network=body.spec, input=body.model.input)
+            model_folder.write(part / place, body.variables, card)
 
 
 def load(path: Path) -> Classical:
@@ -214,27 +257,24 @@ def load(path: Path) -> Classical:
     model_check.known_preparation(card, folder)
     model_folder.check_files(folder)
     system = read_record(System, card.system, folder / model_folder.CARD, 'system.')
-    body = None
-    if NETWORK in system.features:
-        saved = network.load(folder / BODY)
-        spec, _ = saved.card.expect_network(folder / BODY)
-        body = Body(saved.model, saved.variables, spec)
-    return Classical(system, classifier_file.read(folder / CLASSIFIER), body, card)
+    bodies = []
+    for place in backbones.folders(system) if NETWORK in system.features else ():
+        saved = network.load(folder / place)
+        spec, _ = saved.card.expect_network(folder / place)
+        bodies.append(Body(saved.model, saved.variables, spec))
+    estimator = classifier_file.read(folder / CLASSIFIER)
+    return Classical(system, estimator, tuple(bodies), card, _read_standard(system, folder))
 
 
-def _body(plan: Plan) -> tuple[Body, str]:
-    """The network that the plan names, without its last layers, and where its variables come from."""
-    spec = plan.network.without_head()
-    if plan.start.new_dense:  # the features after the last convolution: what comes later would be random
-        spec = spec._replace(options={**spec.options, 'dense': False})
-    if spec.cut(1) is None:
-        raise UserError(
-            f'config.model.name={spec.name}: is no linen module, so its last layers cannot be left out; '
-            "choose another, or leave 'network' out of config.baseline.features"
-        )
-    model = spec.create(0)
-    variables, how = initial_variables.first_variables(plan, model, ())
-    return Body(model, variables, spec), how
+def _read_standard(system: System, folder: Path) -> Standardization | None:
+    """The standardization beside a classifier, if the system has one; UserError for a damaged one."""
+    if not system.networks and system.standardize == 'training':
+        return None
+    try:
+        with np.load(folder / STANDARD, allow_pickle=False) as arrays:
+            return Standardization(**{name: arrays[name] for name in Standardization._fields})
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise UserError(f'{folder / STANDARD}: cannot be read ({error}); {model_folder.AGAIN}') from None
 
 
 def _outlined(found: SegmentationScores, place: int) -> segmentation_outlines.OutlinedCell:

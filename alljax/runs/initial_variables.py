@@ -27,9 +27,9 @@ def first_variables(plan: Plan, model: Model, classes: tuple[str, ...]) -> tuple
 
 def trained_on(plan: Plan) -> tuple[str, ...]:
     """The public names of the sets that the variables at a plan's start have seen, as far as they are known."""
-    if not plan.start.source:
-        return ()
-    return training_sets.of_card(model_folder.read_card(model_folder.find(plan.start.source)))
+    starts = [one.start for one in plan.measuring] or [plan.start]
+    cards = [model_folder.read_card(model_folder.find(start.source)) for start in starts if start.source]
+    return tuple(dict.fromkeys(name for card in cards for name in training_sets.of_card(card)))
 
 
 def source_name(plan: Plan, origin: Origin) -> str:
@@ -55,8 +55,14 @@ def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Arra
     if spec.name != model.name:
         raise UserError(f'config.model.init={path}: holds {spec.name}, config.model.name is {model.name}; fix one')
     same = card.classes == classes
-    variables = model_folder.read_variables(folder)
-    old, new = flatten(variables['params']), flatten(jax.eval_shape(model.init, key)['params'])
+    variables, asked = model_folder.read_variables(folder), jax.eval_shape(model.init, key)
+    if 'batch_stats' in asked and 'batch_stats' not in variables:
+        raise UserError(
+            f'config.model.init={path}: has group normalization, and so no batch statistics; set config.model.norm to '
+            'group'
+        )
+    variables = {name: tree for name, tree in variables.items() if name in asked}
+    old, new = flatten(variables['params']), flatten(asked['params'])
     taken = {name: leaf for name, leaf in old.items() if same or not name.startswith('head/')}
     wrong = [name for name, leaf in taken.items() if name not in new or new[name].shape != leaf.shape]
     absent = DENSE_LAYERS if spec.options.get('dense') is False else ()

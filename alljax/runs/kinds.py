@@ -28,15 +28,17 @@ class Kind(NamedTuple):
     predictor: Callable[[Trained], Predict]
     score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
     set_predictor: Callable[[Trained], Predict]  # as `predictor`, for a data set: keeps measurements in the cache
+    adapted: Callable[[Trained, Images], Trained]  # to the statistics of unlabelled images, if it was tested so
 
 
-NETWORK = Kind(network.fit, network.load, network.predictor, network.score, network.predictor)
+NETWORK = Kind(network.fit, network.load, network.predictor, network.score, network.predictor, network.adapted)
 SYSTEM = Kind(
     classical_system.fit,
     classical_system.load,
     classical_system.predictor,
     classical_system.score,
     partial(classical_system.predictor, keep=True),
+    classical_system.adapted,
 )
 
 

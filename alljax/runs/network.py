@@ -9,21 +9,30 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int32, UInt8
 
 from alljax.config.plan import Plan
 from alljax.data import training_likeness
 from alljax.data.cells import Cells
-from alljax.data.split import Split, class_weights, equalize
+from alljax.data.split import Split, balanced_chances, class_weights, equalize
 from alljax.errors import UserError
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
-from alljax.runs import data_check, initial_variables, model_check
+from alljax.runs import data_check, initial_variables, model_check, network_options, transduction
 from alljax.runs.results import Results, TestOutput
 from alljax.storage import model_folder
 from alljax.storage.card import Card
 from alljax.storage.checkpoints import Checkpoints
-from alljax.training import inference, inputs, learning_rate_factors, loop, optimizer
+from alljax.training import (
+    group_dro,
+    inference,
+    inputs,
+    layer_decay,
+    learning_rate_factors,
+    loop,
+    new_statistics,
+    optimizer,
+)
 from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.loss import cross_entropy
 from alljax.training.metrics_log import MetricsLog
@@ -35,6 +44,7 @@ log = logging.getLogger(__name__)
 
 Images = UInt8[np.ndarray, 'cells height width 3']
 Factors = Mapping[str, float]  # trained parameter → factor on its learning rate
+TRANSDUCTIVE = {'test_slide': 'slide', 'test_set': 'set'}  # model.statistics → what the card says of it
 
 
 class TrainedNetwork(NamedTuple):
@@ -77,7 +87,9 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     log.info('start: %s', plan.start.how)
     model = plan.network.create(len(cells.classes))
     variables, origin = initial_variables.first_variables(plan, model, cells.classes)
+    network_options.check(plan, cells, model, variables)
     factors = learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+    factors = layer_decay.decayed(factors, model, variables, plan.training.layer_decay)
     fed = inputs_of(plan, model, variables, cells, factors)
     found, changed = train(plan, fed, factors, cells, parts, folder)
     sets = initial_variables.trained_on(plan)
@@ -93,7 +105,8 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
         trained_on=initial_variables.with_source(sets, plan, cells.origin),
         pictures=training_likeness.of_cells(cells, parts.train),
         model={**about_model(model, origin, variables, factors), **({'trained_on': list(sets)} if sets else {})},
-        train=found,
+        train={**found, **network_options.said(plan)},
+        transductive=TRANSDUCTIVE.get(plan.training.statistics, ''),
     )
     variables = inputs.merge_trained(variables, changed)
     model_folder.write(folder / 'model', variables, card)
@@ -120,9 +133,24 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
         fed = inputs_of(plan, run.model, run.variables, cells, factors)
     whole = fed.logits if fed.model is run.model else inference.make_logits(run.model)
     forward = inference.seconds_a_cell(whole, run.variables, jnp.asarray(cells.images[: plan.batch_size]))
-    logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
     found = {'model': run.card.model, 'train': run.card.train, 'seconds_a_cell': {'prediction': forward}}
+    if run.card.transductive:
+        test, unit = cells.take(parts.test), run.card.transductive
+        logits, found['transductive'] = transduction.logits_by_set(
+            run.model, run.variables, test, unit, plan.batch_size
+        )
+    else:
+        logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
     return TestOutput(found, inference.finite(logits, folder / 'model'), {})
+
+
+def adapted(run: TrainedNetwork, images: Images) -> TrainedNetwork:
+    """The network with the batch statistics of the images that it will be asked about, if it was tested so."""
+    if not run.card.transductive:
+        return run
+    estimate = new_statistics.make_estimate(run.model)
+    chunk = min(new_statistics.CHUNK, max(1, len(images)))
+    return run._replace(variables=new_statistics.with_statistics_of(estimate, run.variables, images, chunk))
 
 
 def inputs_of(plan: Plan, model: Model, variables: Variables, cells: Cells, factors: Factors) -> Inputs:
@@ -142,7 +170,12 @@ def train(
     update = optimizer.make(
         plan.training.optimizer, factors, schedule.epochs * schedule.steps_per_epoch, schedule.steps_per_epoch
     )
-    setup = TrainingSetup(fed.model, update, fed.prepare, factors, loss_weights(plan, cells, parts), plan.seed)
+    groups, count = training_groups(plan, cells, parts)
+    setup = TrainingSetup(
+        fed.model, update, fed.prepare, factors, loss_weights(plan, cells, parts), plan.seed,
+        smoothing=plan.training.smoothing, mixup=plan.training.mixup, average_decay=plan.training.average_decay,
+        freeze_statistics=plan.training.statistics == 'frozen', groups=count, group_rate=plan.training.group_rate or 0,
+    )  # fmt: skip
     steps = loop.Steps(make_step(setup), make_monitored_step(setup) if schedule.gradients_every else None)
     first = initial_state(setup, fed.variables)
     need_space(first, folder)
@@ -155,27 +188,29 @@ def train(
         log.info('going on after step %d', position['step'])
     files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
     try:
-        on_device = loop.DeviceCells(fed.images, jnp.asarray(cells.labels))
+        on_device = loop.DeviceCells(fed.images, jnp.asarray(cells.labels), groups)
         progress = loop.fit(steps, progress, on_device, schedule, validation(plan.batch_size, fed, cells, parts), files)
     finally:
         files.metrics.close()
         checkpoints.close()
     found = about_training(schedule, progress)
     found['resumed_after_step'] = resumed[1]['step'] if resumed else None
-    return found, progress.best.variables if progress.best else progress.state.variables
+    return found, progress.best.variables if progress.best else progress.state.evaluation_variables
 
 
 def schedule_of(plan: Plan, cells: Cells, parts: Split) -> loop.Schedule:
     """The cells to train on, in what batches and for how long."""
     how = plan.training
+    train = equalize(cells.labels, parts.train, how.equalize, plan.seed)
     return loop.Schedule(
-        train=equalize(cells.labels, parts.train, how.equalize, plan.seed),
+        train=train,
         batch_size=plan.batch_size,
         epochs=how.epochs,
         patience=how.patience,
         seed=plan.seed,
         save_seconds=how.save_seconds,
         gradients_every=how.gradients_every,
+        chances=balanced_chances(cells.labels[train], cells.groups[train]) if how.equalize == 'batches' else None,
     )
 
 
@@ -193,6 +228,17 @@ def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:
 def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' classes']:
     """The weight of each class in the loss."""
     return jnp.asarray(class_weights(cells.labels, parts.train, plan.training.equalize, len(cells.classes)))
+
+
+def training_groups(plan: Plan, cells: Cells, parts: Split) -> tuple[Int32[Array, ' cells'] | None, int]:
+    """The number of each cell's slide on the training side, -1 for other slides, and how many; None without group DRO.
+
+    A single slide has no other to be weighed against, but is trained as any.
+    """
+    if plan.training.group_rate is None:
+        return None, 0
+    numbers, count = group_dro.numbered(cells.groups, parts.train)
+    return jnp.asarray(numbers), count
 
 
 def validation(batch_size: int, fed: Inputs, cells: Cells, parts: Split) -> loop.Validate | None:

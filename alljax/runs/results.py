@@ -270,16 +270,18 @@ def write_predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray,
 
 
 def marks(results: Results) -> list[str]:
-    """The words about a run that belong beside its numbers: 'synthetic cells', 'leaky split', 'grouped (by …)'."""
+    """The words about a run that belong beside its numbers: 'synthetic cells', 'grouped (by …)' or 'transductive'."""
     kind = formatting.GROUPINGS.get(results['data'].get('grouping', ''))
     split = ['leaky split'] if results['split']['leaky'] else [f'grouped ({kind})'] if kind else []
     seen = results.get('pretraining', {}).get('test_set')
-    return ['synthetic cells'] * results['data']['synthetic'] + split + [f'pretrained on {seen}'] * bool(seen)
+    further = [f'pretrained on {seen}'] * bool(seen) + ['transductive'] * ('transductive' in results)
+    return ['synthetic cells'] * results['data']['synthetic'] + split + further
 
 
 def _banner(results: Results) -> str:
     parts = ['synthetic cells'] if results['data']['synthetic'] else []
     parts += [f'{results["split"]["protocol"]} split: leaky'] if results['split']['leaky'] else []
+    parts += ['transductive'] if 'transductive' in results else []
     return ', '.join(parts)
 
 

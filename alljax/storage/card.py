@@ -64,6 +64,7 @@ class Card:
     scores: Scores | None = None  # of a run that came to its end
     trained_on: tuple[str, ...] = ()  # public names of the sets that the variables have seen; none where unknown
     pictures: TrainingPictures | None = None  # what training cells look like; None for photographs and earlier releases
+    transductive: str = ''  # 'slide' or 'set' of unlabelled images whose statistics prediction uses; '' for training's
 
     @property
     def preparation(self) -> ImagePreparation:
@@ -105,6 +106,7 @@ class Card:
             'train': dict(self.train) or None,
             'scores': self.scores and self.scores._asdict(),
             'pictures': self.pictures and self.pictures._asdict(),
+            'transductive': self.transductive or None,
             'format': FORMAT,
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -134,6 +136,8 @@ def _out_of_range(card: Card) -> Iterator[str]:
     for name, numbers in (('input.mean', form.mean), ('input.deviation', form.deviation)) if form else ():
         if not all(math.isfinite(number) for number in numbers) or (name == 'input.deviation' and min(numbers) <= 0):
             yield f'has {list(numbers)} for {name}, expected finite numbers{", above 0" * (name == "input.deviation")}'
+    if card.transductive not in ('', 'slide', 'set'):
+        yield f'has {card.transductive!r} for transductive, expected slide or set'
     if len(set(card.classes)) != len(card.classes) or '' in card.classes:
         yield f'has {list(card.classes)} for classes, expected names that differ'
     scores = card.scores

@@ -58,14 +58,15 @@ def set_data_root(workdir: Path, root: str) -> None:
         write_json(workdir / CONFIG, {**fields, DATA_ROOT: root})
 
 
-def differences(workdir: Path, fields: Fields, later: Fields = MappingProxyType({})) -> list[str]:
+def differences(workdir: Path, fields: Fields, later: Fields = NONE) -> list[str]:
     """The config fields in which the run in the folder differs from these; none if there is no run.
 
     The folder of the cells is no difference: it may have been moved, and the cells are known by their fingerprint.
     `later` has the defaults of fields that runs of earlier releases lack.
     """
     old, new = earlier(workdir), json.loads(json.dumps(dict(fields)))
-    old = {**json.loads(json.dumps(dict(later))), **old} if old else old
+    known = json.loads(json.dumps({key: value for key, value in later.items() if key in new}))
+    old = {**known, **old} if old else old
     return [
         f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
         for key in sorted({*old, *new})
@@ -74,7 +75,7 @@ def differences(workdir: Path, fields: Fields, later: Fields = MappingProxyType(
 
 
 @contextmanager
-def opened(workdir: Path, fields: Fields, later: Fields = MappingProxyType({})) -> Iterator[None]:
+def opened(workdir: Path, fields: Fields, later: Fields = NONE) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use.
 
     `later` is that of `differences`. A run that is refused before it made anything takes its claim back, so that the

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from ml_collections import ConfigDict
@@ -37,7 +38,7 @@ def launch(
     """
     config.check(values, data=False)
     sweep = load_sweep(config_file, values, overrides)
-    runs = list_runs(sweep, values)
+    runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=overrides))
     if dry_run:
         cache.keep_compiled_programs()
         print(printable(time_estimate.describe(execution.prepare(runs, values, overrides, folder), folder)))

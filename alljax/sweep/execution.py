@@ -22,7 +22,7 @@ from alljax import config as config_files
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
 from alljax.config.resolve import resolve
-from alljax.data import datasets
+from alljax.data import datasets, split
 from alljax.data.cells import Cells
 from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalCells, ExternalOptions
@@ -72,6 +72,12 @@ def prepare(
     if problems:
         raise UserError(*problems)
     return found
+
+
+def number_of_groups(config: ConfigDict, overrides: Mapping[str, str]) -> int:
+    """The number of groups in the cells of a config; UserError if it is not known what they are."""
+    plan = resolve(config, overrides)
+    return split.number_of_groups(datasets.load(plan.data._replace(denoise='none'), plan.seed))
 
 
 def _check_same(place: Path, plan: Plan, sources: Cells) -> None:

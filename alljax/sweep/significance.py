@@ -61,6 +61,11 @@ def notes(sweep: Sweep, found: Mapping[tuple[str, str], VariantResult | str]) ->
         sentences.append(f'Each number is over the test cells of all {folds} folds together.')
     if any(np.trace(result.counts.total()) == result.counts.counts.sum() for result in good):
         sentences.append("Where every cell is right the interval is Wilson's, as if cells were independent.")
+    uses: dict[str, list[str]] = defaultdict(list)
+    for (name, _), result in found.items():
+        if isinstance(result, VariantResult) and result.transductive and name not in uses[result.transductive]:
+            uses[result.transductive].append(name)
+    sentences += [f'Transductive ({what}): {", ".join(names)}.' for what, names in uses.items()]
     sentences += [GROUPINGS[kind] for kind in dict.fromkeys(result.grouping for result in good) if kind in GROUPINGS]
     return sentences
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from alljax.data.split import BY_GROUP, LEAVE_ONE
 from alljax.evaluation import comparison_table, intervals, metrics
 from alljax.evaluation import paper as published
 from alljax.evaluation.comparison_table import ComparisonTable, Estimate, ExtraTable, Row
@@ -14,7 +15,9 @@ from alljax.sweep.pooled import CrossValidation
 from alljax.sweep.variant_result import VariantResult, of_tables, read_result
 from alljax.sweep.variants import Run, Sweep, Variant
 
-COLUMNS = {'paper': 'as published', 'random': 'split by file', 'grouped': 'grouped'}
+COLUMNS = {
+    'paper': 'as published', 'random': 'split by file', 'grouped': 'grouped', LEAVE_ONE: 'one group left out',
+}  # fmt: skip
 LABELS = {
     'macro_recall': 'macro sensitivity',
     'recall': 'sensitivity',
@@ -68,7 +71,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
             title=sweep.title,
             source=sweep.source,
             columns={
-                **{COLUMNS[protocol]: protocol != 'grouped' for protocol in sweep.protocols},
+                **{COLUMNS[protocol]: protocol not in BY_GROUP for protocol in sweep.protocols},
                 **{column: bool(second and second.leaky) for column in abroad},
             },
             rows=rows,
@@ -193,9 +196,9 @@ def _denominator(result: VariantResult, measure: str) -> int:
 
 
 def _gap(by_protocol: Mapping[str, VariantResult | str], measure: str) -> Estimate | None:
-    """The first leaky protocol less the grouped one; their test cells differ, so the two are resampled apart."""
-    leaky = next((result for protocol, result in by_protocol.items() if protocol != 'grouped'), None)
-    honest = by_protocol.get('grouped')
+    """The first leaky protocol less the first by groups; their test cells differ, so the two are resampled apart."""
+    leaky = next((result for protocol, result in by_protocol.items() if protocol not in BY_GROUP), None)
+    honest = next((result for protocol, result in by_protocol.items() if protocol in BY_GROUP), None)
     if not isinstance(leaky, VariantResult) or not isinstance(honest, VariantResult):
         return None
     compute = partial(metrics.compute, measure=measure, names=leaky.classes)

@@ -74,10 +74,10 @@ def _kind(ready: PreparedRun) -> str:
 def _seconds_of_system(ready: PreparedRun, system: System) -> float:
     """Seconds a picture of a classical system, on all cores."""
     images = ready.sources.images[:TIMED_IMAGES]
-    model = ready.plan.network.create(0) if NETWORK in system.features else None
+    specs = [one.network for one in ready.plan.measuring] or [ready.plan.network]
     found = extraction.rows(system, images)
     a_picture = (found.segmentation + found.features) / joblib.cpu_count()
-    if model:
+    for model in [spec.create(0) for spec in specs] if NETWORK in system.features else ():
         batch = jnp.asarray(images[: ready.plan.batch_size])
         a_picture += inference.seconds_a_cell(inference.make_logits(model), model.init(jax.random.key(0)), batch)
     return a_picture

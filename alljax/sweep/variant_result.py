@@ -23,6 +23,7 @@ class VariantResult(NamedTuple):
     test_train_ratio: float  # test cells over training cells of a run
     synthetic: bool
     grouping: str  # data.grouping of results.json: what the groups are; '' in runs of releases that do not say
+    transductive: str = ''  # what of the unlabelled test cells the prediction used; '' for nothing
 
     @property
     def n(self) -> int:
@@ -62,6 +63,7 @@ def of_tables(
         float(np.mean([fact['split']['test_n'] / fact['split']['train_n'] for fact in facts])),
         facts[0]['data']['synthetic'],
         _grouping(facts[0]['data']),
+        facts[0].get('transductive', {}).get('uses', ''),
     )
 
 

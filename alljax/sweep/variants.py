@@ -3,7 +3,7 @@
 import inspect
 import re
 import runpy
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from alljax import config as fields
+from alljax.data.split import LEAVE_ONE
 from alljax.errors import UserError, some
 
 Fields = Mapping[str, Any]
@@ -89,15 +90,22 @@ def load_sweep(config_file: str | Path, config: ConfigDict, given: Collection[st
     return sweep
 
 
-def list_runs(sweep: Sweep, config: ConfigDict) -> list[Run]:
-    """Every variant, protocol, repetition and fold, variant by variant."""
-    if not sweep.declared and len(folds(config)) == 1:
+def list_runs(sweep: Sweep, config: ConfigDict, groups: Callable[[ConfigDict], int] = lambda _: 0) -> list[Run]:
+    """Every variant, protocol, repetition and fold, variant by variant.
+
+    `groups` gives the number of groups in the cells of a config: the folds of leave_one_group_out.
+    """
+
+    def all_folds(values: ConfigDict) -> list[dict[str, int]]:
+        return folds(values, groups(values) if values.split.protocol == LEAVE_ONE else 0)
+
+    if not sweep.declared and len(all_folds(config)) == 1:
         return [Run(sweep.variants[0], config.split.protocol, 0, 0, NOTHING, '')]
     found = []
     for variant in sweep.variants:
-        values = fields.with_fields(config, variant.fields)
-        for protocol, fold in product(sweep.protocols, folds(values)):
-            found.append(
+        for protocol in sweep.protocols:
+            values = fields.with_fields(config, {**variant.fields, 'split.protocol': protocol})
+            found += [
                 Run(
                     variant,
                     protocol,
@@ -106,7 +114,8 @@ def list_runs(sweep: Sweep, config: ConfigDict) -> list[Run]:
                     {**variant.fields, 'split.protocol': protocol, **fold},
                     f'{_slug(variant.name)}/{protocol}{_number(values, fold)}',
                 )
-            )
+                for fold in all_folds(values)
+            ]
     return found
 
 
@@ -139,17 +148,22 @@ def across(
     return variants
 
 
-def folds(config: ConfigDict) -> list[dict[str, int]]:
-    """The `split` fields of each fold of each repetition that the config asks for."""
+def folds(config: ConfigDict, groups: int = 0) -> list[dict[str, int]]:
+    """The `split` fields of each fold of each repetition that the config asks for.
+
+    Of leave_one_group_out the folds are the `groups`.
+    """
     split = config.split
     repeats = range(split.repeats) if split.repeat < 0 else (split.repeat,)
-    tested = range(split.folds) if split.fold < 0 else (split.fold,)
+    count = groups if split.protocol == LEAVE_ONE else split.folds
+    tested = range(count) if split.fold < 0 else (split.fold,)
     return [{'split.repeat': repeat, 'split.fold': fold} for repeat, fold in product(repeats, tested)]
 
 
 def _number(config: ConfigDict, fold: Mapping[str, int]) -> str:
     repeat = f'-repeat-{fold["split.repeat"]}' if config.split.repeats > 1 else ''
-    return repeat + (f'-fold-{fold["split.fold"]}' if config.split.folds > 1 else '')
+    several = config.split.folds > 1 or config.split.protocol == LEAVE_ONE
+    return repeat + (f'-fold-{fold["split.fold"]}' if several else '')
 
 
 def _slug(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Integer, Shaped
+from jaxtyping import Array, Float, Int, Integer, Shaped
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from alljax.models import Variables
@@ -32,6 +32,7 @@ class DeviceCells(NamedTuple):
 
     images: Shaped[Array, 'all ...']  # or features where only the head is trained
     labels: Int[Array, ' all']
+    groups: Int[Array, ' all'] | None = None  # numbers from 0 on the training side, for group DRO
 
 
 class Schedule(NamedTuple):
@@ -44,6 +45,7 @@ class Schedule(NamedTuple):
     seed: int
     save_seconds: float  # from one checkpoint to the next
     gradients_every: int = 0  # steps from one measurement of the gradients to the next; 0 for none
+    chances: Float[np.ndarray, ' chosen'] | None = None  # of each cell of `train` to be drawn; None for each once
 
     @property
     def steps_per_epoch(self) -> int:
@@ -79,7 +81,8 @@ def fit(
                 epoch, skipped = divmod(done, schedule.steps_per_epoch)
                 for number, index in enumerate(batches(schedule, epoch)[skipped:], done):
                     step = _step(steps, schedule, number)
-                    state, metrics = step(state, Batch(*cells, jnp.asarray(index)))
+                    batch = Batch(cells.images, cells.labels, jnp.asarray(index), cells.groups)
+                    state, metrics = step(state, batch)
                     reporter.step_started(metrics)
                     if validate and (number + 1) % schedule.steps_per_epoch == 0:
                         reporter.fetch()
@@ -97,10 +100,15 @@ def fit(
 
 
 def batches(schedule: Schedule, epoch: int) -> Int[np.ndarray, 'batches batch_size']:
-    """The cells of each step of an epoch, padded with -1: a function of (seed, epoch) only."""
-    shuffled = np.random.default_rng([schedule.seed, 2, epoch]).permutation(schedule.train)
+    """The cells of each step of an epoch, padded with -1: a function of (seed, epoch) only.
+
+    Each cell once in random order, or as many draws by `chances`, with repeats.
+    """
+    rng, train = np.random.default_rng([schedule.seed, 2, epoch]), schedule.train
+    chances = schedule.chances
+    drawn = rng.permutation(train) if chances is None else rng.choice(train, len(train), p=chances)
     padded = np.full(schedule.steps_per_epoch * schedule.batch_size, -1, np.int32)
-    padded[: len(shuffled)] = shuffled
+    padded[: len(drawn)] = drawn
     return padded.reshape(schedule.steps_per_epoch, schedule.batch_size)
 
 
@@ -120,8 +128,9 @@ def _step(steps: Steps, schedule: Schedule, number: int) -> Step:
 
 def _validated(validate: Validate, state: State, best: Best | None, epoch: int, reporter: Reporter) -> Best | None:
     """The best variables after a validation."""
-    loss, accuracy = validate(state.variables)
+    loss, accuracy = validate(state.evaluation_variables)
     reporter.validated(int(state.step), epoch, loss, accuracy)
     if best and not loss < best.loss:
         return best
-    return Best(jax.tree.map(jnp.copy, state.variables), loss, epoch)  # the next step overwrites the state's arrays
+    # copies, for the next step overwrites the state's arrays
+    return Best(jax.tree.map(jnp.copy, state.evaluation_variables), loss, epoch)

@@ -7,7 +7,6 @@ from jaxtyping import Array, Float, Int
 
 from alljax.gradients import factored_gradients
 from alljax.training import gradient_statistics
-from alljax.training.loss import mean_of_present
 from alljax.training.step import (
     Batch,
     Metrics,
@@ -19,6 +18,7 @@ from alljax.training.step import (
     examples_of,
     losses_of,
     metrics_of,
+    objective,
     trained_parameters,
     updated,
 )
@@ -40,7 +40,7 @@ def make_monitored_step(setup: TrainingSetup) -> Step:
         def losses(
             parameters: Parameters, image: Float[Array, 'batch ...'], label: Int[Array, ' batch']
         ) -> Float[Array, ' batch']:
-            given = examples._replace(image=image, label=label)
+            given = examples._replace(image=image, label=label, blend=None)  # of any number of cells
             return losses_of(setup, state.variables, parameters, given)[0]
 
         layers = factored_gradients.discover(losses, parameters, examples.image, examples.label)
@@ -48,7 +48,8 @@ def make_monitored_step(setup: TrainingSetup) -> Step:
         def loss(parameters: Parameters, offsets: Parameters) -> tuple[Float[Array, ''], tuple[Outputs, Parameters]]:
             with factored_gradients.recording(layers, offsets) as inputs:
                 losses, outputs = losses_of(setup, state.variables, parameters, examples)
-            return mean_of_present(losses, examples.present), (outputs, inputs)
+            value, outputs = objective(setup, state, losses, examples, outputs)
+            return value, (outputs, inputs)
 
         (value, (outputs, inputs)), (gradient, cotangents) = jax.value_and_grad(loss, (0, 1), has_aux=True)(
             parameters, factored_gradients.zero_offsets(layers)

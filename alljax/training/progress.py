@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool
 
 from alljax.errors import UserError
 from alljax.models import Variables
+from alljax.models.trees import flatten, unflatten
 from alljax.storage.checkpoints import Checkpoints
 from alljax.training.step import State
 
@@ -37,7 +38,14 @@ def save(checkpoints: Checkpoints, progress: Progress, facts: Facts) -> None:
     if not bool(_all_finite(progress.state.variables)):
         raise not_finite(step)
     leaves = jax.tree.leaves(progress.state.optimizer)
-    tree = {'variables': progress.state.variables, 'optimizer': {f'{n:04}': leaf for n, leaf in enumerate(leaves)}}
+    tree: dict[str, Any] = {
+        'variables': progress.state.variables,
+        'optimizer': {f'{n:04}': leaf for n, leaf in enumerate(leaves)},
+    }
+    if progress.state.average is not None:
+        tree['average'] = unflatten(progress.state.average)
+    if progress.state.group_weights is not None:
+        tree['group_weights'] = progress.state.group_weights
     position = {'step': step, 'seconds': progress.seconds, **facts}
     if progress.best:
         tree['best'] = progress.best.variables
@@ -50,7 +58,9 @@ def restore(tree: dict[str, Any], position: Facts, start: State) -> Progress:
     device = jax.tree.map(jnp.asarray, tree)
     leaves = [leaf for _, leaf in sorted(device['optimizer'].items())]
     optimizer = jax.tree.unflatten(jax.tree.structure(start.optimizer), leaves)
-    state = State(device['variables'], optimizer, jnp.asarray(position['step'], jnp.int32))
+    average = flatten(device['average']) if 'average' in tree else None
+    step = jnp.asarray(position['step'], jnp.int32)
+    state = State(device['variables'], optimizer, step, average, device.get('group_weights'))
     best = Best(device['best'], position['best_loss'], position['best_epoch']) if 'best' in tree else None
     return Progress(state, best, position['seconds'])
 

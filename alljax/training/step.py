@@ -11,10 +11,13 @@ from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from alljax.gradients.named_parameters import layer
 from alljax.models import Model, Variables
-from alljax.models.frozen_statistics import use_running_statistics
+from alljax.models.batch_statistics import use_running_statistics
 from alljax.models.trees import flatten, unflatten
+from alljax.training import group_dro, mixup, parameter_average
 from alljax.training.learning_rate_factors import head_only
 from alljax.training.loss import cross_entropy, mean_of_present
+from alljax.training.mixup import Blend
+from alljax.training.parameter_average import Average
 
 Parameters = dict[str, Array]  # name → leaf: those that are trained
 Prepare = Callable[[Shaped[Array, 'batch ...'], Key[Array, '']], Float[Array, 'batch ...']]
@@ -29,6 +32,12 @@ class TrainingSetup(NamedTuple):
     trained: Collection[str]  # names of the parameters that learn; no other is differentiated
     class_weights: Float[Array, ' classes']  # factors on the loss of each class's cells
     seed: int
+    smoothing: float = 0.0  # share of each label that is spread over all classes
+    mixup: float = 0.0  # parameter of the Beta distribution of the shares; 0 for no blending
+    average_decay: float = 0.0  # of the moving average of the parameters; 0 for none
+    freeze_statistics: bool = False  # every batch normalization keeps its running statistics, and uses them
+    groups: int = 0  # of the training side, whose losses group DRO weighs; 0 for the mean over cells
+    group_rate: float = 0.01  # step size of their weights
 
 
 class State(NamedTuple):
@@ -37,6 +46,13 @@ class State(NamedTuple):
     variables: Variables
     optimizer: optax.OptState
     step: Int[Array, '']
+    average: Average | None = None  # of what is trained; None without one
+    group_weights: Float[Array, ' groups'] | None = None  # of group DRO
+
+    @property
+    def evaluation_variables(self) -> Variables:
+        """Those to validate, test and keep: with the averages, if there are any."""
+        return parameter_average.merged(self.variables, self.average)
 
 
 class Batch(NamedTuple):
@@ -45,12 +61,13 @@ class Batch(NamedTuple):
     images: Shaped[Array, 'all ...']  # or features where only the head is trained
     labels: Int[Array, ' all']
     chosen: Int[Array, ' batch']
+    groups: Int[Array, ' all'] | None = None  # numbers from 0 on the training side, for group DRO
 
 
 class Metrics(NamedTuple):
     """Loss and accuracy of one step, before its update."""
 
-    loss: Float[Array, '']  # mean cross-entropy in nats
+    loss: Float[Array, '']  # that is minimized: mean cross-entropy in nats, or group DRO's sum
     correct: Int[Array, '']  # cells
     cells: Int[Array, '']
     gradient_statistics: dict[str, Float[Array, '']]  # of a monitored step; else empty
@@ -66,7 +83,10 @@ class Step(Protocol):
 
 def initial_state(setup: TrainingSetup, variables: Variables) -> State:
     """The state before the first step."""
-    return State(variables, setup.optimizer.init(trained_parameters(setup, variables)), jnp.zeros((), jnp.int32))
+    trained = trained_parameters(setup, variables)
+    average = parameter_average.started(variables, trained) if setup.average_decay else None
+    weights = group_dro.uniform(setup.groups) if setup.groups else None
+    return State(variables, setup.optimizer.init(trained), jnp.zeros((), jnp.int32), average, weights)
 
 
 def make_step(setup: TrainingSetup) -> Step:
@@ -78,7 +98,7 @@ def make_step(setup: TrainingSetup) -> Step:
 
         def loss(parameters: Parameters) -> tuple[Float[Array, ''], Outputs]:
             losses, outputs = losses_of(setup, state.variables, parameters, examples)
-            return mean_of_present(losses, examples.present), outputs
+            return objective(setup, state, losses, examples, outputs)
 
         parameters = trained_parameters(setup, state.variables)
         (value, outputs), gradient = jax.value_and_grad(loss, has_aux=True)(parameters)
@@ -95,13 +115,16 @@ class Examples(NamedTuple):
     label: Int[Array, ' batch']
     present: Bool[Array, ' batch']  # False where a smaller batch is filled up
     key: Key[Array, '']  # of dropout
+    blend: Blend | None = None  # of mixup
+    group: Int[Array, ' batch'] | None = None  # for group DRO
 
 
 class Outputs(NamedTuple):
-    """The network's answer to the cells of one step."""
+    """The network's answer to the cells of one step, and what else changes with it."""
 
     logits: Float[Array, 'batch classes']
     collections: Variables  # all variables but the parameters, such as batch statistics, after the step
+    group_weights: Float[Array, ' groups'] | None = None  # after the step
 
 
 def trained_parameters(setup: TrainingSetup, variables: Variables) -> Parameters:
@@ -115,10 +138,14 @@ def examples_of(setup: TrainingSetup, state: State, batch: Batch) -> Examples:
     What fills a last, smaller batch are its own cells again, so that batch statistics are of real cells; they count
     neither in the loss nor in the metrics.
     """
-    dropout, augmentation = jax.random.split(jax.random.fold_in(jax.random.key(setup.seed), state.step))
+    key = jax.random.fold_in(jax.random.key(setup.seed), state.step)
+    dropout, augmentation = jax.random.split(key)
     present = batch.chosen >= 0
     index = batch.chosen[jnp.arange(len(present)) % present.sum()]
-    return Examples(setup.prepare(batch.images[index], augmentation), batch.labels[index], present, dropout)
+    image, label, blend = setup.prepare(batch.images[index], augmentation), batch.labels[index], None
+    if setup.mixup:
+        image, blend = mixup.blended(image, label, jax.random.fold_in(key, 2), setup.mixup)
+    return Examples(image, label, present, dropout, blend, None if batch.groups is None else batch.groups[index])
 
 
 def losses_of(
@@ -135,12 +162,30 @@ def losses_of(
     if head_only(setup.trained):
         logits = model.apply(everything, examples.image)
     else:
-        frozen = {layer(name) for name in flatten(params)} - {layer(name) for name in setup.trained}
+        frozen = {layer(name) for name in flatten(params)}
+        if not setup.freeze_statistics:
+            frozen -= {layer(name) for name in setup.trained}
         with use_running_statistics(frozen):
             logits, collections = model.apply(
                 everything, examples.image, train=True, mutable=list(collections), rngs={'dropout': examples.key}
             )
-    return cross_entropy(logits, examples.label, setup.class_weights), Outputs(logits, collections)
+    losses = cross_entropy(logits, examples.label, setup.class_weights, setup.smoothing)
+    if examples.blend:
+        other = cross_entropy(logits, examples.blend.label, setup.class_weights, setup.smoothing)
+        losses = examples.blend.share * losses + (1 - examples.blend.share) * other
+    return losses, Outputs(logits, collections)
+
+
+def objective(
+    setup: TrainingSetup, state: State, losses: Float[Array, ' batch'], examples: Examples, outputs: Outputs
+) -> tuple[Float[Array, ''], Outputs]:
+    """The number to minimize: the mean loss of the cells, or group DRO's; and the outputs with its new weights."""
+    if state.group_weights is None or examples.group is None:
+        return mean_of_present(losses, examples.present), outputs
+    value, weights = group_dro.objective(
+        losses, examples.group, examples.present, state.group_weights, setup.group_rate
+    )
+    return value, outputs._replace(group_weights=weights)
 
 
 def updated(setup: TrainingSetup, state: State, gradient: Parameters, outputs: Outputs) -> tuple[State, Parameters]:
@@ -148,7 +193,10 @@ def updated(setup: TrainingSetup, state: State, gradient: Parameters, outputs: O
     before = trained_parameters(setup, state.variables)
     updates, optimizer = setup.optimizer.update(gradient, state.optimizer, before)
     params = unflatten(flatten(state.variables['params']) | optax.apply_updates(before, updates))
-    return State({'params': params, **outputs.collections}, optimizer, state.step + 1), updates
+    variables, average = {'params': params, **outputs.collections}, state.average
+    if average is not None:
+        average = parameter_average.moved(average, variables, before, state.step, setup.average_decay)
+    return State(variables, optimizer, state.step + 1, average, outputs.group_weights), updates
 
 
 def metrics_of(loss: Float[Array, ''], outputs: Outputs, examples: Examples) -> Metrics:

@@ -114,6 +114,19 @@ def system(config):
     return plan_of(config).system
 
 
+def learning(config):
+    how = plan_of(config).training
+    return [how.mixup, how.smoothing, how.average_decay, str(how.group_rate), how.statistics, how.layer_decay]
+
+
+def options(config):
+    return dict(plan_of(config).network.options)
+
+
+def measuring(config):
+    return [one.network.name for one in plan_of(config).measuring]
+
+
 def drawn(config):
     plan = plan_of(fields.with_fields(config, {'data.name': 'synthetic'}))
     cells = datasets.load(plan.data, plan.seed)
@@ -152,6 +165,7 @@ CHANGES = {
     'augment.rotate': (20.0, prepared, {}),
     'augment.light': (0.5, prepared, {}),
     'augment.mirror': (False, prepared, {}),
+    'augment.mixup': (0.4, learning, {}),
     'model.name': ('squeezenet1_1', network, {}),
     'model.init': ('/a/run', start, {}),
     'model.head': (16, network, {}),
@@ -159,6 +173,8 @@ CHANGES = {
     'model.width': (0.5, network, {}),
     'model.dropout': (0.9, dropped, {}),
     'model.freeze': ('conv.*', factors, {}),
+    'model.norm': ('group', options, {}),
+    'model.statistics': ('frozen', learning, {}),
     'baseline.system': ('joshi2013', system, {'baseline.system': 'putzu2014'}),
     'baseline.preprocess': (('median',), system, {'baseline.system': 'putzu2014'}),
     'baseline.segment': ('otsu', system, {'baseline.system': 'putzu2014'}),
@@ -166,6 +182,8 @@ CHANGES = {
     'baseline.components': (6, system, {'baseline.system': 'putzu2014'}),
     'baseline.classify': (('knn', 'pnn'), system, {'baseline.system': 'putzu2014'}),
     'baseline.hierarchical': (True, system, {'baseline.system': 'putzu2014'}),
+    'baseline.standardize': ('slide', system, {'baseline.system': 'putzu2014'}),
+    'baseline.networks': (('resnet18', 'vgg11'), measuring, {'baseline.system': 'vogado2017'}),
     'optimizer.name': ('adamw', steps, {}),
     'optimizer.rate': (1e-2, steps, {}),
     'optimizer.factors': ((('.*', 2.0),), factors, {}),
@@ -174,6 +192,11 @@ CHANGES = {
     'optimizer.schedule': ('cosine', steps, {}),
     'optimizer.warmup': (1.0, steps, {}),
     'optimizer.clip': (0.1, steps, {}),
+    'optimizer.layer_decay': (0.5, learning, {}),
+    'optimizer.ema': (0.99, learning, {}),
+    'loss.smoothing': (0.1, learning, {}),
+    'loss.robust': ('group_dro', learning, {}),
+    'loss.robust_rate': (0.1, learning, {'loss.robust': 'group_dro'}),
     'stop.patience': (3, schedule, {'split.validation': 0.3}),
     'checkpoint.seconds': (1.0, schedule, {}),
     'gradients.every': (5, schedule, {}),

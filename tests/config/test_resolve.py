@@ -1,6 +1,9 @@
 """What follows from a config before any cell is read."""
 
+import pytest
+
 from alljax.config import resolve
+from alljax.errors import UserError
 from configs import common
 
 
@@ -18,3 +21,36 @@ def test_the_paper_s_protocol_brings_its_copies():
 
 def test_what_the_user_set_stays():
     assert resolved({'augment.copies'}, protocol='paper').augmentation.copies == 'fresh'
+
+
+def test_a_classical_system_refuses_what_only_a_network_s_training_knows():
+    config = common.get_config()
+    config.baseline.system = 'putzu2014'
+    config.optimizer.ema, config.model.norm, config.data.equalize = 0.99, 'group', 'batches'
+    with pytest.raises(UserError) as caught:
+        resolve.resolve(config, ())
+    said = str(caught.value)
+    for words in (
+        'config.optimizer.ema is 0.99, but putzu2014 is a classical system',
+        'config.model.norm is',
+        'no batches',
+    ):
+        assert words in said
+    plain = resolve.without_levers(config)
+    assert (plain.optimizer.ema, plain.model.norm, plain.data.equalize) == (0.0, 'batch', 'oversample')
+    assert resolve.resolve(plain, ()).system.name == 'putzu2014'
+
+
+def test_the_networks_of_a_system_are_found_one_by_one():
+    config = common.get_config()
+    config.baseline.system, config.model.init = 'vogado2017', 'random'
+    with config.ignore_type():
+        config.baseline.networks = ('resnet18', 'vgg11')
+    plan = resolve.resolve(config, ())
+    assert [one.network.name for one in plan.measuring] == ['resnet18', 'vgg11']
+    config.model.init = '/a/run'
+    with pytest.raises(UserError, match=r'is of one network, but config.baseline.networks names resnet18, vgg11'):
+        resolve.resolve(config, ())
+    config.baseline.system, config.model.init = 'putzu2014', 'random'
+    with pytest.raises(UserError, match=r"config.baseline.features has no 'network'"):
+        resolve.resolve(config, ())

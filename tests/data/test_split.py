@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers import make_cells
@@ -151,3 +153,36 @@ def test_an_audited_pair_is_never_separated_but_by_the_paper(folds):
     grouped = make_cells([0, 1] * 20, cells.repeats, size=8, repeats=cells.repeats)
     parts = split(grouped, options(folds=folds), 0)
     assert not set(grouped.repeats[parts.train]) & set(grouped.repeats[parts.test])
+
+
+def on_slides(labels, groups, grouping='patient or slide'):
+    cells = make_cells(labels, groups, size=8)
+    return replace(cells, origin=replace(cells.origin, grouping=grouping))
+
+
+def test_each_group_is_tested_once_and_alone():
+    cells = on_slides([0, 1] * 10, [0, 0, 2, 2, 3, 3, 5, 5, 6, 6] * 2)
+    tested = []
+    for fold in range(5):
+        parts = split(cells, options('leave_one_group_out', fold=fold, validation=0.25), 0)
+        sides = [set(cells.groups[side]) for side in (parts.train, parts.validation, parts.test)]
+        assert len(sides[2]) == 1
+        assert len(set.union(*sides)) == sum(map(len, sides)) == 5
+        assert sorted(np.concatenate([parts.train, parts.validation, parts.test])) == list(range(20))
+        assert not parts.leaky
+        tested += list(parts.test)
+    assert sorted(tested) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ('cells', 'fold', 'said'),
+    [
+        (on_slides([0, 1] * 4, [0, 0, 1, 1] * 2, 'unknown'), 0, 'patients or slides of these cells are not known'),
+        (on_slides([0, 1] * 4, [0, 0, 1, 1] * 2, 'repeats only'), 0, 'groups: repeats only'),
+        (on_slides([0, 1] * 4, [0, 0, 1, 1] * 2), 2, 'split.fold is 2, but there are 2 groups'),
+        (on_slides([0, 0, 1], [0, 1, 2]), 2, 'only the group group2 has cells of class1'),
+    ],
+)
+def test_a_group_that_cannot_be_left_out_is_told(cells, fold, said):
+    with pytest.raises(UserError, match=said):
+        split(cells, options('leave_one_group_out', fold=fold), 0)

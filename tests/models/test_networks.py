@@ -12,10 +12,13 @@ import pytest
 
 from alljax import gradients, models
 from alljax.errors import UserError
-from alljax.models.frozen_statistics import use_running_statistics
+from alljax.gradients import factored_gradients
+from alljax.models.batch_statistics import use_running_statistics
+from alljax.models.group_norm import use_group_normalization
 from alljax.models.layers import batch_norm
 from alljax.models.trees import flatten
-from alljax.training import learning_rate_factors
+from alljax.training import inference, learning_rate_factors
+from alljax.training.new_statistics import make_estimate, with_statistics_of
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 from configs import common
 
@@ -24,6 +27,7 @@ OTHERS = (
     'alexnet', 'vgg11', 'vgg11_bn', 'resnext50_32x4d', 'densenet121', 'googlenet', 'inception_v3', 'mobilenet_v2',
     'efficientnet_b0', 'efficientnet_v2_s', 'efficientnet_lite0', 'convnext_tiny',
 )  # fmt: skip
+NORMS = ('batch', 'group')
 RECTIFIERS = re.compile(r'name=_?(relu|relu6|silu|gelu|hard_silu|hard_swish)\b')
 
 
@@ -147,6 +151,71 @@ def test_frozen_batch_normalizations_keep_and_use_their_statistics():
     assert float(metrics.loss) == pytest.approx(float(used), rel=1e-5)
     moving, _ = model.apply(variables, cells[:4] / jnp.float32(255), train=True, mutable=['batch_stats'])
     assert not np.allclose(logits, moving)
+
+
+def test_statistics_are_estimated_from_images_layer_by_layer():
+    model, variables, cells = normalized()
+    variables = {**variables, 'batch_stats': jax.tree.map(lambda leaf: leaf + 0.5, variables['batch_stats'])}
+    estimate, found = make_estimate(model), []
+    for chunk in (4, 6):  # filled up, and whole
+        found.append(with_statistics_of(estimate, variables, np.asarray(cells[:4]), chunk)['batch_stats'])
+    image, share = inference.prepared(cells[:4], model.input), 4 / (4 + 8)
+    params, stats = variables['params'], variables['batch_stats']
+    for name in ('early', 'late'):  # by NumPy, but for the convolution
+        convolution = nn.Conv(4, (3, 3), 2)
+        x = np.asarray(convolution.apply({'params': params[f'{name}_conv']}, image))
+        mean = share * x.mean((0, 1, 2)) + (1 - share) * stats[f'{name}_bn']['mean']
+        variance = share * x.var((0, 1, 2)) + (1 - share) * stats[f'{name}_bn']['var']
+        for one in found:
+            np.testing.assert_allclose(one[f'{name}_bn']['mean'], mean, atol=1e-5)
+            np.testing.assert_allclose(one[f'{name}_bn']['var'], variance, atol=1e-5)
+        image = jnp.maximum((x - mean) / np.sqrt(variance + 1e-5), 0)
+    assert with_statistics_of(estimate, variables, np.asarray(cells[:1])) is variables
+    parts = [with_statistics_of(estimate, variables, np.asarray(cells[s]), 4) for s in (np.s_[::2], np.s_[1::2])]
+    both = with_statistics_of(estimate, variables, np.asarray(cells), 3)['batch_stats']['early_bn']['mean']
+    old, drawn = stats['early_bn']['mean'], [part['batch_stats']['early_bn']['mean'] for part in parts]
+    own = [(mean - (1 - 3 / 11) * old) / (3 / 11) for mean in drawn]  # of each half by itself
+    np.testing.assert_allclose(both, 6 / 14 * (own[0] + own[1]) / 2 + 8 / 14 * old, atol=1e-5)
+    arguments = jax.eval_shape(lambda: (variables, cells[:4], jnp.ones(4, bool), jnp.float32(0.5)))
+    estimate.trace(*arguments).lower(lowering_platforms=('cuda',))
+
+
+def test_group_normalization_takes_the_place_of_batch_normalization():
+    x = np.random.default_rng(0).normal(2, 3, (2, 5, 5, 64)).astype(np.float32)
+    plain, scale, bias = nn.BatchNorm(use_running_average=True), np.linspace(1, 2, 64), np.linspace(-1, 1, 64)
+    with use_group_normalization():
+        found = plain.apply({'params': {'scale': scale, 'bias': bias}}, jnp.asarray(x))
+    expected = nn.GroupNorm(32, epsilon=1e-5).apply({'params': {'scale': scale, 'bias': bias}}, x)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    batch, group = (models.create('resnet18', 3, width=0.1, head=4, size=32, platform='gpu', norm=n) for n in NORMS)
+    with_statistics, without = shapes(batch), shapes(group)
+    assert set(without) == {'params'}
+    assert jax.tree.map(jnp.shape, without['params']) == jax.tree.map(jnp.shape, with_statistics['params'])
+    assert models.is_linen(group)
+    assert models.cut('resnet18', 3, width=0.1, head=4, size=32, norm='group') is not None
+    lowered = jax.jit(group.apply).trace(without, image_of(group)).lower(lowering_platforms=('cuda',))
+    assert lowered.as_text()
+
+
+def test_gradients_of_single_images_go_through_group_normalization():
+    module, (_, variables, cells) = Normalized(), normalized()
+    params, image, label = variables['params'], cells[:2] / jnp.float32(255), jnp.arange(2)
+
+    def loss(params, x, y):
+        with use_group_normalization():
+            logits = module.apply({'params': params}, x)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, y)
+
+    @jax.jit
+    def both(params):
+        single = jax.vmap(jax.grad(lambda p, x, y: loss(p, x[None], y[None])[0]), (None, 0, 0))
+        found = factored_gradients.per_example(loss, params, image, label)
+        norms = {name: factored_gradients.squared_norms(factor) for name, factor in found.items()}
+        return norms, single(params, image, label)
+
+    norms, expected = both(params)
+    for name, leaf in flatten(expected).items():
+        np.testing.assert_allclose(norms[name], (leaf**2).reshape(2, -1).sum(1), rtol=1e-4, err_msg=name)
 
 
 def test_a_smaller_batch_is_filled_with_its_own_cells():

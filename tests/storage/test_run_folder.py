@@ -34,6 +34,10 @@ def test_a_folder_knows_in_what_another_run_differs(tmp_path):
     assert run_folder.differences(tmp_path, {'seed': 0, 'factors': (('.*', 1.0),), 'new': 'on'}, later) == [
         "new: 'off' there, 'on' now"
     ]
+    asked, later = {'seed': 0, 'factors': (('.*', 1.0),), 'loss.smoothing': 0.0}, {'loss.smoothing': 0.0, 'x': 1}
+    assert run_folder.differences(tmp_path, asked, later) == []  # of a release that had no smoothing
+    smoothed = {**asked, 'loss.smoothing': 0.1}
+    assert run_folder.differences(tmp_path, smoothed, later) == ['loss.smoothing: 0.0 there, 0.1 now']
     with pytest.raises(UserError, match='holds a run of another config'), run_folder.opened(tmp_path, {'seed': 1}):
         pass
 

@@ -24,6 +24,18 @@ def test_a_hold_out_is_one_fold_and_a_cross_validation_all():
     ]
 
 
+def test_one_group_left_out_is_a_fold_for_each_group():
+    left_out = config(protocol='leave_one_group_out')
+    assert [fold['split.fold'] for fold in folds(left_out, 4)] == [0, 1, 2, 3]
+    assert folds(config(protocol='leave_one_group_out', fold=7), 9) == [{'split.repeat': 0, 'split.fold': 7}]
+    sweep = Sweep('t', [Variant('a', {})], ('grouped', 'leave_one_group_out'))
+    runs = list_runs(sweep, config(folds=2), lambda values: 3 if values.split.protocol == 'leave_one_group_out' else 0)
+    assert [run.folder for run in runs] == [
+        'a/grouped-fold-0', 'a/grouped-fold-1', *(f'a/leave_one_group_out-fold-{fold}' for fold in range(3)),
+    ]  # fmt: skip
+    assert runs[-1].fields['split.fold'] == 2
+
+
 def test_every_cell_protocol_and_fold_has_a_folder_of_its_own():
     sweep = Sweep('t', [Variant('HSV, subtype', {'data.color': 'HSV'}), Variant('b', {})])
     runs = list_runs(sweep, config(folds=3))

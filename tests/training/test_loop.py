@@ -14,6 +14,7 @@ from damage import damage, files
 
 from alljax import models
 from alljax.data import augment
+from alljax.data.split import balanced_chances
 from alljax.errors import UserError
 from alljax.models.trees import flatten
 from alljax.storage.checkpoints import Checkpoints
@@ -67,6 +68,20 @@ def test_every_cell_is_seen_once_an_epoch_in_an_order_of_seed_and_epoch():
         assert sorted(epoch[epoch >= 0]) == list(range(10))
         assert (epoch[-1] == -1).sum() == 2
     assert not np.array_equal(first, second)
+
+
+def test_balanced_batches_draw_classes_and_groups_equally_in_an_order_of_seed_and_epoch():
+    labels, groups = np.array([0] * 6 + [1] * 2, np.int32), np.array([0, 0, 0, 0, 0, 1, 2, 3], np.int32)
+    chances = balanced_chances(labels, groups)
+    np.testing.assert_allclose(chances, [0.05] * 5 + [0.25] * 3)
+    balanced = Schedule(np.arange(10, 18), 3, 1, 0, 7, 1e9, chances=chances)
+    epochs = [loop.batches(balanced, epoch) for epoch in range(400)]
+    assert epochs[0].shape == (3, 3)
+    assert (epochs[0] >= 0).sum() == 8
+    np.testing.assert_array_equal(loop.batches(balanced, 3), epochs[3])
+    drawn = np.concatenate(epochs).ravel()
+    counts = np.bincount(drawn[drawn >= 0] - 10, minlength=8) / (400 * 8)
+    np.testing.assert_allclose(counts, chances, atol=0.025)
 
 
 def test_metrics_are_written_for_every_step(training, tmp_path):

@@ -1,0 +1,56 @@
+"""The options of a network's training against its cells and layers, and what its results say of them."""
+
+import jax
+
+from alljax.config.plan import Plan
+from alljax.data.cells import Cells
+from alljax.errors import UserError
+from alljax.models import Model, Variables, is_linen
+from alljax.runs import transduction
+
+
+def check(plan: Plan, cells: Cells, model: Model, variables: Variables) -> None:
+    """UserError for options that cannot work with this network or with these cells."""
+    how, problems = plan.training, []
+    if how.statistics != 'running' and not (is_linen(model) and 'batch_stats' in variables):
+        why = 'is no linen module' if not is_linen(model) else 'has no batch normalization'
+        problems.append(
+            f'config.model.statistics is {how.statistics}, but {model.name} {why}; set it to running, or choose '
+            'another network'
+        )
+    if how.statistics == 'test_slide':
+        transduction.need_slides(cells, 'config.model.statistics', how.statistics)
+    if plan.network.options.get('norm') == 'group' and not _normalizes_by_batch(plan, len(cells.classes)):
+        problems.append(
+            f'config.model.norm is group, but {model.name} has no batch normalization to replace; set it to batch, or '
+            'choose another network'
+        )
+    if how.group_rate is not None and cells.origin.grouping == 'unknown':
+        problems.append(
+            'config.loss.robust is group_dro, but nothing is known of patients, slides or repeats of these cells, so '
+            'each would be a group of its own; name them in groups.csv, or set it to none'
+        )
+    if problems:
+        raise UserError(*problems)
+
+
+def said(plan: Plan) -> dict[str, object]:
+    """The options that are not at their defaults, for the `train` part of results.json."""
+    how = plan.training
+    values = {
+        'layer_decay': how.layer_decay if how.layer_decay != 1 else None,
+        'label_smoothing': how.smoothing or None,
+        'mixup': how.mixup or None,
+        'average_of_parameters': how.average_decay or None,
+        'group_dro': how.group_rate,
+        'batch_statistics': how.statistics if how.statistics != 'running' else None,
+        'normalization': plan.network.options.get('norm'),
+        'batches': 'balanced: classes, and groups within a class' if how.equalize == 'batches' else None,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _normalizes_by_batch(plan: Plan, classes: int) -> bool:
+    options = {name: value for name, value in plan.network.options.items() if name != 'norm'}
+    plain = plan.network._replace(options=options).create(classes)
+    return 'batch_stats' in jax.eval_shape(plain.init, jax.random.key(0))
