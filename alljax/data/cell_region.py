@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 from scipy import ndimage
 
 from alljax.data.image import RgbImage
@@ -34,19 +34,21 @@ def without_surroundings(image: RgbImage, kept: Mask, fill: str) -> RgbImage:
 
 
 def middle(mask: Mask) -> tuple[int, int]:
-    """The row and column in the middle of a mask's bounding box; of the picture where the mask is empty."""
+    """The median row and column of a mask, which a neighbor that hangs on to it hardly moves.
+
+    Those of the picture where the mask is empty.
+    """
     if not mask.any():
         return mask.shape[0] // 2, mask.shape[1] // 2
-    row, column = (int(places.min() + places.max() + 1) // 2 for places in np.nonzero(mask))
+    row, column = (int(np.median(places)) for places in np.nonzero(mask))
     return row, column
 
 
-def cropped(image: RgbImage, center: Sequence[int], side: int) -> RgbImage:
+def cropped(image: RgbImage, center: Sequence[int], side: int) -> UInt8[np.ndarray, '{side} {side} 3']:
     """The square of `side` pixels around a row and column; beyond the border the picture is mirrored."""
     begin = [place - side // 2 for place in center]
     pad = [
-        (max(0, -first), max(0, first + side - length))
-        for first, length in zip(begin, image.shape[:2], strict=True)
+        (max(0, -first), max(0, first + side - length)) for first, length in zip(begin, image.shape[:2], strict=True)
     ]
     padded = np.pad(image, (*pad, (0, 0)), mode='symmetric')
     row, column = (first + before for first, (before, _) in zip(begin, pad, strict=True))

@@ -18,7 +18,7 @@ from alljax.data.image import RgbImage
 Images = UInt8[np.ndarray, 'cells height width 3']
 Target = tuple[float, ...]
 
-PERCENTILE, WHITE = 90, 225.0  # of each channel, and what it becomes: background takes up a tenth of most crops of a cell
+PERCENTILE, WHITE = 90, 225.0  # of each channel, and what it becomes: a tenth of most crops of a cell is background
 LIGHT = 240.0  # of 255: where there is no stain [Macenko]
 LEAST_DENSITY = 0.15  # e-foldings of light lost in each channel: less is background [Macenko]
 ANGLES = (1, 99)  # percentiles of the angles at which the two stains are [Macenko]
@@ -135,7 +135,7 @@ def _bytes(values: np.ndarray) -> np.ndarray:
 
 
 def _each(images: Images, work: Callable[[RgbImage], object]) -> list:
-    with warnings.catch_warnings(), ThreadPoolExecutor() as threads:  # NumPy lets go of the interpreter for a part of it
+    with warnings.catch_warnings(), ThreadPoolExecutor() as threads:
         warnings.filterwarnings('ignore', message='Conversion from CIE-LAB')  # of a color that no screen has: it is cut
         return list(threads.map(work, images))
 
