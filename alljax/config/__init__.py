@@ -14,6 +14,8 @@ from alljax.data import datasets
 from alljax.data.datasets import DataOptions
 from alljax.errors import UserError, nearest, some
 
+LEAST_CROP = 32  # pixels a side: less shows no nucleus
+
 
 def defaults() -> ConfigDict:
     """The paper's settings, without a task: every field of FIELDS, and `when`."""
@@ -75,6 +77,7 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
         for one, all_ in (('fold', 'folds'), ('repeat', 'repeats'))
         if fields[f'split.{one}'] >= fields[f'split.{all_}']
     ]
+    problems += _unusable_changes(fields)
     if problems:
         raise UserError(*problems)
 
@@ -157,6 +160,20 @@ def _wrong(name: str, field: Field, value: Any) -> list[str]:
     if field.low is not None and value is not None and not field.low <= value <= field.high:
         return [f'config.{name} is {value}; it has to lie between {field.low:g} and {field.high:g}']
     return []
+
+
+def _unusable_changes(fields: Mapping[str, Any]) -> list[str]:
+    """Sentences about a crop that leaves no cell or is none, and about jitter that a classical system would not see."""
+    problems, crop, size = [], fields['data.crop'], fields['data.size']
+    if crop and not LEAST_CROP <= crop <= size:
+        problems.append(f'config.data.crop is {crop}; set it to 0, or to {LEAST_CROP} up to data.size, {size}')
+    on = [name for name in ('stain', 'blur', 'noise', 'jpeg', 'gray') if fields[f'augment.{name}']]
+    if on and fields['baseline.system'] and fields['augment.copies'] == 'fresh':
+        problems.append(
+            f'config.augment.{on[0]} changes cells at each step of a network, and baseline.system='
+            f"{fields['baseline.system']} has no steps; set it to 0, or set augment.copies='published'"
+        )
+    return problems
 
 
 def _tuples(value: Any) -> Any:

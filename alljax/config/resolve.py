@@ -11,13 +11,14 @@ from alljax import config as fields
 from alljax import models
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
-from alljax.config.fields import FIELDS
+from alljax.config.fields import FIELDS, later_fields
 from alljax.config.plan import NamedSystem, Plan, Start, TrainingOptions
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
 from alljax.errors import UserError
 from alljax.models import NetworkSpec
 from alljax.storage import run_folder
+from alljax.storage.image_preparation import CellPreparation
 from alljax.training.optimizer import OptimizerOptions
 from alljax.weights import weight_cache
 
@@ -69,11 +70,10 @@ def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
     used = run_folder.earlier(folder)
     if not used:
         raise UserError(f'{folder}: holds no config.json, so its data are unknown; name a run folder')
-    absent = sorted(name for name in {*FIELDS} - {*used} if not name.startswith('baseline.'))
+    absent = sorted({*FIELDS} - {*used} - {*later_fields()})
     if absent:
         raise UserError(f'{folder}: was made by an older release, without {", ".join(absent)}; give its command anew')
-    parts = {name: field.default for name, field in FIELDS.items() if name.startswith('baseline.')}
-    config = fields.nested({**parts, **used, **({'data.root': str(data.absolute())} if data else {})})
+    config = fields.nested({**later_fields(), **used, **({'data.root': str(data.absolute())} if data else {})})
     root = fields.data_options(config).root
     if root and not data and not Path(root).is_dir():
         raise UserError(f'{root}: the cells of {folder} are no longer there; name their folder with --data DIR')
@@ -110,10 +110,17 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         seed=config.seed,
         batch_size=config.batch_size,
         data=data,
+        preparation=CellPreparation(
+            stain=config.data.stain,
+            mask=config.data.mask,
+            mask_part=config.data.mask_part,
+            mask_fill=config.data.mask_fill,
+            crop=config.data.crop,
+        ),
         split=SplitOptions(
             split.protocol, split.test, split.validation, split.folds, max(split.fold, 0), max(split.repeat, 0)
         ),
-        augmentation=Augmentation(augment.copies, augment.rotate, augment.light, augment.mirror),
+        augmentation=Augmentation(**{name: augment[name] for name in Augmentation._fields}),
         network=_network(config),
         start=start,
         training=TrainingOptions(

@@ -21,6 +21,7 @@ from alljax.data.protocol import divide
 from alljax.errors import UserError
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
+from alljax.runs import preparation
 from alljax.runs.network import TrainedNetwork
 from alljax.training import inference, learning_rate_factors
 from alljax.training.loss import cross_entropy
@@ -85,6 +86,7 @@ def summarize(
     cells, parts = divide(datasets.load(plan.data, plan.seed), plan.split, plan.augmentation, plan.seed)
     if cells.origin.fingerprint != run.card.fingerprint:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
+    cells = preparation.of_cells(cells, run.card.cell_preparation)
     rest = {name: tree for name, tree in run.variables.items() if name != 'params'}
     params, where = run.variables['params'], _trained(plan, run)
 

@@ -4,12 +4,13 @@ import logging
 from pathlib import Path
 
 import alljax
+from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
 from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import divide
 from alljax.data.split import Split
-from alljax.runs import data_check, kinds, network, results
+from alljax.runs import data_check, kinds, network, preparation, results
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder, run_folder
 from alljax.storage.card import Scores
@@ -28,7 +29,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
     The cells are known by their fingerprint, not by their folder. UserError if it is not the one that is asked for.
     """
     cache.keep_compiled_programs()
-    with run_folder.opened(folder, dict(plan.fields)):
+    with run_folder.opened(folder, dict(plan.fields), later_fields()):
         if plan.demo:
             log.warning(DEMO)
         sources = datasets.load(plan.data, plan.seed)
@@ -38,6 +39,8 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
                  len(cells.group_names), len(cells) - len(sources), len(parts.train), len(parts.validation),
                  len(parts.test), folder)  # fmt: skip
+        plan = plan._replace(preparation=preparation.with_target(plan.preparation, sources, parts))
+        cells = preparation.of_cells(cells, plan.preparation)
         plan = network.cut_batch_size(plan, cells, parts)
         kind = kinds.of_plan(plan)
         if run_folder.is_finished(folder):
@@ -58,7 +61,7 @@ def report(plan: Plan, sources: Cells, cells: Cells, parts: Split, folder: Path,
         'alljax': alljax.__version__,
         'command': results.command(),
         'demo': plan.demo,
-        'data': results.about_data(sources),
+        'data': {**results.about_data(sources), **preparation.about(plan.preparation)},
         'split': {**results.about_split(cells, parts), 'copies': len(cells) - len(sources)},
         'test': scores,
         **output.found,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from alljax.errors import UserError
@@ -16,6 +17,7 @@ from alljax.storage.locks import locked
 from alljax.storage.log import Printable
 
 Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many types
+NONE: Fields = MappingProxyType({})
 CONFIG, RESULTS = 'config.json', 'results.json'
 CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
 DATA_ROOT = 'data.root'
@@ -56,25 +58,27 @@ def set_data_root(workdir: Path, root: str) -> None:
         write_json(workdir / CONFIG, {**fields, DATA_ROOT: root})
 
 
-def differences(workdir: Path, fields: Fields) -> list[str]:
+def differences(workdir: Path, fields: Fields, later: Fields = NONE) -> list[str]:
     """The config fields in which the run in the folder differs from these; none if there is no run.
 
-    The folder of the cells is no difference: it may have been moved, and the cells are known by their fingerprint.
+    `later` are fields that the run's release may not have had, with what it did instead. The folder of the cells is no
+    difference: it may have been moved, and the cells are known by their fingerprint.
     """
-    old, new = earlier(workdir), json.loads(json.dumps(dict(fields)))
+    known, new, added = earlier(workdir), *(json.loads(json.dumps(dict(values))) for values in (fields, later))
+    old = {**{key: value for key, value in added.items() if key in new}, **known}
     return [
         f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
         for key in sorted({*old, *new})
-        if old and key != DATA_ROOT and old.get(key) != new.get(key)
+        if known and key != DATA_ROOT and old.get(key) != new.get(key)
     ]
 
 
 @contextmanager
-def opened(workdir: Path, fields: Fields) -> Iterator[None]:
+def opened(workdir: Path, fields: Fields, later: Fields = NONE) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use.
 
-    A run that is refused before it made anything takes its claim back, so that the corrected command may have the
-    same folder.
+    `later` is that of `differences`. A run that is refused before it made anything takes its claim back, so that the
+    corrected command may have the same folder.
     """
     new = not (workdir / CONFIG).exists()
     with ExitStack() as held:
@@ -89,7 +93,7 @@ def opened(workdir: Path, fields: Fields) -> Iterator[None]:
             raise UserError(
                 f'--workdir={workdir}: cannot be written ({error.strerror}); choose another folder'
             ) from None
-        _claim(workdir, fields)
+        _claim(workdir, fields, later)
         try:
             with _logged(workdir / 'run.log'):
                 yield
@@ -100,7 +104,7 @@ def opened(workdir: Path, fields: Fields) -> Iterator[None]:
             raise
 
 
-def _claim(workdir: Path, fields: Fields) -> None:
+def _claim(workdir: Path, fields: Fields, later: Fields) -> None:
     path = workdir / CONFIG
     delete_abandoned(workdir)
     if not path.exists():
@@ -111,7 +115,7 @@ def _claim(workdir: Path, fields: Fields) -> None:
             )
         write_json(path, dict(fields))
         return
-    different = differences(workdir, fields)
+    different = differences(workdir, fields, later)
     if different:
         raise UserError(f'--workdir={workdir}: holds a run of another config ({"; ".join(different)}); choose another')
 

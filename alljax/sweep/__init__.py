@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from alljax import config
 from alljax.config import resolve
+from alljax.config.fields import later_fields
 from alljax.errors import printable
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
@@ -47,7 +48,7 @@ def launch(
         return True
     data = config.data_options(values)
     folder = folder or run_folder.default(config_file, data.name, data.synthetic)
-    with run_folder.opened(folder, config.flat(values)):
+    with run_folder.opened(folder, config.flat(values), later_fields()):
         if data.synthetic:
             log.warning(experiment.DEMO)
         plans = [(one.run, one.plan) for one in execution.prepare(runs, values, overrides, folder)]  # not the images

@@ -19,6 +19,7 @@ from joblib.externals.loky import get_reusable_executor
 from ml_collections import ConfigDict
 
 from alljax import config as config_files
+from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
 from alljax.config.resolve import resolve
 from alljax.data import datasets
@@ -73,7 +74,7 @@ def prepare(
 
 
 def _check_same(place: Path, plan: Plan, sources: Cells) -> None:
-    differences = run_folder.differences(place, dict(plan.fields))
+    differences = run_folder.differences(place, dict(plan.fields), later_fields())
     if differences:
         raise UserError(f'{place}: holds a run of another config ({"; ".join(differences)}); name a new --workdir')
     if run_folder.is_finished(place):
