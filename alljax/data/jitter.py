@@ -1,5 +1,6 @@
 """Jitter of training cells on the device: another stain, focus, sensor, file or camera without color, drawn anew."""
 
+import functools
 import math
 
 import jax
@@ -70,16 +71,15 @@ def blur(images: Images, key: Key[Array, ''], strongest: float) -> Images:
 
 
 def blurred(images: Images, deviation: Float[Array, ' cells'], radius: int) -> Images:
-    """The images after a Gaussian of each one's standard deviation, cut off at `radius` pixels; borders are mirrored."""
+    """The images after a Gaussian of each one's deviation, cut off at `radius` pixels; the border is a mirror."""
     offset = jnp.arange(-radius, radius + 1)
     weights = jnp.exp(-0.5 * (offset / jnp.maximum(deviation, 0.01)[:, None]) ** 2)
     weights = (weights / weights.sum(1, keepdims=True))[..., None, None, None]
     for axis in (1, 2):
         pad = [(radius, radius) if place == axis else (0, 0) for place in range(4)]
         padded, length = jnp.pad(images, pad, mode='symmetric'), images.shape[axis]
-        images = sum(
-            weights[:, k] * jax.lax.slice_in_dim(padded, k, k + length, axis=axis) for k in range(2 * radius + 1)
-        )
+        shifted = [jax.lax.slice_in_dim(padded, k, k + length, axis=axis) for k in range(2 * radius + 1)]
+        images = functools.reduce(jnp.add, [weights[:, k] * image for k, image in enumerate(shifted)])
     return images
 
 
@@ -90,7 +90,7 @@ def noise(images: Images, key: Key[Array, ''], strongest: float) -> Images:
     return jnp.clip(images + deviation * jax.random.normal(values, images.shape), 0, 255)
 
 
-def compress(images: Images, key: Key[Array, ''], lowest: int) -> Images:
+def compress(images: Images, key: Key[Array, ''], lowest: float | int) -> Images:
     """The images as JPEG files of a quality between `lowest` and 100 give them back."""
     return jpeg.compressed(images, jnp.round(jax.random.uniform(key, (len(images),), minval=lowest, maxval=100.0)))
 

@@ -1,4 +1,4 @@
-"""What JPEG takes from a picture, on the device: blocks of 8 × 8 pixels, their cosine transform, rounded coefficients."""
+"""JPEG's loss, on the device: blocks of 8 × 8 pixels, their cosine transform, rounded coefficients, and back."""
 
 import jax.numpy as jnp
 import numpy as np
