@@ -2,6 +2,7 @@
 
 import logging
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,10 @@ WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 def pytest_configure(config):
     """Has XLA optimize less for the quick tests, whose tiny programs take longer to compile than to run."""
     if 'not slow' in config.getoption('markexpr'):
-        os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=1')
+        flags = ['--xla_backend_optimization_level=0', '--xla_llvm_disable_expensive_passes=true']
+        if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
+            flags.append('--xla_cpu_use_fusion_emitters=false')
+        os.environ.setdefault('XLA_FLAGS', ' '.join(flags))
 
 
 @pytest.fixture(scope='session', autouse=True)

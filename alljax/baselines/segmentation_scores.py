@@ -34,13 +34,13 @@ class SegmentationScores(NamedTuple):
         return np.lexsort((dice, ~missing))[:count].tolist()
 
 
-def score(system: System, cells: Cells) -> SegmentationScores:
-    """Segments the cells and compares them with the truth; a copy, whose truth is not known, is left out."""
+def score(system: System, cells: Cells, *, truth: bool = True) -> SegmentationScores:
+    """Segments the cells and, with `truth`, compares them with it; a copy, whose truth is not known, is left out."""
     files = [Path(cells.origin.root) / name for name in cells.names]
     originals = np.flatnonzero([file.is_file() for file in files])
     chosen = cells.take(originals)
     pairs = zip(chosen.images, (files[place] for place in originals), strict=True)
-    every = on_all_cores(_score_one, list(pairs), make_extractor(system))
+    every = on_all_cores(_score_one, list(pairs), make_extractor(system), truth)
     scores = np.array([one[2] for one in every]).reshape(len(every), len(MEASURES))
     return SegmentationScores(chosen, [one[0] for one in every], [one[1] for one in every], scores)
 
@@ -69,10 +69,12 @@ def hausdorff(found: Mask, known: Mask) -> float:
     return float(metrics.hausdorff_distance(found, known)) if found.any() else 0.0
 
 
-def _score_one(item: tuple[RgbImage, Path], extractor: Extractor) -> tuple[Parts, Parts | None, list[float]]:
+def _score_one(
+    item: tuple[RgbImage, Path], extractor: Extractor, truth: bool
+) -> tuple[Parts, Parts | None, list[float]]:
     """The parts found in a picture, the truth about its file, and how alike they are."""
     picture, path = item
-    found, known = segment(picture, extractor), _truth(path, len(picture))
+    found, known = segment(picture, extractor), _truth(path, len(picture)) if truth else None
     return found, known, _scores(found, known)
 
 

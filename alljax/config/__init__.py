@@ -16,6 +16,8 @@ from alljax.data.external import ExternalOptions
 from alljax.data.split import LEAVE_ONE
 from alljax.errors import UserError, nearest, some
 
+LEAST_CROP = 32  # pixels a side: less shows no nucleus
+
 
 def defaults() -> ConfigDict:
     """The paper's settings, without a task: every field of FIELDS, and `when`."""
@@ -79,6 +81,7 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
         if fields[f'split.{one}'] >= fields[f'split.{all_}']
         and not (one == 'fold' and fields['split.protocol'] == LEAVE_ONE)  # whose folds are the groups
     ]
+    problems += _unusable_changes(fields)
     if problems:
         raise UserError(*problems)
 
@@ -167,6 +170,20 @@ def _wrong(name: str, field: Field, value: Any) -> list[str]:
     if field.low is not None and value is not None and not field.low <= value <= field.high:
         return [f'config.{name} is {value}; it has to lie between {field.low:g} and {field.high:g}']
     return []
+
+
+def _unusable_changes(fields: Mapping[str, Any]) -> list[str]:
+    """Sentences about a crop that leaves no cell or is none, and about jitter that a classical system would not see."""
+    problems, crop, size = [], fields['data.crop'], fields['data.size']
+    if crop and not LEAST_CROP <= crop <= size:
+        problems.append(f'config.data.crop is {crop}; set it to 0, or to {LEAST_CROP} up to data.size, {size}')
+    on = [name for name in ('stain', 'blur', 'noise', 'jpeg', 'gray') if fields[f'augment.{name}']]
+    if on and fields['baseline.system'] and fields['augment.copies'] == 'fresh':
+        problems.append(
+            f'config.augment.{on[0]} changes cells at each step of a network, and baseline.system='
+            f"{fields['baseline.system']} has no steps; set it to 0, or set augment.copies='published'"
+        )
+    return problems
 
 
 def _tuples(value: Any) -> Any:

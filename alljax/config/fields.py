@@ -8,12 +8,13 @@ of its AlexNet transfer example, which stands in where the paper is silent.
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
+from alljax.baselines import cell_masks
 from alljax.baselines.classify import CLASSIFIERS
 from alljax.baselines.features import FEATURES, NETWORK
 from alljax.baselines.preprocess import PREPROCESS
 from alljax.baselines.segment import SEGMENTS
 from alljax.baselines.systems import STANDARDIZE, SYSTEMS, WHOLE
-from alljax.data import color, denoise
+from alljax.data import cell_region, color, denoise, stain
 from alljax.models import MODELS
 from alljax.models.batch_statistics import STATISTICS
 
@@ -58,8 +59,34 @@ FIELDS: dict[str, Field] = {
     'data.size': Field(257, "pixels a side at which cells are kept; ALL-IDB2's own crop size", low=64, high=1024),
     'data.cells': Field(260, 'synthetic only: how many to draw, at least 40; ALL-IDB2 has 260', low=40, high=10**6),
     'data.denoise': Field('none', "filter before all else [the paper's future work]", lambda: denoise.NAMES),
+    'data.stain': Field(
+        'none',
+        'normalization of light and stain: white_balance (each channel scaled so that its 90th percentile is 225), '
+        'macenko or reinhard (to the median cell of the training side)',
+        lambda: stain.NAMES,
+    ),
+    'data.mask': Field(
+        'none',
+        'the classical system by which the cell is found; all around it is painted over. A picture in which nothing is '
+        'found stays whole',
+        lambda: ('none', *cell_masks.names()),
+    ),
+    'data.mask_part': Field('cell', 'what data.mask leaves: the cell or its nucleus', lambda: cell_region.PARTS),
+    'data.mask_fill': Field(
+        'white',
+        'what data.mask paints: white (255, which the classical systems take for no picture) or the blurred '
+        'surroundings',
+        lambda: cell_region.FILLS,
+    ),
+    'data.crop': Field(
+        0,
+        'pixels a side, of data.size, of a square around the nucleus that data.mask (else rawat2017) finds, with its '
+        'scale kept; 0 for the whole picture',
+        low=0,
+        high=1024,
+    ),
     'data.color': Field(
-        'RGB', 'the color model that the network sees [paper, Table 1: A, B, C, D]', lambda: color.MODELS
+        'RGB', 'the color model that the network sees [paper, Table 1: A, B, C, D], or gray', lambda: color.MODELS
     ),
     'data.equalize': Field(
         'undersample',
@@ -140,6 +167,21 @@ FIELDS: dict[str, Field] = {
         low=0,
         high=10,
     ),
+    'augment.stain': Field(
+        0.0,
+        'standard deviation of the log gain of hematoxylin, eosin and DAB in each cell, and of a shift of their '
+        'optical density',
+        low=0,
+        high=1,
+    ),
+    'augment.blur': Field(
+        0.0, "largest standard deviation of a cell's blur, pixels of the network's input", low=0, high=8
+    ),
+    'augment.noise': Field(0.0, "largest standard deviation of a cell's noise, of 255", low=0, high=100),
+    'augment.jpeg': Field(
+        0, 'lowest quality, 1 to 100, at which a cell is compressed as JPEG does; 0 for none', low=0, high=100
+    ),
+    'augment.gray': Field(0.0, 'share of the cells that lose their color', low=0, high=1),
     # --- the network
     'model.name': Field(
         'alexnet', 'a network of `alljax weights --list`, or your own in alljax.models.MODELS', lambda: MODELS
@@ -290,7 +332,8 @@ FIELDS: dict[str, Field] = {
 
 # Fields that earlier releases lack, by the beginnings of their names: a run of theirs did what the default does.
 LATER = (
-    'augment.mixup', 'baseline.', 'data.source', 'loss.', 'model.norm', 'model.statistics', 'optimizer.ema',
+    'augment.blur', 'augment.gray', 'augment.jpeg', 'augment.mixup', 'augment.noise', 'augment.stain', 'baseline.',
+    'data.crop', 'data.mask', 'data.source', 'data.stain', 'loss.', 'model.norm', 'model.statistics', 'optimizer.ema',
     'optimizer.layer_decay', 'split.train_', 'test.',
 )  # fmt: skip
 

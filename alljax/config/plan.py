@@ -10,6 +10,7 @@ from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalOptions
 from alljax.data.split import SplitOptions
 from alljax.models import NetworkSpec
+from alljax.storage.image_preparation import CellPreparation
 from alljax.training.optimizer import OptimizerOptions
 
 
@@ -62,6 +63,7 @@ class Plan(NamedTuple):
     seed: int
     batch_size: int
     data: DataOptions
+    preparation: CellPreparation  # of cells after they were read; its stain target is measured by the run
     split: SplitOptions
     augmentation: Augmentation
     network: NetworkSpec  # of a classical system, the one that it measures with

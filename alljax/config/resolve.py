@@ -21,6 +21,7 @@ from alljax.errors import UserError, some
 from alljax.models import NetworkSpec
 from alljax.models.layers import DENSE_LAYERS
 from alljax.storage import model_folder, run_folder
+from alljax.storage.image_preparation import CellPreparation
 from alljax.training.optimizer import OptimizerOptions
 from alljax.weights import weight_cache
 from alljax.weights.published import CONVOLUTIONS, all_published
@@ -232,6 +233,13 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         seed=config.seed,
         batch_size=config.batch_size,
         data=data,
+        preparation=CellPreparation(
+            stain=config.data.stain,
+            mask=config.data.mask,
+            mask_part=config.data.mask_part,
+            mask_fill=config.data.mask_fill,
+            crop=config.data.crop,
+        ),
         split=SplitOptions(
             split.protocol,
             split.test,
@@ -242,7 +250,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             train_groups=split.train_groups,
             train_cells=split.train_cells,
         ),
-        augmentation=Augmentation(augment.copies, augment.rotate, augment.light, augment.mirror),
+        augmentation=Augmentation(**{name: augment[name] for name in Augmentation._fields}),
         network=_network(config),
         start=start,
         training=TrainingOptions(

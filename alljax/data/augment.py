@@ -14,11 +14,17 @@ class Augmentation(NamedTuple):
     rotate: float = 180.0  # degrees, either way [paper]
     light: float = 0.0  # standard deviation of each channel's log gain; 0 [paper]
     mirror: bool = True  # half of the cells, left to right [paper]
+    # by alljax.data.jitter:
+    stain: float = 0.0  # standard deviation of the log gain and of the shift of each stain
+    blur: float = 0.0  # largest standard deviation, pixels
+    noise: float = 0.0  # largest standard deviation, of 255
+    jpeg: int = 0  # lowest quality; 0 for no compression
+    gray: float = 0.0  # probability of a cell without color
 
     @property
     def at_each_step(self) -> bool:
         """True if each step changes its cells anew."""
-        return self.copies == 'fresh' and bool(self.rotate or self.mirror or self.light)
+        return self.copies == 'fresh' and any(self[1:])
 
 
 def draw(

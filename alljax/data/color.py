@@ -7,6 +7,7 @@ from jaxtyping import Array, Float
 LUMA = (16.0, 65.481, 128.553, 24.966)
 CB = (128.0, -37.797, -74.203, 112.0)
 CR = (128.0, 112.0, -93.786, -18.214)
+GRAY = (0.0, 76.245, 149.685, 29.07)  # the same Y without footroom
 # of 255: what differs less is equal but for rounding, and one over it would be a gradient of rounding
 LEAST = 1e-3
 
@@ -15,8 +16,9 @@ def convert(image: Float[Array, '*batch height width 3'], model: str) -> Float[A
     """The image, RGB values 0 to 255, in another color model of `MODELS`, each channel 0 to 255 again.
 
     The hue's 255 is a full turn; hue and its gradient are 0 where a pixel is grey, and so are saturation's where it is
-    black. YCbCr is ITU-R BT.601's with footroom, as in MATLAB and scikit-image. Raises ValueError for a model of
-    another name. Source: Shafique & Tehsin 2018, Table 1; HSV: Smith 1978, Color gamut transform pairs.
+    black. YCbCr is ITU-R BT.601's with footroom, as in MATLAB and scikit-image; gray is its luma without footroom, in
+    three equal channels. Raises ValueError for a model of another name. Source: Shafique & Tehsin 2018, Table 1 (all
+    but gray); HSV: Smith 1978, Color gamut transform pairs.
     """
     if model not in CHANNELS:
         raise ValueError(f'no color model is named {model!r}; there are {", ".join(MODELS)}')
@@ -39,6 +41,10 @@ def _ycbcr(image: Float[Array, '*batch 3']) -> Float[Array, '*batch 3']:
 
 def _hcbcr(image: Float[Array, '*batch 3']) -> Float[Array, '*batch 3']:
     return jnp.stack([_hue(image), _weighted(image, CB), _weighted(image, CR)], -1)
+
+
+def _gray(image: Float[Array, '*batch 3']) -> Float[Array, '*batch 3']:
+    return jnp.stack([jnp.minimum(_weighted(image, GRAY), 255)] * 3, -1)  # white would be rounded to a little more
 
 
 def _hue(image: Float[Array, '*batch 3']) -> Float[Array, '*batch']:
@@ -65,5 +71,6 @@ def _weighted(image: Float[Array, '*batch 3'], weights: tuple[float, ...]) -> Fl
     return offset + (red * image[..., 0] + green * image[..., 1] + blue * image[..., 2]) / 255
 
 
-CHANNELS = {'RGB': _rgb, 'HSV': _hsv, 'YCbCr': _ycbcr, 'HCbCr': _hcbcr}  # in the order of Table 1
+# those of Table 1 in its order, then others
+CHANNELS = {'RGB': _rgb, 'HSV': _hsv, 'YCbCr': _ycbcr, 'HCbCr': _hcbcr, 'gray': _gray}
 MODELS = tuple(CHANNELS)

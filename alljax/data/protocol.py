@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Integer, UInt8
 
-from alljax.data import augment
+from alljax.data import augment, jitter
 from alljax.data.augment import Augmentation
 from alljax.data.cells import Cells
 from alljax.data.split import Index, Split, SplitOptions, split
@@ -93,7 +93,7 @@ def add_copies(
 
 
 def make_copier(augmentation: Augmentation, seed: int) -> Callable[..., UInt8[Array, 'cells size size 3']]:
-    """The jitted function from pictures, their cells' and their copies' numbers to turned, mirrored and relit bytes."""
+    """The jitted function from pictures, their cells' and their copies' numbers to the bytes of changed copies."""
 
     @jax.jit
     def turn(images: Array, source: Array, number: Array) -> Array:
@@ -106,6 +106,7 @@ def make_copier(augmentation: Augmentation, seed: int) -> Callable[..., UInt8[Ar
             light = augmentation.light
             relit = jax.vmap(lambda one, key: augment.relight(one[None], jax.random.fold_in(key, 1), light)[0])
             image = relit(image, keys)
+        image = jax.vmap(lambda one, key: jitter.jittered(one[None], key, augmentation)[0])(image, keys)
         return jnp.clip(jnp.round(image), 0, 255).astype(jnp.uint8)
 
     return turn

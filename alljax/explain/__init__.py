@@ -24,7 +24,7 @@ from alljax.explain.methods import (
     shape_at,
 )
 from alljax.models import is_linen
-from alljax.runs import network
+from alljax.runs import network, preparation
 from alljax.runs.network import TrainedNetwork
 from alljax.storage.atomic import write_whole
 from alljax.storage.text_files import write_text
@@ -89,7 +89,7 @@ def summarize(request: Request, progress: Callable[[str], None]) -> Path:
     folder = request.folder or default_folder(request.run)
     problem = output_folder.problem(folder)
     run = network.load(request.run)
-    read = [image_files.read(file, run.card.preparation) for file in image_files.files(request.paths)]
+    read = preparation.read(image_files.files(request.paths), run.card)
     unread = [f'{file.path}: {file.error}' for file in read if isinstance(file, Unread)]
     if problem or unread:
         raise UserError(*filter(None, [problem]), *unread)
@@ -127,7 +127,7 @@ def check(request: Request) -> CheckedRequest:
     chosen, notes = _possible(run, asked, layer)
     if not chosen:
         problems += [note.replace('left out, since', 'cannot be had, since').rstrip('.') for note in notes]
-    read = [image_files.read(file, run.card.preparation) for file in image_files.files(request.paths)]
+    read = preparation.read(image_files.files(request.paths), run.card)
     cells = [file for file in read if isinstance(file, ImageFile)]
     unread = [file for file in read if isinstance(file, Unread)]
     if not cells:

@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool
 
-from alljax.data import augment, image_files
+from alljax.data import augment
 from alljax.data.image import RgbImage
 from alljax.data.synthetic import ground_truth
+from alljax.runs import preparation
 from alljax.runs.network import TrainedNetwork
 
 
@@ -28,11 +29,11 @@ class Masks(NamedTuple):
 def of(path: Path, run: TrainedNetwork) -> tuple[Masks | None, str]:
     """The masks of a file of a drawn folder, at the input's size; None for any other file, with a note if it is odd."""
     parts, note = ground_truth.parts(path)
-    return (None if parts is None else _at_input(parts, run)), note
+    return (None if parts is None else _at_input(parts, path, run)), note
 
 
-def _at_input(parts: RgbImage, run: TrainedNetwork) -> Masks:
+def _at_input(parts: RgbImage, path: Path, run: TrainedNetwork) -> Masks:
     """Brought to the input as the image itself is; a pixel belongs to what covers most of it."""
-    fitted = jnp.asarray(image_files.fit(parts, run.card.preparation))[None]
+    fitted = jnp.asarray(preparation.fit_mask(parts, path, run.card))[None]
     sized = np.asarray(augment.resize(fitted, run.model.input.size))[0] >= 128
     return Masks(sized[..., 0], sized[..., 1])

@@ -20,7 +20,7 @@ from alljax.data.cells import Cells
 from alljax.errors import UserError
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
-from alljax.runs import run_cells
+from alljax.runs import preparation, run_cells
 from alljax.runs.network import TrainedNetwork
 from alljax.training import inference, learning_rate_factors
 from alljax.training.loss import cross_entropy
@@ -85,6 +85,7 @@ def summarize(
     _, cells, parts, _ = run_cells.load(plan, test=False)
     if cells.origin.fingerprint != run.card.fingerprint:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
+    cells = preparation.of_cells(cells, run.card.cell_preparation)
     rest = {name: tree for name, tree in run.variables.items() if name != 'params'}
     params, where = run.variables['params'], _trained(plan, run)
 

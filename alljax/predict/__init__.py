@@ -11,7 +11,7 @@ from jaxtyping import Float, UInt8
 
 from alljax.data import image_files, training_likeness
 from alljax.errors import UserError
-from alljax.runs import kinds
+from alljax.runs import kinds, preparation
 from alljax.storage.card import Card
 from alljax.storage.growing_file import GrowingFile, growing_file
 from alljax.storage.text_files import csv_line
@@ -76,10 +76,10 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
 
     A folder stands for every image in it and below.
     """
-    files, preparation = image_files.files(paths), run.card.preparation
+    files = image_files.files(paths)
     run = adapted(run, files)
     for start in range(0, len(files), batch_size):
-        found = [image_files.read(file, preparation) for file in files[start : start + batch_size]]
+        found = preparation.read(files[start : start + batch_size], run.card)
         good = [file.pixels for file in found if isinstance(file, image_files.ImageFile)]
         rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
         for file in found:

@@ -104,6 +104,7 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         batch_size=plan.batch_size,
         data_size=plan.data.size,
         denoise=plan.data.denoise,
+        cell_preparation=plan.preparation,
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
@@ -180,7 +181,7 @@ def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) 
     data_check.same_data(run.card.fingerprint, cells, folder)
     test = cells.take(parts.test)
     rows = measured(run.system, run.bodies, test.images, plan.batch_size)
-    segmentation, figures = score_segmentation(run.system, rows.hand_made, test, folder)
+    segmentation, figures = score_segmentation(run, rows.hand_made, test, folder)
     found: dict[str, Any] = {
         'model': run.card.model,
         'train': run.card.train,
@@ -216,14 +217,17 @@ def seconds_a_cell(run: Classical, rows: Features, images: Images) -> dict[str, 
 
 
 def score_segmentation(
-    system: System, rows: Rows, test: Cells, workdir: Path
+    run: Classical, rows: Rows, test: Cells, workdir: Path
 ) -> tuple[dict[str, Any], dict[str, Path]]:
     """The `segmentation` part of results.json, and the sheet of the worst test cells, if the system looks for cells.
 
-    The sheet shows first the cells in which nothing was found, then those least like the truth.
+    The sheet shows first the cells in which nothing was found, then those least like the truth, which is not known of
+    cells that were cropped.
     """
     said: dict[str, Any] = {'nothing_found_in_test': float(np.mean(~rows.found))}
-    found = None if system.segment == WHOLE else segmentation_scores.score(system, test)
+    found = None
+    if run.system.segment != WHOLE:
+        found = segmentation_scores.score(run.system, test, truth=not run.card.cell_preparation.crop)
     if not found or not found.found:
         return said, {}
     draw_worst(found, workdir / 'segmentation.png')

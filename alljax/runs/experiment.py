@@ -6,7 +6,7 @@ from pathlib import Path
 import alljax
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
-from alljax.runs import data_check, external, initial_variables, kinds, network, results, run_cells
+from alljax.runs import data_check, external, initial_variables, kinds, network, preparation, results, run_cells
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
 from alljax.storage import cache, model_folder, run_folder
@@ -38,6 +38,9 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
                  len(cells.group_names), found.copies, len(parts.train), len(parts.validation),
                  len(parts.test), folder)  # fmt: skip
+        plan = plan._replace(preparation=preparation.with_target(plan.preparation, sources, parts))
+        cells = preparation.of_cells(cells, plan.preparation)
+        found = found._replace(cells=cells)
         plan = network.cut_batch_size(plan, cells, parts)
         kind = kinds.of_plan(plan)
         if run_folder.is_finished(folder):
@@ -63,7 +66,7 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
         'alljax': alljax.__version__,
         'command': results.command(),
         'demo': plan.demo,
-        'data': results.about_data(sources),
+        'data': {**results.about_data(sources), **preparation.about(plan.preparation)},
         'split': {**results.about_split(cells, parts), 'copies': found.copies},
         'test': scores,
         **output.found,

@@ -17,7 +17,7 @@ from alljax.data.datasets.listing import existing_folder
 from alljax.data.external import ExternalOptions
 from alljax.data.split import SEED_STEP
 from alljax.errors import UserError
-from alljax.runs import data_check, kinds, leak_audit, results, run_cells
+from alljax.runs import data_check, kinds, leak_audit, preparation, results, run_cells
 from alljax.runs.kinds import Kind, Trained
 from alljax.runs.leak_audit import LeakAudit
 from alljax.runs.results import Judged, Results
@@ -81,7 +81,8 @@ def written(test: ExternalTest, kind: Kind, trained: Trained, folder: Path, earl
 
 def probabilities_of(kind: Kind, trained: Trained, cells: Cells) -> Float[np.ndarray, 'cells classes']:
     """The probability of each class for cells that are kept and filtered as the card of the model says."""
-    return kind.set_predictor(trained)(cells.images, BATCH)
+    images = preparation.of_cells(cells, trained.card.cell_preparation).images
+    return kind.set_predictor(trained)(images, BATCH)
 
 
 def about(

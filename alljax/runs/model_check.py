@@ -4,7 +4,8 @@ from pathlib import Path
 
 import jax
 
-from alljax.data import color, denoise
+from alljax.baselines import cell_masks
+from alljax.data import cell_region, color, denoise, stain
 from alljax.errors import UserError, some
 from alljax.models import Model, NetworkSpec, Variables
 from alljax.models.trees import flatten
@@ -16,14 +17,26 @@ INTERPOLATIONS = ('bilinear', 'bicubic')
 
 
 def known_preparation(card: Card, folder: Path) -> None:
-    """UserError if a card names a filter, a color model or an interpolation that there is not."""
-    named = [('denoise', card.denoise, denoise.NAMES)]
+    """UserError if a card names a filter, a normalization, a color model or the like that there is not."""
+    cells = card.cell_preparation
+    named = [
+        ('denoise', card.denoise, denoise.NAMES),
+        ('cell_preparation.stain', cells.stain, stain.NAMES),
+        ('cell_preparation.mask', cells.mask, ('none', *cell_masks.names())),
+        ('cell_preparation.mask_part', cells.mask_part, cell_region.PARTS),
+        ('cell_preparation.mask_fill', cells.mask_fill, cell_region.FILLS),
+    ]
     if card.input:
         named += [('input.color', card.input.color, tuple(color.CHANNELS))]
         named += [('input.interpolation', card.input.interpolation, INTERPOLATIONS)]
     for key, value, known in named:
         if value not in known:
             raise UserError(f'{folder / CARD}: has {value!r} for {key}, expected {" or ".join(known)}; {AGAIN}')
+    expected, found = stain.TARGET_NUMBERS[cells.stain], len(cells.stain_target)
+    if found != expected:
+        raise UserError(
+            f'{folder / CARD}: has {found} numbers for cell_preparation.stain_target, expected {expected}; {AGAIN}'
+        )
 
 
 def made(spec: NetworkSpec, classes: int, variables: Variables, folder: Path) -> Model:

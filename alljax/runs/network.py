@@ -99,6 +99,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
         input=model.input,
         data_size=plan.data.size,
         denoise=plan.data.denoise,
+        cell_preparation=plan.preparation,
         synthetic=cells.origin.synthetic,
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,

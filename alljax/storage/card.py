@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from alljax.errors import UserError
 from alljax.models import Input, NetworkSpec
 from alljax.storage.format_version import FORMAT, check_format
-from alljax.storage.image_preparation import ImagePreparation, Photograph
+from alljax.storage.image_preparation import UNCHANGED, CellPreparation, ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
 from alljax.storage.training_pictures import TrainingPictures
 
@@ -54,6 +54,7 @@ class Card:
     batch_size: int | None = None  # of the cells that a classical system measures with a network
     data_size: int | None = None  # pixels a side at which cells were kept; None where none were seen
     denoise: str = 'none'  # the filter that cells went through
+    cell_preparation: CellPreparation = UNCHANGED  # what cells went through after that
     photograph: bool = False  # trained on photographs of any size, not on crops of one cell
     synthetic: bool = False  # trained on drawn cells
     fingerprint: str = ''  # of the run's cells
@@ -88,6 +89,7 @@ class Card:
 
     def to_json(self) -> dict[str, Any]:  # JSON
         """The content of facts.json; what is unknown is left out."""
+        plain = self.cell_preparation == UNCHANGED
         values = {
             'network': self.network and {'name': self.network.name, 'options': dict(self.network.options)},
             'system': None if self.system is None else dict(self.system),
@@ -97,6 +99,7 @@ class Card:
             'seed': self.seed,
             'data_size': self.data_size,
             'denoise': self.denoise,
+            'cell_preparation': None if plain else self.cell_preparation._asdict(),
             'photograph': self.photograph,
             'synthetic': self.synthetic,
             'batch_size': self.batch_size,
@@ -140,6 +143,11 @@ def _out_of_range(card: Card) -> Iterator[str]:
         yield f'has {card.transductive!r} for transductive, expected slide or set'
     if len(set(card.classes)) != len(card.classes) or '' in card.classes:
         yield f'has {list(card.classes)} for classes, expected names that differ'
+    target, crop = card.cell_preparation.stain_target, card.cell_preparation.crop
+    if not all(math.isfinite(number) for number in target):
+        yield f'has {list(target)} for cell_preparation.stain_target, expected finite numbers'
+    if not 0 <= crop <= LARGEST:
+        yield f'has {crop} for cell_preparation.crop, expected 0 to {LARGEST}'
     scores = card.scores
     for name in ('accuracy', 'low', 'high') if scores else ():
         value = getattr(scores, name)

@@ -17,10 +17,10 @@ from alljax.storage.locks import locked
 from alljax.storage.log import Printable
 
 Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many types
+NONE: Fields = MappingProxyType({})
 CONFIG, RESULTS = 'config.json', 'results.json'
 CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
 DATA_ROOT = 'data.root'
-NONE: Fields = MappingProxyType({})
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:
@@ -70,7 +70,7 @@ def differences(workdir: Path, fields: Fields, later: Fields = NONE) -> list[str
     return [
         f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
         for key in sorted({*old, *new})
-        if old and key != DATA_ROOT and old.get(key) != new.get(key)
+        if known and key != DATA_ROOT and old.get(key) != new.get(key)
     ]
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key, Shaped, UInt8
 
-from alljax.data import augment
+from alljax.data import augment, jitter
 from alljax.data.augment import Augmentation
 from alljax.models import Model, NetworkSpec, Variables
 from alljax.storage import cache
@@ -103,6 +103,7 @@ def make_prepare(model: Model, augmentation: Augmentation) -> Prepare:
         image = augment.warp(images, angle, sign, form.size)
         if augmentation.light:
             image = augment.relight(image, light, augmentation.light)
+        image = jitter.jittered(image, key, augmentation)
         return inference.to_input(image, form)
 
     return augment_and_normalize if augmentation.at_each_step else normalize

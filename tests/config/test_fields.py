@@ -15,7 +15,7 @@ from alljax.data.external import ExternalCells
 from alljax.data.protocol import divide
 from alljax.data.split import split
 from alljax.runs import network as network_run
-from alljax.runs import run_cells
+from alljax.runs import preparation, run_cells
 from alljax.sweep.variants import folds
 from alljax.training import inputs, learning_rate_factors, optimizer
 from configs import common
@@ -50,6 +50,14 @@ def divided(config):
 def pixels(config):
     plan = plan_of(fields.with_fields(config, {'data.name': 'synthetic'}))
     return datasets.load(plan.data, plan.seed).images
+
+
+def seen(config):
+    """Two drawn cells as a model sees them."""
+    plan = plan_of(fields.with_fields(config, {'data.name': 'synthetic', 'data.size': 64, 'data.cells': 40}))
+    cells = datasets.load(plan.data, plan.seed)
+    how = preparation.with_target(plan.preparation, cells, split(cells, plan.split, plan.seed))
+    return preparation.prepare(cells.images[:2], how).images
 
 
 def runs(config):
@@ -145,6 +153,11 @@ CHANGES = {
     'data.size': (64, drawn, {'data.cells': 40}),
     'data.cells': (44, drawn, {'data.size': 64, 'data.cells': 40}),
     'data.denoise': ('median', pixels, {'data.size': 64, 'data.cells': 40}),
+    'data.stain': ('reinhard', seen, {}),
+    'data.mask': ('rawat2017', seen, {}),
+    'data.mask_part': ('nucleus', seen, {'data.mask': 'rawat2017'}),
+    'data.mask_fill': ('blur', seen, {'data.mask': 'rawat2017'}),
+    'data.crop': (40, seen, {}),
     'data.color': ('HSV', prepared, {}),
     'data.equalize': ('none', training, {}),
     'split.protocol': ('random', training, {}),
@@ -166,6 +179,11 @@ CHANGES = {
     'augment.light': (0.5, prepared, {}),
     'augment.mirror': (False, prepared, {}),
     'augment.mixup': (0.4, learning, {}),
+    'augment.stain': (0.2, prepared, {}),
+    'augment.blur': (1.0, prepared, {}),
+    'augment.noise': (5.0, prepared, {}),
+    'augment.jpeg': (30, prepared, {}),
+    'augment.gray': (1.0, prepared, {}),
     'model.name': ('squeezenet1_1', network, {}),
     'model.init': ('/a/run', start, {}),
     'model.head': (16, network, {}),

@@ -26,7 +26,8 @@ def theirs(image, model):
     fraction = np.asarray(image, np.float64) / 255
     hsv, ycbcr = 255 * peer.rgb2hsv(fraction), peer.rgb2ycbcr(fraction)
     hcbcr = np.concatenate([hsv[..., :1], ycbcr[..., 1:]], -1)
-    return {'RGB': np.asarray(image), 'HSV': hsv, 'YCbCr': ycbcr, 'HCbCr': hcbcr}[model]
+    gray = np.repeat(255 * fraction @ [[0.299], [0.587], [0.114]], 3, -1)  # scikit-image's luma is that of HDTV
+    return {'RGB': np.asarray(image), 'HSV': hsv, 'YCbCr': ycbcr, 'HCbCr': hcbcr, 'gray': gray}[model]
 
 
 def distance(ours, expected, model):
@@ -53,8 +54,8 @@ def test_values_stay_in_0_to_255(image, model):
     assert ours.max() <= 255
 
 
-def test_names_are_the_papers():
-    assert color.MODELS == ('RGB', 'HSV', 'YCbCr', 'HCbCr')
+def test_names_are_the_papers_and_gray():
+    assert color.MODELS == ('RGB', 'HSV', 'YCbCr', 'HCbCr', 'gray')
 
 
 def test_rgb_is_its_input(image):

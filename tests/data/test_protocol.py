@@ -101,7 +101,7 @@ def test_equalized_counts_are_equal(how, name):
 
 
 def test_the_copies_are_turned_by_a_program_that_lowers_for_a_gpu():
-    augmentation = Augmentation(light=0.1)
+    augmentation = Augmentation(light=0.1, stain=0.1, blur=1.0, noise=5.0, jpeg=50, gray=0.2)
     images = np.zeros((4, 16, 16, 3), np.uint8)
     traced = protocol.make_copier(augmentation, 0).trace(images, np.arange(4), np.arange(4))
     assert traced.lower(lowering_platforms=('cuda',)).as_text()

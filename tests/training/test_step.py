@@ -6,8 +6,9 @@ import pytest
 
 from alljax import models
 from alljax.data import augment
+from alljax.data.augment import Augmentation
 from alljax.models.trees import flatten
-from alljax.training import inference
+from alljax.training import inference, inputs
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 
@@ -96,6 +97,25 @@ def test_the_step_and_the_forward_pass_lower_for_cuda(cells):
     assert 'stablehlo.convolution' in lowered.as_text()
     model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
     inference.make_logits(model).trace(state.variables, cells[0]).lower(lowering_platforms=('cuda',))
+    every = Augmentation(light=0.1, stain=0.1, blur=1.0, noise=5.0, jpeg=50, gray=0.2)
+    jitter = jax.jit(inputs.make_prepare(model, every)).trace(cells[0], jax.random.key(0))
+    assert jitter.lower(lowering_platforms=('cuda',)).as_text()
+
+
+def test_the_program_that_prepares_cells_without_jitter_is_that_of_turns_and_light_alone(cells):
+    model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
+
+    def alone(images, key):
+        place, light = jax.random.split(key)
+        angle, sign = augment.draw(place, images.shape[0], degrees=180.0, mirror=True)
+        image = augment.relight(augment.warp(images, angle, sign, 227), light, 0.1)
+        return inference.to_input(image, model.input)
+
+    found, expected = (
+        jax.make_jaxpr(prepare)(cells[0], jax.random.key(0))
+        for prepare in (inputs.make_prepare(model, Augmentation(light=0.1)), alone)
+    )
+    assert str(found) == str(expected)
 
 
 def test_the_state_is_donated(cells):
