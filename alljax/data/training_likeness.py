@@ -25,7 +25,8 @@ TOLERANCE = 0.1  # of the training cells' range, beyond its ends
 LEAST = 20  # training cells below which no distance is taken: they do not tell how seven measurements vary together
 VARIES = 0.01  # least deviation of a measurement: beside a smaller one, any difference would be a large one
 SHRINKAGE = 0.02  # of the correlations towards 0
-PERCENTILE = 99  # of the distances of training cells, each from the others; beyond it a picture is unlike them
+PERCENTILE = 99  # of the distances of training cells, each from the others
+DISTANCE_TOLERANCE = 1.05  # times that: beyond it a picture is unlike them
 DARK = 0.15  # least optical density of what is dark: below it is the noise of the background
 
 _Y, _X = (np.mgrid[:SIDE, :SIDE] + 0.5) / SIDE - 0.5
@@ -209,7 +210,7 @@ def _beyond_distance(seen: Look, known: TrainingPictures) -> str:
     normal = _Normal(*map(np.array, (known.mean, known.deviation, known.inverse_correlation)))
     row = np.array([getattr(_scaled(seen), name) for name in known.measurements])
     distance, most = normal.distance(row), normal.parts(row).argmax()
-    if distance <= known.distance:
+    if distance <= DISTANCE_TOLERANCE * known.distance:
         return ''
     below, above = WORDS[known.measurements[most]]
     word = below if row[most] < normal.mean[most] else above

@@ -1,13 +1,14 @@
 """The share of pictures that `alljax predict` calls unlike a model's training cells, of kinds that are and are not.
 
-    python tests/benchmarks/training_likeness.py CELLS [FIELDS] [--other DIR ...] [--draws 20]
+    python tests/benchmarks/training_likeness.py CELLS [FIELDS] [--other DIR ...] [--draws 100]
 
 CELLS is a folder of class folders whose cells.csv names slides. Half of the slides, drawn by lot, are the training
-cells, the others are held out; a number is the mean over the draws. Zoomed are the middles of the held-out cells,
-enlarged to the full size. FIELDS holds whole pictures at the scale of the cells, each with a .txt of boxes (class, then
-x and y of the middle, width and height as shares of the picture): red cells only are squares that no box touches, wider
-fields are squares of 2 and 3 times the side around a box, shrunk to the size of a cell. --other names folders of class
-folders of other laboratories. Sizes of files are passed over: only what the pictures show is judged.
+cells, the others are held out; a share is the mean over the draws, the last two columns are the median and the highest
+draw of 'either'. Zoomed are the middles of the held-out cells, enlarged to the full size. FIELDS holds pictures at the
+scale of the cells, each with a .txt of boxes (class, then x and y of the middle, width and height as shares of the
+picture): red cells only are squares that no box touches, wider fields are squares of 2 and 3 times the side around a
+box, shrunk to the size of a cell. --other names folders of class folders of other laboratories. Sizes of files are
+passed over: only what the pictures show is judged.
 """
 
 import argparse
@@ -47,10 +48,10 @@ def main() -> None:
     parser.add_argument('cells', type=Path)
     parser.add_argument('fields', type=Path, nargs='?')
     parser.add_argument('--other', type=Path, nargs='*', default=[])
-    parser.add_argument('--draws', type=int, default=20)
+    parser.add_argument('--draws', type=int, default=100)
     options = parser.parse_args()
     cells = read(options.cells)
-    of_each = {'held-out slides': looks(cells.images)}
+    of_each = {'held-out groups': looks(cells.images)}
     of_each |= {f'zoomed {times:g}×': looks(zoomed(cells.images, times)) for times in ZOOMS}
     fixed = from_fields(options.fields) if options.fields else {}
     fixed |= {f'another laboratory ({folder.name})': looks(read(folder).images) for folder in options.other}
@@ -61,11 +62,12 @@ def main() -> None:
         assert known, 'the sizes of the cells are not known'
         for name, seen in ({name: [s[place] for place in held_out] for name, s in of_each.items()} | fixed).items():
             shares.setdefault(name, []).append(judged(seen, known))
-    print(f'{len(cells)} cells of {len(cells.group_names)} slides, {options.draws} draws of half of the slides\n')
-    print('| pictures | number | ranges alone | distance alone | either | either, median draw | either, highest draw |')
+    groups = f'{len(cells.group_names)} groups ({cells.origin.grouping})'
+    print(f'{len(cells)} cells in {groups}, {options.draws} draws of half of the groups\n')
+    print('| pictures | number | ranges alone | distance alone | either | median draw | highest draw |')
     print('|---|---|---|---|---|---|---|')
     for name, found in shares.items():
-        number = len(fixed[name]) if name in fixed else 'half of the slides'
+        number = len(fixed[name]) if name in fixed else 'half of the groups'
         means = [f'{share:.1%}' for share in np.mean(found, axis=0)]
         either = [draw.either for draw in found]
         print(f'| {name} | {number} | {" | ".join(means)} | {np.median(either):.1%} | {max(either):.1%} |')
