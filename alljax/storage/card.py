@@ -153,3 +153,4 @@ def _out_of_range(card: Card) -> Iterator[str]:
         value = getattr(scores, name)
         if not -1e-9 <= value <= 1 + 1e-9:  # an end of an interval may miss 1 by a rounding
             yield f'has {value} for scores.{name}, expected 0 to 1'
+    yield from card.pictures.problems() if card.pictures else ()

@@ -29,7 +29,10 @@ NETWORK = Card(
     model={'name': 'alexnet', 'parameters': 9, 'input': [64, 64, 3]},
     train={'epochs': 2.5, 'best_epoch': None},
     scores=Scores(0.5, 0.25, 0.75, 8, 'random', True),
-    pictures=TrainingPictures(8, (30.0, 32.0, 40.0), (30.0, 32.5, 40.0), (2.0, 5.5), (-0.5, 1.25)),
+    pictures=TrainingPictures(
+        *(8, (30.0, 32.0, 40.0), (30.0, 32.5, 40.0), (2.0, 5.5), (-0.5, 1.25)),
+        *(('detail', 'dark_area'), (1.5, -2.25), (0.5, 0.125), ((1.25, 0.5), (0.5, 1.25)), 3.5),
+    ),
 )
 WEIGHTS = Card(
     ('cat', 'dog'),
