@@ -58,6 +58,7 @@ def test_a_docstring_begins_with_the_thing():
                 assert first not in {'What', 'Whether', 'Which', 'How', 'Why', 'Where', 'When'}, f'{path}: {node}'
 
 
+@pytest.mark.slow
 def test_no_module_of_the_package_loads_tensorflow_or_torch():
     names = ['.'.join(path.relative_to(ROOT).with_suffix('').parts) for path in SOURCES if path.name != '__main__.py']
     modules = ', '.join(name.removesuffix('.__init__') for name in names)

@@ -96,6 +96,7 @@ def first_run(tmp_path_factory):
         joined.pop('mine', None)
 
 
+@pytest.mark.slow
 def test_a_data_set_trains_a_run(first_run):
     found = results(first_run)
     assert found['data']['name'] == 'mine'
@@ -106,6 +107,7 @@ def test_a_data_set_trains_a_run(first_run):
         assert {row['group'] for row in csv.DictReader(file)} < {f'slide{number}' for number in range(4)}
 
 
+@pytest.mark.slow
 def test_a_classical_system_trains_and_predicts(tmp_path, drawn, command):
     path = written(tmp_path, 'MODELS', 'SYSTEMS')
     run = trained_run(path, tmp_path / 'run', data__root=str(drawn))
@@ -121,6 +123,7 @@ def test_a_classical_system_trains_and_predicts(tmp_path, drawn, command):
     assert "there is no segmentation 'mine'; if it is your own, run its file first" in said
 
 
+@pytest.mark.slow
 def test_an_attribution_method_explains_an_image(first_run, tmp_path, drawn, command):
     path = written(tmp_path, 'MODELS', 'METHODS')
     image = next(drawn.rglob('*.tif'))

@@ -54,6 +54,7 @@ def demo(tmp_path_factory):
     return workdir, result.stderr
 
 
+@pytest.mark.slow
 def test_a_demo_says_so_first_and_everywhere(demo):
     workdir, said = demo
     assert said.splitlines()[0].startswith('DEMO on synthetic cells')
@@ -69,6 +70,7 @@ def test_the_default_folder_of_a_demo_says_so(tmp_path, monkeypatch):
     assert run_folder.default('configs/folder.py', 'folder', False).name.startswith('folder-folder-20')
 
 
+@pytest.mark.slow
 def test_the_run_folder_holds_what_it_should(demo):
     workdir, _ = demo
     names = {path.name for path in workdir.iterdir()}
@@ -92,6 +94,7 @@ def test_the_run_folder_holds_what_it_should(demo):
     )
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_only_evaluated_again(demo):
     workdir, _ = demo
     before = json.loads((workdir / 'results.json').read_text())
@@ -104,6 +107,7 @@ def test_a_finished_run_is_only_evaluated_again(demo):
     assert before['train'] == after['train']
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(demo, tmp_path):
     workdir, _ = demo
     assert launch(*SMALL, f'--workdir={tmp_path / "again"}', '--config.split.validation=0.3').returncode == 0
@@ -112,6 +116,7 @@ def test_the_same_seed_gives_the_same_numbers(demo, tmp_path):
     assert (workdir / 'predictions.csv').read_text() == (tmp_path / 'again' / 'predictions.csv').read_text()
 
 
+@pytest.mark.slow
 def test_a_folder_of_another_config_is_refused_with_the_difference(demo, told):
     workdir, _ = demo
     said = told(*SMALL, f'--workdir={workdir}', '--config.split.validation=0.3', '--config.seed=5')
@@ -141,6 +146,7 @@ def test_alljax_data_names_the_folder(tmp_path, told, monkeypatch):
     assert f'{tmp_path}: holds nothing, expected ALL_IDB2/img/' in said
 
 
+@pytest.mark.slow
 def test_predict_agrees_with_the_run(demo, tmp_path):
     workdir, _ = demo
     rows = list(csv.DictReader((workdir / 'predictions.csv').open()))[:5]

@@ -174,6 +174,7 @@ def test_what_joins_takes_few_lines(name):
     assert len([line for line in lines if line.strip() and not line.startswith(('import', 'from'))]) <= 10
 
 
+@pytest.mark.slow
 def test_a_linen_module_of_the_user_s_own_is_trained_and_predicts(run, mine, drawn):
     assert alljax.load(run).model.name == 'mine'
     del MODELS['mine']
@@ -212,6 +213,7 @@ def test_a_run_is_loaded_in_a_line(run, monkeypatch):
     assert found['maps'].shape == (1, 16, 16, 16)
 
 
+@pytest.mark.slow
 def test_the_examples_of_gradient_analysis_run_in_their_order_and_the_first_is_short():
     blocks, names = python_of(GRADIENTS), {}
     for block in blocks:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from alljax.config.fields import FIELDS, WHEN, Field, allowed
+from alljax.config.field import Field
+from alljax.config.fields import FIELDS, WHEN, allowed
 from alljax.data import datasets, external
 from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalOptions

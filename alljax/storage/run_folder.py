@@ -70,7 +70,7 @@ def differences(workdir: Path, fields: Fields, later: Fields = NONE) -> list[str
     return [
         f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
         for key in sorted({*old, *new})
-        if known and key != DATA_ROOT and old.get(key) != new.get(key)
+        if old and key != DATA_ROOT and old.get(key) != new.get(key)
     ]
 
 

@@ -49,6 +49,7 @@ def test_only_the_watershed_parts_two_touching_cells():
     assert measure.label(one.cell).max() == 1
 
 
+@pytest.mark.slow
 def test_the_best_system_finds_the_nucleus_of_drawn_cells():
     drawn = [cell(number) for number in range(0, 80, 8)]
     means = {}

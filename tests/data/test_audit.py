@@ -128,7 +128,7 @@ def test_a_groups_csv_of_the_user_s_is_joined_and_kept(tmp_path):
     save(tmp_path / 'a', [images[0], images[1], images[2]])
     save(tmp_path / 'b', [images[3], images[4], np.rot90(images[0])])
     (tmp_path / 'cells.csv').write_text(
-        'file,group\n' + ''.join(f'{kind}/{n:03}.png,slide {kind}\n' for kind in 'ab' for n in range(3))
+        'file,label\n' + ''.join(f'{kind}/{n:03}.png,{kind}\n' for kind in 'ab' for n in range(3))
     )
     mine = 'file,group\na/000.png,x\na/001.png,x\na/002.png,y\nb/000.png,y\nb/001.png,z\nb/002.png,z\n'
     (tmp_path / 'groups.csv').write_text(mine)
@@ -244,7 +244,7 @@ def test_shortcuts_are_told_from_noise(tmp_path):
     ],
     ids=['bar', 'white bar in JPEG', 'text in JPEG', 'yellow text'],
 )
-@pytest.mark.parametrize('everywhere', [False, True])
+@pytest.mark.parametrize('everywhere', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_what_was_drawn_over_one_class_is_a_shortcut(tmp_path, draw, suffix, everywhere):
     for number, cell in enumerate(pictures(24)):
         picture = Image.fromarray(cell.image)

@@ -98,6 +98,7 @@ def test_two_runs_on_an_empty_cache_build_the_cells_once(options, tmp_path):
     assert not [*(tmp_path / 'cache' / 'cells').rglob('*incomplete*')]
 
 
+@pytest.mark.slow
 def test_two_runs_on_an_empty_cache_draw_the_cells_once(tmp_path, monkeypatch):
     monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path / 'cache'))
     assert len(two_at_once(DataOptions('synthetic', size=32, cells=40))) == 1

@@ -107,6 +107,7 @@ def test_one_class_is_too_few(root):
     assert 'holds one class only (apple)' in problems(root)
 
 
+@pytest.mark.slow
 def test_real_cells_keep_their_slides(wbc):
     cells = load(wbc)
     assert len(cells) == 511

@@ -93,6 +93,7 @@ def test_an_empty_class_name_is_drawn(tmp_path):
     assert ink(tmp_path / 'confusion.png')[0] > 0.05
 
 
+@pytest.mark.slow
 def test_pyplot_stays_untouched():
     check = (
         "import sys, alljax.evaluation.report, alljax.evaluation.plots; sys.exit('matplotlib.pyplot' in sys.modules)"

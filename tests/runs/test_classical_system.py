@@ -122,6 +122,7 @@ def test_both_tasks_of_every_system(system, task, drawn):
     assert right > (0.25 if task is subtype else 0.5) or right >= chance - 0.1, (right, chance)
 
 
+@pytest.mark.slow
 def test_a_networks_features_are_saved_with_the_system(drawn, tmp_path):
     made = values(drawn, 'vogado2017', detection, classify=('knn',))
     made.model.update({'name': 'alexnet', 'init': 'random', 'width': 0.05, 'size': 64})

@@ -61,6 +61,7 @@ def run(drawn, small, tmp_path_factory):
     return experiment.run(plan, tmp_path_factory.mktemp('network') / 'run')
 
 
+@pytest.mark.slow
 def test_results_report_and_card_say_that_a_run_is_transductive(run):
     found = results.read(run)
     assert found['transductive']['uses'] == 'batch normalization: the statistics of each unlabelled test slide'
@@ -74,6 +75,7 @@ def test_results_report_and_card_say_that_a_run_is_transductive(run):
     }.items()  # fmt: skip
 
 
+@pytest.mark.slow
 def test_predict_takes_the_statistics_of_the_files_and_training_s_for_one(run, drawn, caplog):
     names = [row['file'] for row in results.predictions(run)]
     files = [drawn / 'ALL_IDB2' / name for name in names]
@@ -92,6 +94,7 @@ def test_predict_takes_the_statistics_of_the_files_and_training_s_for_one(run, d
     assert not np.allclose(plain, told[0], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_group_normalization_takes_scale_and_bias_of_the_run_that_it_starts_from(run):
     old = network.load(run).variables
     options = {'head': 4, 'size': 32}
@@ -103,6 +106,7 @@ def test_group_normalization_takes_scale_and_bias_of_the_run_that_it_starts_from
         assert ('batch_stats' in found) == (norm == 'batch')
 
 
+@pytest.mark.slow
 def test_explain_takes_the_statistics_of_its_images(run, drawn, tmp_path):
     files = [drawn / 'ALL_IDB2' / row['file'] for row in results.predictions(run)[:3]]
     request = explain.check(explain.Request(run, files, ('saliency',), 4, folder=tmp_path / 'out'))
@@ -113,6 +117,7 @@ def test_explain_takes_the_statistics_of_its_images(run, drawn, tmp_path):
     assert 'One image has no statistics of its own' in request.notes[-1]
 
 
+@pytest.mark.slow
 def test_features_are_standardized_by_slide_and_networks_stand_side_by_side(small, tmp_path):
     models.MODELS['smaller'] = Network(Small, Input(16))
     made = make_cells([0, 1, 2] * 10, groups=[n // 6 for n in range(30)], size=32)

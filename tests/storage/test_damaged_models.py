@@ -51,7 +51,7 @@ def numbers(folder):
 def system_numbers(folder):
     run = classical_system.load(folder)
     values = np.random.default_rng(0).normal(size=(20, run.estimator.n_features_in_))
-    leaves = {name: np.asarray(leaf) for name, leaf in flatten(run.body.variables).items()}
+    leaves = {name: np.asarray(leaf) for name, leaf in flatten(run.bodies[0].variables).items()}
     return {'card': run.card, 'system': run.system, 'said': run.estimator.predict_proba(values), **leaves}
 
 
@@ -220,6 +220,7 @@ def test_logits_that_are_not_finite_are_an_error_and_never_a_class(trained, tmp_
         inference.probabilities(np.array([[0.0, 1.0], [0.0, value]]), 'the model')
 
 
+@pytest.mark.slow
 def test_the_sentence_is_all_that_a_user_sees(trained, tmp_path):
     shutil.copytree(trained, tmp_path / 'run')
     for file in files(tmp_path / 'run' / 'model' / 'tree'):

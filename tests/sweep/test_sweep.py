@@ -88,6 +88,7 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(done, tmp_path):
     assert not (tmp_path / 'none').exists()
 
 
+@pytest.mark.slow
 def test_what_would_stop_a_run_is_told_before_the_first(tmp_path):
     (tmp_path / 'mine.py').write_text(MINE.replace("'optimizer.rate': 99.0", "'split.test': 0.99, 'data.color': 'red'"))
     result = launch(tmp_path / 'mine.py', f'--workdir={tmp_path / "out"}', *GIVEN)

@@ -93,6 +93,7 @@ def test_metrics_are_written_for_every_step(training, tmp_path):
     assert list((tmp_path / 'tensorboard').glob('events*'))
 
 
+@pytest.mark.slow
 def test_a_run_stopped_at_any_step_ends_as_one_that_was_not(training, tmp_path):
     validate = lambda variables: (float(jnp.abs(variables['params']['conv1']['kernel']).sum()), 0.5)  # noqa: E731
     whole = fit(training, tmp_path / 'whole', schedule(), validate=validate)

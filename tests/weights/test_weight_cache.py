@@ -173,6 +173,7 @@ print(weight_cache.obtain('squeezenet1_1'))
 """
 
 
+@pytest.mark.slow
 def test_two_processes_convert_once(squeezenet, own_cache):
     command = [sys.executable, '-c', TWICE, str(squeezenet)]
     both = [
