@@ -17,6 +17,7 @@ from alljax.models import (
     convnext,
     cpu_convolution,
     densenet,
+    dino_vit,
     efficientnet,
     efficientnet_lite,
     googlenet,
@@ -57,6 +58,7 @@ MODELS: dict[str, Network] = {
     **efficientnet_lite.NETWORKS,
     **convnext.NETWORKS,
     **vit.NETWORKS,
+    **dino_vit.NETWORKS,
 }
 
 

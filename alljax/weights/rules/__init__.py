@@ -4,6 +4,7 @@ from alljax.errors import UserError
 from alljax.models import MODELS
 from alljax.models import convnext as convnexts
 from alljax.models import densenet as densenets
+from alljax.models import dino_vit as dino_vits
 from alljax.models import efficientnet as efficientnets
 from alljax.models import efficientnet_lite as efficientnet_lites
 from alljax.models import mobilenet as mobilenets
@@ -16,6 +17,7 @@ from alljax.weights.rules import (
     alexnet_bvlc,
     convnext,
     densenet,
+    dino_vit,
     efficientnet,
     efficientnet_lite,
     googlenet,
@@ -46,6 +48,7 @@ TABLES: dict[str, Table] = {
     'inception_v3': inception.RULES,
     **dict.fromkeys(convnexts.NETWORKS, convnext.RULES),
     **dict.fromkeys(vits.NETWORKS, vit.RULES),
+    **dict.fromkeys(dino_vits.NETWORKS, dino_vit.rules(side=16)),  # 224 pixels in patches of 14
 }
 
 
