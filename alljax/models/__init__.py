@@ -15,6 +15,7 @@ from alljax.models import (
     alexnet,
     alexnet_bvlc,
     convnext,
+    convnext_v2,
     cpu_convolution,
     densenet,
     dino_vit,
@@ -57,6 +58,7 @@ MODELS: dict[str, Network] = {
     **efficientnet.NETWORKS,
     **efficientnet_lite.NETWORKS,
     **convnext.NETWORKS,
+    **convnext_v2.NETWORKS,
     **vit.NETWORKS,
     **dino_vit.NETWORKS,
 }

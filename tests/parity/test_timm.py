@@ -14,6 +14,7 @@ import peers
 import torch
 
 from alljax import models
+from alljax.models import convnext_v2
 from alljax.weights import convert as conversion
 from alljax.weights import tensor_files
 from alljax.weights.rules.dino_vit import resample_positions
@@ -24,12 +25,15 @@ DINO = {'dinov2_vit_s_14': SMALL, 'dinov2_vit_b_14': BASE, 'dinobloom_s': SMALL,
 REGISTERS = {
     'dinov2_reg4_vit_s_14': 'vit_small_patch14_reg4_dinov2', 'dinov2_reg4_vit_b_14': 'vit_base_patch14_reg4_dinov2',
 }  # fmt: skip
-TIMM = DINO  # ours → timm's
+TIMM = DINO | {name: name for name in convnext_v2.NETWORKS}  # ours → timm's
 
 # The smallest of each family, and three layers inside of it: ours, timm's.
 SMALLEST = {
     'dinov2_vit_s_14': {'patches': 'patch_embed.proj', 'block5/expand': 'blocks.5.mlp.fc1', 'block11': 'blocks.11'},
-}
+    'convnextv2_nano': {
+        'stem': 'stem', 'stage1_0/response_norm': 'stages.0.blocks.0.mlp.grn', 'stage3_4': 'stages.2.blocks.4',
+    },
+}  # fmt: skip
 
 pytestmark = pytest.mark.slow  # timm alone takes seconds to import
 
