@@ -26,6 +26,7 @@ from alljax.models import (
     mobilenet,
     resnet,
     squeezenet,
+    swin_v2,
     vgg,
     vit,
 )
@@ -59,6 +60,7 @@ MODELS: dict[str, Network] = {
     **efficientnet_lite.NETWORKS,
     **convnext.NETWORKS,
     **convnext_v2.NETWORKS,
+    **swin_v2.NETWORKS,
     **vit.NETWORKS,
     **dino_vit.NETWORKS,
 }

@@ -78,9 +78,9 @@ class ConvNeXt(nn.Module):
         return self.head(layer_norm('norm')(x.mean((1, 2))))
 
 
-def layer_norm(name: str) -> nn.LayerNorm:
+def layer_norm(name: str, epsilon: float = 1e-6) -> nn.LayerNorm:
     """A layer normalization; its variance is that of torch, which is exact where a mean is large."""
-    return nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, name=name)
+    return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
 
 
 NETWORKS = {

@@ -14,7 +14,7 @@ import peers
 import torch
 
 from alljax import models
-from alljax.models import convnext_v2
+from alljax.models import convnext_v2, swin_v2
 from alljax.weights import convert as conversion
 from alljax.weights import tensor_files
 from alljax.weights.rules.dino_vit import resample_positions
@@ -25,7 +25,7 @@ DINO = {'dinov2_vit_s_14': SMALL, 'dinov2_vit_b_14': BASE, 'dinobloom_s': SMALL,
 REGISTERS = {
     'dinov2_reg4_vit_s_14': 'vit_small_patch14_reg4_dinov2', 'dinov2_reg4_vit_b_14': 'vit_base_patch14_reg4_dinov2',
 }  # fmt: skip
-TIMM = DINO | {name: name for name in convnext_v2.NETWORKS}  # ours → timm's
+TIMM = DINO | {name: name for name in (*convnext_v2.NETWORKS, *swin_v2.NETWORKS)}  # ours → timm's
 
 # The smallest of each family, and three layers inside of it: ours, timm's.
 SMALLEST = {
@@ -33,6 +33,7 @@ SMALLEST = {
     'convnextv2_nano': {
         'stem': 'stem', 'stage1_0/response_norm': 'stages.0.blocks.0.mlp.grn', 'stage3_4': 'stages.2.blocks.4',
     },
+    'swinv2_tiny_window8_256': {'stem': 'patch_embed.proj'},  # timm's other layers put windows or channels elsewhere
 }  # fmt: skip
 
 pytestmark = pytest.mark.slow  # timm alone takes seconds to import
@@ -44,6 +45,23 @@ def build(name, classes=1000):
 
     size = {'img_size': 224} if name in DINO or name in REGISTERS else {}
     return timm.create_model((DINO | REGISTERS | TIMM)[name], num_classes=classes, **size).eval()
+
+
+def exact_distances(net):
+    """Has Swin V2's table of distances in the precision of its other numbers; timm rounds it to float32."""
+
+    def refresh(module, _):
+        steps = 8 * torch.arange(-7, 8, dtype=module.relative_coords_table.dtype) / 7
+        steps = steps.sign() * torch.log2(steps.abs() + 1) / 3
+        module.relative_coords_table = torch.stack(torch.meshgrid(steps, steps, indexing='ij'), -1)[None]
+
+    for module in net.modules():
+        if hasattr(module, 'relative_coords_table'):
+            own = module.relative_coords_table
+            refresh(module, ())
+            assert torch.allclose(own, module.relative_coords_table)
+            module.register_forward_pre_hook(refresh)
+    return net
 
 
 def image_of(name):
@@ -62,7 +80,7 @@ def test_sizes_and_rules_fit_timm_s_network(name):
 def pair(request, tmp_path_factory):
     """A network of ours with the weights of timm's, converted from its file, and timm's."""
     name = request.param
-    theirs = peers.shake(build(name))
+    theirs = exact_distances(peers.shake(build(name)))
     path = tmp_path_factory.mktemp('files') / f'{name}.pth'
     torch.save(theirs.state_dict(), path)
     variables, classes = conversion.convert(name, tensor_files.read(path))

@@ -11,6 +11,7 @@ from alljax.models import efficientnet_lite as efficientnet_lites
 from alljax.models import mobilenet as mobilenets
 from alljax.models import resnet as resnets
 from alljax.models import squeezenet as squeezenets
+from alljax.models import swin_v2 as swin_v2s
 from alljax.models import vgg as vggs
 from alljax.models import vit as vits
 from alljax.weights.rules import (
@@ -27,6 +28,7 @@ from alljax.weights.rules import (
     mobilenet,
     resnet,
     squeezenet,
+    swin_v2,
     vgg,
     vit,
 )
@@ -50,6 +52,7 @@ TABLES: dict[str, Table] = {
     'inception_v3': inception.RULES,
     **dict.fromkeys(convnexts.NETWORKS, convnext.RULES),
     **dict.fromkeys(convnext_v2s.NETWORKS, convnext_v2.RULES),
+    **dict.fromkeys(swin_v2s.NETWORKS, swin_v2.RULES),
     **dict.fromkeys(vits.NETWORKS, vit.RULES),
     **dict.fromkeys(dino_vits.NETWORKS, dino_vit.rules(side=16)),  # 224 pixels in patches of 14
 }
