@@ -102,7 +102,8 @@ class Merge(nn.Module):
         x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
         x = x.reshape(-1, x.shape[1] // 2, 2, x.shape[2] // 2, 2, channels).transpose(0, 1, 3, 4, 2, 5)
         x = x.reshape(*x.shape[:3], 4 * channels)  # columns before rows
-        return norm('norm')(nn.Dense(2 * channels, use_bias=False, name='reduction')(x))
+        merged: Map = norm('norm')(nn.Dense(2 * channels, use_bias=False, name='reduction')(x))
+        return merged
 
 
 class SwinV2(nn.Module):
@@ -154,11 +155,12 @@ def pairs(window: int) -> Int[np.ndarray, 'positions positions']:
     """The place in `distances` of the distance from the second of two positions to the first."""
     rows, columns = np.divmod(np.arange(window**2), window)
     row, column = (place[:, None] - place + window - 1 for place in (rows, columns))
-    return row * (2 * window - 1) + column
+    found: Int[np.ndarray, 'positions positions'] = row * (2 * window - 1) + column
+    return found
 
 
 def separated(rows: int, columns: int, window: int, shift: int) -> Float[np.ndarray, 'windows positions positions']:
-    """What is added for each two positions of each moved window: 0, or APART if the border lies between them."""
+    """A summand for each two positions of each moved window: 0, or APART if the border lies between them."""
 
     def parts(length: int) -> Int[np.ndarray, ' length']:
         return np.repeat([0, 1, 2], [length - window, window - shift, shift])
