@@ -15,8 +15,10 @@ from alljax.models import (
     alexnet,
     alexnet_bvlc,
     convnext,
+    convnext_v2,
     cpu_convolution,
     densenet,
+    dino_vit,
     efficientnet,
     efficientnet_lite,
     googlenet,
@@ -24,6 +26,7 @@ from alljax.models import (
     mobilenet,
     resnet,
     squeezenet,
+    swin_v2,
     vgg,
     vit,
 )
@@ -56,7 +59,10 @@ MODELS: dict[str, Network] = {
     **efficientnet.NETWORKS,
     **efficientnet_lite.NETWORKS,
     **convnext.NETWORKS,
+    **convnext_v2.NETWORKS,
+    **swin_v2.NETWORKS,
     **vit.NETWORKS,
+    **dino_vit.NETWORKS,
 }
 
 

@@ -1,5 +1,6 @@
 """ConvNeXt (Liu et al. 2022, arXiv:2201.03545)."""
 
+from collections.abc import Callable
 from functools import partial
 
 import flax.linen as nn
@@ -53,6 +54,7 @@ class ConvNeXt(nn.Module):
     stages: tuple[int, ...]  # blocks of each stage
     channels: int = 96  # of the first stage, doubled from each to the next
     width: float = 1.0
+    block: Callable[..., nn.Module] = Block
     drop_path: float = 0.1  # probability of a left out branch in the last block, rising to it from 0 in the first
     act: Act = gelu
     convolution: Convolution = lax.conv_general_dilated
@@ -71,14 +73,14 @@ class ConvNeXt(nn.Module):
                 x = Patches(channels, 2, True, self.convolution, name=f'downsample{stage}')(x)
             for index in range(count):
                 rate = self.drop_path * place / last
-                x = Block(self.act, self.convolution, rate, name=f'stage{stage}_{index}')(x, train)
+                x = self.block(self.act, self.convolution, rate, name=f'stage{stage}_{index}')(x, train)
                 place += 1
         return self.head(layer_norm('norm')(x.mean((1, 2))))
 
 
-def layer_norm(name: str) -> nn.LayerNorm:
+def layer_norm(name: str, epsilon: float = 1e-6) -> nn.LayerNorm:
     """A layer normalization; its variance is that of torch, which is exact where a mean is large."""
-    return nn.LayerNorm(epsilon=1e-6, use_fast_variance=False, name=name)
+    return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
 
 
 NETWORKS = {

@@ -12,7 +12,7 @@ from alljax.models.convnext import gelu, layer_norm
 from alljax.models.layers import Act, Convolution, Layer, conv, scaled
 from alljax.models.network_definition import Input, Network
 
-Sequence = Float[Array, 'batch patches channels']  # of the class token and the patches, row by row
+Sequence = Float[Array, 'batch patches channels']  # the class token, registers if any, and the patches row by row
 
 
 class Attention(nn.Module):
@@ -36,14 +36,21 @@ class Block(nn.Module):
     heads: int
     dropout: float
     act: Act
+    layer_scale: float = 0.0  # the first value of a factor a channel on what is added to the input; 0 for no factor
 
     @nn.compact
     def __call__(self, x: Sequence, train: bool) -> Sequence:
         """Maps [batch, patches, channels] to the same shape."""
         drop: Callable[[], Layer] = partial(nn.Dropout, self.dropout, deterministic=not train)
-        x = x + drop()(Attention(self.heads, name='attention')(layer_norm('norm1')(x)))
+        y = Attention(self.heads, name='attention')(layer_norm('norm1')(x))
+        x = x + drop()(self._layer_scaled('layer_scale1', y))
         y = drop()(self.act(nn.Dense(4 * x.shape[-1], name='expand')(layer_norm('norm2')(x))))
-        return x + drop()(nn.Dense(x.shape[-1], name='project')(y))
+        return x + drop()(self._layer_scaled('layer_scale2', nn.Dense(x.shape[-1], name='project')(y)))
+
+    def _layer_scaled(self, name: str, y: Sequence) -> Sequence:
+        if not self.layer_scale:
+            return y
+        return y * self.param(name, nn.initializers.constant(self.layer_scale), (y.shape[-1],))
 
 
 class ViT(nn.Module):
@@ -58,6 +65,8 @@ class ViT(nn.Module):
     heads: int = 12  # of attention
     channels: int = 64  # of each of them
     width: float = 1.0  # factor on heads
+    registers: int = 0  # learned tokens without a position, after the class token; they have no output
+    layer_scale: float = 0.0  # as of a block
     dropout: float = 0.0  # probability of a zero, after the embeddings and each dense layer of a block but `in`
     act: Act = gelu
     convolution: Convolution = lax.conv_general_dilated
@@ -74,9 +83,13 @@ class ViT(nn.Module):
         token = self.param('class_token', nn.initializers.zeros, (1, 1, channels))
         x = jnp.concatenate([jnp.broadcast_to(token, (x.shape[0], 1, channels)), x], 1)
         x = x + self.param('position', nn.initializers.normal(0.02), (1, *x.shape[1:]))
+        if self.registers:
+            tokens = self.param('registers', nn.initializers.normal(1e-6), (1, self.registers, channels))
+            tokens = jnp.broadcast_to(tokens, (x.shape[0], self.registers, channels))
+            x = jnp.concatenate([x[:, :1], tokens, x[:, 1:]], 1)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         for index in range(self.blocks):
-            x = Block(heads, self.dropout, self.act, name=f'block{index}')(x, train)
+            x = Block(heads, self.dropout, self.act, self.layer_scale, name=f'block{index}')(x, train)
         return self.head(layer_norm('norm')(x[:, 0]))
 
 

@@ -26,6 +26,7 @@ QUICK = ('alexnet_bvlc', 'resnet18', 'squeezenet1_1', 'mobilenet_v3_small', 'vit
 OTHERS = (
     'alexnet', 'vgg11', 'vgg11_bn', 'resnext50_32x4d', 'densenet121', 'googlenet', 'inception_v3', 'mobilenet_v2',
     'efficientnet_b0', 'efficientnet_v2_s', 'efficientnet_lite0', 'convnext_tiny',
+    'convnextv2_nano', 'dinov2_reg4_vit_s_14', 'swinv2_tiny_window8_256',
 )  # fmt: skip
 NORMS = ('batch', 'group')
 RECTIFIERS = re.compile(r'name=_?(relu|relu6|silu|gelu|hard_silu|hard_swish)\b')

@@ -3,19 +3,24 @@
 from alljax.errors import UserError
 from alljax.models import MODELS
 from alljax.models import convnext as convnexts
+from alljax.models import convnext_v2 as convnext_v2s
 from alljax.models import densenet as densenets
+from alljax.models import dino_vit as dino_vits
 from alljax.models import efficientnet as efficientnets
 from alljax.models import efficientnet_lite as efficientnet_lites
 from alljax.models import mobilenet as mobilenets
 from alljax.models import resnet as resnets
 from alljax.models import squeezenet as squeezenets
+from alljax.models import swin_v2 as swin_v2s
 from alljax.models import vgg as vggs
 from alljax.models import vit as vits
 from alljax.weights.rules import (
     alexnet,
     alexnet_bvlc,
     convnext,
+    convnext_v2,
     densenet,
+    dino_vit,
     efficientnet,
     efficientnet_lite,
     googlenet,
@@ -23,6 +28,7 @@ from alljax.weights.rules import (
     mobilenet,
     resnet,
     squeezenet,
+    swin_v2,
     vgg,
     vit,
 )
@@ -45,7 +51,10 @@ TABLES: dict[str, Table] = {
     'googlenet': googlenet.RULES,
     'inception_v3': inception.RULES,
     **dict.fromkeys(convnexts.NETWORKS, convnext.RULES),
+    **dict.fromkeys(convnext_v2s.NETWORKS, convnext_v2.RULES),
+    **dict.fromkeys(swin_v2s.NETWORKS, swin_v2.RULES),
     **dict.fromkeys(vits.NETWORKS, vit.RULES),
+    **dict.fromkeys(dino_vits.NETWORKS, dino_vit.rules(side=16)),  # 224 pixels in patches of 14
 }
 
 
