@@ -17,6 +17,7 @@ from alljax.data.external import ExternalOptions
 from alljax.data.split import LEAVE_ONE
 from alljax.errors import UserError, nearest, some
 
+JITTER = tuple(f'augment.{name}' for name in ('stain', 'blur', 'noise', 'jpeg', 'gray'))  # of a step
 LEAST_CROP = 32  # pixels a side: less shows no nucleus
 
 
@@ -178,10 +179,10 @@ def _unusable_changes(fields: Mapping[str, Any]) -> list[str]:
     problems, crop, size = [], fields['data.crop'], fields['data.size']
     if crop and not LEAST_CROP <= crop <= size:
         problems.append(f'config.data.crop is {crop}; set it to 0, or to {LEAST_CROP} up to data.size, {size}')
-    on = [name for name in ('stain', 'blur', 'noise', 'jpeg', 'gray') if fields[f'augment.{name}']]
+    on = [name for name in JITTER if fields[name]]
     if on and fields['baseline.system'] and fields['augment.copies'] == 'fresh':
         problems.append(
-            f'config.augment.{on[0]} changes cells at each step of a network, and baseline.system='
+            f'config.{on[0]} changes cells at each step of a network, and baseline.system='
             f"{fields['baseline.system']} has no steps; set it to 0, or set augment.copies='published'"
         )
     return problems

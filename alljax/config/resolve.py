@@ -134,9 +134,10 @@ def check_levers(config: ConfigDict) -> None:
 
 
 def without_levers(config: ConfigDict) -> ConfigDict:
-    """A config of a network's run for a classical system in its place: what `check_levers` refuses is left out."""
+    """A config of a network's run for a classical system in its place: what is refused for one is left out."""
     values = fields.flat(config)
-    plain = {name: FIELDS[name].default for name in NETWORK_ONLY}
+    jitter = fields.JITTER if values['augment.copies'] == 'fresh' else ()
+    plain = {name: FIELDS[name].default for name in (*NETWORK_ONLY, *jitter)}
     if values['data.equalize'] == 'batches':
         plain['data.equalize'] = 'oversample'
     return fields.with_fields(config, plain)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from alljax.data import datasets
-from alljax.data.cells import Cells, Origin
+from alljax.data.cells import Cells
 from alljax.data.datasets import DATASETS, DataOptions, layout, tables
 from alljax.data.datasets.listing import existing_folder
 from alljax.errors import UserError, nearest, some
@@ -65,11 +65,6 @@ def problems(options: ExternalOptions) -> list[str]:
     if options.adapt_cells and options.adapt_groups:
         found.append('config.test.adapt_cells and config.test.adapt_groups exclude each other; set one of them to 0')
     return found
-
-
-def set_name(origin: Origin) -> str:
-    """The name of a set as a reader knows it: that of its folder, where the data set is any folder."""
-    return Path(origin.root).name if origin.name == 'folder' and Path(origin.root).name else origin.name
 
 
 def load(

@@ -36,7 +36,6 @@ MASK_WORDS = r'(?:masks?|gt|ground[ _-]?truth|seg|segm|segmentation|segmented|la
 MASK_NAME = re.compile(rf'(.+?)[ _.-]+{MASK_WORDS}[ _-]?\d*|{MASK_WORDS}[ _.-]+(.+)', re.IGNORECASE)
 MASK_FOLDER = re.compile(r'masks?|gt|ground ?truth|seg|segmentations?|(segmentation )?masks?|annotations?|labels?')
 LOOKED_AT = 8  # files of a folder that may be one of masks
-PNG_GREY = (0, 3)  # color types of a PNG file: levels of grey, and numbers into a palette
 
 
 class LeftOut(NamedTuple):
@@ -166,25 +165,30 @@ def _in_mask_folders(root: Path, files: Iterable[str]) -> set[str]:
         parts = file.split('/')[:-1]
         depth = next((depth for depth, name in enumerate(parts, 1) if _is_mask_folder(name)), 0)
         folders.setdefault('/'.join(parts[:depth]), []).append(file)
-    pictures = {_pictured(file) for file in folders.pop('', [])}
+    others = folders.pop('', [])
+    pictures = {_pictured(file) for file in others} if folders else set()
     return {
         file
         for inside in folders.values()
         if pictures
-        and (2 * sum(_pictured(file) in pictures for file in inside) > len(inside) or _are_gray(root, inside))
+        and (2 * sum(_pictured(file) in pictures for file in inside) > len(inside) or _have_levels_only(root, inside))
         for file in inside
     }
 
 
 def _pictured(file: str) -> str:
-    """The name of the picture that a mask of this name is of."""
+    """The name of the picture that a file of this name shows, be it a mask of it."""
     name = os.path.splitext(file.rpartition('/')[2])[0].lower()
+    return _mask_of(name) or name
+
+
+def _mask_of(name: str) -> str:
+    """The name of the picture that a mask is of, by the mask's; '' for a name without a word for masks."""
     match = MASK_NAME.fullmatch(name)
-    return (match[1] or match[2] if match else '') or name
+    return (match[1] or match[2]) if match else ''
 
 
-def _are_gray(root: Path, files: Sequence[str]) -> bool:
-    """True if no file of the first few has colors of its own, by what its header says."""
+def _have_levels_only(root: Path, files: Sequence[str]) -> bool:
     return all(image.has_levels_only(root / file) for file in files[:LOOKED_AT])
 
 
@@ -194,18 +198,8 @@ def _is_mask_folder(name: str) -> bool:
 
 def _is_mask(root: Path, file: str, formats: dict[str, set[str]]) -> bool:
     stem, suffix = os.path.splitext(file)
-    if suffix.lower() == '.png' and len(formats[stem.lower()]) > 1 and _is_grey_png(root / file):
+    if suffix.lower() == '.png' and len(formats[stem.lower()]) > 1 and image.has_levels_only(root / file):
         return True
     folder, _, name = stem.rpartition('/')
-    match = MASK_NAME.fullmatch(name)
-    of = (match[1] or match[2]) if match else ''
+    of = _mask_of(name)
     return bool(of) and (f'{folder}/{of}' if folder else of).lower() in formats
-
-
-def _is_grey_png(path: Path) -> bool:
-    try:
-        with path.open('rb') as file:
-            start = file.read(26)
-    except OSError:
-        return False
-    return start[:8] == b'\x89PNG\r\n\x1a\n' and len(start) == 26 and start[25] in PNG_GREY

@@ -65,7 +65,7 @@ def has_levels_only(path: Path) -> bool:
         if not_regular(path.stat().st_mode):
             return False
         with Image.open(path, formats=FORMATS) as image:
-            return image.mode in GREY or image.mode in ('P', 'PA')
+            return image.mode in GREY - {'LA', 'La'} or image.mode == 'P'
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
 
@@ -137,7 +137,7 @@ def _decoded(file: BinaryIO) -> Picture:
         image.load()
         if image.format == 'PNG' and head[24:26] in (b'\x10\x02', b'\x10\x06'):  # IHDR: 16 bits of RGB or RGBA
             return _from_samples(_png_samples(image, file), note)
-        if image.format == 'PNG' and head[25] in (0, 4):
+        if image.format == 'PNG' and head[25] == 4:  # grey with opacity, of which Pillow makes RGBA
             _refuse_deep_grey(head[24])
         picture = _rgb(ImageOps.exif_transpose(image), _bits(image, head))
     return picture._replace(note=_joined(note, picture.note))

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
 
-from alljax.evaluation import formatting
+from alljax.evaluation import formatting, intervals
 
 BEGIN, END = '<!-- external tests -->', '<!-- end of external tests -->'
 Results = Mapping[str, Any]  # the content of results.json, or a part of it
@@ -43,7 +42,14 @@ def section(results: Results, template: jinja2.Template) -> Markup:
     tests = [found] if isinstance(found, Mapping) else found
     if not tests:
         return Markup(f'{BEGIN}\n{END}')
-    sides = [Side(f'inside: {_inside_name(results)}', results['test'], results['split']['leaky'])]
+    data = results['data']
+    sides = [
+        Side(
+            f'inside: {formatting.set_name(data["name"], data.get("root", ""))}',
+            results['test'],
+            results['split']['leaky'],
+        )
+    ]
     sides += [Side(f'outside: {test["name"]}', test, test['leaky']) for test in tests]
     text = template.render(
         sides=sides,
@@ -75,16 +81,10 @@ def overconfidence(side: Side) -> str:
     )
 
 
-def _inside_name(results: Results) -> str:
-    data = results['data']
-    return Path(data['root']).name if data['name'] == 'folder' and data.get('root') else str(data['name'])
-
-
 def _figure(test: Results, key: str) -> Figure:
     bounds = test.get(f'{key}_ci95')
     if isinstance(bounds, Mapping):
-        shrunk = not bounds['bootstrap_groups'] or bounds['bootstrap_groups'][0] == bounds['bootstrap_groups'][1]
-        bounds = bounds['wilson'] if shrunk else bounds['bootstrap_groups']
+        bounds = intervals.quoted(bounds)
     return Figure(
         formatting.percent(test.get(key), test['n']), formatting.interval(bounds, test['n']) if bounds else ''
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 MISSING = '—'
@@ -95,3 +96,8 @@ def _duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f'{hours} h {minutes} min' if hours else f'{minutes} min {rest} s'
+
+
+def set_name(name: str, root: str) -> str:
+    """The name of a set as a reader knows it: that of its folder, where the data set `name` is any folder."""
+    return (Path(root).name if name == 'folder' else '') or name

@@ -1,8 +1,8 @@
 """95% intervals of accuracies and other measures: for independent cells, and for cells that come in groups."""
 
 import itertools
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -40,6 +40,15 @@ def wilson(successes: int | np.integer, n: int | np.integer, level: float = 0.95
         raise ValueError(f'n is {n}: an interval needs at least one cell')
     interval = stats.binomtest(successes, n).proportion_ci(confidence_level=level, method='wilson')
     return [float(interval.low), float(interval.high)]
+
+
+def quoted(both: Mapping[str, Any]) -> Any:  # two numbers, as JSON has them
+    """The interval that is quoted, of the two of an accuracy in results.json: that over groups.
+
+    Wilson's stands in where groups cannot be resampled, or do not vary: a point would claim certainty.
+    """
+    grouped = both['bootstrap_groups']
+    return grouped if grouped and grouped[0] != grouped[1] else both['wilson']
 
 
 def accuracy_bootstrap(

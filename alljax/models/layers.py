@@ -121,6 +121,11 @@ def adaptive_avg_pool(x: Image, size: int) -> Map:
     return jnp.einsum('bhwc,ih,jw->bijc', x, rows, columns)
 
 
+def drop_path_rates(highest: float, blocks: int) -> list[float]:
+    """The rate of each of several blocks: 0 for the first, rising to `highest` for the last."""
+    return [highest * place / (blocks - 1) for place in range(blocks)]
+
+
 def drop_path(rate: float, train: bool) -> Layer:
     """Stochastic depth: a residual branch is left out for single images (Huang et al. 2016, arXiv:1603.09382)."""
     return nn.Dropout(rate, broadcast_dims=(1, 2, 3), deterministic=not train)

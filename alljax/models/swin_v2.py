@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from alljax.models.convnext import gelu, layer_norm
-from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, drop_path, scaled
+from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, drop_path, drop_path_rates, scaled
 from alljax.models.network_definition import Input, Network
 
 HEAD = 32  # channels of each head of attention
@@ -126,16 +126,14 @@ class SwinV2(nn.Module):
         heads = scaled(self.heads, self.width)
         x = conv(self.convolution, HEAD * heads, 4, 'stem', stride=4, padding=0, bias=True)(x)
         x = norm('stem_norm')(x)
-        place, last = 0, sum(self.stages) - 1
+        rates = iter(drop_path_rates(self.drop_path, sum(self.stages)))
         for stage, count in enumerate(self.stages, 1):
             if stage > 1:
                 heads *= 2
                 x = Merge(name=f'downsample{stage}')(x)
             for index in range(count):
                 shift = self.window // 2 * (index % 2)
-                rate = self.drop_path * place / last
-                x = Block(heads, self.window, shift, self.act, rate, name=f'stage{stage}_{index}')(x, train)
-                place += 1
+                x = Block(heads, self.window, shift, self.act, next(rates), name=f'stage{stage}_{index}')(x, train)
         return self.head(norm('norm')(x).mean((1, 2)))
 
 

@@ -60,7 +60,7 @@ def adapted(run: Predictor, files: Sequence[Path]) -> Predictor:
     if run.adapt is None:
         return run
     chosen = [files[place] for place in np.unique(np.linspace(0, len(files) - 1, SET_FILES).round().astype(int))]
-    found = [image_files.read(file, run.card.preparation) for file in chosen]
+    found = preparation.read(chosen, run.card)
     images = [file.pixels for file in found if isinstance(file, image_files.ImageFile)]
     if len(images) < 2:
         log.warning('the model was tested with the statistics of the %s that its images come from, and one image has '

@@ -17,6 +17,7 @@ from alljax.data.datasets.listing import existing_folder
 from alljax.data.external import ExternalOptions
 from alljax.data.split import SEED_STEP
 from alljax.errors import UserError
+from alljax.evaluation import formatting, intervals
 from alljax.runs import data_check, kinds, leak_audit, preparation, results, run_cells
 from alljax.runs.kinds import Kind, Trained
 from alljax.runs.leak_audit import LeakAudit
@@ -72,7 +73,7 @@ def written(test: ExternalTest, kind: Kind, trained: Trained, folder: Path, earl
     results.write_predictions(folder / predictions, cells, probabilities)
     write_text(folder / pairs, csv_text(PAIR_COLUMNS, [(*pair[:-1], int(pair.one_cell)) for pair in test.audit.pairs]))
     entry = about(test, probabilities, predictions, pairs)
-    low, high = entry['accuracy_ci95']['bootstrap_groups'] or entry['accuracy_ci95']['wilson']
+    low, high = intervals.quoted(entry['accuracy_ci95'])
     log.info('external test on %s: accuracy %.1f %% (95 %% interval %.1f to %.1f), mean confidence %.1f %%, %d cells%s',
              entry['name'], 100 * entry['accuracy'], 100 * low, 100 * high, 100 * entry['mean_confidence'], entry['n'],
              ' [leaky]' if entry['leaky'] else '')  # fmt: skip
@@ -80,9 +81,12 @@ def written(test: ExternalTest, kind: Kind, trained: Trained, folder: Path, earl
 
 
 def probabilities_of(kind: Kind, trained: Trained, cells: Cells) -> Float[np.ndarray, 'cells classes']:
-    """The probability of each class for cells that are kept and filtered as the card of the model says."""
+    """The probability of each class for cells that are kept and filtered as the card of the model says.
+
+    A transductive model takes the statistics of these cells, all as one set.
+    """
     images = preparation.of_cells(cells, trained.card.cell_preparation).images
-    return kind.set_predictor(trained)(images, BATCH)
+    return kind.set_predictor(kind.adapted(trained, images))(images, BATCH)
 
 
 def about(
@@ -101,7 +105,7 @@ def about(
         - len(cells),  # of their groups, so that none is on both sides
     }
     return {
-        'name': external.set_name(cells.origin),
+        'name': formatting.set_name(cells.origin.name, cells.origin.root),
         'root': cells.origin.root,
         'read_as': cells.origin.name,
         'synthetic': cells.origin.synthetic,

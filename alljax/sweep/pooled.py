@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from alljax.evaluation import formatting
+from alljax.evaluation import formatting, intervals
 from alljax.evaluation.comparison_table import PRINTED, ExtraTable
 from alljax.runs import results
 from alljax.runs.results import Judged, Results
@@ -123,7 +123,7 @@ def table(name: str, title: str, note: str, numbers: Mapping[str, Results | str]
 
 
 def _line(values: Results) -> list[float | None]:
-    low, high = values['accuracy_ci95']['bootstrap_groups'] or values['accuracy_ci95']['wilson']
+    low, high = intervals.quoted(values['accuracy_ci95'])
     shown = ('macro_recall', 'calibration_error', 'mean_confidence')
     return [float(values['n']), values['accuracy'], low, high, *(values[key] for key in shown)]
 

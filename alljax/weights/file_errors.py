@@ -1,8 +1,11 @@
 """The errors of a file of weights: what was found in it, what was expected, and the fix."""
 
+import gzip
 import pickle
 import struct
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +14,10 @@ from alljax.errors import UserError
 
 AGAIN = 'get it again'
 
-# What bytes that nobody wrote so can raise in pickle, struct, zipfile and NumPy.
+# What bytes that nobody wrote so can raise in pickle, struct, zipfile, tarfile, gzip and NumPy.
 DAMAGE = (
-    pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, ValueError, TypeError, AttributeError,
-    LookupError, OverflowError, NotImplementedError, RecursionError, MemoryError,
+    pickle.UnpicklingError, zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, struct.error, EOFError,
+    ValueError, TypeError, AttributeError, LookupError, OverflowError, NotImplementedError, RecursionError, MemoryError,
 )  # fmt: skip
 
 
@@ -29,12 +32,23 @@ def excerpt(text: str) -> str:
 
 
 @contextmanager
-def as_user_errors(path: Path, expected: str) -> Iterator[None]:
-    """Turns what reading a file raises into a UserError that names the file; `expected` says what it should be."""
+def damage_as_user_errors(path: Path) -> Iterator[None]:
+    """Turns what the content of a file raises into a UserError that names the file; errors of the disk pass."""
     try:
         yield
     except UnreadableFile as error:
         raise UserError(f'{path}: {error}') from None
+    except DAMAGE as error:
+        why = excerpt(str(error) or type(error).__name__)
+        raise UserError(f'{path}: is damaged or truncated ({why}); {AGAIN}') from None
+
+
+@contextmanager
+def as_user_errors(path: Path, expected: str) -> Iterator[None]:
+    """Turns what reading a file raises into a UserError that names the file; `expected` says what it should be."""
+    try:
+        with damage_as_user_errors(path):
+            yield
     except FileNotFoundError:
         raise UserError(f'{path}: there is no such file, expected {expected}; fix its path') from None
     except IsADirectoryError:

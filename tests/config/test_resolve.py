@@ -41,6 +41,17 @@ def test_a_classical_system_refuses_what_only_a_network_s_training_knows():
     assert resolve.resolve(plain, ()).system.name == 'putzu2014'
 
 
+def test_a_classical_system_beside_a_network_s_run_leaves_its_jitter_out():
+    config = common.get_config()
+    config.augment.stain, config.augment.jpeg = 0.1, 50
+    config.baseline.system = 'putzu2014'
+    with pytest.raises(UserError, match=r'config\.augment\.stain changes cells at each step'):
+        resolve.resolve(config, ())
+    assert not resolve.resolve(resolve.without_levers(config), ()).augmentation.stain
+    config.augment.copies = 'published'  # which the system sees
+    assert resolve.resolve(resolve.without_levers(config), ()).augmentation.stain == 0.1
+
+
 def test_the_networks_of_a_system_are_found_one_by_one():
     config = common.get_config()
     config.baseline.system, config.model.init = 'vogado2017', 'random'

@@ -13,10 +13,10 @@ from alljax.data import datasets, synthetic
 from alljax.data.audit import audit, overlays
 from alljax.data.audit.audit_files import write
 from alljax.data.audit.folder_listing import list_folder
-from alljax.data.audit.groups import merged, repeats
 from alljax.data.audit.measurements import measure_files
 from alljax.data.audit.shortcuts import shortcuts
 from alljax.data.datasets import DataOptions
+from alljax.data.groups import merged, repeats
 from alljax.data.split import SplitOptions, split
 from alljax.errors import UserError
 from alljax.storage.text_files import csv_rows

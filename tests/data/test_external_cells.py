@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from helpers import make_cells
 
-from alljax.data import external
 from alljax.data.external import ExternalOptions, adaptation, joined, mapped, read_labels
 from alljax.errors import UserError
+from alljax.evaluation import formatting
 
 ROOT = Path('b')
 
@@ -85,4 +85,4 @@ def test_joined_cells_keep_both_sets_apart(cells):
         joined(mine, cells.take(np.array([5]))).origin.fingerprint,
     )
     np.testing.assert_array_equal(both.images[3:], cells.images[[5, 7]])
-    assert external.set_name(mine.origin) == 'nowhere'
+    assert formatting.set_name(mine.origin.name, mine.origin.root) == 'nowhere'

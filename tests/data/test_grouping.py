@@ -8,9 +8,9 @@ from PIL import Image
 
 from alljax.data.audit import audit_files
 from alljax.data.audit.folder_listing import list_folder
-from alljax.data.audit.groups import merged
 from alljax.data.datasets import all_idb2, folder
 from alljax.data.datasets.listing import GROUPINGS
+from alljax.data.groups import merged
 
 FILES = [f'{label}/{cell}.png' for label in ('blast', 'normal') for cell in range(3)]
 

@@ -14,7 +14,7 @@ import peers
 import torch
 
 from alljax import models
-from alljax.models import convnext_v2, swin_v2
+from alljax.models import convnext, swin_v2
 from alljax.weights import convert as conversion
 from alljax.weights import tensor_files
 from alljax.weights.rules.dino_vit import resample_positions
@@ -25,7 +25,7 @@ DINO = {'dinov2_vit_s_14': SMALL, 'dinov2_vit_b_14': BASE, 'dinobloom_s': SMALL,
 REGISTERS = {
     'dinov2_reg4_vit_s_14': 'vit_small_patch14_reg4_dinov2', 'dinov2_reg4_vit_b_14': 'vit_base_patch14_reg4_dinov2',
 }  # fmt: skip
-TIMM = DINO | {name: name for name in (*convnext_v2.NETWORKS, *swin_v2.NETWORKS)}  # ours → timm's
+TIMM = DINO | {name: name for name in (*convnext.V2_NETWORKS, *swin_v2.NETWORKS)}  # ours → timm's
 
 # The smallest of each family, and three layers inside of it: ours, timm's.
 SMALLEST = {

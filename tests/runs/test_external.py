@@ -5,6 +5,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,8 +18,9 @@ from alljax.config import resolve
 from alljax.data import datasets
 from alljax.data.external import all_idb, refuse_all_idb
 from alljax.errors import UserError
-from alljax.runs import experiment, external, leak_audit, results
+from alljax.runs import experiment, external, kinds, leak_audit, results
 from alljax.storage import run_folder
+from alljax.storage.card import Card
 from configs import folder as folder_config
 
 OLD = Path(__file__).parents[1] / 'older_release'
@@ -119,6 +121,21 @@ def test_its_probabilities_are_those_that_predict_gives(finished, sets):
     found = [row.probabilities for row in predict.predict(predict.load(finished), [sets / 'b' / 'LARGE'])]
     expected = [[float(row['probability_large']), float(row['probability_small'])] for row in rows(finished)[:5]]
     np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_transductive_run_takes_the_statistics_of_the_second_set(finished):
+    class Shifted(NamedTuple):
+        card: Card
+        shift: float
+
+    card = kinds.SYSTEM.load(finished).card
+    kind = kinds.SYSTEM._replace(
+        adapted=lambda run, images: run._replace(shift=float(images.mean())),
+        set_predictor=lambda run: lambda images, batch_size: np.full((len(images), 2), run.shift),
+    )
+    cells = make_cells([0, 1, 0], size=96)
+    found = external.probabilities_of(kind, Shifted(card, 0.0), cells)
+    np.testing.assert_allclose(found, cells.images.mean())
 
 
 def test_a_finished_run_is_tested_on_further_sets_without_its_own_cells(finished, sets, tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import make_cells
+from PIL import Image
 
 from alljax import config, explain, models, predict
 from alljax.baselines import cell_masks, extraction
@@ -153,3 +154,22 @@ def test_a_crop_of_no_use_and_jitter_that_nothing_sees_are_refused():
         config.override(values, given)
         with pytest.raises(UserError, match=said):
             config.check(values)
+
+
+def test_a_transductive_model_takes_the_statistics_of_prepared_pictures(tmp_path):
+    files = [tmp_path / f'{number}.png' for number in range(3)]
+    for number, file in enumerate(files):
+        pixels = np.random.default_rng(number).integers(40, 160, (32, 32, 3), np.uint8)
+        Image.fromarray(pixels).save(file)
+    card = Card(('a', 'b'), system={}, data_size=32, transductive='set',
+                cell_preparation=CellPreparation(stain='white_balance'))  # fmt: skip
+    taken = []
+
+    def adapt(images):
+        taken.append(images)
+        return lambda images, batch_size: np.full((len(images), 2), 0.5)
+
+    predict.adapted(predict.Predictor(('a', 'b'), card, adapt(np.zeros((0, 32, 32, 3), np.uint8)), adapt), files)
+    expected = [file.pixels for file in preparation.read(files, card)]
+    np.testing.assert_array_equal(taken[-1], expected)
+    assert np.abs(taken[-1].astype(int) - [np.asarray(Image.open(file)) for file in files]).max() > 40

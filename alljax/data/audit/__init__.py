@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from alljax.data.audit import exact_repeats, groups, repeat_kinds
+from alljax.data import groups
+from alljax.data.audit import exact_repeats, repeat_kinds
 from alljax.data.audit.candidates import Candidates, candidates
 from alljax.data.audit.folder_listing import FolderListing, list_folder
 from alljax.data.audit.measurements import Measurements, measure_files

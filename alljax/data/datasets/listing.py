@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from alljax.data.cells import Grouping
 from alljax.data.datasets import tables
+from alljax.data.groups import connected
 from alljax.errors import UserError, some
 
 GROUPS_CSV = 'groups.csv'
@@ -140,30 +141,22 @@ def _joined(own: Sequence[str], table: Sequence[str], unnamed: Collection[str]) 
     A group bears the one name that the table has for it, unless it is of the `unnamed`; else the one of its own, else
     all of them.
     """
-    above: dict[tuple[str, str], tuple[str, str]] = {}  # a union-find over the names of either kind
+    mine = {name: node for node, name in enumerate(dict.fromkeys(own))}
+    theirs = {name: node for node, name in enumerate(dict.fromkeys(filter(None, table)), len(mine))}
+    links = [(mine[name], theirs[said]) for name, said in zip(own, table, strict=True) if said]
+    whole = connected(links, len(mine) + len(theirs)).tolist()
+    names: dict[int, tuple[list[str], list[str]]] = {}  # in the table and in `own`, of each whole
+    for kind, nodes in enumerate((theirs, mine)):
+        for name, node in nodes.items():
+            names.setdefault(whole[node], ([], []))[kind].append(name)
+    called = {number: _name(*kinds, unnamed) for number, kinds in names.items()}
+    return [called[whole[mine[name]]] for name in own]
 
-    def top(name: tuple[str, str]) -> tuple[str, str]:
-        while (higher := above.setdefault(name, name)) != name:
-            name = higher
-        return name
 
-    for mine, theirs in zip(own, table, strict=True):
-        if theirs:
-            above[top(('own', mine))] = top(('table', theirs))
-    names: dict[tuple[str, str], dict[str, dict[str, None]]] = {}  # in the order of the cells
-    for mine, theirs in zip(own, table, strict=True):
-        kinds = names.setdefault(top(('own', mine)), {'own': {}, 'table': {}})
-        kinds['own'][mine] = None
-        if theirs:
-            kinds['table'][theirs] = None
-
-    def name(kinds: dict[str, dict[str, None]]) -> str:
-        known = [[said for said in kinds[kind] if said not in unnamed] for kind in ('table', 'own')]
-        one = next((said for said in known if len(said) == 1), None) or max(known, key=len)
-        return ' + '.join(one) or next(iter(kinds['table'] or kinds['own']))
-
-    called = {place: name(kinds) for place, kinds in names.items()}
-    return [called[top(('own', mine))] for mine in own]
+def _name(table: Sequence[str], own: Sequence[str], unnamed: Collection[str]) -> str:
+    known = [[name for name in names if name not in unnamed] for names in (table, own)]
+    chosen = next((names for names in known if len(names) == 1), None) or max(known, key=len)
+    return ' + '.join(chosen) or (table or own)[0]
 
 
 def say_grouping(listing: Listing, own: Collection[str], table: GroupTable) -> None:

@@ -120,6 +120,8 @@ def match(names: Iterable[str], files: Collection[str]) -> Matches:
     """
     exact = _match([*names], files, normal)
     for form in (_any_case, _without_suffix):
+        if not exact.unknown:
+            break
         more = _match(exact.unknown, files, form)
         exact = Matches({**exact.files, **more.files}, more.unknown, {**exact.ambiguous, **more.ambiguous})
     return exact

@@ -3,7 +3,6 @@
 from alljax.errors import UserError
 from alljax.models import MODELS
 from alljax.models import convnext as convnexts
-from alljax.models import convnext_v2 as convnext_v2s
 from alljax.models import densenet as densenets
 from alljax.models import dino_vit as dino_vits
 from alljax.models import efficientnet as efficientnets
@@ -51,7 +50,7 @@ TABLES: dict[str, Table] = {
     'googlenet': googlenet.RULES,
     'inception_v3': inception.RULES,
     **dict.fromkeys(convnexts.NETWORKS, convnext.RULES),
-    **dict.fromkeys(convnext_v2s.NETWORKS, convnext_v2.RULES),
+    **dict.fromkeys(convnexts.V2_NETWORKS, convnext_v2.RULES),
     **dict.fromkeys(swin_v2s.NETWORKS, swin_v2.RULES),
     **dict.fromkeys(vits.NETWORKS, vit.RULES),
     **dict.fromkeys(dino_vits.NETWORKS, dino_vit.rules(side=16)),  # 224 pixels in patches of 14

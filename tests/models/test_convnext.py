@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from alljax.models.convnext_v2 import ResponseNorm
+from alljax.models.convnext import ResponseNorm
 
 
 def test_channels_are_weighted_by_their_share_of_the_response():
