@@ -5,7 +5,7 @@ import pytest
 import tiny
 
 
-@pytest.fixture(scope='package', autouse=True)
+@pytest.fixture(scope='module', autouse=True)  # that of a package without __init__.py is a session's
 def hasty():
     """XLA compiles without most optimizations, which takes half of the time and changes rounding errors alone."""
     before = jax.config.values['jax_disable_most_optimizations']
@@ -14,7 +14,7 @@ def hasty():
     jax.config.update('jax_disable_most_optimizations', before)
 
 
-@pytest.fixture(scope='package')
+@pytest.fixture(scope='session')
 def variables():
     """Those of the tiny network of most tests here."""
     return tiny.variables(tiny.Tiny())
