@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from alljax.errors import UserError
 from alljax.models import Input, NetworkSpec
+from alljax.storage.calibration_record import Calibration
 from alljax.storage.format_version import FORMAT, check_format
 from alljax.storage.image_preparation import UNCHANGED, CellPreparation, ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
@@ -65,6 +66,7 @@ class Card:
     scores: Scores | None = None  # of a run that came to its end
     trained_on: tuple[str, ...] = ()  # public names of the sets that the variables have seen; none where unknown
     pictures: TrainingPictures | None = None  # what training cells look like; None for photographs and earlier releases
+    calibration: Calibration | None = None  # by cells that did not train it; None where none were kept for that
     transductive: str = ''  # 'slide' or 'set' of unlabelled images whose statistics prediction uses; '' for training's
 
     @property
@@ -109,6 +111,7 @@ class Card:
             'train': dict(self.train) or None,
             'scores': self.scores and self.scores._asdict(),
             'pictures': self.pictures and self.pictures._asdict(),
+            'calibration': self.calibration and self.calibration._asdict(),
             'transductive': self.transductive or None,
             'format': FORMAT,
         }
@@ -154,3 +157,4 @@ def _out_of_range(card: Card) -> Iterator[str]:
         if not -1e-9 <= value <= 1 + 1e-9:  # an end of an interval may miss 1 by a rounding
             yield f'has {value} for scores.{name}, expected 0 to 1'
     yield from card.pictures.problems() if card.pictures else ()
+    yield from card.calibration.problems() if card.calibration else ()

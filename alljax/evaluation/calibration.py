@@ -1,0 +1,105 @@
+"""Calibrated probabilities, sets of classes that hold the right one, and the confidence from which an answer is given.
+
+All three are measured on cells that did not train the model, of groups (slides or patients) that it never saw.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Integer
+from scipy.optimize import minimize_scalar
+
+from alljax.storage.calibration_record import Calibration
+
+COVERAGE, ACCURACY = 0.9, 0.95
+FEWEST = 10  # cells whose accuracy may stand for that of others
+TINY = 1e-12
+
+Probabilities = Float[np.ndarray, 'cells classes']
+Labels = Integer[np.ndarray, ' cells']
+
+
+def fitted(
+    probabilities: Probabilities,
+    labels: Labels,
+    groups: Integer[np.ndarray, ' cells'],
+    source: str,
+    *,
+    coverage: float = COVERAGE,
+    accuracy: float = ACCURACY,
+) -> Calibration:
+    """The calibration of a model by what it says of cells that did not train it; `source` says which these are.
+
+    ValueError without cells.
+    """
+    if not len(labels):
+        raise ValueError('a calibration needs cells that did not train the model; found none')
+    found = temperature(probabilities, labels)
+    shares = tempered(probabilities, found)
+    return Calibration(
+        temperature=found,
+        coverage=coverage,
+        least=least_probability(shares[np.arange(len(labels)), labels], groups, coverage),
+        accuracy=accuracy,
+        certain=least_confidence(shares.max(1), shares.argmax(1) == labels, accuracy),
+        cells=len(labels),
+        groups=len(np.unique(groups)),
+        source=source,
+    )
+
+
+def temperature(probabilities: Probabilities, labels: Labels) -> float:
+    """The number that logits are divided by for the least log loss (Guo et al. 2017), from 1/20 to 20."""
+    own = np.arange(len(labels))
+
+    def log_loss(log_temperature: float) -> float:
+        shares = tempered(probabilities, float(np.exp(log_temperature)))
+        return float(-np.log(np.maximum(shares[own, labels], TINY)).mean())
+
+    return float(np.exp(minimize_scalar(log_loss, bounds=(-np.log(20), np.log(20)), method='bounded').x))
+
+
+def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
+    """The probabilities of the same logits, divided by a temperature; a class without a chance keeps none."""
+    powers = (probabilities / probabilities.max(1, keepdims=True)) ** (1 / temperature)
+    return powers / powers.sum(1, keepdims=True)
+
+
+def least_probability(
+    of_label: Float[np.ndarray, ' cells'], groups: Integer[np.ndarray, ' cells'], coverage: float
+) -> float:
+    """The probability from which a class belongs to the set, so that the right class does with the wanted coverage.
+
+    `of_label` is the probability of each cell's own class. The promise is for a cell of a new group, so every group
+    counts once, however many cells it has, and the new one counts too (Lee, Barber & Willett 2023, hierarchical
+    conformal prediction). 0, which lets every class in, where there are too few groups for the coverage: 9 at 90 %.
+    """
+    _, number, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.argsort(-of_label, kind='stable')
+    weights = (1 / ((len(sizes) + 1) * sizes))[number][order]
+    reached = np.flatnonzero(np.cumsum(weights) >= coverage - 1e-9)
+    return float(of_label[order][reached[0]]) if len(reached) else 0.0
+
+
+def sets(probabilities: Probabilities, calibration: Calibration) -> Bool[np.ndarray, 'cells classes']:
+    """The set of classes of each cell, by its calibrated probabilities; it holds the most probable one at least."""
+    best = np.eye(probabilities.shape[1], dtype=bool)[probabilities.argmax(1)]
+    return best | (probabilities >= calibration.least)
+
+
+def least_confidence(
+    confidence: Float[np.ndarray, ' cells'], right: Bool[np.ndarray, ' cells'], accuracy: float
+) -> float | None:
+    """The smallest confidence from which answers reached the accuracy; None if none of 10 or more cells did."""
+    order = np.argsort(-confidence, kind='stable')
+    ordered = confidence[order]
+    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+    last_of_its_kind = np.append(ordered[1:] < ordered[:-1], True)
+    enough = np.arange(1, len(order) + 1) >= FEWEST
+    reached = np.flatnonzero((share >= accuracy) & last_of_its_kind & enough)
+    return float(ordered[reached[-1]]) if len(reached) else None
+
+
+def certain(probabilities: Probabilities, calibration: Calibration) -> Bool[np.ndarray, ' cells']:
+    """True for cells whose calibrated confidence reaches that from which the model answers."""
+    if calibration.certain is None:
+        return np.zeros(len(probabilities), bool)
+    return probabilities.max(1) >= calibration.certain
