@@ -25,7 +25,7 @@ def ring(count=500, seed=0):
     return x, (np.hypot(*x.T) < 1).astype(int)
 
 
-@pytest.mark.parametrize('made', [Pnn(0.4), Anfis(2)])
+@pytest.mark.parametrize('made', [Pnn(0.4), Anfis(2), *(CLASSIFIERS[name].make(0) for name in ('logistic', 'lda'))])
 def test_the_boundary_between_two_bells_is_in_the_middle(made):
     x, y = two_bells()
     fitted = clone(made).fit(x, y)

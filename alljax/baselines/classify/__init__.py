@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sklearn.base import BaseEstimator
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 
@@ -43,4 +45,9 @@ CLASSIFIERS: dict[str, Choice] = {
     'anfis': Choice(lambda seed: Anfis(), {'rules': (2, 4, 8)}, FUZZY_INPUTS),
     'pnn': Choice(lambda seed: Pnn(), {'width': (0.1, 0.2, 0.3, 0.5, 0.8)}),
     'vote': Choice(_vote, {'svm__C': (1.0, 10.0)}),
+    # no source's, but the fewest numbers to learn: on slides that were never seen the best (tests/benchmarks/RESULTS.md)
+    'logistic': Choice(
+        lambda seed: LogisticRegression(class_weight='balanced', max_iter=1000), {'C': (0.001, 0.003, 0.01, 0.03, 0.1)}
+    ),
+    'lda': Choice(lambda seed: LinearDiscriminantAnalysis(solver='lsqr'), {'shrinkage': (0.1, 0.3, 0.5, 0.7, 0.9)}),
 }
