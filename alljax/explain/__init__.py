@@ -141,6 +141,8 @@ def check(request: Request) -> CheckedRequest:
             if len(cells) > 1
             else 'One image has no statistics of its own: batch normalization uses those of training.'
         )
+    if run.card.views:
+        notes.append('Predictions of this run are averaged over views of each image; explained is the image as it is.')
     on_map = any(METHODS[name].needs == 'map' for name in chosen)
     rectified = on_map and goes_on_rectified(run.model, run.variables, layer)
     options = Options(layer, request.batch_size, rectified)
