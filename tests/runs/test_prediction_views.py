@@ -1,18 +1,21 @@
 """Predictions averaged over turns and jittered copies of a picture, from a tiny function to finished runs."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
 import pytest
+from helpers import make_cells
 from PIL import Image
 
 from alljax import config, explain, models, predict
 from alljax.config import resolve
 from alljax.data.augment import Augmentation
+from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.models import Input, Network
-from alljax.runs import experiment, external, network, prediction_views, results
+from alljax.runs import classical_system, experiment, external, network, prediction_views, results
 from alljax.runs.kinds import NETWORK, SYSTEM
 from alljax.storage import model_folder
 from alljax.storage.card import Card
@@ -69,7 +72,7 @@ def test_the_mean_is_that_of_all_known_answers(images):
         asked.append(pictures)
         return answers[len(asked) - 1]
 
-    found = prediction_views.averaged(told, card(4, 1, stain=0.2))(images, 4)
+    found = prediction_views.averaged(told, card(4, 1, **JITTER))(images, 4)
     np.testing.assert_allclose(found, answers.mean(0))
     np.testing.assert_array_equal(asked[0], images)
     np.testing.assert_array_equal(asked[5], np.rot90(asked[4], axes=(1, 2)))
@@ -94,18 +97,18 @@ def test_without_amounts_a_copy_is_its_cell(images):
 
 
 def test_what_was_cut_away_stays_so_for_a_classical_system():
-    cut_out = np.full((2, 32, 32, 3), 255, np.uint8)
-    cut_out[:, 8:24, 8:24] = (120, 80, 160)
+    cut_out = np.full((2, 16, 16, 3), 255, np.uint8)
+    cut_out[:, 4:12, 4:12] = (120, 80, 160)
     asked = []
 
     def remember(pictures, batch_size):
         asked.append(pictures)
         return np.ones((len(pictures), 1))
 
-    views = PredictionViews(1, 1, stain=0.2)
+    views = PredictionViews(1, 1, **JITTER)
     prediction_views.averaged(remember, Card(('a',), system={}, views=views))(cut_out, 4)
-    around = np.ones((32, 32), bool)
-    around[8:24, 8:24] = False
+    around = np.ones((16, 16), bool)
+    around[4:12, 4:12] = False
     assert (asked[1][:, around] == 255).all()
     assert (asked[1][:, ~around] != asked[0][:, ~around]).any()
     prediction_views.averaged(remember, Card(('a',), views=views))(cut_out, 4)
@@ -182,40 +185,48 @@ def predicted(run, files):
     return [row.probabilities for row in predict.predict(predict.load(run), files)]
 
 
-@pytest.fixture(scope='module')
-def system_plan(drawn):
-    return plan_of(drawn, **{
+@pytest.mark.parametrize('standardize', ['training', 'set'])
+def test_a_system_is_scored_as_it_predicts(standardize, tmp_path):
+    """Also one that is standardized by its test set, whose statistics are those of the pictures as they are."""
+    plan = plan_of('/nowhere', **{
+        'data.name': 'folder', 'data.task': 'classes', 'baseline.system': 'putzu2014', 'baseline.segment': 'whole',
+        'baseline.features': ('statistics',), 'baseline.classify': ('pnn',), 'baseline.standardize': standardize,
+        'predict.turns': 2, 'predict.copies': 1, **{f'augment.{name}': value for name, value in JITTER.items()},
+    })  # fmt: skip
+    cells = make_cells([0, 1, 2] * 8, size=16)
+    parts = Split(np.arange(12), np.arange(0), np.arange(12, 24), 'random')
+    classical_system.save(classical_system.fitted(plan, cells, parts, keep=False), tmp_path / 'model')
+    run = classical_system.load(tmp_path)
+    assert run.card.views == PredictionViews(2, 1, **JITTER)
+    output = classical_system.score(run, plan, cells, parts, tmp_path)
+    assert output.found['prediction'] == {'turns': 2, 'copies': 1}
+    test = cells.take(parts.test)
+    expected = external.probabilities_of(SYSTEM, run, test)
+    np.testing.assert_allclose(np.exp(output.logits), np.maximum(expected, 1e-12))
+    fitted = classical_system.adapted(run, test.images)
+    plain = classical_system.predictor(fitted._replace(card=replace(run.card, views=None)))
+    copies = prediction_views.jittered(test.images, run.card.views, 0, 1)
+    views = [plain(one[:, :, ::step], 28) for one in (test.images, copies) for step in (1, -1)]
+    np.testing.assert_allclose(np.mean(views, 0), expected)
+    assert np.abs(views[0] - expected).max() > 1e-3
+
+
+@pytest.mark.slow
+def test_predict_averages_as_the_run_did_and_a_finished_run_does_so_again(drawn, tmp_path):
+    plan = plan_of(drawn, **{
         'baseline.system': 'chatap2014', 'baseline.classify': ('pnn',), 'predict.turns': 2, 'predict.copies': 1,
         'augment.stain': 0.1, 'augment.noise': 5.0,
     })  # fmt: skip
-
-
-@pytest.fixture(scope='module')
-def system_run(system_plan, tmp_path_factory):
-    return experiment.run(system_plan, tmp_path_factory.mktemp('views') / 'run')
-
-
-def test_predict_and_an_external_test_average_as_the_run_did(system_run, system_plan, drawn):
-    found = results.read(system_run)
+    run = experiment.run(plan, tmp_path / 'run')
+    found = results.read(run)
     assert found['prediction'] == {'turns': 2, 'copies': 1}
-    assert 'Views of each cell whose probabilities are averaged' in (system_run / 'report.html').read_text()
-    classes = model_folder.read_card(system_run / 'model').classes
-    names, expected = told(system_run, classes)
+    assert 'Views of each cell whose probabilities are averaged' in (run / 'report.html').read_text()
+    names, expected = told(run, model_folder.read_card(run / 'model').classes)
     files = [drawn / 'ALL_IDB2' / name for name in names[:3]]
-    np.testing.assert_allclose(predicted(system_run, files), expected[:3], atol=2e-6)
-    np.testing.assert_allclose(predicted(system_run, files[2:]), expected[2:3], atol=2e-6)  # alone
-    run = SYSTEM.load(system_run)
-    plain = run._replace(card=Card(classes, system=run.card.system, data_size=64))
-    cells = experiment.run_cells.load(system_plan).cells
-    chosen = cells.take(np.array([cells.names.index(name) for name in names[:3]]))
-    np.testing.assert_allclose(external.probabilities_of(SYSTEM, run, chosen), expected[:3], atol=2e-6)
-    assert np.abs(external.probabilities_of(SYSTEM, plain, chosen) - expected[:3]).max() > 1e-3
-
-
-def test_a_finished_run_with_views_is_evaluated_again_with_the_same_result(system_run, system_plan):
-    before = results.read(system_run)['test']
-    experiment.run(system_plan, system_run)
-    assert results.read(system_run)['test'] == before
+    np.testing.assert_allclose(predicted(run, files), expected[:3], atol=2e-6)
+    np.testing.assert_allclose(predicted(run, files[2:]), expected[2:3], atol=2e-6)  # alone
+    experiment.run(plan, run)
+    assert results.read(run)['test'] == found['test']
 
 
 @pytest.fixture(scope='module')
@@ -233,6 +244,7 @@ def network_run(drawn, tmp_path_factory):
     del models.MODELS['small_views']
 
 
+@pytest.mark.slow
 def test_a_network_s_run_and_predict_agree(network_run, drawn):
     run = NETWORK.load(network_run)
     names, expected = told(network_run, run.classes)
@@ -247,6 +259,7 @@ def test_a_network_s_run_and_predict_agree(network_run, drawn):
     assert np.abs(eight[0] - expected[:3]).max() > 1e-5
 
 
+@pytest.mark.slow
 def test_explain_says_that_it_explains_the_picture_as_it_is(network_run, tmp_path):
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / 'a.png')
     request = explain.check(explain.Request(network_run, [tmp_path / 'a.png'], ('saliency',), 4, folder=tmp_path / 'o'))
