@@ -260,7 +260,27 @@ def test_a_network_s_run_and_predict_agree(network_run, drawn):
 
 
 @pytest.mark.slow
+def test_a_transductive_network_takes_the_statistics_of_the_pictures_as_they_are(network_run, drawn, tmp_path):
+    plan = plan_of(drawn, **{
+        'model.name': 'small_views', 'model.init': 'random', 'model.head': 4, 'batch_size': 20, 'epochs': 1,
+        'model.statistics': 'test_set', 'predict.turns': 4, 'predict.copies': 1, 'augment.stain': 0.2,
+    })  # fmt: skip
+    run = experiment.run(plan, tmp_path / 'run')
+    loaded = NETWORK.load(run)
+    names, expected = told(run, loaded.classes)
+    files = [drawn / 'ALL_IDB2' / name for name in names]
+    found = predicted(run, files)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+    pictures = np.stack([file.pixels for file in explain.preparation.read(files, loaded.card)])
+    plain = network.predictor(network.adapted(loaded, pictures)._replace(card=Card(loaded.classes)))
+    copies = prediction_views.jittered(pictures, loaded.card.views, 0, 1)
+    views = [plain(prediction_views.turned(one, place), 28) for one in (pictures, copies) for place in range(4)]
+    np.testing.assert_allclose(np.mean(views, 0), found, atol=2e-6)
+    assert results.read(run).keys() >= {'transductive', 'prediction'}
+
+
+@pytest.mark.slow
 def test_explain_says_that_it_explains_the_picture_as_it_is(network_run, tmp_path):
     Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / 'a.png')
     request = explain.check(explain.Request(network_run, [tmp_path / 'a.png'], ('saliency',), 4, folder=tmp_path / 'o'))
-    assert 'explained is the image as it is' in request.notes[-1]
+    assert 'the heat maps are of the image as it is' in request.notes[-1]
