@@ -16,6 +16,7 @@ from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalOptions
 from alljax.data.split import LEAVE_ONE
 from alljax.errors import UserError, nearest, some
+from alljax.storage.prediction_views_record import TURNS
 
 JITTER = tuple(f'augment.{name}' for name in ('stain', 'blur', 'noise', 'jpeg', 'gray'))  # of a step
 LEAST_CROP = 32  # pixels a side: less shows no nucleus
@@ -175,16 +176,18 @@ def _wrong(name: str, field: Field, value: Any) -> list[str]:
 
 
 def _unusable_changes(fields: Mapping[str, Any]) -> list[str]:
-    """Sentences about a crop that leaves no cell or is none, and about jitter that a classical system would not see."""
+    """Sentences about a crop that leaves no cell or is none, unseen jitter, and numbers of turns that there are not."""
     problems, crop, size = [], fields['data.crop'], fields['data.size']
     if crop and not LEAST_CROP <= crop <= size:
         problems.append(f'config.data.crop is {crop}; set it to 0, or to {LEAST_CROP} up to data.size, {size}')
     on = [name for name in JITTER if fields[name]]
-    if on and fields['baseline.system'] and fields['augment.copies'] == 'fresh':
+    if on and fields['baseline.system'] and fields['augment.copies'] == 'fresh' and not fields['predict.copies']:
         problems.append(
             f'config.{on[0]} changes cells at each step of a network, and baseline.system='
             f"{fields['baseline.system']} has no steps; set it to 0, or set augment.copies='published'"
         )
+    if (turns := fields['predict.turns']) not in TURNS and 1 <= turns <= TURNS[-1]:
+        problems.append(f'config.predict.turns is {turns}; set it to one of {", ".join(map(str, TURNS))}')
     return problems
 
 

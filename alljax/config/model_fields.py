@@ -8,6 +8,7 @@ from alljax.baselines.systems import STANDARDIZE, SYSTEMS, WHOLE
 from alljax.config.field import Field, one_of
 from alljax.models import MODELS
 from alljax.models.batch_statistics import STATISTICS
+from alljax.storage.prediction_views_record import MOST_COPIES
 
 MODEL_FIELDS: dict[str, Field] = {
     # --- the network
@@ -155,5 +156,20 @@ MODEL_FIELDS: dict[str, Field] = {
         'noise scale and the conflict of the classes; 0 means never',
         low=0,
         high=10**6,
+    ),
+    # --- prediction: of the run's test, of an external one and of `alljax predict`
+    'predict.turns': Field(
+        1,
+        'positions of a picture over which probabilities are averaged: 1 as it is, 2 with its mirror image, 4 quarter '
+        'turns, 8 quarter turns and their mirror images',
+        low=1,
+        high=8,
+    ),
+    'predict.copies': Field(
+        0,
+        'copies of a picture that join the average, each in all its turns; jittered by the amounts of augment.light, '
+        'stain, blur, noise, jpeg and gray',
+        low=0,
+        high=MOST_COPIES,
     ),
 }

@@ -11,6 +11,7 @@ from alljax.data.external import ExternalOptions
 from alljax.data.split import SplitOptions
 from alljax.models import NetworkSpec
 from alljax.storage.image_preparation import CellPreparation
+from alljax.storage.prediction_views_record import PredictionViews
 from alljax.training.optimizer import OptimizerOptions
 
 
@@ -73,3 +74,4 @@ class Plan(NamedTuple):
     source: str = ''  # the public name of the data set, if it has one and the user said it
     external: ExternalOptions = ExternalOptions()  # the second set that is tested as well
     measuring: tuple[MeasuringNetwork, ...] = ()  # what a system measures with, where that is not `network`
+    views: PredictionViews | None = None  # of a cell, whose probabilities are averaged; None for the cell as it is

@@ -15,6 +15,7 @@ from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
 from alljax.config.fields import FIELDS, later_fields
 from alljax.config.plan import MeasuringNetwork, NamedSystem, Plan, Start, TrainingOptions
+from alljax.config.prediction_plan import views_of
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
 from alljax.errors import UserError, some
@@ -136,7 +137,7 @@ def check_levers(config: ConfigDict) -> None:
 def without_levers(config: ConfigDict) -> ConfigDict:
     """A config of a network's run for a classical system in its place: what is refused for one is left out."""
     values = fields.flat(config)
-    jitter = fields.JITTER if values['augment.copies'] == 'fresh' else ()
+    jitter = fields.JITTER if values['augment.copies'] == 'fresh' and not values['predict.copies'] else ()
     plain = {name: FIELDS[name].default for name in (*NETWORK_ONLY, *jitter)}
     if values['data.equalize'] == 'batches':
         plain['data.equalize'] = 'oversample'
@@ -273,6 +274,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         system=_system(config),
         source=config.data.source,
         external=fields.external_options(config),
+        views=views_of(config),
     )
 
 

@@ -141,6 +141,8 @@ def check(request: Request) -> CheckedRequest:
             if len(cells) > 1
             else 'One image has no statistics of its own: batch normalization uses those of training.'
         )
+    if run.card.views:
+        notes.append('This run averages predictions over views of an image; the heat maps are of the image as it is.')
     on_map = any(METHODS[name].needs == 'map' for name in chosen)
     rectified = on_map and goes_on_rectified(run.model, run.variables, layer)
     options = Options(layer, request.batch_size, rectified)

@@ -2,20 +2,19 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Integer
 from sklearn.base import BaseEstimator
 
 from alljax.baselines import classifier_file, extraction, model_selection, segmentation_scores, standardization
 from alljax.baselines.extraction import Rows
 from alljax.baselines.features import NETWORK
-from alljax.baselines.segmentation_scores import SegmentationScores
 from alljax.baselines.standardization import Standardization
 from alljax.baselines.systems import SYSTEMS, WHOLE, System
 from alljax.config.plan import Plan
@@ -23,9 +22,18 @@ from alljax.data import training_likeness
 from alljax.data.cells import Cells
 from alljax.data.split import Split, equalize
 from alljax.errors import UserError
-from alljax.evaluation import segmentation_outlines
-from alljax.runs import backbones, data_check, initial_variables, model_check, network, transduction
+from alljax.runs import (
+    backbones,
+    data_check,
+    initial_variables,
+    model_check,
+    network,
+    prediction_views,
+    segmentation_sheet,
+    transduction,
+)
 from alljax.runs.backbones import Body
+from alljax.runs.prediction_views import Images, Predict
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
@@ -33,10 +41,7 @@ from alljax.storage.json_records import read_record
 from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
-SHOWN = 18  # cells on the sheet of outlines
 CLASSIFIER, STANDARD = 'classifier.skops', 'standardization.npz'
-
-Images = UInt8[np.ndarray, 'cells height width 3']
 
 
 class Classical(NamedTuple):
@@ -113,6 +118,7 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         model={'name': name, 'parts': str(system), **said, **about_sets},
         train=train,
         transductive=system.standardize if system.standardize != 'training' else '',
+        views=plan.views,
     )
     return Classical(system, chosen.estimator, bodies, card, standard)
 
@@ -154,13 +160,16 @@ def probabilities(run: Classical, values: Float[np.ndarray, 'cells features']) -
     return inference.finite(found, whose)
 
 
-def predictor(run: Classical, *, keep: bool = False) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
-    """The function from images and a batch size to the probability of each class; `keep` is that of `measured`."""
+def predictor(run: Classical, *, keep: bool = False) -> Predict:
+    """The function from images and a batch size to the probability of each class, averaged over the views of its card.
+
+    `keep` is that of `measured`.
+    """
 
     def predict(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
         return probabilities(run, measured(run.system, run.bodies, images, batch_size, keep=keep).values)
 
-    return predict
+    return prediction_views.averaged(predict, run.card)
 
 
 def adapted(run: Classical, images: Images) -> Classical:
@@ -187,19 +196,29 @@ def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) 
         'train': run.card.train,
         'segmentation': segmentation,
         'seconds_a_cell': seconds_a_cell(run, rows, test.images),
+        **prediction_views.about(run.card),
     }
+
+    def ask(run: Classical, places: Integer[np.ndarray, ' _']) -> Float[np.ndarray, '_ classes']:
+        if run.card.views:
+            return predictor(run, keep=True)(test.images[places], plan.batch_size)
+        return probabilities(run, rows.values[places])
+
     if run.card.transductive:
         sets, shares = transduction.sets_of(test, run.card.transductive), np.empty((len(test), len(run.classes)))
         for places in sets.members:
-            shares[places] = probabilities(of_set(run, rows.values[places]), rows.values[places])
+            shares[places] = ask(of_set(run, rows.values[places]), places)
         found['transductive'] = transduction.about('features: the mean and deviation', run.card.transductive, sets)
     else:
-        shares = probabilities(run, rows.values)
+        shares = ask(run, np.arange(len(test)))
     return TestOutput(found, np.log(np.maximum(shares, 1e-12)), figures)
 
 
 def seconds_a_cell(run: Classical, rows: Features, images: Images) -> dict[str, float]:
-    """Seconds for segmenting, measuring and classifying a cell; what a network does takes all cores, the rest one."""
+    """Seconds for segmenting, measuring and classifying a cell; what a network does takes all cores, the rest one.
+
+    Of a prediction from several views each is that of all of them.
+    """
     network = 0.0
     for body in run.bodies:
         batch = jnp.asarray(images[: run.card.batch_size])
@@ -209,10 +228,11 @@ def seconds_a_cell(run: Classical, rows: Features, images: Images) -> dict[str, 
         began = time.perf_counter()
         run.estimator.predict_proba(rows.values)
         times.append(time.perf_counter() - began)
+    views = run.card.views.pictures if run.card.views else 1
     return {
-        'segmentation': rows.hand_made.segmentation,
-        'features': rows.hand_made.features + network,
-        'prediction': float(np.median(times)) / len(images),
+        'segmentation': views * rows.hand_made.segmentation,
+        'features': views * (rows.hand_made.features + network),
+        'prediction': views * float(np.median(times)) / len(images),
     }
 
 
@@ -230,15 +250,10 @@ def score_segmentation(
         found = segmentation_scores.score(run.system, test, truth=not run.card.cell_preparation.crop)
     if not found or not found.found:
         return said, {}
-    draw_worst(found, workdir / 'segmentation.png')
+    segmentation_sheet.draw_worst(found, workdir / 'segmentation.png')
     order = 'the worst first' if any(found.truth) else 'any in which nothing was found first'
     figures = {f'Segmentation of the test cells, {order}': workdir / 'segmentation.png'}
     return {**said, **segmentation_scores.summary(found)}, figures
-
-
-def draw_worst(found: SegmentationScores, path: Path, title: str = '') -> None:
-    """Writes the sheet of the worst cells."""
-    segmentation_outlines.write_sheet([_outlined(found, place) for place in found.worst(SHOWN)], path, title=title)
 
 
 def save(run: Classical, folder: Path) -> None:
@@ -279,15 +294,3 @@ def _read_standard(system: System, folder: Path) -> Standardization | None:
             return Standardization(**{name: arrays[name] for name in Standardization._fields})
     except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise UserError(f'{folder / STANDARD}: cannot be read ({error}); {model_folder.AGAIN}') from None
-
-
-def _outlined(found: SegmentationScores, place: int) -> segmentation_outlines.OutlinedCell:
-    parts, known = found.found[place], found.truth[place]
-    words = [found.cells.names[place].rpartition('/')[2]]
-    if not parts.found:
-        words.append('nothing found')
-    elif known is not None:
-        words.append('Dice: nucleus {:.2f}, cell {:.2f}'.format(*found.scores[place, :2]))
-    masks: Sequence[Any] = (known.nucleus, known.cell) if known else ()
-    image, caption = found.cells.images[place], '\n'.join(words)
-    return segmentation_outlines.OutlinedCell(image, (parts.nucleus, parts.cell), masks, caption)

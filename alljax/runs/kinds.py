@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.runs import classical_system, network
+from alljax.runs.prediction_views import Predict
 from alljax.runs.results import TestOutput
 from alljax.storage import model_folder
 
 Images = UInt8[np.ndarray, 'cells height width 3']
-Predict = Callable[[Images, int], Float[np.ndarray, 'cells classes']]  # images and a batch size to probabilities
 Trained = Any  # of one kind; all have `classes` and `card`
 
 

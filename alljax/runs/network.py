@@ -1,28 +1,33 @@
 """A network as a kind of run: it learns by gradient descent from a given start."""
 
 import logging
-import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32, UInt8
+from jaxtyping import Array, Float, Int32
 
 from alljax.config.plan import Plan
 from alljax.data import training_likeness
 from alljax.data.cells import Cells
 from alljax.data.split import Split, balanced_chances, class_weights, equalize
-from alljax.errors import UserError
 from alljax.models import Model, Variables
-from alljax.models.trees import flatten
-from alljax.runs import data_check, initial_variables, model_check, network_options, transduction
+from alljax.runs import (
+    data_check,
+    initial_variables,
+    model_check,
+    network_options,
+    network_results,
+    prediction_views,
+    transduction,
+)
+from alljax.runs.prediction_views import Images, Predict
 from alljax.runs.results import Results, TestOutput
 from alljax.storage import model_folder
 from alljax.storage.card import Card
-from alljax.storage.checkpoints import Checkpoints
+from alljax.storage.checkpoints import Checkpoints, need_space
 from alljax.training import (
     group_dro,
     inference,
@@ -42,7 +47,6 @@ from alljax.training.step import TrainingSetup, initial_state, make_step
 
 log = logging.getLogger(__name__)
 
-Images = UInt8[np.ndarray, 'cells height width 3']
 Factors = Mapping[str, float]  # trained parameter → factor on its learning rate
 TRANSDUCTIVE = {'test_slide': 'slide', 'test_set': 'set'}  # model.statistics → what the card says of it
 
@@ -105,24 +109,45 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
         seed=plan.seed,
         trained_on=initial_variables.with_source(sets, plan, cells.origin),
         pictures=training_likeness.of_cells(cells, parts.train),
-        model={**about_model(model, origin, variables, factors), **({'trained_on': list(sets)} if sets else {})},
+        model={
+            **network_results.about_model(model, origin, variables, factors),
+            **({'trained_on': list(sets)} if sets else {}),
+        },
         train={**found, **network_options.said(plan)},
         transductive=TRANSDUCTIVE.get(plan.training.statistics, ''),
+        views=plan.views,
     )
     variables = inputs.merge_trained(variables, changed)
     model_folder.write(folder / 'model', variables, card)
     return TrainedNetwork(model, variables, card, fed)
 
 
-def predictor(run: TrainedNetwork) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
-    """The function from images and a batch size to the probability of each class."""
-    logits_of = inference.make_logits(run.model)
+def predictor(run: TrainedNetwork, whole: inference.Logits | None = None) -> Predict:
+    """The function from images and a batch size to the probability of each class, averaged over the views of its card.
+
+    `whole` is the jitted forward pass, where there is one already.
+    """
+    logits_of = whole or inference.make_logits(run.model)
 
     def probabilities(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
         logits = inference.run(logits_of, run.variables, images, np.arange(len(images)), batch_size)
         return inference.probabilities(logits, run.whose)
 
-    return probabilities
+    return prediction_views.averaged(probabilities, run.card)
+
+
+def cached_predictor(run: TrainedNetwork, plan: Plan, fed: Inputs) -> Predict:
+    """The `predictor` of a run's own scoring: where the head alone was trained, features of pictures are cached."""
+    halves = plan.network.cut(len(run.classes)) if fed.model is not run.model else None
+    if halves is None:
+        return predictor(run, fed.logits)
+
+    def probabilities(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
+        features = inputs.body_features(plan.network, halves[0], run.variables, images, batch_size)
+        logits = inference.run(fed.logits, run.variables, features, np.arange(len(images)), batch_size)
+        return inference.probabilities(logits, run.whose)
+
+    return prediction_views.averaged(probabilities, run.card)
 
 
 def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: Path) -> TestOutput:
@@ -134,12 +159,24 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
         fed = inputs_of(plan, run.model, run.variables, cells, factors)
     whole = fed.logits if fed.model is run.model else inference.make_logits(run.model)
     forward = inference.seconds_a_cell(whole, run.variables, jnp.asarray(cells.images[: plan.batch_size]))
-    found = {'model': run.card.model, 'train': run.card.train, 'seconds_a_cell': {'prediction': forward}}
+    views = run.card.views
+    seconds = forward * (views.pictures if views else 1)
+    found = {'model': run.card.model, 'train': run.card.train, 'seconds_a_cell': {'prediction': seconds}}
+    found |= prediction_views.about(run.card)
+
+    def ask(variables: Variables, images: Images) -> Float[np.ndarray, 'cells classes']:
+        if views:
+            ours = run._replace(variables=variables)
+            return prediction_views.logarithms(predictor(ours, whole)(images, plan.batch_size))
+        return inference.run(whole, variables, images, np.arange(len(images)), plan.batch_size)
+
     if run.card.transductive:
-        test, unit = cells.take(parts.test), run.card.transductive
         logits, found['transductive'] = transduction.logits_by_set(
-            run.model, run.variables, test, unit, plan.batch_size
+            run.model, run.variables, cells.take(parts.test), run.card.transductive, ask
         )
+    elif views:
+        shares = cached_predictor(run, plan, fed)(cells.images[parts.test], plan.batch_size)
+        logits = prediction_views.logarithms(shares)
     else:
         logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
     return TestOutput(found, inference.finite(logits, folder / 'model'), {})
@@ -194,7 +231,7 @@ def train(
     finally:
         files.metrics.close()
         checkpoints.close()
-    found = about_training(schedule, progress)
+    found = network_results.about_training(schedule, progress)
     found['resumed_after_step'] = resumed[1]['step'] if resumed else None
     return found, progress.best.variables if progress.best else progress.state.evaluation_variables
 
@@ -254,45 +291,3 @@ def validation(batch_size: int, fed: Inputs, cells: Cells, parts: Split) -> loop
         return float(losses.mean()), float(np.mean(logits.argmax(1) == labels))
 
     return validate
-
-
-def about_training(schedule: loop.Schedule, progress: Progress) -> Results:
-    """The `train` part of results.json."""
-    steps, best = int(progress.state.step), progress.best
-    epochs = steps / schedule.steps_per_epoch
-    return {
-        'epochs': epochs,
-        'steps': steps,
-        'seconds': round(progress.seconds, 1),
-        'images_per_second': round(epochs * len(schedule.train) / progress.seconds, 1),
-        'cells_an_epoch': len(schedule.train),
-        'chosen': f'epoch {best.epoch}, of the lowest validation loss' if best else 'the last epoch',
-        'best_epoch': best.epoch if best else None,
-    }
-
-
-def about_model(model: Model, origin: str, variables: Variables, trained_names: Collection[str]) -> Results:
-    """The `model` part of results.json."""
-    sizes = {name: leaf.size for name, leaf in flatten(variables['params']).items()}
-    return {
-        'name': model.name,
-        'init': origin,
-        'parameters': sum(sizes.values()),
-        'trained_parameters': sum(sizes[name] for name in trained_names),
-        'input': [model.input.size, model.input.size, 3],
-        'color': model.input.color,
-    }
-
-
-def need_space(state: Any, folder: Path) -> None:
-    """UserError if the disk cannot hold what the run will save: three checkpoints, each with the best, and the model.
-
-    Two are kept while the third is written.
-    """
-    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    need, free = 5 * size, shutil.disk_usage(folder).free
-    if free < need:
-        raise UserError(
-            f'--workdir={folder}: has {free / 1e9:.1f} GB free, checkpoints need {need / 1e9:.1f} GB; free some, or '
-            'choose a --workdir on another disk'
-        )

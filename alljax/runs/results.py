@@ -61,7 +61,10 @@ class TestOutput(NamedTuple):
 
 PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
 FILES, CHECKSUM = 'files', 'checksum'  # keys of results.json: checksums of other files, and of all its other values
-FURTHER = {'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell'}
+FURTHER = {
+    'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell',
+    'prediction': 'Views of each cell whose probabilities are averaged',
+}  # fmt: skip
 
 
 def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:

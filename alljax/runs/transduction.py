@@ -1,18 +1,22 @@
 """Test cells in the sets whose own unlabelled statistics a model is to use: each slide, or all together."""
 
 import logging
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Integer
+from jaxtyping import Float, Integer, UInt8
 
 from alljax.data.cells import Cells
 from alljax.errors import UserError
 from alljax.models import Model, Variables
-from alljax.training import inference, new_statistics
+from alljax.training import new_statistics
 
 log = logging.getLogger(__name__)
 ENDINGS = {'slide': 'each unlabelled test slide', 'set': 'the unlabelled test set'}
+
+# variables and images to logits
+Ask = Callable[[Variables, UInt8[np.ndarray, 'cells height width 3']], Float[np.ndarray, 'cells classes']]
 
 
 class Sets(NamedTuple):
@@ -34,16 +38,20 @@ def sets_of(cells: Cells, unit: str) -> Sets:
 
 
 def logits_by_set(
-    model: Model, variables: Variables, test: Cells, unit: str, batch_size: int
-) -> tuple[Float32[np.ndarray, 'test classes'], dict[str, object]]:
-    """The logits of test cells under the batch statistics of their own sets, and the part of results.json on these."""
+    model: Model, variables: Variables, test: Cells, unit: str, ask: Ask
+) -> tuple[Float[np.ndarray, 'test classes'], dict[str, object]]:
+    """The logits of test cells under the batch statistics of their own sets, and the part of results.json on these.
+
+    `ask` gives logits with the variables that it is handed.
+    """
     sets = sets_of(test, unit)
     chunk = min(new_statistics.CHUNK, max(map(len, sets.members)))
-    estimate, logits = new_statistics.make_estimate(model), inference.make_logits(model)
-    rows = np.zeros((len(test), len(test.classes)), np.float32)
+    estimate = new_statistics.make_estimate(model)
+    parts = []
     for places in sets.members:
         own = new_statistics.with_statistics_of(estimate, variables, test.images[places], chunk)
-        rows[places] = inference.run(logits, own, test.images, places, batch_size)
+        parts.append(ask(own, test.images[places]))
+    rows = np.concatenate(parts)[np.argsort(np.concatenate(sets.members))]
     return rows, about('batch normalization: the statistics', unit, sets)
 
 

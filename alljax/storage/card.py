@@ -12,6 +12,7 @@ from alljax.storage.calibration_record import Calibration
 from alljax.storage.format_version import FORMAT, check_format
 from alljax.storage.image_preparation import UNCHANGED, CellPreparation, ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
+from alljax.storage.prediction_views_record import PredictionViews
 from alljax.storage.training_pictures import TrainingPictures
 
 LARGEST = 1 << 16  # pixels a side, or cells in a batch
@@ -68,6 +69,7 @@ class Card:
     pictures: TrainingPictures | None = None  # what training cells look like; None for photographs and earlier releases
     calibration: Calibration | None = None  # by cells that did not train it; None where none were kept for that
     transductive: str = ''  # 'slide' or 'set' of unlabelled images whose statistics prediction uses; '' for training's
+    views: PredictionViews | None = None  # of an image, whose probabilities are averaged; None for the image as it is
 
     @property
     def preparation(self) -> ImagePreparation:
@@ -113,6 +115,7 @@ class Card:
             'pictures': self.pictures and self.pictures._asdict(),
             'calibration': self.calibration and self.calibration._asdict(),
             'transductive': self.transductive or None,
+            'views': self.views and self.views._asdict(),
             'format': FORMAT,
         }
         return {name: value for name, value in values.items() if value is not None}
@@ -158,3 +161,4 @@ def _out_of_range(card: Card) -> Iterator[str]:
             yield f'has {value} for scores.{name}, expected 0 to 1'
     yield from card.pictures.problems() if card.pictures else ()
     yield from card.calibration.problems() if card.calibration else ()
+    yield from card.views.problems() if card.views else ()

@@ -1,6 +1,7 @@
 """The checkpoints of a training run: the last two are kept, and what is damaged is told and passed over."""
 
 import logging
+import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -125,3 +126,17 @@ def _sweep(folder: Path) -> None:
     delete_abandoned(folder)
     for path in folder.glob('*.orbax-checkpoint-tmp*'):
         delete(path)
+
+
+def need_space(state: Any, folder: Path) -> None:
+    """UserError if the disk cannot hold what the run will save: three checkpoints, each with the best, and the model.
+
+    Two are kept while the third is written.
+    """
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    need, free = 5 * size, shutil.disk_usage(folder).free
+    if free < need:
+        raise UserError(
+            f'--workdir={folder}: has {free / 1e9:.1f} GB free, checkpoints need {need / 1e9:.1f} GB; free some, or '
+            'choose a --workdir on another disk'
+        )

@@ -20,7 +20,7 @@ from alljax.baselines.systems import SYSTEMS, WHOLE
 from alljax.config import resolve
 from alljax.data import datasets
 from alljax.data.protocol import divide
-from alljax.runs import classical_system
+from alljax.runs import classical_system, segmentation_sheet
 from alljax.storage import cache
 from configs import subtype
 
@@ -57,7 +57,7 @@ def _found(system, name, cells, worst) -> str:
     every = segmentation_scores.score(system, cells)
     if worst:
         worst.mkdir(parents=True, exist_ok=True)
-        classical_system.draw_worst(every, worst / f'{name}.png', name)
+        segmentation_sheet.draw_worst(every, worst / f'{name}.png', name)
     dice, cell, far, farther = every.scores.mean(0)
     missing = sum(not parts.found for parts in every.found)
     return f'{dice:>10.3f}{cell:>7.3f}{far:>11.1f}{farther:>7.1f}{missing:>9}'

@@ -131,6 +131,10 @@ def options(config):
     return dict(plan_of(config).network.options)
 
 
+def views(config):
+    return plan_of(config).views
+
+
 def measuring(config):
     return [one.network.name for one in plan_of(config).measuring]
 
@@ -218,6 +222,8 @@ CHANGES = {
     'stop.patience': (3, schedule, {'split.validation': 0.3}),
     'checkpoint.seconds': (1.0, schedule, {}),
     'gradients.every': (5, schedule, {}),
+    'predict.turns': (8, views, {}),
+    'predict.copies': (2, views, {'augment.stain': 0.1}),
 }
 
 

@@ -8,8 +8,8 @@ import pytest
 from helpers import make_cells
 
 from alljax.errors import UserError
-from alljax.runs import data_check, network
-from alljax.storage import run_folder
+from alljax.runs import data_check
+from alljax.storage import checkpoints, run_folder
 
 
 def test_two_processes_cannot_share_a_folder(tmp_path):
@@ -44,10 +44,10 @@ def test_a_folder_knows_in_what_another_run_differs(tmp_path):
 
 def test_a_full_disk_is_told_before_training(tmp_path, monkeypatch):
     state = {'kernel': jnp.zeros(1000, jnp.float32)}
-    network.need_space(state, tmp_path)
+    checkpoints.need_space(state, tmp_path)
     monkeypatch.setattr(shutil, 'disk_usage', lambda _: shutil._ntuple_diskusage(10**9, 10**9, 10_000))
     with pytest.raises(UserError, match='GB free, checkpoints need'):
-        network.need_space(state, tmp_path)
+        checkpoints.need_space(state, tmp_path)
 
 
 def test_a_run_does_not_go_on_with_other_cells(tmp_path):
