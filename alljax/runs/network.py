@@ -218,7 +218,7 @@ def schedule_of(plan: Plan, cells: Cells, parts: Split) -> loop.Schedule:
 def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:
     """The plan with a batch no larger than an epoch, saying so if it was: what fills it up costs memory for nothing."""
     most = len(equalize(cells.labels, parts.train, plan.training.equalize, plan.seed))
-    if plan.batch_size <= most:
+    if plan.batch_size <= most or plan.candidates:  # which have batches of their own
         return plan
     log.warning('--config.batch_size=%d is cut to %d: an epoch has no more cells (of %d that train, by '
                 '--config.data.equalize=%s)', plan.batch_size, most, len(parts.train),
