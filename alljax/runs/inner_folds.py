@@ -1,4 +1,4 @@
-"""What each candidate of an ensemble says of training cells of groups that it was not trained on."""
+"""The inner folds of a training side, on which each candidate of an ensemble is asked about groups it did not see."""
 
 import hashlib
 import io
