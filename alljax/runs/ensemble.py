@@ -4,6 +4,7 @@ Each member is a whole model folder of a network or a classical system within th
 prepared its own way; what they share is the form in which cells are kept, and the classes.
 """
 
+import re
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +55,11 @@ class Ensemble(NamedTuple):
     def classes(self) -> tuple[str, ...]:
         """The classes in the order of the probabilities."""
         return self.card.classes
+
+
+def folder_name(number: int, name: str) -> str:
+    """The folder of a member within the model folder."""
+    return f'member_{number}_{re.sub(r"[^A-Za-z0-9_+-]+", "-", name).strip("-")}'
 
 
 def load(path: Path) -> Ensemble:

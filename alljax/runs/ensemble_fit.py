@@ -5,7 +5,6 @@ calibrated or kept.
 """
 
 import logging
-import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -100,7 +99,7 @@ def _trained(plan: Plan, cells: Cells, weights: Weights, place: Path) -> tuple[S
     every = np.arange(len(cells))
     for candidate, weight in zip(plan.candidates, weights, strict=True):
         if weight > 0:
-            name = folder_name(len(members) + 1, candidate.name)
+            name = ensemble.folder_name(len(members) + 1, candidate.name)
             log.info('training %s, weight %.2f, on the whole training side', candidate.name, weight)
             own = inner_folds.sides(candidate.plan, cells, every, every[:0], known)
             kind = single_kinds.of_plan(candidate.plan)
@@ -108,8 +107,3 @@ def _trained(plan: Plan, cells: Cells, weights: Weights, place: Path) -> tuple[S
             members.append(Member(name, float(weight), kind, kind.fit(own.plan, own.cells, own.parts, place / name)))
             sources[name] = place / name / 'model'
     return members, sources
-
-
-def folder_name(number: int, name: str) -> str:
-    """The folder of a member within the model folder."""
-    return f'member_{number}_{re.sub(r"[^A-Za-z0-9_+-]+", "-", name).strip("-")}'

@@ -1,4 +1,4 @@
-"""An ensemble of finished runs: the folds of a cross-validation, the same network by several seeds, several networks."""
+"""An ensemble of finished runs: folds of a cross-validation, a network by several seeds, several networks."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import NamedTuple
 from alljax.errors import UserError, some
 from alljax.runs import ensemble
 from alljax.runs.ensemble import Ensemble, Member
-from alljax.runs.ensemble_fit import folder_name
 from alljax.storage import model_folder, run_folder
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import UNCHANGED
@@ -36,11 +35,11 @@ def written(paths: Sequence[Path], to: Path) -> Joined:
         raise UserError(f'{some(same)}: is named twice; name each run once')
     members: list[Member] = []
     sources: dict[str, Path] = {}
-    problems = []
+    problems: list[str] = []
     for run in runs:
         try:
             for name, folder, weight in _models(run, paths):
-                one = ensemble.member(folder, folder_name(len(members) + 1, name), weight / len(runs))
+                one = ensemble.member(folder, ensemble.folder_name(len(members) + 1, name), weight / len(runs))
                 members.append(one)
                 sources[one.name] = folder
         except UserError as error:
@@ -58,6 +57,8 @@ def _runs(path: Path) -> list[Path]:
     if not path.exists():
         raise UserError(f'{path}: there is no such folder; expected a run folder, or one with the runs of a sweep')
     path = path.resolve()
+    if (path / run_folder.CONFIG).is_file() and (path / 'model').is_dir() and not run_folder.is_finished(path):
+        raise UserError(f'{path}: is not finished; give its command again first')
     if any((folder / model_folder.CARD).is_file() for folder in (path, path / 'model')):
         return [path]
     runs = sorted({found.parent for found in path.rglob(run_folder.CONFIG)} - {path})
@@ -97,7 +98,7 @@ def _check_same(members: Sequence[Member], sources: Mapping[str, Path]) -> None:
 
 
 def _card(members: Sequence[Member]) -> Card:
-    """The card of an ensemble of runs: no test score and no calibration are known, as each has trained on others' cells.
+    """The card of an ensemble of runs, without score and calibration: each has trained on cells of the others' tests.
 
     The training cells' look is that of a member that sees cells as they come, if one does.
     """

@@ -69,7 +69,7 @@ def describe(runs: Sequence[PreparedRun], folder: Path | None) -> str:
 
 
 def _models(ready: PreparedRun) -> tuple[int, list[PreparedRun]]:
-    """How many times each model of a run trains on the training side, and the models: of an ensemble its candidates.
+    """The times that each model of a run trains on the training side, and the models: of an ensemble its candidates.
 
     Each fold of k trains on all but 1/k of it, and what is chosen once more on the whole: k times, if all are.
     """

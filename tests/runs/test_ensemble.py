@@ -1,6 +1,7 @@
 """Ensembles: chosen on inner folds of the training side, one model folder that predict reads."""
 
 import json
+import pickle
 import shutil
 from dataclasses import replace
 
@@ -12,7 +13,7 @@ from helpers import make_cells
 from sklearn.neighbors import KNeighborsClassifier
 
 from alljax import config as fields
-from alljax import models, predict
+from alljax import explain, models, predict, sweep
 from alljax.baselines import extraction
 from alljax.baselines.classify import CLASSIFIERS, Choice
 from alljax.config import resolve
@@ -110,6 +111,12 @@ def test_each_member_s_folder_is_a_model_and_explain_says_so(run):
     with pytest.raises(UserError, match=f'holds an ensemble; expected a network.*model/{card.members[0]}'):
         network.load(run)
     assert classical_system.load(run / 'model' / card.members[0]).classes == card.classes
+
+
+def test_pages_on_a_member_go_to_the_folder_of_the_run(run):
+    name = model_folder.read_card(run / 'model').members[0]
+    assert explain.default_folder(run / 'model' / name).parent == run
+    assert explain.default_folder(run / 'model').parent == run
 
 
 def test_a_finished_run_is_evaluated_again_with_the_same_result(run, drawn):
@@ -236,6 +243,22 @@ def test_problems_of_all_candidates_are_told_together():
             plan_of(config_of('/nowhere', wrong))
     with pytest.raises(UserError, match=r'config\.split\.protocol is paper'):
         plan_of(config_of('/nowhere', **{'split.protocol': 'paper'}))
+
+
+def test_a_sweep_varies_candidates_and_estimates_the_time_of_all(drawn, small, tmp_path, capsys):
+    tiny = {'model.name': 'small', 'model.init': 'random', 'model.head': 4, 'epochs': 2}
+    (tmp_path / 'mine.py').write_text(
+        'from alljax.sweep import Sweep, Variant\n'
+        f'both = {(("tiny", tiny), CANDIDATES[0])!r}\n'
+        "sweep = lambda: Sweep('Two', [Variant('both', {'ensemble.candidates': both})], ('grouped',))\n"
+    )
+    config = config_of(drawn, (), **{'split.folds': 2, 'batch_size': 20})
+    assert sweep.launch(config, str(tmp_path / 'mine.py'), {}, tmp_path / 'none', dry_run=True)
+    first, second, total = capsys.readouterr().out.splitlines()
+    assert first.split()[:10] == 'both, grouped fold 0 40 train 40 test 8 steps'.split()
+    assert second.split()[3] == '1'
+    assert total.startswith('2 runs, about')
+    assert pickle.loads(pickle.dumps(plan_of(config_of(drawn)))) == plan_of(config_of(drawn))
 
 
 def test_a_candidate_is_the_run_s_config_with_its_fields_changed(drawn):
