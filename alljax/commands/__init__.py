@@ -32,6 +32,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'the same command with the same --workdir goes on from the last save',
         ),
         'predict': Command('alljax.commands.predict', 'gives the class probabilities of images'),
+        'ensemble': Command(
+            'alljax.commands.ensemble',
+            'averages finished runs: copies their models into one that predict reads',
+            'nothing was written; the same command starts again',
+        ),
         'explain': Command('alljax.commands.explain', 'shows on images what a trained network looks at'),
         'audit': Command(
             'alljax.commands.audit',

@@ -6,6 +6,7 @@ from alljax.baselines.preprocess import PREPROCESS
 from alljax.baselines.segment import SEGMENTS
 from alljax.baselines.systems import STANDARDIZE, SYSTEMS, WHOLE
 from alljax.config.field import Field, one_of
+from alljax.evaluation.ensemble_selection import CHOOSE
 from alljax.models import MODELS
 from alljax.models.batch_statistics import STATISTICS
 from alljax.storage.prediction_views_record import MOST_COPIES
@@ -105,6 +106,20 @@ MODEL_FIELDS: dict[str, Field] = {
         several=True,
         example=('resnet18',),
     ),
+    # --- several models, of which some are averaged, in the place of one
+    'ensemble.candidates': Field(
+        (),
+        '(name, {field: value, …}) of each: the run with these fields changed, of a network or a classical system; '
+        'those that are averaged are chosen on inner folds of the training side',
+    ),
+    'ensemble.choose': Field(
+        'average',
+        'average: added one after the other, also again, by the log loss on the inner folds (Caruana et al. 2004); '
+        'best: the one of the least loss; all: every candidate, with equal weights',
+        one_of(*CHOOSE),
+    ),
+    'ensemble.members': Field(3, 'candidates that an average has, at most', low=1, high=100),
+    'ensemble.folds': Field(5, 'inner folds of the training side, which separate no group', low=2, high=100),
     # --- learning
     'optimizer.name': Field('sgd', 'sgd with momentum [MATLAB] or adamw', one_of('sgd', 'adamw')),
     'optimizer.rate': Field(

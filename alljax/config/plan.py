@@ -56,6 +56,21 @@ class TrainingOptions(NamedTuple):
     statistics: str  # of batch normalizations: one of alljax.models.batch_statistics.STATISTICS
 
 
+class EnsembleOptions(NamedTuple):
+    """The choice among the candidates of an ensemble."""
+
+    folds: int = 5  # inner ones, of the training side
+    members: int = 3  # candidates that are averaged, at most
+    choose: str = 'average'  # 'average', 'best' or 'all'
+
+
+class Candidate(NamedTuple):
+    """A model that an ensemble may take."""
+
+    name: str
+    plan: 'Plan'
+
+
 class Plan(NamedTuple):
     """All that a run needs to know before a cell is read."""
 
@@ -75,3 +90,5 @@ class Plan(NamedTuple):
     external: ExternalOptions = ExternalOptions()  # the second set that is tested as well
     measuring: tuple[MeasuringNetwork, ...] = ()  # what a system measures with, where that is not `network`
     views: PredictionViews | None = None  # of a cell, whose probabilities are averaged; None for the cell as it is
+    candidates: tuple[Candidate, ...] = ()  # in the place of network and system: some of them are averaged
+    ensemble: EnsembleOptions = EnsembleOptions()

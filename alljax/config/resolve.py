@@ -13,8 +13,9 @@ from alljax import config as fields
 from alljax import models
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
+from alljax.config import ensemble_plans
 from alljax.config.fields import FIELDS, later_fields
-from alljax.config.plan import MeasuringNetwork, NamedSystem, Plan, Start, TrainingOptions
+from alljax.config.plan import EnsembleOptions, MeasuringNetwork, NamedSystem, Plan, Start, TrainingOptions
 from alljax.config.prediction_plan import views_of
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
@@ -47,14 +48,16 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     """
     config, when = config.copy_and_resolve_references(), config.get('when', {})
     fields.check(config)
-    check_levers(config)
     if config.data.root:  # config.json is read from other folders later
         config.data.root = fields.data_options(config).root
     for name in ('root', 'labels'):
         if config.test[name]:
             config.test[name] = str(Path(config.test[name]).expanduser().absolute())
+    candidates = ensemble_plans.candidates(config, given, resolve)
+    if not candidates:
+        check_levers(config)
     demo = fields.data_options(config).synthetic
-    network = asks_network(config)
+    network = not candidates and asks_network(config)
     measuring = _measuring(config, demo) if network else ()
     if not network:
         start = Start(None, 'none: the system needs no network')
@@ -81,7 +84,7 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     if start.new_dense and not config.baseline.system:
         _train_new_dense(config, given)
     fields.check(config)
-    return _plan(config, start)._replace(measuring=measuring)
+    return _plan(config, start)._replace(measuring=measuring, candidates=candidates)
 
 
 def of_run(folder: Path, data: Path | None = None) -> Plan:
@@ -138,7 +141,7 @@ def without_levers(config: ConfigDict) -> ConfigDict:
     """A config of a network's run for a classical system in its place: what is refused for one is left out."""
     values = fields.flat(config)
     jitter = fields.JITTER if values['augment.copies'] == 'fresh' and not values['predict.copies'] else ()
-    plain = {name: FIELDS[name].default for name in (*NETWORK_ONLY, *jitter)}
+    plain = {name: FIELDS[name].default for name in (*NETWORK_ONLY, *jitter, 'ensemble.candidates')}
     if values['data.equalize'] == 'batches':
         plain['data.equalize'] = 'oversample'
     return fields.with_fields(config, plain)
@@ -229,7 +232,7 @@ def _measuring(config: ConfigDict, demo: bool) -> tuple[MeasuringNetwork, ...]:
 def _plan(config: ConfigDict, start: Start) -> Plan:
     split, augment, optimizer = config.split, config.augment, config.optimizer
     data = fields.data_options(config)
-    return Plan(
+    plan = Plan(
         fields=fields.flat(config),
         demo=data.synthetic,
         seed=config.seed,
@@ -275,7 +278,9 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         source=config.data.source,
         external=fields.external_options(config),
         views=views_of(config),
+        ensemble=EnsembleOptions(**{name: config.ensemble[name] for name in EnsembleOptions._fields}),
     )
+    return ensemble_plans.of_whole(plan) if config.ensemble.candidates else plan
 
 
 def _network(config: ConfigDict) -> NetworkSpec:

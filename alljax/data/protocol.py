@@ -26,13 +26,16 @@ def divide(cells: Cells, options: SplitOptions, augmentation: Augmentation, seed
     Under 'paper' the copies are made first and split like any cell, so that turned pictures of one cell stand on both
     sides. Otherwise only cells of the training side have copies.
     """
-    published = augmentation.copies == 'published'
     if options.protocol == 'paper':
-        if published:
+        if augmentation.copies == 'published':
             cells = add_copies(cells, np.arange(len(cells)), target_counts(cells), augmentation, seed)
         return cells, split(cells, options, seed)
-    parts = split(cells, options, seed)
-    if not published:
+    return with_copies(cells, split(cells, options, seed), augmentation, seed)
+
+
+def with_copies(cells: Cells, parts: Split, augmentation: Augmentation, seed: int) -> tuple[Cells, Split]:
+    """The cells of a split with the copies of its training side, if the augmentation asks for them."""
+    if augmentation.copies != 'published':
         return cells, parts
     everywhere = np.bincount(cells.labels, minlength=len(cells.classes))
     trained = np.bincount(cells.labels[parts.train], minlength=len(cells.classes))

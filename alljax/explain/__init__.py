@@ -26,6 +26,7 @@ from alljax.explain.methods import (
 from alljax.models import is_linen
 from alljax.runs import network, preparation
 from alljax.runs.network import TrainedNetwork
+from alljax.storage import model_folder
 from alljax.storage.atomic import write_whole
 from alljax.storage.text_files import write_text
 
@@ -191,6 +192,7 @@ def _possible(run: TrainedNetwork, names: list[str], layer: str) -> tuple[list[s
 
 
 def default_folder(run: Path) -> Path:
-    """The folder that the pages of a run go to: one in the run's folder, also where its model/ is given."""
+    """The folder that the pages of a run go to: one in the run's folder, also for its model/ or a member in there."""
+    run = run.parent if (run.parent / model_folder.CARD).is_file() else run
     home = run.parent if run.name == 'model' and (run.parent / 'config.json').is_file() else run
     return home / f'gradients-{datetime.now():%Y%m%d-%H%M%S}'

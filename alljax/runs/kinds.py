@@ -1,52 +1,33 @@
 """The kinds of runs: each trains, is loaded, predicts and is scored by functions of its own file."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-from jaxtyping import UInt8
 
 from alljax.config.plan import Plan
-from alljax.data.cells import Cells
-from alljax.data.split import Split
-from alljax.runs import classical_system, network
-from alljax.runs.prediction_views import Predict
-from alljax.runs.results import TestOutput
+from alljax.runs import ensemble, ensemble_fit, single_kinds
+from alljax.runs.single_kinds import Images, Kind, Predict, Trained
 from alljax.storage import model_folder
 
-Images = UInt8[np.ndarray, 'cells height width 3']
-Trained = Any  # of one kind; all have `classes` and `card`
+__all__ = ['ENSEMBLE', 'Images', 'Kind', 'Predict', 'Trained', 'of_model', 'of_plan']
 
-
-class Kind(NamedTuple):
-    """A kind of run. What `fit` and `load` return is passed to the others."""
-
-    fit: Callable[[Plan, Cells, Split, Path], Trained]  # trains it and keeps the model in the run folder
-    load: Callable[[Path], Trained]
-    predictor: Callable[[Trained], Predict]
-    score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
-    set_predictor: Callable[[Trained], Predict]  # as `predictor`, for a data set: keeps measurements in the cache
-    adapted: Callable[[Trained, Images], Trained]  # to the statistics of unlabelled images, if it was tested so
-
-
-NETWORK = Kind(network.fit, network.load, network.predictor, network.score, network.predictor, network.adapted)
-SYSTEM = Kind(
-    classical_system.fit,
-    classical_system.load,
-    classical_system.predictor,
-    classical_system.score,
-    partial(classical_system.predictor, keep=True),
-    classical_system.adapted,
+ENSEMBLE = Kind(
+    ensemble_fit.fit,
+    ensemble.load,
+    ensemble.predictor,
+    ensemble.score,
+    partial(ensemble.predictor, keep=True),
+    ensemble.adapted,
+    ensemble.by_set,
 )
 
 
 def of_plan(plan: Plan) -> Kind:
     """The kind of run that a plan asks for."""
-    return SYSTEM if plan.system else NETWORK
+    return ENSEMBLE if plan.candidates else single_kinds.of_plan(plan)
 
 
 def of_model(path: Path) -> Kind:
     """The kind of the model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
-    return SYSTEM if model_folder.read_card(model_folder.find(path)).system is not None else NETWORK
+    folder = model_folder.find(path)
+    card = model_folder.read_card(folder)
+    return ENSEMBLE if card.members else single_kinds.of_card(card, folder)

@@ -136,6 +136,21 @@ def predictor(run: TrainedNetwork, whole: inference.Logits | None = None) -> Pre
     return prediction_views.averaged(probabilities, run.card)
 
 
+def asks(run: TrainedNetwork, whole: inference.Logits, batch_size: int) -> transduction.Ask:
+    """The function from variables and images to logits, those of the averaged probabilities if the card names views.
+
+    `whole` is the jitted forward pass.
+    """
+
+    def ask(variables: Variables, images: Images) -> Float[np.ndarray, 'cells classes']:
+        if run.card.views:
+            ours = run._replace(variables=variables)
+            return prediction_views.logarithms(predictor(ours, whole)(images, batch_size))
+        return inference.run(whole, variables, images, np.arange(len(images)), batch_size)
+
+    return ask
+
+
 def cached_predictor(run: TrainedNetwork, plan: Plan, fed: Inputs) -> Predict:
     """The `predictor` of a run's own scoring: where the head alone was trained, features of pictures are cached."""
     halves = plan.network.cut(len(run.classes)) if fed.model is not run.model else None
@@ -163,16 +178,10 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
     seconds = forward * (views.pictures if views else 1)
     found = {'model': run.card.model, 'train': run.card.train, 'seconds_a_cell': {'prediction': seconds}}
     found |= prediction_views.about(run.card)
-
-    def ask(variables: Variables, images: Images) -> Float[np.ndarray, 'cells classes']:
-        if views:
-            ours = run._replace(variables=variables)
-            return prediction_views.logarithms(predictor(ours, whole)(images, plan.batch_size))
-        return inference.run(whole, variables, images, np.arange(len(images)), plan.batch_size)
-
     if run.card.transductive:
+        ask, test = asks(run, whole, plan.batch_size), cells.take(parts.test)
         logits, found['transductive'] = transduction.logits_by_set(
-            run.model, run.variables, cells.take(parts.test), run.card.transductive, ask
+            run.model, run.variables, test, run.card.transductive, ask
         )
     elif views:
         shares = cached_predictor(run, plan, fed)(cells.images[parts.test], plan.batch_size)
@@ -255,7 +264,7 @@ def schedule_of(plan: Plan, cells: Cells, parts: Split) -> loop.Schedule:
 def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:
     """The plan with a batch no larger than an epoch, saying so if it was: what fills it up costs memory for nothing."""
     most = len(equalize(cells.labels, parts.train, plan.training.equalize, plan.seed))
-    if plan.batch_size <= most:
+    if plan.batch_size <= most or plan.candidates:  # which have batches of their own
         return plan
     log.warning('--config.batch_size=%d is cut to %d: an epoch has no more cells (of %d that train, by '
                 '--config.data.equalize=%s)', plan.batch_size, most, len(parts.train),

@@ -93,6 +93,20 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """A hidden folder beside a path, deleted at the end; `delete_abandoned` does so where its process was killed."""
+    part = _part_name(beside)
+    part.mkdir()
+    opened = os.open(part, os.O_RDONLY)
+    try:
+        _lock(opened)
+        yield part
+    finally:
+        os.close(opened)
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def delete_abandoned(folder: Path, name: str = '') -> None:
     """Deletes what processes that were killed left behind in a folder while they wrote `name`, by default anything.
 

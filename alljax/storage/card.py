@@ -1,6 +1,7 @@
 """The card of a model folder: what it says about its model beside the variables, in facts.json."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,8 +46,8 @@ class Scores(NamedTuple):
 class Card:
     """All that prediction and analysis need to know of a model beside its variables.
 
-    There is either a `system`, or a `network` and its `input`. Folders of earlier releases lack some of the rest, for
-    which the defaults stand.
+    There is either a `system`, or a `network` and its `input`, or the `members` of an ensemble. Folders of earlier
+    releases lack some of the rest, for which the defaults stand.
     """
 
     classes: tuple[str, ...]  # in the order of the logits; none for a network that ends with its features
@@ -68,6 +69,8 @@ class Card:
     trained_on: tuple[str, ...] = ()  # public names of the sets that the variables have seen; none where unknown
     pictures: TrainingPictures | None = None  # what training cells look like; None for photographs and earlier releases
     calibration: Calibration | None = None  # by cells that did not train it; None where none were kept for that
+    members: tuple[str, ...] = ()  # of an ensemble: its folders in this one, each a whole model folder
+    member_weights: tuple[float, ...] = ()  # of their probabilities in the average
     transductive: str = ''  # 'slide' or 'set' of unlabelled images whose statistics prediction uses; '' for training's
     views: PredictionViews | None = None  # of an image, whose probabilities are averaged; None for the image as it is
 
@@ -85,7 +88,13 @@ class Card:
         return ImagePreparation(self.data_size, self.denoise)
 
     def expect_network(self, path: Path) -> tuple[NetworkSpec, Input]:
-        """The network and its input; UserError if the model, which was found at `path`, is a classical system."""
+        """The network and its input; UserError if the model, which was found at `path`, is none."""
+        if self.members:
+            home = path / 'model' if (path / 'model').is_dir() else path
+            raise UserError(
+                f'{path}: holds an ensemble; expected a network. Name one of its members that is a network: '
+                f'{", ".join(str(home / name) for name in self.members)}'
+            )
         if self.network is None or self.input is None:
             name = self.model.get('name', 'a system')
             raise UserError(f'{path}: holds {name}, a classical system; expected a network')
@@ -114,6 +123,8 @@ class Card:
             'scores': self.scores and self.scores._asdict(),
             'pictures': self.pictures and self.pictures._asdict(),
             'calibration': self.calibration and self.calibration._asdict(),
+            'members': self.members or None,
+            'member_weights': self.member_weights or None,
             'transductive': self.transductive or None,
             'views': self.views and self.views._asdict(),
             'format': FORMAT,
@@ -125,7 +136,7 @@ class Card:
         """The card in the content of a facts.json; UserError, naming the file and the key, for what makes no sense."""
         check_format(values, path.parent)
         card = read_record(cls, values, path)
-        if card.system is None:
+        if card.system is None and not card.members:
             needed: Mapping[str, object] = {'network': card.network, 'input': card.input}
             for name in (name for name, value in needed.items() if value is None):
                 raise UserError(f'{path}: has no {name}; the model is damaged, train or convert it again')
@@ -154,6 +165,15 @@ def _out_of_range(card: Card) -> Iterator[str]:
         yield f'has {list(target)} for cell_preparation.stain_target, expected finite numbers'
     if not 0 <= crop <= LARGEST:
         yield f'has {crop} for cell_preparation.crop, expected 0 to {LARGEST}'
+    if any(not re.fullmatch(r'[\w+-][\w.+-]*', name) for name in card.members) or len(set(card.members)) < len(
+        card.members
+    ):
+        yield f'has {list(card.members)} for members, expected names of folders that differ'
+    shares = card.member_weights
+    if len(shares) != len(card.members) or (
+        shares and not (min(shares) >= 0 and math.isclose(sum(shares), 1, abs_tol=1e-6))
+    ):
+        yield f'has {list(shares)} for member_weights, expected a share for each member, with the sum 1'
     scores = card.scores
     for name in ('accuracy', 'low', 'high') if scores else ():
         value = getattr(scores, name)

@@ -35,18 +35,20 @@ def describe(runs: Sequence[PreparedRun], folder: Path | None) -> str:
     """A line a run and the sum, in words for the terminal."""
     lines, total, known = [], 0.0, {}
     for ready in runs:
-        system = ready.plan.system
         schedule = network.schedule_of(ready.plan, ready.cells, ready.parts)
-        steps = 0 if system else schedule.epochs * schedule.steps_per_epoch
+        fits, models = _models(ready)
+        steps = sum(fits * _steps(one) for one in models)
         if folder and is_finished(folder / ready.run.folder):
             state = 'finished, kept'
         else:
-            kind = _kind(ready)
-            if kind not in known:
-                log.info('timing %s of %s', 'some cells' if system else 'two steps', ready.run)
-                known[kind] = (0.0, _seconds_of_system(ready, system.parts)) if system else _seconds(ready)
-            a_step, a_picture = known[kind]
-            seconds = OVERHEAD + steps * a_step + len(ready.cells) * a_picture
+            seconds = OVERHEAD
+            for one in models:
+                kind, system = _kind(one), one.plan.system
+                if kind not in known:
+                    log.info('timing %s of %s', 'some cells' if system else 'two steps', ready.run)
+                    known[kind] = (0.0, _seconds_of_system(one, system.parts)) if system else _seconds(one)
+                a_step, a_picture = known[kind]
+                seconds += fits * _steps(one) * a_step + len(one.cells) * a_picture
             total += seconds
             state = f'about {formatting.value(seconds, "seconds")}'
         lines.append(
@@ -54,7 +56,7 @@ def describe(runs: Sequence[PreparedRun], folder: Path | None) -> str:
                 str(ready.run),
                 f'{len(schedule.train)} train',
                 f'{len(ready.parts.test)} test',
-                'no steps' if system else f'{steps} steps',
+                f'{steps} steps' if steps else 'no steps',
                 state,
             )
         )
@@ -64,6 +66,21 @@ def describe(runs: Sequence[PreparedRun], folder: Path | None) -> str:
         f'{text}\n{len(lines)} runs, about {formatting.value(total, "seconds")} one after the other on this machine '
         '(at most: runs stop early with stop.patience, and share features of frozen layers)'
     )
+
+
+def _models(ready: PreparedRun) -> tuple[int, list[PreparedRun]]:
+    """The times that each model of a run trains on the training side, and the models: of an ensemble its candidates.
+
+    Each fold of k trains on all but 1/k of it, and what is chosen once more on the whole: k times, if all are.
+    """
+    if not ready.plan.candidates:
+        return 1, [ready]
+    return ready.plan.ensemble.folds, [ready._replace(plan=one.plan) for one in ready.plan.candidates]
+
+
+def _steps(ready: PreparedRun) -> int:
+    schedule = network.schedule_of(ready.plan, ready.cells, ready.parts)
+    return 0 if ready.plan.system else schedule.epochs * schedule.steps_per_epoch
 
 
 def _kind(ready: PreparedRun) -> str:

@@ -135,6 +135,11 @@ def views(config):
     return plan_of(config).views
 
 
+def ensemble(config):
+    plan = plan_of(config)
+    return [*plan.ensemble, *(f'{one.name} {one.plan.system}' for one in plan.candidates)]
+
+
 def measuring(config):
     return [one.network.name for one in plan_of(config).measuring]
 
@@ -206,6 +211,10 @@ CHANGES = {
     'baseline.hierarchical': (True, system, {'baseline.system': 'putzu2014'}),
     'baseline.standardize': ('slide', system, {'baseline.system': 'putzu2014'}),
     'baseline.networks': (('resnet18', 'vgg11'), measuring, {'baseline.system': 'vogado2017'}),
+    'ensemble.candidates': ((('one', {'baseline.system': 'putzu2014'}),), ensemble, {}),
+    'ensemble.choose': ('best', ensemble, {}),
+    'ensemble.members': (2, ensemble, {}),
+    'ensemble.folds': (3, ensemble, {}),
     'optimizer.name': ('adamw', steps, {}),
     'optimizer.rate': (1e-2, steps, {}),
     'optimizer.factors': ((('.*', 2.0),), factors, {}),

@@ -45,7 +45,7 @@ CLASSIFIERS: dict[str, Choice] = {
     'anfis': Choice(lambda seed: Anfis(), {'rules': (2, 4, 8)}, FUZZY_INPUTS),
     'pnn': Choice(lambda seed: Pnn(), {'width': (0.1, 0.2, 0.3, 0.5, 0.8)}),
     'vote': Choice(_vote, {'svm__C': (1.0, 10.0)}),
-    # no source's, but the fewest numbers to learn: on slides that were never seen the best (tests/benchmarks/RESULTS.md)
+    # no source's: few numbers to learn, and the best on slides never seen (tests/benchmarks/RESULTS.md)
     'logistic': Choice(
         lambda seed: LogisticRegression(class_weight='balanced', max_iter=1000), {'C': (0.001, 0.003, 0.01, 0.03, 0.1)}
     ),
