@@ -26,7 +26,7 @@ from alljax.errors import UserError
 from alljax.evaluation import segmentation_outlines
 from alljax.runs import backbones, data_check, initial_variables, model_check, network, transduction
 from alljax.runs.backbones import Body
-from alljax.runs.results import Results, TestOutput
+from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
 from alljax.storage.json_records import read_record
@@ -147,23 +147,11 @@ def _of_network(body: Body, images: Images, batch_size: int, *, keep: bool) -> F
 
 def probabilities(run: Classical, values: Float[np.ndarray, 'cells features']) -> Float[np.ndarray, 'cells classes']:
     """The chance of each class; a class that training never saw has none."""
-    found, whose = np.zeros((len(values), len(run.classes))), run.card.model.get('name', 'the system')
-    values = inference.finite(run.standard.apply(values) if run.standard else values, whose)
-    found[:, run.estimator.classes_] = run.estimator.predict_proba(values)
+    found = np.zeros((len(values), len(run.classes)))
+    whose = run.card.model.get('name', 'the system')
+    values = run.standard.apply(values) if run.standard else values
+    found[:, run.estimator.classes_] = run.estimator.predict_proba(inference.finite(values, whose))
     return inference.finite(found, whose)
-
-
-def probabilities_by_set(
-    run: Classical, cells: Cells, values: Float[np.ndarray, 'cells features']
-) -> tuple[Float[np.ndarray, 'cells classes'], Results | None]:
-    """The same for a data set, each slide or set standardized by itself if the system was fitted so, and who was."""
-    unit = run.card.transductive
-    if not unit:
-        return probabilities(run, values), None
-    sets, shares = transduction.sets_of(cells, unit), np.empty((len(cells), len(run.classes)))
-    for places in sets.members:
-        shares[places] = probabilities(of_set(run, values[places]), values[places])
-    return shares, transduction.about('features: the mean and deviation', unit, sets)
 
 
 def predictor(run: Classical, *, keep: bool = False) -> Callable[[Images, int], Float[np.ndarray, 'cells classes']]:
@@ -194,14 +182,19 @@ def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) 
     test = cells.take(parts.test)
     rows = measured(run.system, run.bodies, test.images, plan.batch_size)
     segmentation, figures = score_segmentation(run, rows.hand_made, test, folder)
-    shares, transductive = probabilities_by_set(run, test, rows.values)
     found: dict[str, Any] = {
         'model': run.card.model,
         'train': run.card.train,
         'segmentation': segmentation,
         'seconds_a_cell': seconds_a_cell(run, rows, test.images),
-        **({'transductive': transductive} if transductive else {}),
     }
+    if run.card.transductive:
+        sets, shares = transduction.sets_of(test, run.card.transductive), np.empty((len(test), len(run.classes)))
+        for places in sets.members:
+            shares[places] = probabilities(of_set(run, rows.values[places]), rows.values[places])
+        found['transductive'] = transduction.about('features: the mean and deviation', run.card.transductive, sets)
+    else:
+        shares = probabilities(run, rows.values)
     return TestOutput(found, np.log(np.maximum(shares, 1e-12)), figures)
 
 
