@@ -114,8 +114,8 @@ MODEL_FIELDS: dict[str, Field] = {
     ),
     'ensemble.choose': Field(
         'average',
-        'average: added one after the other, also again, by the log loss on the inner folds (Caruana et al. 2004); '
-        'best: the one of the least loss; all: every candidate, with equal weights',
+        'average: added one after the other, also again, by macro recall on the inner folds (Caruana et al. 2004); '
+        'best: the one of the highest; all: every candidate, with equal weights',
         one_of(*CHOOSE),
     ),
     'ensemble.members': Field(3, 'candidates that an average has, at most', low=1, high=100),

@@ -34,7 +34,7 @@ from alljax.runs import (
 )
 from alljax.runs.backbones import Body
 from alljax.runs.prediction_views import Images, Predict
-from alljax.runs.results import Results, TestOutput
+from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
 from alljax.storage.json_records import read_record
@@ -153,32 +153,11 @@ def _of_network(body: Body, images: Images, batch_size: int, *, keep: bool) -> F
 
 def probabilities(run: Classical, values: Float[np.ndarray, 'cells features']) -> Float[np.ndarray, 'cells classes']:
     """The chance of each class; a class that training never saw has none."""
-    found, whose = np.zeros((len(values), len(run.classes))), run.card.model.get('name', 'the system')
-    values = inference.finite(run.standard.apply(values) if run.standard else values, whose)
-    found[:, run.estimator.classes_] = run.estimator.predict_proba(values)
+    found = np.zeros((len(values), len(run.classes)))
+    whose = run.card.model.get('name', 'the system')
+    values = run.standard.apply(values) if run.standard else values
+    found[:, run.estimator.classes_] = run.estimator.predict_proba(inference.finite(values, whose))
     return inference.finite(found, whose)
-
-
-def probabilities_by_set(
-    run: Classical, cells: Cells, values: Float[np.ndarray, 'cells features'], batch_size: int
-) -> tuple[Float[np.ndarray, 'cells classes'], Results | None]:
-    """The same for a data set, each slide or set standardized by itself if the system was fitted so, and who was.
-
-    `values` are the features of the cells as they are; the views that the card names are measured here.
-    """
-
-    def ask(run: Classical, places: Integer[np.ndarray, ' _']) -> Float[np.ndarray, '_ classes']:
-        if run.card.views:
-            return predictor(run, keep=True)(cells.images[places], batch_size)
-        return probabilities(run, values[places])
-
-    unit = run.card.transductive
-    if not unit:
-        return ask(run, np.arange(len(cells))), None
-    sets, shares = transduction.sets_of(cells, unit), np.empty((len(cells), len(run.classes)))
-    for places in sets.members:
-        shares[places] = ask(of_set(run, values[places]), places)
-    return shares, transduction.about('features: the mean and deviation', unit, sets)
 
 
 def predictor(run: Classical, *, keep: bool = False) -> Predict:
@@ -212,15 +191,26 @@ def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) 
     test = cells.take(parts.test)
     rows = measured(run.system, run.bodies, test.images, plan.batch_size)
     segmentation, figures = score_segmentation(run, rows.hand_made, test, folder)
-    shares, transductive = probabilities_by_set(run, test, rows.values, plan.batch_size)
     found: dict[str, Any] = {
         'model': run.card.model,
         'train': run.card.train,
         'segmentation': segmentation,
         'seconds_a_cell': seconds_a_cell(run, rows, test.images),
         **prediction_views.about(run.card),
-        **({'transductive': transductive} if transductive else {}),
     }
+
+    def ask(run: Classical, places: Integer[np.ndarray, ' _']) -> Float[np.ndarray, '_ classes']:
+        if run.card.views:
+            return predictor(run, keep=True)(test.images[places], plan.batch_size)
+        return probabilities(run, rows.values[places])
+
+    if run.card.transductive:
+        sets, shares = transduction.sets_of(test, run.card.transductive), np.empty((len(test), len(run.classes)))
+        for places in sets.members:
+            shares[places] = ask(of_set(run, rows.values[places]), places)
+        found['transductive'] = transduction.about('features: the mean and deviation', run.card.transductive, sets)
+    else:
+        shares = ask(run, np.arange(len(test)))
     return TestOutput(found, np.log(np.maximum(shares, 1e-12)), figures)
 
 

@@ -47,8 +47,15 @@ def _network_by_set(run: TrainedNetwork, cells: Cells, batch_size: int) -> Teste
 
 
 def _system_by_set(run: Classical, cells: Cells, batch_size: int) -> Tested:
-    rows = classical_system.measured(run.system, run.bodies, cells.images, batch_size)
-    return classical_system.probabilities_by_set(run, cells, rows.values, batch_size)
+    unit = run.card.transductive
+    if not unit:
+        return classical_system.predictor(run, keep=True)(cells.images, batch_size), None
+    values = classical_system.measured(run.system, run.bodies, cells.images, batch_size).values
+    sets, shares = transduction.sets_of(cells, unit), np.empty((len(cells), len(run.classes)))
+    for places in sets.members:
+        own = classical_system.of_set(run, values[places])
+        shares[places] = classical_system.predictor(own, keep=True)(cells.images[places], batch_size)
+    return shares, transduction.about('features: the mean and deviation', unit, sets)
 
 
 NETWORK = Kind(

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.metrics import recall_score
 
 from alljax.evaluation import ensemble_selection
-from alljax.evaluation.ensemble_selection import log_loss
+from alljax.evaluation.ensemble_selection import error, log_loss
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2, 2])
 
@@ -27,9 +28,19 @@ def test_the_loss_is_scikit_learns_with_each_class_of_the_same_weight():
 
 def test_best_and_all():
     table = candidates()
-    losses = [log_loss(one, LABELS) for one in table]
-    np.testing.assert_array_equal(ensemble_selection.weights(table, LABELS, 'best', 3), np.eye(4)[np.argmin(losses)])
+    recalls = [recall_score(LABELS, one.argmax(1), average='macro') for one in table]
+    np.testing.assert_array_equal(ensemble_selection.weights(table, LABELS, 'best', 3), np.eye(4)[np.argmax(recalls)])
+    surer = np.stack([table[0], table[0] ** 0.5 / (table[0] ** 0.5).sum(1, keepdims=True)])
+    losses = [log_loss(one, LABELS) for one in surer]  # of the same recall
+    np.testing.assert_array_equal(ensemble_selection.weights(surer, LABELS, 'best', 3), np.eye(2)[np.argmin(losses)])
     np.testing.assert_array_equal(ensemble_selection.weights(table, LABELS, 'all', 1), np.full(4, 0.25))
+
+
+def test_a_sure_model_that_is_often_right_is_better_than_a_blind_guess():
+    sure = np.eye(3)[np.where(np.arange(12) % 3 == 0, (LABELS + 1) % 3, LABELS)]
+    table = np.stack([np.full((12, 3), 1 / 3), sure])
+    assert log_loss(table[0], LABELS) < log_loss(table[1], LABELS)
+    assert ensemble_selection.weights(table, LABELS, 'best', 1).tolist() == [0, 1]
 
 
 @pytest.mark.parametrize('most', [1, 2, 3])
@@ -39,8 +50,10 @@ def test_the_average_is_never_worse_than_the_best_and_has_at_most_so_many(most):
         found = ensemble_selection.weights(table, LABELS, 'average', most)
         assert found.sum() == pytest.approx(1)
         assert np.count_nonzero(found) <= most
-        loss = log_loss(np.tensordot(found, table, 1), LABELS)
-        assert loss <= min(log_loss(one, LABELS) for one in table) + 1e-12
+        reached = error(np.tensordot(found, table, 1), LABELS)
+        best = min(error(one, LABELS) for one in table)
+        assert reached.missed < best.missed or reached.log_loss <= best.log_loss + 1e-9
+        assert reached.missed <= best.missed
 
 
 def test_two_that_err_on_other_cells_get_equal_weights_and_a_useless_one_none():
