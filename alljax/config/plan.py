@@ -10,6 +10,7 @@ from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalOptions
 from alljax.data.split import SplitOptions
 from alljax.models import NetworkSpec
+from alljax.storage.calibration_record import PICTURES
 from alljax.storage.image_preparation import CellPreparation
 from alljax.training.optimizer import OptimizerOptions
 
@@ -55,6 +56,20 @@ class TrainingOptions(NamedTuple):
     statistics: str  # of batch normalizations: one of alljax.models.batch_statistics.STATISTICS
 
 
+class CalibrationOptions(NamedTuple):
+    """The certainty that is measured of a trained model and kept in its card."""
+
+    fit: str = 'none'  # or 'validation': the cells that give temperature, sets and confidence
+    coverage: float = 0.9  # of the sets
+    accuracy: float = 0.95  # of the answers
+    unlike: str = PICTURES  # one of UNLIKE
+
+    @property
+    def keeps_validation(self) -> bool:
+        """True if the cells of a validation fold must not train: the model is measured on them."""
+        return self.fit == 'validation' or self.unlike != PICTURES
+
+
 class Plan(NamedTuple):
     """All that a run needs to know before a cell is read."""
 
@@ -73,3 +88,4 @@ class Plan(NamedTuple):
     source: str = ''  # the public name of the data set, if it has one and the user said it
     external: ExternalOptions = ExternalOptions()  # the second set that is tested as well
     measuring: tuple[MeasuringNetwork, ...] = ()  # what a system measures with, where that is not `network`
+    calibration: CalibrationOptions = CalibrationOptions()

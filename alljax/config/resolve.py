@@ -14,7 +14,7 @@ from alljax import models
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import assembled
 from alljax.config.fields import FIELDS, later_fields
-from alljax.config.plan import MeasuringNetwork, NamedSystem, Plan, Start, TrainingOptions
+from alljax.config.plan import CalibrationOptions, MeasuringNetwork, NamedSystem, Plan, Start, TrainingOptions
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
 from alljax.errors import UserError, some
@@ -273,6 +273,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         system=_system(config),
         source=config.data.source,
         external=fields.external_options(config),
+        calibration=CalibrationOptions(**config.calibration),
     )
 
 

@@ -6,7 +6,17 @@ from pathlib import Path
 import alljax
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
-from alljax.runs import data_check, external, initial_variables, kinds, network, preparation, results, run_cells
+from alljax.runs import (
+    calibration,
+    data_check,
+    external,
+    initial_variables,
+    kinds,
+    network,
+    preparation,
+    results,
+    run_cells,
+)
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
 from alljax.storage import cache, model_folder, run_folder
@@ -48,7 +58,9 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
             trained = kind.load(folder)
         else:
             trained = kind.fit(plan, cells, parts, folder)
+            trained = calibration.kept(kind, trained, plan, found, folder)
         output = kind.score(trained, plan, cells, parts, folder)
+        output = calibration.of_test(output, trained.card, cells.take(parts.test))
         tests = external.earlier_tests(folder)
         if test:
             tests = external.written(test, kind, trained, folder, tests)

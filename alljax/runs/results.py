@@ -6,11 +6,12 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -40,6 +41,7 @@ from alljax.training import inference
 log = logging.getLogger(__name__)
 
 Results = dict[str, Any]
+Columns = Mapping[str, Sequence[str]]  # of a table of predictions: name → a value for each cell
 
 
 class Judged(NamedTuple):
@@ -57,6 +59,7 @@ class TestOutput(NamedTuple):
     found: Results  # parts of results.json: 'model', 'train', 'seconds_a_cell', …
     logits: Float[np.ndarray, 'test classes']
     figures: Mapping[str, Path]  # heading in the report → PNG file that is drawn already
+    columns: Columns = MappingProxyType({})  # further ones of predictions.csv
 
 
 PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
@@ -146,7 +149,7 @@ def write(
 ) -> None:
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
     probabilities = inference.probabilities(output.logits, workdir / 'model')
-    write_predictions(workdir / PREDICTIONS, cells, probabilities)
+    write_predictions(workdir / PREDICTIONS, cells, probabilities, output.columns)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
@@ -259,13 +262,16 @@ def _damaged(workdir: Path, name: str, error: Exception) -> UserError:
     )
 
 
-def write_predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:
-    """A table of a line a cell: file, group, label, prediction and the probability of each class."""
+def write_predictions(
+    path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes'], further: Columns
+) -> None:
+    """A table of a line a cell: file, group, label, prediction, the probability of each class, and further columns."""
     rows = []
     for index, row in enumerate(probabilities):
         known = cells.names[index], cells.group_names[cells.groups[index]], cells.classes[cells.labels[index]]
-        rows.append([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row)])
-    columns = ['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes)]
+        more = [values[index] for values in further.values()]
+        rows.append([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row), *more])
+    columns = ['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes), *further]
     write_text(path, csv_text(columns, rows, end='\r\n'))
 
 

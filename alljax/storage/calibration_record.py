@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+PICTURES = 'pictures'
+UNLIKE = (PICTURES, 'mahalanobis', 'knn', 'energy')  # what tells a cell unlike the training cells
+
 
 class Calibration(NamedTuple):
     """The numbers that turn a model's probabilities into calibrated ones, sets of classes and an 'uncertain'."""

@@ -13,6 +13,7 @@ from alljax.errors import UserError
 from alljax.models import Variables
 from alljax.storage import checksums
 from alljax.storage.atomic import new_folder, write_json
+from alljax.storage.calibration_record import Calibration
 from alljax.storage.card import Card, Scores
 from alljax.storage.checksums import Checksums, Damaged
 from alljax.storage.disk_errors import disk_errors_explained
@@ -89,10 +90,19 @@ def check_files(folder: Path) -> None:
 
 def add_scores(folder: Path, scores: Scores) -> None:
     """Notes on the card how well the model did; all else that stands there, also what a later release wrote, stays."""
-    noted = replace(read_card(folder), scores=scores).to_json()
-    values = {**_values(folder), 'scores': noted['scores']}
+    _note(folder, 'scores', replace(read_card(folder), scores=scores))
+
+
+def add_calibration(folder: Path, calibration: Calibration) -> None:
+    """Notes on the card how the model's probabilities are calibrated; all else that stands there stays."""
+    _note(folder, 'calibration', replace(read_card(folder), calibration=calibration))
+
+
+def _note(folder: Path, key: str, card: Card) -> None:
+    """Writes one value of the card into the facts.json of a folder."""
+    values = {**_values(folder), key: card.to_json()[key]}
     if CHECKSUM in values:
-        values[CHECKSUM] = _checksum(values, {'keys': sorted({*values[CHECKSUM]['keys'], 'scores'})})
+        values[CHECKSUM] = _checksum(values, {'keys': sorted({*values[CHECKSUM]['keys'], key})})
     with disk_errors_explained(folder):
         write_json(folder / CARD, values)
 
