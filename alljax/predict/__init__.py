@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 from alljax.data import image_files, training_likeness
 from alljax.errors import UserError
 from alljax.evaluation import calibration
-from alljax.runs import kinds, preparation
+from alljax.runs import kinds, likeness, preparation
 from alljax.runs.calibration import answer, possible
 from alljax.storage.card import Card
 from alljax.storage.growing_file import GrowingFile, growing_file
@@ -50,15 +50,20 @@ class Predictor(NamedTuple):
     classes: tuple[str, ...]
     card: Card
     probabilities: Probabilities
-    adapt: Callable[[Images], Probabilities] | None = None  # to unlabelled images, if it was tested so
+    adapt: Callable[[Images], 'Predictor'] | None = None  # to unlabelled images, if it was tested so
+    score: likeness.Score | None = None  # of features, by which pictures are unlike the training cells
 
 
 def load(path: Path) -> Predictor:
     """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
     kind = kinds.of_model(path)
     run = kind.load(path)
-    adapt = (lambda images: kind.predictor(kind.adapted(run, images))) if run.card.transductive else None
-    return Predictor(run.classes, run.card, kind.predictor(run), adapt)
+
+    def predictor(run: kinds.Trained) -> Predictor:
+        return Predictor(run.classes, run.card, kind.predictor(run), score=likeness.score_of(kind, run, path))
+
+    adapt = (lambda images: predictor(kind.adapted(run, images))) if run.card.transductive else None
+    return predictor(run)._replace(adapt=adapt)
 
 
 def adapted(run: Predictor, files: Sequence[Path]) -> Predictor:
@@ -78,7 +83,7 @@ def adapted(run: Predictor, files: Sequence[Path]) -> Predictor:
         return run
     log.info('transductive: the statistics of these %d images, without labels, take the place of those of training',
              len(images))  # fmt: skip
-    return run._replace(probabilities=run.adapt(np.stack(images)))
+    return run.adapt(np.stack(images))
 
 
 def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:
@@ -94,7 +99,8 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
         rows = iter(_rows(run, np.stack(good), batch_size) if good else ())
         for file in found:
             if isinstance(file, image_files.ImageFile):
-                row = next(rows)._replace(file=str(file.path), note=file.note, unlike=_unlike(file, run.card))
+                row = next(rows)
+                row = row._replace(file=str(file.path), note=file.note, unlike=_unlike(file, run.card, row.unlike))
                 yield row._replace(answer=UNLIKE) if row.answer and row.is_unlike else row
             else:
                 yield Row(str(file.path), None, error=file.error)
@@ -102,18 +108,25 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
 
 def _rows(run: Predictor, images: Images, batch_size: int) -> Iterator[Row]:
     """A row for each picture, with all that does not depend on its file."""
-    shares, known = run.probabilities(images, batch_size), run.card.calibration
+    shares, known, alike = run.probabilities(images, batch_size), run.card.calibration, run.card.likeness
+    unlike = [''] * len(images)
+    if run.score and alike:
+        unlike = [likeness.words(value, alike) for value in run.score(images, batch_size)]
     if known is None:
-        yield from (Row('', row) for row in shares)
+        yield from (Row('', row, unlike=words) for row, words in zip(shares, unlike, strict=True))
         return
     said = calibration.applied(shares, known)
-    for row, certain, within in zip(said.probabilities, said.certain, said.sets, strict=True):
-        yield Row('', row, answer=answer(row, certain, run.classes), possible=possible(row, within, run.classes))
+    for row, certain, within, words in zip(said.probabilities, said.certain, said.sets, unlike, strict=True):
+        sure, possibly = answer(row, certain, run.classes), possible(row, within, run.classes)
+        yield Row('', row, unlike=words, answer=sure, possible=possibly)
 
 
-def _unlike(file: image_files.ImageFile, card: Card) -> str:
+def _unlike(file: image_files.ImageFile, card: Card, by_features: str) -> str:
     """The ways in which a picture is unlike the training cells; '' also for a model of photographs of anything."""
-    return '' if card.photograph else training_likeness.reasons(file.pixels, file.size, card.pictures)
+    found = '' if card.photograph else training_likeness.reasons(file.pixels, file.size, card.pictures)
+    if by_features:
+        return '; '.join(words for words in (found, by_features) if words not in ('', training_likeness.UNKNOWN))
+    return found
 
 
 class Table(NamedTuple):

@@ -1,21 +1,23 @@
 """The certainty of a run's model: measured on cells that did not train it, kept in its card, applied to its answers."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.evaluation import calibration
 from alljax.evaluation.calibration import Calibrated
-from alljax.runs import classical_system, transduction
+from alljax.runs import classical_system, likeness
+from alljax.runs.by_set import by_set
 from alljax.runs.kinds import Kind, Trained
-from alljax.runs.results import Columns, Results, TestOutput
+from alljax.runs.prediction_table import Columns
+from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
 from alljax.storage import model_folder
 from alljax.storage.calibration_record import Calibration
@@ -25,17 +27,20 @@ from alljax.training import inference
 log = logging.getLogger(__name__)
 
 UNCERTAIN = 'uncertain'  # in the place of a class, where the confidence is too low to name one
-Images = UInt8[np.ndarray, 'cells height width 3']
-Rows = Float[np.ndarray, 'cells columns']
 
 
 def kept(kind: Kind, trained: Trained, plan: Plan, found: RunCells, folder: Path) -> Trained:
     """A model that has just been trained, with its certainty measured and noted on the card in the run folder."""
-    known = of_validation(kind, trained, plan, found)
-    if known is None or trained.card.calibration:  # an ensemble brings its own
-        return trained
-    model_folder.add_calibration(folder / 'model', known)
-    return trained._replace(card=replace(trained.card, calibration=known))
+    place = folder / 'model'
+    if trained.card.calibration is None:  # an ensemble brings its own
+        known = of_validation(kind, trained, plan, found)
+        if known:
+            model_folder.add_calibration(place, known)
+            trained = trained._replace(card=replace(trained.card, calibration=known))
+    if alike := likeness.measured(kind, trained, plan, found):
+        model_folder.add_likeness(place, alike.known, alike.reference._asdict() if alike.reference else {})
+        trained = trained._replace(card=replace(trained.card, likeness=alike.known))
+    return trained
 
 
 def of_validation(kind: Kind, trained: Trained, plan: Plan, found: RunCells) -> Calibration | None:
@@ -53,17 +58,6 @@ def of_validation(kind: Kind, trained: Trained, plan: Plan, found: RunCells) -> 
     log.info('calibrated on %d cells of %d groups, the validation fold: temperature %.2f, answers that are right in '
              '%g %%: %s', known.cells, known.groups, known.temperature, 100 * known.accuracy, answers)  # fmt: skip
     return known
-
-
-def by_set(kind: Kind, trained: Trained, cells: Cells, ask: Callable[[Trained, Images], Rows]) -> Rows:
-    """What a model says of cells; a transductive one is adapted to each slide or set of them first."""
-    unit = trained.card.transductive
-    if not unit:
-        return ask(trained, cells.images)
-    members = transduction.sets_of(cells, unit).members
-    images = [cells.images[places] for places in members]
-    rows = np.concatenate([ask(kind.adapted(trained, own), own) for own in images])
-    return rows[np.argsort(np.concatenate(members))]
 
 
 class Told(NamedTuple):

@@ -12,6 +12,7 @@ from alljax.runs import (
     external,
     initial_variables,
     kinds,
+    likeness,
     network,
     preparation,
     results,
@@ -53,6 +54,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         found = found._replace(cells=cells)
         plan = network.cut_batch_size(plan, cells, parts)
         kind = kinds.of_plan(plan)
+        likeness.check(plan, found)
         if run_folder.is_finished(folder):
             log.info('this run is finished: evaluating it again')
             trained = kind.load(folder)
@@ -61,6 +63,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
             trained = calibration.kept(kind, trained, plan, found, folder)
         output = kind.score(trained, plan, cells, parts, folder)
         output = calibration.of_test(output, trained.card, cells.take(parts.test))
+        output.found.update(likeness.of_test(kind, trained, folder, cells.take(parts.test), plan.batch_size))
         tests = external.earlier_tests(folder)
         if test:
             tests = external.written(test, kind, trained, folder, tests)

@@ -18,7 +18,17 @@ from alljax.data.external import ExternalOptions
 from alljax.data.split import SEED_STEP
 from alljax.errors import UserError
 from alljax.evaluation import formatting, intervals
-from alljax.runs import calibration, data_check, kinds, leak_audit, preparation, results, run_cells
+from alljax.runs import (
+    calibration,
+    data_check,
+    kinds,
+    leak_audit,
+    likeness,
+    prediction_table,
+    preparation,
+    results,
+    run_cells,
+)
 from alljax.runs.kinds import Kind, Trained
 from alljax.runs.leak_audit import LeakAudit
 from alljax.runs.results import Judged, Results
@@ -70,9 +80,12 @@ def written(test: ExternalTest, kind: Kind, trained: Trained, folder: Path, earl
     predictions, pairs = PREDICTIONS.format(number), PAIRS.format(number)
     cells = test.cells
     said = calibration.told(probabilities_of(kind, trained, cells), trained.card.calibration, cells)
-    results.write_predictions(folder / predictions, cells, said.probabilities, said.columns)
+    prediction_table.write(folder / predictions, cells, said.probabilities, said.columns)
     write_text(folder / pairs, csv_text(PAIR_COLUMNS, [(*pair[:-1], int(pair.one_cell)) for pair in test.audit.pairs]))
     entry = about(test, said.probabilities, predictions, pairs)
+    if trained.card.likeness:
+        images = preparation.of_cells(cells, trained.card.cell_preparation).images
+        entry |= likeness.of_external_test(kind, trained, folder, images, BATCH)
     if said.found:
         entry['calibration'] = said.found
     low, high = intervals.quoted(entry['accuracy_ci95'])

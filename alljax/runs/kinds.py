@@ -11,7 +11,8 @@ from jaxtyping import Float, UInt8
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.data.split import Split
-from alljax.runs import classical_system, network
+from alljax.runs import classical_system, features, network
+from alljax.runs.features import Rows
 from alljax.runs.results import TestOutput
 from alljax.storage import model_folder
 
@@ -29,9 +30,12 @@ class Kind(NamedTuple):
     score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
     set_predictor: Callable[[Trained], Predict]  # as `predictor`, for a data set: keeps measurements in the cache
     adapted: Callable[[Trained, Images], Trained]  # to the statistics of unlabelled images, if it was tested so
+    features: Callable[[Trained, str], Rows] | None = None  # that a score takes; None where it has none
 
 
-NETWORK = Kind(network.fit, network.load, network.predictor, network.score, network.predictor, network.adapted)
+NETWORK = Kind(
+    network.fit, network.load, network.predictor, network.score, network.predictor, network.adapted, features.of_network
+)
 SYSTEM = Kind(
     classical_system.fit,
     classical_system.load,
@@ -39,6 +43,7 @@ SYSTEM = Kind(
     classical_system.score,
     partial(classical_system.predictor, keep=True),
     classical_system.adapted,
+    features.of_system,
 )
 
 

@@ -6,7 +6,7 @@ import os
 import platform
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -30,18 +30,19 @@ from alljax.evaluation import (
     plots,
     report,
 )
+from alljax.runs import prediction_table
+from alljax.runs.prediction_table import Columns
 from alljax.storage import checksums
 from alljax.storage.atomic import write_json
 from alljax.storage.checksums import Damaged
 from alljax.storage.json_records import read_object
 from alljax.storage.run_folder import RESULTS
-from alljax.storage.text_files import csv_rows, csv_text, write_text
+from alljax.storage.text_files import csv_rows
 from alljax.training import inference
 
 log = logging.getLogger(__name__)
 
 Results = dict[str, Any]
-Columns = Mapping[str, Sequence[str]]  # of a table of predictions: name → a value for each cell
 
 
 class Judged(NamedTuple):
@@ -64,7 +65,11 @@ class TestOutput(NamedTuple):
 
 PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
 FILES, CHECKSUM = 'files', 'checksum'  # keys of results.json: checksums of other files, and of all its other values
-FURTHER = {'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell'}
+FURTHER = {
+    'segmentation': 'Segmentation of the test cells',
+    'seconds_a_cell': 'Seconds a cell',
+    'unlike': 'Unlike the training cells',
+}
 
 
 def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
@@ -149,7 +154,7 @@ def write(
 ) -> None:
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
     probabilities = inference.probabilities(output.logits, workdir / 'model')
-    write_predictions(workdir / PREDICTIONS, cells, probabilities, output.columns)
+    prediction_table.write(workdir / PREDICTIONS, cells, probabilities, output.columns)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
@@ -260,19 +265,6 @@ def _damaged(workdir: Path, name: str, error: Exception) -> UserError:
         f'{workdir / name}: {str(error).removeprefix(f"{name} ")}; delete it{also} and give the command of this run '
         'again, which evaluates its model again'
     )
-
-
-def write_predictions(
-    path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes'], further: Columns
-) -> None:
-    """A table of a line a cell: file, group, label, prediction, the probability of each class, and further columns."""
-    rows = []
-    for index, row in enumerate(probabilities):
-        known = cells.names[index], cells.group_names[cells.groups[index]], cells.classes[cells.labels[index]]
-        more = [values[index] for values in further.values()]
-        rows.append([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row), *more])
-    columns = ['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes), *further]
-    write_text(path, csv_text(columns, rows, end='\r\n'))
 
 
 def marks(results: Results) -> list[str]:

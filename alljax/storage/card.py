@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from alljax.errors import UserError
 from alljax.models import Input, NetworkSpec
-from alljax.storage.calibration_record import Calibration
+from alljax.storage.calibration_record import Calibration, FeatureLikeness
 from alljax.storage.format_version import FORMAT, check_format
 from alljax.storage.image_preparation import UNCHANGED, CellPreparation, ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
@@ -67,6 +67,7 @@ class Card:
     trained_on: tuple[str, ...] = ()  # public names of the sets that the variables have seen; none where unknown
     pictures: TrainingPictures | None = None  # what training cells look like; None for photographs and earlier releases
     calibration: Calibration | None = None  # by cells that did not train it; None where none were kept for that
+    likeness: FeatureLikeness | None = None  # a score of features by which cells are unlike those that trained
     transductive: str = ''  # 'slide' or 'set' of unlabelled images whose statistics prediction uses; '' for training's
 
     @property
@@ -112,6 +113,7 @@ class Card:
             'scores': self.scores and self.scores._asdict(),
             'pictures': self.pictures and self.pictures._asdict(),
             'calibration': self.calibration and self.calibration._asdict(),
+            'likeness': self.likeness and self.likeness._asdict(),
             'transductive': self.transductive or None,
             'format': FORMAT,
         }
@@ -158,3 +160,4 @@ def _out_of_range(card: Card) -> Iterator[str]:
             yield f'has {value} for scores.{name}, expected 0 to 1'
     yield from card.pictures.problems() if card.pictures else ()
     yield from card.calibration.problems() if card.calibration else ()
+    yield from card.likeness.problems() if card.likeness else ()

@@ -63,6 +63,10 @@ def plan_of(data, **more):
     return resolve.resolve(values(data, **more), {'data.equalize'})
 
 
+def tested_plan(sets):
+    return plan_of(sets / 'a', **{'test.root': str(sets / 'b'), 'calibration.unlike': 'mahalanobis'})
+
+
 @pytest.fixture(scope='module')
 def sets(tmp_path_factory):
     top = tmp_path_factory.mktemp('sets')
@@ -75,7 +79,7 @@ def sets(tmp_path_factory):
 def run(sets, tmp_path_factory):
     """A calibrated system, tested on a second set as well. Copy it before changing it."""
     folder = tmp_path_factory.mktemp('calibrated') / 'run'
-    return experiment.run(plan_of(sets / 'a', **{'test.root': str(sets / 'b')}), folder)
+    return experiment.run(tested_plan(sets), folder)
 
 
 def rows(path):
@@ -140,12 +144,13 @@ def test_an_external_test_is_calibrated_too_and_keeps_both_errors(run):
 def test_a_finished_run_evaluated_again_keeps_its_numbers(run, sets, tmp_path):
     shutil.copytree(run, tmp_path / 'run')
     before, card = results.read(run), model_folder.read_card(run / 'model')
-    experiment.run(plan_of(sets / 'a', **{'test.root': str(sets / 'b')}), tmp_path / 'run')
+    experiment.run(tested_plan(sets), tmp_path / 'run')
     after = results.read(tmp_path / 'run')
     assert (after['calibration'], after['test']) == (before['calibration'], before['test'])
     assert model_folder.read_card(tmp_path / 'run' / 'model') == card
     (entry,) = external.evaluate_on(tmp_path / 'run', sets / 'b')
     assert entry['calibration'] == before['external']['calibration']
+    assert (after['unlike'], entry['unlike']) == (before['unlike'], before['external']['unlike'])
 
 
 def test_predict_answers_as_the_run_s_own_test(run, sets, tmp_path, capsys):
@@ -167,6 +172,8 @@ def test_predict_answers_as_the_run_s_own_test(run, sets, tmp_path, capsys):
         else:
             assert told.endswith(f': {sure}')
     assert {row['answer'] for row in table} > {'uncertain'}
+    beyond = np.mean(['its features are unlike theirs (mahalanobis ' in line['unlike'] for line in lines])
+    assert beyond == results.read(run)['unlike']['share_of_test_cells']
     uncertain = [line for line in lines if line['answer'] == 'uncertain']
     assert f'{len(uncertain)} of {len(lines)} pictures are uncertain: their confidence is below' in said.err
 
