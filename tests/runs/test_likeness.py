@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import flax.linen as nn
 import jax
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from alljax import models, predict
 from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.evaluation import feature_likeness
-from alljax.models import NetworkSpec
+from alljax.models import Input, Network, NetworkSpec
 from alljax.runs import calibration, kinds, likeness
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.run_cells import RunCells
@@ -23,7 +24,6 @@ from alljax.storage.card import Card
 from alljax.training import inference
 from configs import common
 
-OPTIONS = {'head': 4, 'size': 32, 'width': 0.25}
 CELLS = make_cells([0, 1] * 15, groups=[n // 5 for n in range(30)], size=32)
 
 
@@ -32,18 +32,34 @@ def found(validation):
     return RunCells(CELLS, CELLS, Split(*sides, 'grouped'), None)
 
 
-def plan(score, **more):
+class Small(nn.Module):
+    """A convolution, whose map of features the paper's head averages."""
+
+    head: nn.Module
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return self.head(nn.relu(nn.Conv(4, (5, 5), 4, name='conv')(x)))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def small():
+    models.MODELS['small'] = Network(Small, Input(32))
+    yield
+    del models.MODELS['small']
+
+
+def plan(score):
     return plan_of(fields.with_fields(common.get_config(), {
-        'calibration.unlike': score, 'model.name': 'squeezenet1_1', 'model.width': 0.25, 'model.size': 32,
-        'model.head': 4, 'split.validation': 0.2, 'batch_size': 5, **more,
+        'calibration.unlike': score, 'model.name': 'small', 'model.head': 4, 'split.validation': 0.2, 'batch_size': 5,
     }))  # fmt: skip
 
 
 @pytest.fixture(scope='module')
-def trained(tmp_path_factory):
+def trained(small, tmp_path_factory):
     """A network that was never trained, in a folder. Its card is to be replaced, not changed."""
     folder = tmp_path_factory.mktemp('likeness')
-    spec = NetworkSpec('squeezenet1_1', OPTIONS)
+    spec = NetworkSpec('small', {'head': 4})
     model = spec.create(2)
     card = Card(CELLS.classes, spec, model.input, data_size=32, calibration=None)
     run = TrainedNetwork(model, model.init(jax.random.key(0)), card, folder=folder)
@@ -53,7 +69,7 @@ def trained(tmp_path_factory):
 
 def features(run):
     """The features of all cells before the head, by a network that never had one."""
-    body = models.create('squeezenet1_1', 0, size=32, width=0.25)
+    body = models.create('small', 0)
     return inference.run(
         inference.make_logits(body), run.variables, CELLS.images, np.arange(30), 5
     ).astype(float)  # fmt: skip
@@ -122,7 +138,7 @@ def test_what_has_no_such_score_is_told(monkeypatch):
     with pytest.raises(UserError, match='unlike is knn, but all training cells are of one group'):
         likeness.check(plan('knn'), alone)
     monkeypatch.setattr(NetworkSpec, 'cut', lambda spec, classes: None)
-    with pytest.raises(UserError, match='squeezenet1_1 is no linen module.* set it to energy or pictures'):
+    with pytest.raises(UserError, match=r'small is no linen module.* set it to energy or pictures'):
         likeness.check(plan('knn'), found(True))
     monkeypatch.setattr(kinds, 'of_plan', lambda plan: kinds.NETWORK._replace(features=None))
     with pytest.raises(UserError, match='several members has no features of its own; set it to pictures'):
