@@ -109,7 +109,7 @@ def certain(probabilities: Probabilities, calibration: Calibration) -> Bool[np.n
 
 
 class Calibrated(NamedTuple):
-    """What a calibrated model says of cells."""
+    """The statements of a calibrated model about cells."""
 
     probabilities: Probabilities  # after the temperature
     before: Float[np.ndarray, ' cells']  # probability of the predicted class before it
@@ -118,13 +118,13 @@ class Calibrated(NamedTuple):
 
 
 def applied(probabilities: Probabilities, calibration: Calibration) -> Calibrated:
-    """Probabilities as a model gives them, to what they say once they are calibrated."""
+    """The calibrated statements that follow from probabilities as a model gives them."""
     shares = tempered(probabilities, calibration.temperature)
     return Calibrated(shares, probabilities.max(1), sets(shares, calibration), certain(shares, calibration))
 
 
 class Answers(NamedTuple):
-    """Cells whose class is known, and what a calibrated model said of each."""
+    """Cells whose class is known, with the statements of a calibrated model about each."""
 
     right: Bool[np.ndarray, ' cells']  # the most probable class is the cell's own
     before: Float[np.ndarray, ' cells']  # confidence before the temperature
@@ -136,7 +136,7 @@ class Answers(NamedTuple):
 
 
 def answers(said: Calibrated, labels: Labels, groups: Integer[np.ndarray, ' cells']) -> Answers:
-    """What was said of cells, beside what they are."""
+    """The statements about cells, beside what they are."""
     shares, own = said.probabilities, np.arange(len(labels))
     return Answers(
         right=shares.argmax(1) == labels,
@@ -150,7 +150,7 @@ def answers(said: Calibrated, labels: Labels, groups: Integer[np.ndarray, ' cell
 
 
 def measured(found: Answers, coverage: float) -> dict[str, Any]:
-    """How well a calibration holds on cells that had no part in it, as JSON-safe numbers; shares are fractions of 1.
+    """The success of a calibration on cells that had no part in it, as JSON-safe numbers; shares are fractions of 1.
 
     `coverage` is the one that was wanted of the sets, which is promised on average over groups.
     """

@@ -22,7 +22,7 @@ Labels = Integer[np.ndarray, ' cells']
 
 
 class Reference(NamedTuple):
-    """What a score keeps of the training cells. Features are standardized by their mean and deviation first."""
+    """The training cells as a score keeps them. Features are standardized by their mean and deviation first."""
 
     mean: Float[np.ndarray, ' features']
     deviation: Float[np.ndarray, ' features']
@@ -37,7 +37,7 @@ class Reference(NamedTuple):
 
 
 def reference(score: str, features: Features, labels: Labels) -> Reference | None:
-    """What 'mahalanobis' or 'knn' needs of the training cells; None for 'energy', which needs nothing."""
+    """The training cells as 'mahalanobis' or 'knn' needs them; None for 'energy', which does not."""
     if score == 'energy':
         return None
     deviation = features.std(0)

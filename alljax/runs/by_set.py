@@ -1,4 +1,4 @@
-"""What a model says of cells; a transductive one is adapted to each slide or set of them first."""
+"""Answers of a model about cells; a transductive one is adapted to each slide or set of them first."""
 
 from collections.abc import Callable
 

@@ -61,7 +61,7 @@ def of_validation(kind: Kind, trained: Trained, plan: Plan, found: RunCells) -> 
 
 
 class Told(NamedTuple):
-    """What is told of test cells: calibrated where the model is, and as it comes where it is not."""
+    """The results of test cells: calibrated where the model is, and as they come where it is not."""
 
     probabilities: Float[np.ndarray, 'cells classes']
     columns: Columns  # further ones of the table of predictions
@@ -69,7 +69,7 @@ class Told(NamedTuple):
 
 
 def told(probabilities: Float[np.ndarray, 'cells classes'], known: Calibration | None, test: Cells) -> Told:
-    """The probabilities of test cells, as a model gives them, to what is told of them."""
+    """The results of test cells, from their probabilities as a model gives them."""
     if known is None:
         return Told(probabilities, {}, None)
     said = calibration.applied(probabilities, known)
@@ -78,7 +78,7 @@ def told(probabilities: Float[np.ndarray, 'cells classes'], known: Calibration |
 
 
 def of_test(output: TestOutput, card: Card, test: Cells) -> TestOutput:
-    """What a run says of its test cells, calibrated; the very same without a calibration."""
+    """The output of a run for its test cells, calibrated; the very same without a calibration."""
     known = card.calibration
     if known is None:
         return output
@@ -115,7 +115,7 @@ def possible(
 
 
 def pooled(rows: Sequence[Mapping[str, str]], coverage: float) -> Results:
-    """How well calibrations hold on the rows of tables of predictions, groups known by name."""
+    """The success of calibrations on the rows of tables of predictions, groups known by name."""
     sets = [row['set'].split('|') for row in rows]
     found = calibration.Answers(
         right=np.array([row['label'] == row['prediction'] for row in rows]),

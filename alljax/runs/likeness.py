@@ -29,7 +29,7 @@ Score = Callable[[Images, int], Float[np.ndarray, ' cells']]  # images and a bat
 
 
 class Measured(NamedTuple):
-    """What a model folder keeps."""
+    """A score of features, as a model folder keeps it."""
 
     known: FeatureLikeness
     reference: Reference | None
