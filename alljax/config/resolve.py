@@ -140,6 +140,8 @@ def without_levers(config: ConfigDict) -> ConfigDict:
     plain = {name: FIELDS[name].default for name in (*NETWORK_ONLY, *jitter)}
     if values['data.equalize'] == 'batches':
         plain['data.equalize'] = 'oversample'
+    if values['calibration.unlike'] == 'energy':
+        plain['calibration.unlike'] = 'pictures'
     return fields.with_fields(config, plain)
 
 

@@ -66,6 +66,11 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     return powers / powers.sum(1, keepdims=True)
 
 
+def as_said(probabilities: Probabilities, known: Calibration | None) -> Probabilities:
+    """The probabilities as a model is to say them: tempered if it is calibrated, else the very same."""
+    return probabilities if known is None else tempered(probabilities, known.temperature)
+
+
 def least_probability(
     of_label: Float[np.ndarray, ' cells'], groups: Integer[np.ndarray, ' cells'], coverage: float
 ) -> float:

@@ -16,8 +16,10 @@ Images = UInt8[np.ndarray, 'cells height width 3']
 Rows = Callable[[Images, int], Float[np.ndarray, 'cells features']]  # images and a batch size to features
 
 
-def of_network(run: TrainedNetwork, score: str) -> Rows:
+def of_network(run: TrainedNetwork, score: str, keep: bool = False) -> Rows:
     """The features before the last layers, a map averaged over its positions; for the score 'energy' the logits.
+
+    They are computed anew, whatever `keep` says: they are those of this run's variables alone.
 
     UserError for a network whose last layers cannot be told from the others.
     """
@@ -39,11 +41,14 @@ def of_network(run: TrainedNetwork, score: str) -> Rows:
     return rows
 
 
-def of_system(run: Classical, score: str) -> Rows:
-    """The measurements that the classifier takes, standardized if the system does that itself."""
+def of_system(run: Classical, score: str, keep: bool = False) -> Rows:
+    """The measurements that the classifier takes, standardized if the system does that itself, whatever the score.
+
+    With `keep` they are looked for in the user's cache, and kept there.
+    """
 
     def rows(images: Images, batch_size: int) -> Float[np.ndarray, 'cells features']:
-        values = classical_system.measured(run.system, run.bodies, images, batch_size, keep=False).values
+        values = classical_system.measured(run.system, run.bodies, images, batch_size, keep=keep).values
         values = run.standard.apply(values) if run.standard else values
         return inference.finite(values, run.card.model.get('name', 'the system'))
 

@@ -30,7 +30,7 @@ class Kind(NamedTuple):
     score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
     set_predictor: Callable[[Trained], Predict]  # as `predictor`, for a data set: keeps measurements in the cache
     adapted: Callable[[Trained, Images], Trained]  # to the statistics of unlabelled images, if it was tested so
-    features: Callable[[Trained, str], Rows] | None = None  # that a score takes; None where it has none
+    features: Callable[[Trained, str, bool], Rows] | None = None  # that a score takes; True keeps measurements
 
 
 NETWORK = Kind(

@@ -58,7 +58,7 @@ def measured(kind: Kind, trained: Trained, plan: Plan, found: RunCells) -> Measu
         return None
 
     def rows_of(some: Cells) -> Float[np.ndarray, 'cells features']:
-        return by_set(kind, trained, some, lambda run, images: features(run, score)(images, plan.batch_size))
+        return by_set(kind, trained, some, lambda run, images: features(run, score, True)(images, plan.batch_size))
 
     known, source, held_out = None, 'validation fold', cells.take(found.parts.validation)
     if score != 'energy':
@@ -79,8 +79,11 @@ def measured(kind: Kind, trained: Trained, plan: Plan, found: RunCells) -> Measu
     return Measured(FeatureLikeness(score, limit, len(held_out), len(np.unique(held_out.groups)), source), known)
 
 
-def score_of(kind: Kind, trained: Trained, path: Path) -> Score | None:
-    """The score by the model folder that a path means; None for a model that has none. UserError for a damaged one."""
+def score_of(kind: Kind, trained: Trained, path: Path, *, keep: bool = False) -> Score | None:
+    """The score by the model folder that a path means; None for a model that has none. UserError for a damaged one.
+
+    With `keep` a classical system's measurements are looked for in the user's cache, and kept there.
+    """
     known = trained.card.likeness
     if known is None or kind.features is None:
         return None
@@ -88,7 +91,7 @@ def score_of(kind: Kind, trained: Trained, path: Path) -> Score | None:
     if known.score != 'energy':
         arrays = model_folder.read_arrays(model_folder.find(path), Reference._fields)
         reference = Reference(**arrays)
-    features = kind.features(trained, known.score)
+    features = kind.features(trained, known.score, keep)
     return lambda images, batch_size: feature_likeness.scores(known.score, reference, features(images, batch_size))
 
 
@@ -97,7 +100,7 @@ def of_test(kind: Kind, trained: Trained, folder: Path, test: Cells, batch_size:
     known = trained.card.likeness
 
     def scores(run: Trained, images: Images) -> Float[np.ndarray, 'cells 1']:
-        score = score_of(kind, run, folder)
+        score = score_of(kind, run, folder, keep=True)
         assert score
         return score(images, batch_size)[:, None]
 
@@ -106,7 +109,7 @@ def of_test(kind: Kind, trained: Trained, folder: Path, test: Cells, batch_size:
 
 def of_external_test(kind: Kind, trained: Trained, folder: Path, images: Images, batch_size: int) -> Results:
     """The same for pictures of a second set, which are one set to a transductive model."""
-    known, score = trained.card.likeness, score_of(kind, kind.adapted(trained, images), folder)
+    known, score = trained.card.likeness, score_of(kind, kind.adapted(trained, images), folder, keep=True)
     return about(known, score(images, batch_size)) if known and score else {}
 
 

@@ -39,6 +39,8 @@ def test_a_classical_system_refuses_what_only_a_network_s_training_knows():
     plain = resolve.without_levers(config)
     assert (plain.optimizer.ema, plain.model.norm, plain.data.equalize) == (0.0, 'batch', 'oversample')
     assert resolve.resolve(plain, ()).system.name == 'putzu2014'
+    config.calibration.unlike = 'energy'
+    assert resolve.without_levers(config).calibration.unlike == 'pictures'
 
 
 def test_a_classical_system_beside_a_network_s_run_leaves_its_jitter_out():
