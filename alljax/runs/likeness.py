@@ -10,7 +10,6 @@ from jaxtyping import Float, UInt8
 
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
-from alljax.data.protocol import COPY_MARK
 from alljax.errors import UserError
 from alljax.evaluation import feature_likeness
 from alljax.evaluation.feature_likeness import Reference
@@ -62,8 +61,9 @@ def measured(kind: Kind, trained: Trained, plan: Plan, found: RunCells) -> Measu
 
     known, source, held_out = None, 'validation fold', cells.take(found.parts.validation)
     if score != 'energy':
-        index = np.array([place for place in found.parts.train if COPY_MARK not in cells.names[place]])
-        index = index if len(index) else found.parts.train
+        first, train = len(found.sources), found.parts.train
+        index = train[(train < first) | (train >= first + found.copies)]  # no copies, unless these alone train
+        index = index if len(index) else train
         most = min(feature_likeness.MOST, len(index))
         training = cells.take(index[np.linspace(0, len(index) - 1, most).astype(int)])
         rows = rows_of(training)

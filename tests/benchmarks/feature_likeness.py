@@ -1,6 +1,6 @@
 """How well scores of a model's features tell pictures unlike its training cells, beside the seven measurements.
 
-    python tests/benchmarks/feature_likeness.py CELLS FIELDS --other DIR ... [--draws 20] [--system putzu2014]
+    python tests/benchmarks/feature_likeness.py CELLS FIELDS --other DIR ... [--draws 10] [--system putzu2014]
     python tests/benchmarks/feature_likeness.py CELLS FIELDS --other DIR ... --network efficientnet_lite0
 
 The sets are those of training_likeness.py, each thinned to 200 pictures, with two more: the cells of one class, which
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument('cells', type=Path)
     parser.add_argument('fields', type=Path)
     parser.add_argument('--other', type=Path, nargs='*', default=[])
-    parser.add_argument('--draws', type=int, default=20)
+    parser.add_argument('--draws', type=int, default=10)
     parser.add_argument('--system', default='putzu2014')
     parser.add_argument('--network', default='')
     options = parser.parse_args()
