@@ -1,4 +1,9 @@
-"""Gives the class probabilities of images, by a trained network or a fitted classical system."""
+"""Gives the class probabilities of images, by a trained network or a fitted classical system.
+
+A model that was calibrated (config.calibration.fit) says 'uncertain' below the confidence that its card names, and
+'unlike the training cells' of pictures that are. The probabilities of any other model are not calibrated: its
+confidence says little about how often it is right.
+"""
 
 import io
 import os
@@ -11,7 +16,7 @@ from alljax.commands import Parser, warn_of_synthetic
 from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
-    from alljax.predict import Row, Table
+    from alljax.predict import Predictor, Row, Table
 
 PROGRESS = 500  # files between two lines on stderr
 
@@ -38,29 +43,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = image_files.files(options.paths)
     rows = predict.predict(run, files)
     if not options.csv:
-        return _tell(rows, run.classes, options.top, len(files))
-    with predict.csv_table(options.csv, run.classes) as table:
+        return _tell(rows, run, options.top, len(files))
+    with predict.csv_table(options.csv, run.classes, calibrated=run.card.calibration is not None) as table:
         try:
-            return _tell(rows, run.classes, options.top, len(files), table)
+            return _tell(rows, run, options.top, len(files), table)
         except BaseException:
             if table.file.lines > 1:
                 _say(f'{table.file.lines - 1} of {len(files)} rows are in {table.file.path}')
             raise
 
 
-def _tell(rows: Iterable['Row'], classes: Sequence[str], top: int, total: int, table: 'Table | None' = None) -> int:
+def _tell(rows: Iterable['Row'], run: 'Predictor', top: int, total: int, table: 'Table | None' = None) -> int:
     """Prints and keeps each row as it comes; the exit code."""
     from alljax.data.training_likeness import UNKNOWN
+    from alljax.runs.calibration import UNCERTAIN
 
-    errors = far = unknown = 0
+    errors = far = unknown = uncertain = 0
     for number, row in enumerate(rows, 1):
         if table:
             table.add(row)
         errors += bool(row.error)
         unknown += row.unlike == UNKNOWN
-        far += row.unlike not in ('', UNKNOWN)
+        far += row.is_unlike
+        uncertain += row.answer == UNCERTAIN
         try:
-            print(printable(_line(row, classes, top), keep=''), flush=True)
+            print(printable(_line(row, run.classes, top), keep=''), flush=True)
         except BrokenPipeError:  # whoever read the lines has seen enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if not table:
@@ -71,20 +78,42 @@ def _tell(rows: Iterable['Row'], classes: Sequence[str], top: int, total: int, t
         _say(f'{errors} of {total} files could not be read')
     if far:
         _say(f'{far} of {total} pictures are unlike the training cells: their probabilities say little')
+    if uncertain:
+        _say(f'{uncertain} of {total} pictures are uncertain: {_limit(run)}')
     if unknown:
         _say('the model does not tell how its training cells look, so no picture is called unlike them; train it again')
     return int(errors > 0)
 
 
-def _line(row: 'Row', classes: Sequence[str], top: int) -> str:
-    from alljax.data.training_likeness import UNKNOWN
+def _limit(run: 'Predictor') -> str:
+    """The reason why answers are uncertain."""
+    known = run.card.calibration
+    assert known
+    cells = f'on the {known.cells} cells that calibrated the model'
+    if known.certain is None:
+        return f'no confidence reached an accuracy of {known.accuracy:.0%} {cells}'
+    return f'their confidence is below {known.certain:.1%}, from which {known.accuracy:.0%} were right {cells}'
 
+
+def _line(row: 'Row', classes: Sequence[str], top: int) -> str:
     if row.probabilities is None:
         return f'{row.file}: error: {row.error}'
     best = (-row.probabilities).argsort(kind='stable')[:top]
     said = ', '.join(f'{classes[index]} {row.probabilities[index]:.1%}' for index in best)
-    notes = [row.note, f'unlike the training cells: {row.unlike}' if row.unlike not in ('', UNKNOWN) else '']
-    return f'{row.file}: {said}' + ''.join(f' ({note})' for note in notes if note)
+    unlike = f'unlike the training cells: {row.unlike}' if row.is_unlike else ''
+    if not row.answer:
+        return f'{row.file}: {said}' + ''.join(f' ({note})' for note in (row.note, unlike) if note)
+    if not unlike and row.answer in classes:
+        return f'{row.file}: {said}' + (f' ({row.note})' if row.note else '')
+    answer = unlike or f'{row.answer}: {_or(row.possible, classes)}'
+    return f'{row.file}: {answer} ({said})' + (f' ({row.note})' if row.note else '')
+
+
+def _or(possible: Sequence[str], classes: Sequence[str]) -> str:
+    """The set of classes in words."""
+    if len(possible) == 1:
+        return f'probably {possible[0]}'
+    return 'any class' if len(possible) == len(classes) > 2 else ' or '.join(possible)
 
 
 def _say(sentence: str) -> None:

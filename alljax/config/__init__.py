@@ -85,6 +85,7 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
         and not (one == 'fold' and fields['split.protocol'] == LEAVE_ONE)  # whose folds are the groups
     ]
     problems += _unusable_changes(fields)
+    problems += _unusable_calibration(fields)
     if problems:
         raise UserError(*problems)
 
@@ -188,6 +189,24 @@ def _unusable_changes(fields: Mapping[str, Any]) -> list[str]:
         )
     if (turns := fields['predict.turns']) not in TURNS and 1 <= turns <= TURNS[-1]:
         problems.append(f'config.predict.turns is {turns}; set it to one of {", ".join(map(str, TURNS))}')
+    return problems
+
+
+def _unusable_calibration(fields: Mapping[str, Any]) -> list[str]:
+    """Sentences about a certainty that has no cells to be measured on, and about logits where there are none."""
+    problems, energy = [], fields['calibration.unlike'] == 'energy'
+    asked = {'calibration.fit': fields['calibration.fit'] == 'validation', 'calibration.unlike': energy}
+    problems += [
+        f'config.{name} is {fields[name]}, which needs cells that did not train: a validation fold; set '
+        'config.split.validation, for example to 0.2 of the training side, in whole groups with a grouped split'
+        for name, on in asked.items()
+        if on and not fields['split.validation']
+    ]
+    if energy and fields['baseline.system']:
+        problems.append(
+            f'config.calibration.unlike is energy, but {fields["baseline.system"]} is a classical system, which has no '
+            'logits; set it to mahalanobis or knn'
+        )
     return problems
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from alljax import config as fields
-from alljax.config import resolve
+from alljax.config import classical_system_fields, resolve
 from alljax.config.plan import Plan
 from alljax.data import datasets
 from alljax.errors import UserError
@@ -19,7 +19,7 @@ def beside(system: str, run: Path, folder: Path, data: Path | None = None) -> Pl
     """
     if not run_folder.is_finished(run):
         raise UserError(f'{run}: is not finished, so there is nothing to compare with; give its command again first')
-    config = resolve.without_levers(resolve.config_of_run(run, data))
+    config = classical_system_fields.without_levers(resolve.config_of_run(run, data))
     config.baseline = ConfigDict({**dict.fromkeys(config.baseline), 'system': system})
     return resolve.resolve(config, fields.flat(config), run_folder.earlier(folder))
 

@@ -9,6 +9,7 @@ from alljax.config.field import Field, one_of
 from alljax.evaluation.ensemble_selection import CHOOSE
 from alljax.models import MODELS
 from alljax.models.batch_statistics import STATISTICS
+from alljax.storage.calibration_record import UNLIKE
 from alljax.storage.prediction_views_record import MOST_COPIES
 
 MODEL_FIELDS: dict[str, Field] = {
@@ -163,6 +164,26 @@ MODEL_FIELDS: dict[str, Field] = {
     'loss.robust_rate': Field(0.01, "step size of the slides' weights in group_dro", low=0, high=10),
     'stop.patience': Field(
         0, 'epochs without a better validation loss after which training ends; 0 means never', low=0, high=10**6
+    ),
+    # --- certainty
+    'calibration.fit': Field(
+        'none',
+        'validation: the validation fold, which trains nothing then, gives a temperature for the probabilities, sets '
+        'of classes and the confidence from which the model answers; none: probabilities as they come',
+        one_of('none', 'validation'),
+    ),
+    'calibration.coverage': Field(
+        0.9, 'share of the cells of a new slide whose class is to be in its set, on average', low=0.5, high=0.999
+    ),
+    'calibration.accuracy': Field(
+        0.95, 'wanted of the answers: below the confidence that reaches it a cell is called uncertain', low=0, high=1
+    ),
+    'calibration.unlike': Field(
+        'pictures',
+        'a cell unlike the training cells is told by: pictures (seven measurements of the picture), or by these and '
+        "a score of the model's features: mahalanobis (distance from the classes), knn (from the fifth nearest "
+        'training cell) or energy (of a network: -logsumexp of its logits), beyond 95 % of held-out cells',
+        lambda: UNLIKE,
     ),
     'checkpoint.seconds': Field(120.0, 'between two saves of the whole state, besides the one at the end', low=0),
     'gradients.every': Field(

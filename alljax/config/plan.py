@@ -10,6 +10,7 @@ from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalOptions
 from alljax.data.split import SplitOptions
 from alljax.models import NetworkSpec
+from alljax.storage.calibration_record import PICTURES
 from alljax.storage.image_preparation import CellPreparation
 from alljax.storage.prediction_views_record import PredictionViews
 from alljax.training.optimizer import OptimizerOptions
@@ -71,6 +72,20 @@ class Candidate(NamedTuple):
     plan: 'Plan'
 
 
+class CalibrationOptions(NamedTuple):
+    """The certainty that is measured of a trained model and kept in its card."""
+
+    fit: str = 'none'  # or 'validation': the cells that give temperature, sets and confidence
+    coverage: float = 0.9  # of the sets
+    accuracy: float = 0.95  # of the answers
+    unlike: str = PICTURES  # one of UNLIKE
+
+    @property
+    def keeps_validation(self) -> bool:
+        """True if the cells of a validation fold must not train: the model is measured on them."""
+        return self.fit == 'validation' or self.unlike != PICTURES
+
+
 class Plan(NamedTuple):
     """All that a run needs to know before a cell is read."""
 
@@ -92,3 +107,4 @@ class Plan(NamedTuple):
     views: PredictionViews | None = None  # of a cell, whose probabilities are averaged; None for the cell as it is
     candidates: tuple[Candidate, ...] = ()  # in the place of network and system: some of them are averaged
     ensemble: EnsembleOptions = EnsembleOptions()
+    calibration: CalibrationOptions = CalibrationOptions()

@@ -11,11 +11,17 @@ from ml_collections import ConfigDict
 
 from alljax import config as fields
 from alljax import models
-from alljax.baselines.features import NETWORK
-from alljax.baselines.systems import assembled
 from alljax.config import ensemble_plans
+from alljax.config.classical_system_fields import asks_network, check_levers, system
 from alljax.config.fields import FIELDS, later_fields
-from alljax.config.plan import EnsembleOptions, MeasuringNetwork, NamedSystem, Plan, Start, TrainingOptions
+from alljax.config.plan import (
+    CalibrationOptions,
+    EnsembleOptions,
+    MeasuringNetwork,
+    Plan,
+    Start,
+    TrainingOptions,
+)
 from alljax.config.prediction_plan import views_of
 from alljax.data.augment import Augmentation
 from alljax.data.split import SplitOptions
@@ -30,12 +36,6 @@ from alljax.weights.published import CONVOLUTIONS, all_published
 
 FROM_CONVOLUTIONS = f'imagenet:{CONVOLUTIONS}'
 NEW_DENSE = 'ImageNet convolutions, new dense layers'
-
-# Fields that only a network's training knows, and which change its result without a word of theirs in it.
-NETWORK_ONLY = (
-    'augment.mixup', 'loss.robust', 'loss.smoothing', 'model.norm', 'model.statistics', 'optimizer.ema',
-    'optimizer.layer_decay',
-)  # fmt: skip
 
 
 def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any] = MappingProxyType({})) -> Plan:
@@ -112,47 +112,6 @@ def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
     return config
 
 
-def check_levers(config: ConfigDict) -> None:
-    """UserError for fields that change a network's training, where a classical system takes its place."""
-    if not config.baseline.system:
-        return
-    values = fields.flat(config)
-    changed = [name for name in NETWORK_ONLY if values[name] != FIELDS[name].default]
-    problems = [
-        f'config.{name} is {values[name]!r}, but {config.baseline.system} is a classical system, which has no steps '
-        f'and no normalization layers to train; leave it at {FIELDS[name].default!r}'
-        for name in changed
-    ]
-    if values['data.equalize'] == 'batches':
-        problems.append(
-            f'config.data.equalize is batches, but {config.baseline.system} is a classical system, which has no '
-            'batches; set it to oversample'
-        )
-    system = _system(config)
-    if system and system.parts.networks and NETWORK not in system.parts.features:
-        problems.append(
-            "config.baseline.networks names networks, but config.baseline.features has no 'network'; add it there"
-        )
-    if problems:
-        raise UserError(*problems)
-
-
-def without_levers(config: ConfigDict) -> ConfigDict:
-    """A config of a network's run for a classical system in its place: what is refused for one is left out."""
-    values = fields.flat(config)
-    jitter = fields.JITTER if values['augment.copies'] == 'fresh' and not values['predict.copies'] else ()
-    plain = {name: FIELDS[name].default for name in (*NETWORK_ONLY, *jitter, 'ensemble.candidates')}
-    if values['data.equalize'] == 'batches':
-        plain['data.equalize'] = 'oversample'
-    return fields.with_fields(config, plain)
-
-
-def asks_network(config: ConfigDict) -> bool:
-    """True if a run needs the network of `config.model`: a classical system that measures cells by hand does not."""
-    system = _system(config)
-    return system is None or NETWORK in system.parts.features
-
-
 def find_start(name: str, init: str, demo: bool, *, whole: bool = True) -> Start:
     """The model folder to start from, fetched if need be, or none with the reason if the start is random.
 
@@ -214,16 +173,16 @@ def _train_new_dense(config: ConfigDict, given: Collection[str]) -> None:
 
 def _measuring(config: ConfigDict, demo: bool) -> tuple[MeasuringNetwork, ...]:
     """The networks of a system that names its own, each with its start."""
-    system, init = _system(config), config.model.init
-    if system is None or not system.parts.networks:
+    named, init = system(config), config.model.init
+    if named is None or not named.parts.networks:
         return ()
     if init != 'random' and not init.startswith('imagenet'):
         raise UserError(
             f'config.model.init={init}: is of one network, but config.baseline.networks names '
-            f'{some(list(system.parts.networks))}; set it to imagenet or random'
+            f'{some(list(named.parts.networks))}; set it to imagenet or random'
         )
     made = []
-    for name in system.parts.networks:
+    for name in named.parts.networks:
         one = fields.with_fields(config, {'model.name': name})
         made.append(MeasuringNetwork(_network(one), find_start(name, init, demo)))
     return tuple(made)
@@ -274,11 +233,12 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             group_rate=config.loss.robust_rate if config.loss.robust == 'group_dro' else None,
             statistics=config.model.statistics,
         ),
-        system=_system(config),
+        system=system(config),
         source=config.data.source,
         external=fields.external_options(config),
         views=views_of(config),
         ensemble=EnsembleOptions(**{name: config.ensemble[name] for name in EnsembleOptions._fields}),
+        calibration=CalibrationOptions(**config.calibration),
     )
     return ensemble_plans.of_whole(plan) if config.ensemble.candidates else plan
 
@@ -290,9 +250,3 @@ def _network(config: ConfigDict) -> NetworkSpec:
     if config.model.norm != 'batch':
         chosen['norm'] = config.model.norm
     return NetworkSpec(config.model.name, {**chosen, 'color': config.data.color})
-
-
-def _system(config: ConfigDict) -> NamedSystem | None:
-    parts = config.baseline.to_dict()
-    name = parts.pop('system')
-    return NamedSystem(name, assembled(name, parts)) if name else None

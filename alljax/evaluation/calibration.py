@@ -3,10 +3,13 @@
 All three are measured on cells that did not train the model, of groups (slides or patients) that it never saw.
 """
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from jaxtyping import Bool, Float, Integer
 from scipy.optimize import minimize_scalar
 
+from alljax.evaluation import metrics
 from alljax.storage.calibration_record import Calibration
 
 COVERAGE, ACCURACY = 0.9, 0.95
@@ -63,6 +66,11 @@ def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:
     return powers / powers.sum(1, keepdims=True)
 
 
+def as_said(probabilities: Probabilities, known: Calibration | None) -> Probabilities:
+    """The probabilities as a model is to say them: tempered if it is calibrated, else the very same."""
+    return probabilities if known is None else tempered(probabilities, known.temperature)
+
+
 def least_probability(
     of_label: Float[np.ndarray, ' cells'], groups: Integer[np.ndarray, ' cells'], coverage: float
 ) -> float:
@@ -103,3 +111,67 @@ def certain(probabilities: Probabilities, calibration: Calibration) -> Bool[np.n
     if calibration.certain is None:
         return np.zeros(len(probabilities), bool)
     return probabilities.max(1) >= calibration.certain
+
+
+class Calibrated(NamedTuple):
+    """The statements of a calibrated model about cells."""
+
+    probabilities: Probabilities  # after the temperature
+    before: Float[np.ndarray, ' cells']  # probability of the predicted class before it
+    sets: Bool[np.ndarray, 'cells classes']
+    certain: Bool[np.ndarray, ' cells']
+
+
+def applied(probabilities: Probabilities, calibration: Calibration) -> Calibrated:
+    """The calibrated statements that follow from probabilities as a model gives them."""
+    shares = tempered(probabilities, calibration.temperature)
+    return Calibrated(shares, probabilities.max(1), sets(shares, calibration), certain(shares, calibration))
+
+
+class Answers(NamedTuple):
+    """Cells whose class is known, with the statements of a calibrated model about each."""
+
+    right: Bool[np.ndarray, ' cells']  # the most probable class is the cell's own
+    before: Float[np.ndarray, ' cells']  # confidence before the temperature
+    after: Float[np.ndarray, ' cells']
+    covered: Bool[np.ndarray, ' cells']  # the own class is in the set
+    sizes: Integer[np.ndarray, ' cells']  # of the sets
+    certain: Bool[np.ndarray, ' cells']
+    groups: Integer[np.ndarray, ' cells']
+
+
+def answers(said: Calibrated, labels: Labels, groups: Integer[np.ndarray, ' cells']) -> Answers:
+    """The statements about cells, beside what they are."""
+    shares, own = said.probabilities, np.arange(len(labels))
+    return Answers(
+        right=shares.argmax(1) == labels,
+        before=said.before,
+        after=shares.max(1),
+        covered=said.sets[own, labels],
+        sizes=said.sets.sum(1),
+        certain=said.certain,
+        groups=groups,
+    )
+
+
+def measured(found: Answers, coverage: float) -> dict[str, Any]:
+    """The success of a calibration on cells that had no part in it, as JSON-safe numbers; shares are fractions of 1.
+
+    `coverage` is the one that was wanted of the sets, which is promised on average over groups.
+    """
+    numbers = np.unique(found.groups, return_inverse=True)[1]
+    by_group = np.bincount(numbers, found.covered) / np.bincount(numbers)
+    return {
+        'error_before': metrics.confidence_error(found.right, found.before),
+        'error_after': metrics.confidence_error(found.right, found.after),
+        'covered': float(found.covered.mean()),
+        'covered_by_group': {
+            'mean': float(by_group.mean()),
+            'lowest': float(by_group.min()),
+            'groups': len(by_group),
+            'groups_that_reach_it': int((by_group >= coverage - 1e-9).sum()),
+        },
+        'set_size': float(found.sizes.mean()),
+        'answered': float(found.certain.mean()),
+        'accuracy_of_answered': float(found.right[found.certain].mean()) if found.certain.any() else None,
+    }

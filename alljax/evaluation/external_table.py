@@ -26,6 +26,7 @@ class Side(NamedTuple):
     heading: str
     test: Results
     leaky: bool
+    certainty: Results  # the measures of its calibration; none for a model without one
 
 
 MEASURES = (
@@ -33,6 +34,12 @@ MEASURES = (
     ('macro_recall', 'Macro recall'),
     ('calibration_error', 'Expected calibration error'),
     ('mean_confidence', 'Mean confidence'),
+)
+CERTAINTY = (  # of a calibrated model
+    ('error_before', 'Calibration error before the temperature'),
+    ('covered', 'Class in the set'),
+    ('answered', 'Answered, not uncertain'),
+    ('accuracy_of_answered', 'Accuracy of the answers'),
 )
 
 
@@ -48,12 +55,18 @@ def section(results: Results, template: jinja2.Template) -> Markup:
             f'inside: {formatting.set_name(data["name"], data.get("root", ""))}',
             results['test'],
             results['split']['leaky'],
+            results.get('calibration', {}).get('test', {}),
         )
     ]
-    sides += [Side(f'outside: {test["name"]}', test, test['leaky']) for test in tests]
+    sides += [Side(f'outside: {test["name"]}', test, test['leaky'], test.get('calibration', {})) for test in tests]
+    calibrated = [
+        (name, [Figure(formatting.percent(side.certainty.get(key), side.test['n'])) for side in sides])
+        for key, name in CERTAINTY
+        if any(side.certainty for side in sides)
+    ]
     text = template.render(
         sides=sides,
-        rows=[(name, [_figure(side.test, key) for side in sides]) for key, name in MEASURES],
+        rows=[*((name, [_figure(side.test, key) for side in sides]) for key, name in MEASURES), *calibrated],
         recalls=[(name, [_recall(side.test, name) for side in sides]) for name in results['test']['per_class']],
         sentences=[overconfidence(side) for side in sides],
         tests=tests,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 
@@ -97,7 +97,8 @@ def probability_scores(
 
     AUROC and average precision of each class against the rest, None for a class without cells or without others, with
     their means over the classes that have one; and the expected calibration error of the predicted class over 15 equal
-    bins (Guo et al. 2017, arXiv:1706.04599).
+    bins (Guo et al. 2017, arXiv:1706.04599); and the share of the cells, the most confident first, on which the
+    accuracy is 95 % (a point of the risk-coverage curve, Geifman & El-Yaniv 2017, arXiv:1705.08500).
     """
     per_class = {}
     for i, name in enumerate(names):
@@ -110,7 +111,12 @@ def probability_scores(
     means = {
         f'macro_{kind}': _mean([row[kind] for row in per_class.values()]) for kind in ('auroc', 'average_precision')
     }
-    return {**means, 'calibration_error': calibration_error(labels, probabilities), 'per_class': per_class}
+    return {
+        **means,
+        'calibration_error': calibration_error(labels, probabilities),
+        'coverage_at_95_accuracy': coverage_at(probabilities.argmax(1) == labels, probabilities.max(1), 0.95),
+        'per_class': per_class,
+    }
 
 
 def calibration_error(
@@ -119,10 +125,32 @@ def calibration_error(
     """Mean distance of confidence and accuracy over equal bins of confidence, weighted by their cells."""
     if not len(labels):
         return None
-    confidence, correct = probabilities.max(1), probabilities.argmax(1) == labels
+    return confidence_error(probabilities.argmax(1) == labels, probabilities.max(1), bins)
+
+
+def confidence_error(
+    correct: Bool[np.ndarray, ' cells'], confidence: Float[np.ndarray, ' cells'], bins: int = BINS
+) -> float:
+    """`calibration_error` by the confidence of one cell at least, and whether its prediction is correct."""
     member = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     gaps = np.bincount(member, correct - confidence, bins)  # cells of the bin times (accuracy - confidence)
-    return float(np.abs(gaps).sum() / len(labels))
+    return float(np.abs(gaps).sum() / len(correct))
+
+
+def coverage_at(
+    correct: Bool[np.ndarray, ' cells'], confidence: Float[np.ndarray, ' cells'], accuracy: float
+) -> float | None:
+    """The largest share of the cells, taken from the most confident on, whose accuracy is at least `accuracy`.
+
+    Cells of one confidence are taken together; 0 where not even the most confident reach it, None without cells.
+    """
+    if not len(correct):
+        return None
+    order = np.argsort(-confidence, kind='stable')
+    ordered, taken = confidence[order], np.arange(1, len(order) + 1)
+    last_of_its_kind = np.append(ordered[1:] < ordered[:-1], True)
+    reached = last_of_its_kind & (np.cumsum(correct[order]) >= accuracy * taken - 1e-9)
+    return float(taken[reached].max(initial=0) / len(order))
 
 
 def _hits(m: Counts) -> Values:

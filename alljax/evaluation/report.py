@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import external_table, formatting
+from alljax.evaluation import calibration_table, external_table, formatting
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 from alljax.storage.text_files import write_text
@@ -32,6 +32,11 @@ SHARES = (
     ('macro_auroc', 'AUROC', 'chance that a cell of a class is ranked above one of another; mean of the classes'),
     ('macro_average_precision', 'Average precision', 'area under precision over recall; mean of the classes'),
     ('calibration_error', 'Expected calibration error', 'distance of confidence and accuracy, 15 bins; 0 is best'),
+    (
+        'coverage_at_95_accuracy',
+        'Cells at 95% accuracy',
+        'the largest share that reaches it, most confident first',
+    ),
 )
 COEFFICIENTS = (
     ('kappa', 'Cohen’s κ', 'agreement beyond chance, 1 at best'),
@@ -73,6 +78,7 @@ def write(
             figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
             mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
             external=_external(results),
+            certainty=_certainty(results),
             css=Markup(resource('report.css')),
         )
     )
@@ -110,6 +116,17 @@ def environment() -> jinja2.Environment:
 def resource(name: str) -> str:
     """Return the text of a template or style sheet of this room."""
     return resources.files('alljax.evaluation').joinpath(name).read_text(encoding='utf-8')
+
+
+def _certainty(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The lines and sentences on the calibration; None for a model without one."""
+    known = results.get('calibration')
+    if known is None:
+        return None
+    return {
+        'lines': calibration_table.lines(known, results['test']['n']),
+        'sentences': calibration_table.sentences(known, leaky=results['split']['leaky']),
+    }
 
 
 def _recall_intervals(confusion: Mapping[str, Any]) -> dict[str, list[float] | None]:

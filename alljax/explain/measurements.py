@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, UInt8
 
 from alljax.data.image_files import ImageFile
 from alljax.errors import UserError, some
+from alljax.evaluation import calibration
 from alljax.explain import images, masks
 from alljax.explain.methods import METHODS, Options
 from alljax.gradients import Curve, deletion, insertion, localization
@@ -64,7 +65,7 @@ def explain(
         chosen = [cells[int(i)] for i in np.resize(index, full)]  # of one shape, or all is compiled again
         logits = logits_of(run.variables, jnp.asarray(np.stack([cell.pixels for cell in chosen])))
         _require_finite(chosen[: len(index)], np.asarray(logits)[: len(index)], "the network's logits")
-        rows = inference.probabilities(logits, run.whose)
+        rows = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
         targets = rows.argmax(1) if target is None else np.full(full, target)
         batch = images.batch(run, chosen)
         found = {name: _measured(run, name, chosen, batch, jnp.asarray(targets), options) for name in methods}

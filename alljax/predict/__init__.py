@@ -11,13 +11,16 @@ from jaxtyping import Float, UInt8
 
 from alljax.data import image_files, training_likeness
 from alljax.errors import UserError
-from alljax.runs import kinds, preparation
+from alljax.evaluation import calibration
+from alljax.runs import kinds, likeness, preparation
+from alljax.runs.calibration import answer, possible
 from alljax.storage.card import Card
 from alljax.storage.growing_file import GrowingFile, growing_file
 from alljax.storage.text_files import csv_line
 
 log = logging.getLogger(__name__)
 BATCH = 28
+UNLIKE = 'unlike the training cells'  # the answer in the place of a class
 SET_FILES = 512  # at most, whose statistics stand for those of all
 
 Images = UInt8[np.ndarray, 'cells side side 3']
@@ -32,6 +35,13 @@ class Row(NamedTuple):
     note: str = ''  # what was converted while reading
     unlike: str = ''  # how it differs from the training cells; 'unknown' if the model does not say
     error: str = ''
+    answer: str = ''  # of a calibrated model: a class, 'uncertain' or 'unlike the training cells'
+    possible: tuple[str, ...] = ()  # of a calibrated model: the set of classes, the most probable first
+
+    @property
+    def is_unlike(self) -> bool:
+        """True for a picture that is unlike the training cells."""
+        return self.unlike not in ('', training_likeness.UNKNOWN)
 
 
 class Predictor(NamedTuple):
@@ -40,15 +50,20 @@ class Predictor(NamedTuple):
     classes: tuple[str, ...]
     card: Card
     probabilities: Probabilities
-    adapt: Callable[[Images], Probabilities] | None = None  # to unlabelled images, if it was tested so
+    adapt: Callable[[Images], 'Predictor'] | None = None  # to unlabelled images, if it was tested so
+    score: likeness.Score | None = None  # of features, by which pictures are unlike the training cells
 
 
 def load(path: Path) -> Predictor:
     """The model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
     kind = kinds.of_model(path)
     run = kind.load(path)
-    adapt = (lambda images: kind.predictor(kind.adapted(run, images))) if run.card.transductive else None
-    return Predictor(run.classes, run.card, kind.predictor(run), adapt)
+
+    def predictor(run: kinds.Trained) -> Predictor:
+        return Predictor(run.classes, run.card, kind.predictor(run), score=likeness.score_of(kind, run, path))
+
+    adapt = (lambda images: predictor(kind.adapted(run, images))) if run.card.transductive else None
+    return predictor(run)._replace(adapt=adapt)
 
 
 def adapted(run: Predictor, files: Sequence[Path]) -> Predictor:
@@ -68,7 +83,7 @@ def adapted(run: Predictor, files: Sequence[Path]) -> Predictor:
         return run
     log.info('transductive: the statistics of these %d images, without labels, take the place of those of training',
              len(images))  # fmt: skip
-    return run._replace(probabilities=run.adapt(np.stack(images)))
+    return run.adapt(np.stack(images))
 
 
 def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:
@@ -81,17 +96,37 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
     for start in range(0, len(files), batch_size):
         found = preparation.read(files[start : start + batch_size], run.card)
         good = [file.pixels for file in found if isinstance(file, image_files.ImageFile)]
-        rows = iter(run.probabilities(np.stack(good), batch_size) if good else ())
+        rows = iter(_rows(run, np.stack(good), batch_size) if good else ())
         for file in found:
             if isinstance(file, image_files.ImageFile):
-                yield Row(str(file.path), next(rows), note=file.note, unlike=_unlike(file, run.card))
+                row = next(rows)
+                row = row._replace(file=str(file.path), note=file.note, unlike=_unlike(file, run.card, row.unlike))
+                yield row._replace(answer=UNLIKE) if row.answer and row.is_unlike else row
             else:
                 yield Row(str(file.path), None, error=file.error)
 
 
-def _unlike(file: image_files.ImageFile, card: Card) -> str:
+def _rows(run: Predictor, images: Images, batch_size: int) -> Iterator[Row]:
+    """A row for each picture, with all that does not depend on its file."""
+    shares, known, alike = run.probabilities(images, batch_size), run.card.calibration, run.card.likeness
+    unlike = [''] * len(images)
+    if run.score and alike:
+        unlike = [likeness.words(value, alike) for value in run.score(images, batch_size)]
+    if known is None:
+        yield from (Row('', row, unlike=words) for row, words in zip(shares, unlike, strict=True))
+        return
+    said = calibration.applied(shares, known)
+    for row, certain, within, words in zip(said.probabilities, said.certain, said.sets, unlike, strict=True):
+        sure, possibly = answer(row, certain, run.classes), possible(row, within, run.classes)
+        yield Row('', row, unlike=words, answer=sure, possible=possibly)
+
+
+def _unlike(file: image_files.ImageFile, card: Card, by_features: str) -> str:
     """The ways in which a picture is unlike the training cells; '' also for a model of photographs of anything."""
-    return '' if card.photograph else training_likeness.reasons(file.pixels, file.size, card.pictures)
+    found = '' if card.photograph else training_likeness.reasons(file.pixels, file.size, card.pictures)
+    if by_features:
+        return '; '.join(words for words in (found, by_features) if words not in ('', training_likeness.UNKNOWN))
+    return found
 
 
 class Table(NamedTuple):
@@ -99,13 +134,15 @@ class Table(NamedTuple):
 
     file: GrowingFile
     classes: tuple[str, ...]
+    calibrated: bool
 
     def add(self, row: Row) -> None:
         """Adds the line of a row; UserError if it cannot be written."""
         shares = row.probabilities
         prediction = '' if shares is None else self.classes[shares.argmax()]
         numbers = [''] * len(self.classes) if shares is None else [f'{share:.6f}' for share in shares]
-        self.add_values([row.file, prediction, *numbers, row.note, row.unlike, row.error])
+        certainty = [row.answer, '|'.join(row.possible)] if self.calibrated else []
+        self.add_values([row.file, prediction, *numbers, row.note, row.unlike, row.error, *certainty])
 
     def add_values(self, values: list[str]) -> None:
         """Adds a line of as many values as the table has columns."""
@@ -114,14 +151,17 @@ class Table(NamedTuple):
 
 
 @contextmanager
-def csv_table(path: Path, classes: tuple[str, ...]) -> Iterator[Table]:
-    """A table that grows as FILE.part and becomes `path` at the end of the `with`; UserError if that cannot be."""
+def csv_table(path: Path, classes: tuple[str, ...], *, calibrated: bool = False) -> Iterator[Table]:
+    """A table that grows as FILE.part and becomes `path` at the end of the `with`; UserError if that cannot be.
+
+    That of a `calibrated` model has the columns `answer` and `set`, too.
+    """
     with ExitStack() as stack:
         with _telling(path):
-            table = Table(stack.enter_context(growing_file(path)), classes)
-        table.add_values(
-            ['file', 'prediction', *(f'probability_{name}' for name in classes), 'note', 'unlike', 'error']
-        )
+            table = Table(stack.enter_context(growing_file(path)), classes, calibrated)
+        shares = [f'probability_{name}' for name in classes]
+        certainty = ['answer', 'set'] if calibrated else []
+        table.add_values(['file', 'prediction', *shares, 'note', 'unlike', 'error', *certainty])
         yield table
 
 

@@ -41,6 +41,7 @@ from alljax.storage.json_records import read_record
 from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
+NO_CHANCE = 1e-12  # stands for a probability of 0, whose logarithm is not finite
 CLASSIFIER, STANDARD = 'classifier.skops', 'standardization.npz'
 
 
@@ -67,7 +68,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Classical:
 
 
 def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Classical:
-    """The system's classifier, fitted to the training cells, and to those of a validation fold, which it needs not.
+    """The system's classifier, fitted to the training cells, and to a validation fold that nothing is measured on.
 
     The card holds the `model` and `train` parts of results.json. `keep` is that of `measured`.
     """
@@ -78,7 +79,7 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         transduction.need_slides(cells, 'config.baseline.standardize', system.standardize)
     bodies, sources = backbones.of_plan(plan) if NETWORK in system.features else ((), ())
     log.info('%s: %s', name, system)
-    side = np.concatenate([parts.train, parts.validation])
+    side = parts.train if plan.calibration.keeps_validation else np.concatenate([parts.train, parts.validation])
     how = 'oversample' if plan.training.equalize == 'weights' else plan.training.equalize
     index = equalize(cells.labels, side, how, plan.seed)
     trained = cells.take(side)
@@ -211,7 +212,7 @@ def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) 
         found['transductive'] = transduction.about('features: the mean and deviation', run.card.transductive, sets)
     else:
         shares = ask(run, np.arange(len(test)))
-    return TestOutput(found, np.log(np.maximum(shares, 1e-12)), figures)
+    return TestOutput(found, np.log(np.maximum(shares, NO_CHANCE)), figures)
 
 
 def seconds_a_cell(run: Classical, rows: Features, images: Images) -> dict[str, float]:

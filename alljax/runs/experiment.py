@@ -6,7 +6,18 @@ from pathlib import Path
 import alljax
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
-from alljax.runs import data_check, external, initial_variables, kinds, network, preparation, results, run_cells
+from alljax.runs import (
+    calibration,
+    data_check,
+    external,
+    initial_variables,
+    kinds,
+    likeness,
+    network,
+    preparation,
+    results,
+    run_cells,
+)
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
 from alljax.storage import cache, model_folder, run_folder
@@ -43,12 +54,16 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         found = found._replace(cells=cells)
         plan = network.cut_batch_size(plan, cells, parts)
         kind = kinds.of_plan(plan)
+        likeness.check(plan, found)
         if run_folder.is_finished(folder):
             log.info('this run is finished: evaluating it again')
             trained = kind.load(folder)
         else:
             trained = kind.fit(plan, cells, parts, folder)
+            trained = calibration.kept(kind, trained, plan, found, folder)
         output = kind.score(trained, plan, cells, parts, folder)
+        output = calibration.of_test(output, trained.card, cells.take(parts.test))
+        output.found.update(likeness.of_test(kind, trained, folder, cells.take(parts.test), plan.batch_size))
         tests = external.earlier_tests(folder)
         if test:
             tests = external.written(test, kind, trained, folder, tests)

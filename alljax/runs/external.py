@@ -18,7 +18,17 @@ from alljax.data.external import ExternalOptions
 from alljax.data.split import SEED_STEP
 from alljax.errors import UserError
 from alljax.evaluation import formatting, intervals
-from alljax.runs import data_check, kinds, leak_audit, preparation, results, run_cells
+from alljax.runs import (
+    calibration,
+    data_check,
+    kinds,
+    leak_audit,
+    likeness,
+    prediction_table,
+    preparation,
+    results,
+    run_cells,
+)
 from alljax.runs.kinds import Kind, Trained
 from alljax.runs.leak_audit import LeakAudit
 from alljax.runs.results import Judged, Results
@@ -69,10 +79,15 @@ def written(test: ExternalTest, kind: Kind, trained: Trained, folder: Path, earl
     number = f'-{place + 1}' if place else ''
     predictions, pairs = PREDICTIONS.format(number), PAIRS.format(number)
     cells = test.cells
-    probabilities = probabilities_of(kind, trained, cells)
-    results.write_predictions(folder / predictions, cells, probabilities)
+    said = calibration.told(probabilities_of(kind, trained, cells), trained.card.calibration, cells)
+    prediction_table.write(folder / predictions, cells, said.probabilities, said.columns)
     write_text(folder / pairs, csv_text(PAIR_COLUMNS, [(*pair[:-1], int(pair.one_cell)) for pair in test.audit.pairs]))
-    entry = about(test, probabilities, predictions, pairs)
+    entry = about(test, said.probabilities, predictions, pairs)
+    if trained.card.likeness:
+        images = preparation.of_cells(cells, trained.card.cell_preparation).images
+        entry |= likeness.of_external_test(kind, trained, folder, images, BATCH)
+    if said.found:
+        entry['calibration'] = said.found
     low, high = intervals.quoted(entry['accuracy_ci95'])
     log.info('external test on %s: accuracy %.1f %% (95 %% interval %.1f to %.1f), mean confidence %.1f %%, %d cells%s',
              entry['name'], 100 * entry['accuracy'], 100 * low, 100 * high, 100 * entry['mean_confidence'], entry['n'],

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Float
 
 from alljax.config.plan import Plan
 from alljax.data import training_likeness
 from alljax.data.cells import Cells
-from alljax.data.split import Split, balanced_chances, class_weights, equalize
+from alljax.data.split import Split, balanced_chances, equalize
 from alljax.models import Model, Variables
 from alljax.runs import (
     data_check,
@@ -29,7 +29,6 @@ from alljax.storage import model_folder
 from alljax.storage.card import Card
 from alljax.storage.checkpoints import Checkpoints, need_space
 from alljax.training import (
-    group_dro,
     inference,
     inputs,
     layer_decay,
@@ -217,9 +216,9 @@ def train(
     update = optimizer.make(
         plan.training.optimizer, factors, schedule.epochs * schedule.steps_per_epoch, schedule.steps_per_epoch
     )
-    groups, count = training_groups(plan, cells, parts)
+    groups, count = network_options.training_groups(plan, cells, parts)
     setup = TrainingSetup(
-        fed.model, update, fed.prepare, factors, loss_weights(plan, cells, parts), plan.seed,
+        fed.model, update, fed.prepare, factors, network_options.loss_weights(plan, cells, parts), plan.seed,
         smoothing=plan.training.smoothing, mixup=plan.training.mixup, average_decay=plan.training.average_decay,
         freeze_statistics=plan.training.statistics == 'frozen', groups=count, group_rate=plan.training.group_rate or 0,
     )  # fmt: skip
@@ -270,22 +269,6 @@ def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:
                 '--config.data.equalize=%s)', plan.batch_size, most, len(parts.train),
                 plan.training.equalize)  # fmt: skip
     return plan._replace(batch_size=most)
-
-
-def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' classes']:
-    """The weight of each class in the loss."""
-    return jnp.asarray(class_weights(cells.labels, parts.train, plan.training.equalize, len(cells.classes)))
-
-
-def training_groups(plan: Plan, cells: Cells, parts: Split) -> tuple[Int32[Array, ' cells'] | None, int]:
-    """The number of each cell's slide on the training side, -1 for other slides, and how many; None without group DRO.
-
-    A single slide has no other to be weighed against, but is trained as any.
-    """
-    if plan.training.group_rate is None:
-        return None, 0
-    numbers, count = group_dro.numbered(cells.groups, parts.train)
-    return jnp.asarray(numbers), count
 
 
 def validation(batch_size: int, fed: Inputs, cells: Cells, parts: Split) -> loop.Validate | None:

@@ -1,12 +1,16 @@
 """The options of a network's training against its cells and layers, and what its results say of them."""
 
 import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int32
 
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
+from alljax.data.split import Split, class_weights
 from alljax.errors import UserError
 from alljax.models import Model, Variables, is_linen
 from alljax.runs import transduction
+from alljax.training import group_dro
 
 
 def check(plan: Plan, cells: Cells, model: Model, variables: Variables) -> None:
@@ -54,3 +58,19 @@ def _normalizes_by_batch(plan: Plan, classes: int) -> bool:
     options = {name: value for name, value in plan.network.options.items() if name != 'norm'}
     plain = plan.network._replace(options=options).create(classes)
     return 'batch_stats' in jax.eval_shape(plain.init, jax.random.key(0))
+
+
+def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' classes']:
+    """The weight of each class in the loss."""
+    return jnp.asarray(class_weights(cells.labels, parts.train, plan.training.equalize, len(cells.classes)))
+
+
+def training_groups(plan: Plan, cells: Cells, parts: Split) -> tuple[Int32[Array, ' cells'] | None, int]:
+    """The number of each cell's slide on the training side, -1 for other slides, and how many; None without group DRO.
+
+    A single slide has no other to be weighed against, but is trained as any.
+    """
+    if plan.training.group_rate is None:
+        return None, 0
+    numbers, count = group_dro.numbered(cells.groups, parts.train)
+    return jnp.asarray(numbers), count

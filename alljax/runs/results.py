@@ -11,6 +11,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import jax
@@ -29,12 +30,14 @@ from alljax.evaluation import (
     plots,
     report,
 )
+from alljax.runs import prediction_table
+from alljax.runs.prediction_table import Columns
 from alljax.storage import checksums
 from alljax.storage.atomic import write_json
 from alljax.storage.checksums import Damaged
 from alljax.storage.json_records import read_object
 from alljax.storage.run_folder import RESULTS
-from alljax.storage.text_files import csv_rows, csv_text, write_text
+from alljax.storage.text_files import csv_rows
 from alljax.training import inference
 
 log = logging.getLogger(__name__)
@@ -57,6 +60,7 @@ class TestOutput(NamedTuple):
     found: Results  # parts of results.json: 'model', 'train', 'seconds_a_cell', …
     logits: Float[np.ndarray, 'test classes']
     figures: Mapping[str, Path]  # heading in the report → PNG file that is drawn already
+    columns: Columns = MappingProxyType({})  # further ones of predictions.csv
 
 
 PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
@@ -64,6 +68,8 @@ FILES, CHECKSUM = 'files', 'checksum'  # keys of results.json: checksums of othe
 FURTHER = {
     'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell',
     'prediction': 'Views of each cell whose probabilities are averaged',
+
+    'unlike': 'Unlike the training cells',
 }  # fmt: skip
 
 
@@ -149,7 +155,7 @@ def write(
 ) -> None:
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
     probabilities = inference.probabilities(output.logits, workdir / 'model')
-    write_predictions(workdir / PREDICTIONS, cells, probabilities)
+    prediction_table.write(workdir / PREDICTIONS, cells, probabilities, output.columns)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
@@ -260,16 +266,6 @@ def _damaged(workdir: Path, name: str, error: Exception) -> UserError:
         f'{workdir / name}: {str(error).removeprefix(f"{name} ")}; delete it{also} and give the command of this run '
         'again, which evaluates its model again'
     )
-
-
-def write_predictions(path: Path, cells: Cells, probabilities: Float[np.ndarray, 'cells classes']) -> None:
-    """A table of a line a cell: file, group, label, prediction and the probability of each class."""
-    rows = []
-    for index, row in enumerate(probabilities):
-        known = cells.names[index], cells.group_names[cells.groups[index]], cells.classes[cells.labels[index]]
-        rows.append([*known, cells.classes[row.argmax()], *(f'{p:.6f}' for p in row)])
-    columns = ['file', 'group', 'label', 'prediction', *(f'probability_{name}' for name in cells.classes)]
-    write_text(path, csv_text(columns, rows, end='\r\n'))
 
 
 def marks(results: Results) -> list[str]:

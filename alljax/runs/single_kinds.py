@@ -12,8 +12,9 @@ from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.runs import classical_system, network, transduction
+from alljax.runs import classical_system, features, network, transduction
 from alljax.runs.classical_system import Classical
+from alljax.runs.features import Rows
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.prediction_views import Images, Predict
 from alljax.runs.results import Results, TestOutput
@@ -35,6 +36,7 @@ class Kind(NamedTuple):
     set_predictor: Callable[[Trained], Predict]  # as `predictor`, for a data set: keeps measurements in the cache
     adapted: Callable[[Trained, Images], Trained]  # to the statistics of unlabelled images, if it was tested so
     by_set: Callable[[Trained, Cells, int], Tested]  # of a data set, each slide or set adapted to by itself
+    features: Callable[[Trained, str, bool], Rows] | None = None  # that a score takes; True keeps measurements
 
 
 def _network_by_set(run: TrainedNetwork, cells: Cells, batch_size: int) -> Tested:
@@ -66,6 +68,7 @@ NETWORK = Kind(
     network.predictor,
     network.adapted,
     _network_by_set,
+    features.of_network,
 )
 SYSTEM = Kind(
     classical_system.fit,
@@ -75,6 +78,7 @@ SYSTEM = Kind(
     partial(classical_system.predictor, keep=True),
     classical_system.adapted,
     _system_by_set,
+    features.of_system,
 )
 
 

@@ -1,7 +1,11 @@
 """The certainty of a model, as its card says it, measured on cells that did not train it."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
+
+PICTURES = 'pictures'
+UNLIKE = (PICTURES, 'mahalanobis', 'knn', 'energy')  # what tells a cell unlike the training cells
 
 
 class Calibration(NamedTuple):
@@ -24,3 +28,20 @@ class Calibration(NamedTuple):
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 yield f'has {value} for calibration.{name}, expected 0 to 1'
+
+
+class FeatureLikeness(NamedTuple):
+    """A score of a model's features, and where a cell is unlike the training cells by it."""
+
+    score: str  # one of UNLIKE, but for pictures
+    limit: float  # beyond it a cell is unlike: 95th percentile of held-out cells
+    cells: int  # that were held out
+    groups: int
+    source: str  # 'validation fold' or 'training groups left out in turn'
+
+    def problems(self) -> Iterator[str]:
+        """All that is wrong with a record that was read from a file."""
+        if self.score not in UNLIKE[1:]:
+            yield f'has {self.score!r} for likeness.score, expected {", ".join(UNLIKE[1:-1])} or {UNLIKE[-1]}'
+        if not math.isfinite(self.limit):
+            yield f'has {self.limit} for likeness.limit, expected a finite number'

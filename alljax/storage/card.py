@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from alljax.errors import UserError
 from alljax.models import Input, NetworkSpec
-from alljax.storage.calibration_record import Calibration
+from alljax.storage.calibration_record import Calibration, FeatureLikeness
 from alljax.storage.format_version import FORMAT, check_format
 from alljax.storage.image_preparation import UNCHANGED, CellPreparation, ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
@@ -71,6 +71,7 @@ class Card:
     calibration: Calibration | None = None  # by cells that did not train it; None where none were kept for that
     members: tuple[str, ...] = ()  # of an ensemble: its folders in this one, each a whole model folder
     member_weights: tuple[float, ...] = ()  # of their probabilities in the average
+    likeness: FeatureLikeness | None = None  # a score of features by which cells are unlike those that trained
     transductive: str = ''  # 'slide' or 'set' of unlabelled images whose statistics prediction uses; '' for training's
     views: PredictionViews | None = None  # of an image, whose probabilities are averaged; None for the image as it is
 
@@ -125,6 +126,7 @@ class Card:
             'calibration': self.calibration and self.calibration._asdict(),
             'members': self.members or None,
             'member_weights': self.member_weights or None,
+            'likeness': self.likeness and self.likeness._asdict(),
             'transductive': self.transductive or None,
             'views': self.views and self.views._asdict(),
             'format': FORMAT,
@@ -182,3 +184,4 @@ def _out_of_range(card: Card) -> Iterator[str]:
     yield from card.pictures.problems() if card.pictures else ()
     yield from card.calibration.problems() if card.calibration else ()
     yield from card.views.problems() if card.views else ()
+    yield from card.likeness.problems() if card.likeness else ()

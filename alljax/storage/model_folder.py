@@ -1,27 +1,32 @@
 """A model folder: a network's variables, or a classical system's classifier, and the card that says what it is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Shaped
 
 from alljax.errors import UserError
 from alljax.models import Variables
 from alljax.storage import checksums
-from alljax.storage.atomic import new_folder, write_json
+from alljax.storage.atomic import new_folder, write_json, write_whole
+from alljax.storage.calibration_record import Calibration, FeatureLikeness
 from alljax.storage.card import Card, Scores
 from alljax.storage.checksums import Checksums, Damaged
 from alljax.storage.disk_errors import disk_errors_explained
 from alljax.storage.json_records import Json, read_object
 from alljax.storage.tree_folder import read_tree, write_tree
 
-CARD, VARIABLES = 'facts.json', 'tree'  # files are named as in every release
+CARD, VARIABLES, LIKENESS = 'facts.json', 'tree', 'likeness.npz'  # files are named as in every release
 CHECKSUMS = 'checksums.json'  # of each array in tree/, and of each file beside it
 CHECKSUM = 'checksum'  # of the card, a key of its own
+Array = Shaped[np.ndarray, ' ...']
 AGAIN = 'the model is damaged, train or convert it again'
 
 
@@ -89,10 +94,42 @@ def check_files(folder: Path) -> None:
 
 def add_scores(folder: Path, scores: Scores) -> None:
     """Notes on the card how well the model did; all else that stands there, also what a later release wrote, stays."""
-    noted = replace(read_card(folder), scores=scores).to_json()
-    values = {**_values(folder), 'scores': noted['scores']}
+    _note(folder, 'scores', replace(read_card(folder), scores=scores))
+
+
+def add_calibration(folder: Path, calibration: Calibration) -> None:
+    """Notes on the card how the model's probabilities are calibrated; all else that stands there stays."""
+    _note(folder, 'calibration', replace(read_card(folder), calibration=calibration))
+
+
+def add_likeness(folder: Path, likeness: FeatureLikeness, arrays: dict[str, Any]) -> None:  # Any: arrays
+    """Notes on the card the score that tells cells unlike the training cells, and keeps its arrays, if it has any."""
+    if arrays:
+        path = folder / LIKENESS
+        with disk_errors_explained(folder):
+            write_whole(path, lambda file: np.savez(file, **arrays))
+            expected = {'arrays': _expected(folder, 'arrays') or {}, 'files': _expected(folder, 'files') or {}}
+            expected['files'] = {**expected['files'], path.name: checksums.of_file(path)}
+            write_json(folder / CHECKSUMS, expected)
+    _note(folder, 'likeness', replace(read_card(folder), likeness=likeness))
+
+
+def read_arrays(folder: Path, names: Collection[str]) -> dict[str, Array]:
+    """The arrays of the score of `add_likeness`; UserError if they are not as they were written."""
+    path = folder / LIKENESS
+    check_files(folder)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise UserError(f'{path}: cannot be read ({error}); {AGAIN}') from None
+
+
+def _note(folder: Path, key: str, card: Card) -> None:
+    """Writes one value of the card into the facts.json of a folder."""
+    values = {**_values(folder), key: card.to_json()[key]}
     if CHECKSUM in values:
-        values[CHECKSUM] = _checksum(values, {'keys': sorted({*values[CHECKSUM]['keys'], 'scores'})})
+        values[CHECKSUM] = _checksum(values, {'keys': sorted({*values[CHECKSUM]['keys'], key})})
     with disk_errors_explained(folder):
         write_json(folder / CARD, values)
 

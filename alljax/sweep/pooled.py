@@ -1,7 +1,7 @@
 """The predictions of several runs as one: those of a cross-validation on its own cells, and those on a second set."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from alljax.evaluation import formatting, intervals
 from alljax.evaluation.comparison_table import PRINTED, ExtraTable
-from alljax.runs import results
+from alljax.runs import calibration, results
 from alljax.runs.results import Judged, Results
 from alljax.storage.atomic import write_json
 from alljax.storage.text_files import csv_text, write_text
@@ -35,6 +35,13 @@ COLUMNS: Mapping[str, Callable[[float], str]] = {
     'macro recall': _share,
     'calibration error': _share,
     'mean confidence': _share,
+}
+CALIBRATED: Mapping[str, Callable[[float], str]] = {  # where runs are calibrated
+    'error before': _share,
+    'covered': _share,
+    'set size': '{:.2f}'.format,
+    'answered': _share,
+    'accuracy of answered': _share,
 }
 
 
@@ -76,6 +83,7 @@ def write(folder: Path, found: Sequence[CrossValidation]) -> dict[str, Results |
             'cells': len({row['file'] for rows in tables for row in rows}),
             'predictions': one.place.as_posix(),
             **scores(tables, classes),
+            **_calibrated(tables, facts),
         }
     if numbers:
         good = [values for values in numbers.values() if not isinstance(values, str)]
@@ -118,14 +126,29 @@ def scores(tables: Sequence[Rows], classes: tuple[str, ...]) -> Results:
 
 def table(name: str, title: str, note: str, numbers: Mapping[str, Results | str]) -> ExtraTable | None:
     """The numbers as a small table; None if there are none."""
-    rows = {row: _line(values) for row, values in numbers.items() if not isinstance(values, str)}
-    return ExtraTable(name, title, COLUMNS, rows, note) if rows else None
+    good = {row: values for row, values in numbers.items() if not isinstance(values, str)}
+    further = CALIBRATED if any('calibration' in values for values in good.values()) else {}
+    rows = {row: [*_line(values), *_certainty(values, further)] for row, values in good.items()}
+    return ExtraTable(name, title, {**COLUMNS, **further}, rows, note) if rows else None
 
 
 def _line(values: Results) -> list[float | None]:
     low, high = intervals.quoted(values['accuracy_ci95'])
     shown = ('macro_recall', 'calibration_error', 'mean_confidence')
     return [float(values['n']), values['accuracy'], low, high, *(values[key] for key in shown)]
+
+
+def _certainty(values: Results, columns: Iterable[str]) -> list[float | None]:
+    known = values.get('calibration', {})
+    return [known.get(column.replace(' ', '_')) for column in columns]
+
+
+def _calibrated(tables: Sequence[Rows], facts: Sequence[Results]) -> Results:
+    """The `calibration` of pooled predictions, where each run is calibrated."""
+    if not all('calibration' in found for found in facts):
+        return {}
+    rows = [row for table in tables for row in table]
+    return {'calibration': calibration.pooled(rows, facts[0]['calibration']['coverage'])}
 
 
 def _has_probabilities(tables: Sequence[Rows], classes: tuple[str, ...]) -> bool:

@@ -14,7 +14,7 @@ passed over: only what the pictures show is judged.
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,7 +53,8 @@ def main() -> None:
     cells = read(options.cells)
     of_each = {'held-out groups': looks(cells.images)}
     of_each |= {f'zoomed {times:g}×': looks(zoomed(cells.images, times)) for times in ZOOMS}
-    fixed = from_fields(options.fields) if options.fields else {}
+    of_fields = from_fields(options.fields) if options.fields else {}
+    fixed = {name: looks(pictures) for name, pictures in of_fields.items()}
     fixed |= {f'another laboratory ({folder.name})': looks(read(folder).images) for folder in options.other}
     shares: dict[str, list[Shares]] = {}
     for seed in range(options.draws):
@@ -82,7 +83,7 @@ def read(folder: Path) -> Cells:
     return load(DataOptions('folder', str(folder), 'classes', SIDE), seed=0)
 
 
-def looks(pictures: Iterator[np.ndarray] | np.ndarray) -> list[Look]:
+def looks(pictures: Iterable[np.ndarray]) -> list[Look]:
     """The measurements of each picture."""
     return [training_likeness.look(pixels) for pixels in pictures]
 
@@ -106,10 +107,10 @@ def halves(cells: Cells, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.flatnonzero(first), np.flatnonzero(~first)
 
 
-def from_fields(folder: Path) -> dict[str, list[Look]]:
+def from_fields(folder: Path) -> dict[str, list[np.ndarray]]:
     """Squares without a white cell, and wider ones around each."""
-    red: list[Look] = []
-    wider: dict[int, list[Look]] = {2: [], 3: []}
+    red: list[np.ndarray] = []
+    wider: dict[int, list[np.ndarray]] = {2: [], 3: []}
     for file in sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES):
         field = Image.open(file)
         shares = np.loadtxt(file.with_suffix('.txt'), ndmin=2)[:, 1:5]
@@ -119,14 +120,14 @@ def from_fields(folder: Path) -> dict[str, list[Look]]:
             for across in range(0, field.width - SIDE + 1, STEP):
                 apart = (left > across + SIDE) | (right < across) | (top > over + SIDE) | (bottom < over)
                 if apart.all():
-                    red += looks(iter([np.asarray(square(field, across, over, SIDE))]))
+                    red.append(np.asarray(square(field, across, over, SIDE)))
         for times, found in wider.items():
             side = times * SIDE
             for middle in zip(x, y, strict=True):
                 start = (
                     int(np.clip(at - side / 2, 0, most - side)) for at, most in zip(middle, field.size, strict=True)
                 )
-                found += looks(iter([resized(square(field, *start, side))]))
+                found.append(resized(square(field, *start, side)))
     return {'red cells only': red} | {f'field {times}× wider': found for times, found in wider.items()}
 
 

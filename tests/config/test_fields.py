@@ -127,6 +127,10 @@ def learning(config):
     return [how.mixup, how.smoothing, how.average_decay, str(how.group_rate), how.statistics, how.layer_decay]
 
 
+def certainty(config):
+    return [str(value) for value in plan_of(config).calibration]
+
+
 def options(config):
     return dict(plan_of(config).network.options)
 
@@ -229,6 +233,10 @@ CHANGES = {
     'loss.robust': ('group_dro', learning, {}),
     'loss.robust_rate': (0.1, learning, {'loss.robust': 'group_dro'}),
     'stop.patience': (3, schedule, {'split.validation': 0.3}),
+    'calibration.fit': ('validation', certainty, {'split.validation': 0.3}),
+    'calibration.coverage': (0.8, certainty, {}),
+    'calibration.accuracy': (0.9, certainty, {}),
+    'calibration.unlike': ('knn', certainty, {}),
     'checkpoint.seconds': (1.0, schedule, {}),
     'gradients.every': (5, schedule, {}),
     'predict.turns': (8, views, {}),

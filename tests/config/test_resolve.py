@@ -3,6 +3,7 @@
 import pytest
 
 from alljax.config import resolve
+from alljax.config.classical_system_fields import without_levers
 from alljax.errors import UserError
 from configs import common
 
@@ -36,9 +37,11 @@ def test_a_classical_system_refuses_what_only_a_network_s_training_knows():
         'no batches',
     ):
         assert words in said
-    plain = resolve.without_levers(config)
+    plain = without_levers(config)
     assert (plain.optimizer.ema, plain.model.norm, plain.data.equalize) == (0.0, 'batch', 'oversample')
     assert resolve.resolve(plain, ()).system.name == 'putzu2014'
+    config.calibration.unlike = 'energy'
+    assert without_levers(config).calibration.unlike == 'pictures'
 
 
 def test_a_classical_system_beside_a_network_s_run_leaves_its_jitter_out():
@@ -47,9 +50,9 @@ def test_a_classical_system_beside_a_network_s_run_leaves_its_jitter_out():
     config.baseline.system = 'putzu2014'
     with pytest.raises(UserError, match=r'config\.augment\.stain changes cells at each step'):
         resolve.resolve(config, ())
-    assert not resolve.resolve(resolve.without_levers(config), ()).augmentation.stain
+    assert not resolve.resolve(without_levers(config), ()).augmentation.stain
     config.augment.copies = 'published'  # which the system sees
-    assert resolve.resolve(resolve.without_levers(config), ()).augmentation.stain == 0.1
+    assert resolve.resolve(without_levers(config), ()).augmentation.stain == 0.1
 
 
 def test_the_networks_of_a_system_are_found_one_by_one():

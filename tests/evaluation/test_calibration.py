@@ -89,3 +89,27 @@ def test_a_model_that_is_never_sure_answers_nothing():
         'has 0.0 for calibration.temperature, expected a positive number',
         'has 2.0 for calibration.least, expected 0 to 1',
     ]
+
+
+def test_what_is_said_of_cells_is_measured_against_numbers_worked_out_by_hand():
+    known = Calibration(1.0, 0.8, 0.25, 0.9, 0.7, 30, 12, 'validation fold')
+    shares = np.array([[0.9, 0.1], [0.72, 0.28], [0.4, 0.6], [0.3, 0.7]])
+    said = calibration.applied(shares, known)
+    assert said.sets.tolist() == [[True, False], [True, True], [True, True], [True, True]]
+    assert said.certain.tolist() == [True, True, False, True]
+    found = calibration.measured(calibration.answers(said, np.array([1, 0, 0, 1]), np.array([5, 5, 7, 7])), 0.8)
+    assert found['covered'] == 3 / 4  # not the first
+    assert found['covered_by_group'] == {'mean': 0.75, 'lowest': 0.5, 'groups': 2, 'groups_that_reach_it': 1}
+    assert found['set_size'] == 7 / 4
+    assert (found['answered'], found['accuracy_of_answered']) == (3 / 4, pytest.approx(2 / 3))
+    # bins of 1/15: 0.9 alone wrong, 0.72 and 0.7 together right, 0.6 alone wrong
+    assert found['error_after'] == found['error_before'] == pytest.approx((0.9 + 0.28 + 0.3 + 0.6) / 4)
+    sharp = calibration.applied(shares, known._replace(temperature=2.0))
+    np.testing.assert_allclose(sharp.before, shares.max(1))
+    np.testing.assert_allclose(sharp.probabilities[0], [3 / 4, 1 / 4])
+    nobody = calibration.answers(
+        calibration.applied(shares, known._replace(certain=None)), np.zeros(4, int), np.zeros(4, int)
+    )
+    assert calibration.measured(nobody, 0.8)['accuracy_of_answered'] is None
+    assert calibration.as_said(shares, None) is shares
+    np.testing.assert_allclose(calibration.as_said(shares, known._replace(temperature=2.0)), sharp.probabilities)

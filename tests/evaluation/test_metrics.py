@@ -251,3 +251,13 @@ def test_calibration_error_pools_the_cells_of_a_bin():
     assert metrics.calibration_error(np.array([0, 0, 0, 0]), probabilities) == pytest.approx(0.25)
     certain = np.tile([1.0, 0.0], (2, 1))
     assert metrics.calibration_error(np.array([0, 0]), certain) == 0
+
+
+def test_coverage_is_the_largest_share_that_reaches_the_accuracy():
+    correct, confidence = np.array([1, 1, 0, 1, 1, 0]) > 0, np.array([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
+    assert metrics.coverage_at(correct, confidence, 0.95) == 2 / 6
+    assert metrics.coverage_at(correct, confidence, 0.8) == 5 / 6  # reached again after it was lost
+    assert metrics.coverage_at(correct, confidence[::-1], 0.95) == 0  # the most confident is wrong
+    assert metrics.coverage_at(correct, np.full(6, 0.5), 0.95) == 0  # equals are taken together
+    assert metrics.coverage_at(correct, np.full(6, 0.5), 4 / 6) == 1
+    assert metrics.coverage_at(correct[:0], confidence[:0], 0.95) is None

@@ -11,6 +11,7 @@ from PIL import Image
 
 from alljax import config, explain, models, predict
 from alljax.config import resolve
+from alljax.config.classical_system_fields import without_levers
 from alljax.data.augment import Augmentation
 from alljax.data.split import Split
 from alljax.errors import UserError
@@ -148,7 +149,7 @@ def test_the_amounts_are_those_of_training_and_a_system_may_have_them_for_its_co
         resolve.resolve(values, ())
     config.override(values, {'predict.copies': '2'})
     assert resolve.resolve(values, ()).views == PredictionViews(1, 2, stain=0.2, jpeg=50)
-    assert resolve.resolve(resolve.without_levers(values), ()).views == PredictionViews(1, 2, stain=0.2, jpeg=50)
+    assert resolve.resolve(without_levers(values), ()).views == PredictionViews(1, 2, stain=0.2, jpeg=50)
     values.predict.copies, values.augment.copies, values.predict.turns = 0, 'published', 8
     assert resolve.resolve(values, ()).views == PredictionViews(8)
     values.predict.turns = 1

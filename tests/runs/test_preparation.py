@@ -167,9 +167,9 @@ def test_a_transductive_model_takes_the_statistics_of_prepared_pictures(tmp_path
 
     def adapt(images):
         taken.append(images)
-        return lambda images, batch_size: np.full((len(images), 2), 0.5)
+        return predict.Predictor(('a', 'b'), card, lambda images, batch_size: np.full((len(images), 2), 0.5))
 
-    predict.adapted(predict.Predictor(('a', 'b'), card, adapt(np.zeros((0, 32, 32, 3), np.uint8)), adapt), files)
+    predict.adapted(adapt(np.zeros((0, 32, 32, 3), np.uint8))._replace(adapt=adapt), files)
     expected = [file.pixels for file in preparation.read(files, card)]
     np.testing.assert_array_equal(taken[-1], expected)
     assert np.abs(taken[-1].astype(int) - [np.asarray(Image.open(file)) for file in files]).max() > 40

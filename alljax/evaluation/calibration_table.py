@@ -1,0 +1,66 @@
+"""The part of a run's page about its certainty: what the calibration promised, and what the test cells made of it."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from alljax.evaluation import formatting
+
+Results = Mapping[str, Any]  # the content of results.json, or a part of it
+
+
+class Line(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    number: str
+    remark: str
+
+
+def lines(known: Results, n: int) -> list[Line]:
+    """The table, from the `calibration` part of results.json and the number of test cells."""
+    test, by_group = known['test'], known['test']['covered_by_group']
+    before, after = (formatting.percent(test[f'error_{when}'], n) for when in ('before', 'after'))
+    groups = (
+        f'mean of {by_group["groups"]} groups {formatting.percent(by_group["mean"], n)}, the lowest '
+        f'{formatting.percent(by_group["lowest"], n)}; {by_group["groups_that_reach_it"]} reach it'
+    )
+    return [
+        Line('Expected calibration error', after, f'{before} before the temperature; 0 is best'),
+        Line('Class in the set', formatting.percent(test['covered'], n),
+             f'{formatting.percent(known["coverage"])} wanted; {groups}'),
+        Line('Classes in a set', f'{test["set_size"]:.2f}', 'mean; fewer say more'),
+        Line('Answered', formatting.percent(test['answered'], n), answered(known)),
+        Line('Accuracy of the answers', formatting.percent(test['accuracy_of_answered'], n),
+             f'{formatting.percent(known["accuracy"])} wanted'),
+    ]  # fmt: skip
+
+
+def answered(known: Results) -> str:
+    """The confidence from which the model answers, in words."""
+    if known['certain'] is None:
+        return (
+            f'no confidence reached {formatting.percent(known["accuracy"])} when it was calibrated: all are uncertain'
+        )
+    return f'from a confidence of {formatting.probability(known["certain"])}; the others are called uncertain'
+
+
+def sentences(known: Results, *, leaky: bool) -> list[str]:
+    """On how many cells the calibration rests, and what it therefore cannot promise."""
+    coverage, groups = known['coverage'], known['groups']
+    said = [
+        f'The logits are divided by {known["temperature"]:.2f}. This, the sets and the confidence from which the model '
+        f'answers were measured on {known["cells"]:,} cells of {groups} groups ({known["source"]}) that did not train '
+        'the model; the numbers of the table are of the test cells, and all probabilities of this page are calibrated.'
+    ]
+    if known['least'] == 0:
+        needed = math.ceil(coverage / (1 - coverage) - 1e-9)
+        said.append(
+            f'{groups} groups are too few to bound a set at {formatting.percent(coverage)} (it takes {needed}), so '
+            'each set may hold every class.'
+        )
+    if leaky:
+        said.append(
+            'Cells of one slide may have trained, calibrated and been tested, so none of this holds for a new slide.'
+        )
+    return said
