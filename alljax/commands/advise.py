@@ -1,0 +1,42 @@
+"""Says, before anything is trained, how to test on a folder of cells, what to run, and what to expect on a new slide.
+
+From cheap features alone: how well classes and slides are told apart, and whether more slides would help. A minute for
+500 cells.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from alljax.commands import Parser
+from alljax.errors import printable
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, prints the advice, and writes its page if one is asked for."""
+    options = _parser().parse_args(arguments)
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from alljax.runs import advice
+    from alljax.runs.advice import page, sentences
+
+    if options.to:
+        page.check_place(options.to)
+    track = partial(tqdm, disable=not sys.stderr.isatty(), leave=False)
+    found = advice.of_folder(options.folder, track)
+    for section in sentences.sections(found):
+        print(f'\n{section.title}')
+        print(*(f'  {printable(line, keep="")}' for line in (*section.sentences, *section.commands)), sep='\n')
+    print('\nIn brackets: 95% intervals, whole slides (without slides: cells) drawn anew.')
+    if options.to:
+        print(f'written: {page.write(found, options.to)}')
+    return 0
+
+
+def _parser() -> Parser:
+    parser = Parser('advise', __doc__ or '', 'alljax advise /path/to/my/cells --to advice')
+    parser.add_argument('folder', type=Path, metavar='FOLDER', help='ALL-IDB2, or a folder of class folders')
+    parser.add_argument('--to', type=Path, metavar='DIR', help='write the same as a page with figures, DIR/advice.html')
+    return parser
