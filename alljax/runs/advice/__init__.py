@@ -1,6 +1,5 @@
 """Advice on a folder of cells before any network is trained: `alljax advise FOLDER`."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +12,15 @@ from alljax.data.audit.shortcuts import told_by
 from alljax.data.cells import Cells
 from alljax.data.datasets import DataOptions
 from alljax.evaluation import metrics
-from alljax.runs.advice import features, protocol, scores
-from alljax.runs.advice.features import Table, Tables
+from alljax.runs.advice import growth, protocol, scores
+from alljax.runs.advice.features import Table, Tables, Track, silent
 from alljax.runs.advice.findings import Advice, BySlide, TableScores, WhiteBalance
-from alljax.runs.advice.growth import growth
 from alljax.runs.advice.protocol import Protocol
-from alljax.runs.advice.scores import Fold, Predicted, Track, silent
+from alljax.runs.advice.scores import Fold, Predicted
 
-__all__ = ['Advice', 'advise', 'of_folder']
+__all__ = ['Advice', 'advise', 'read']
 
-log = logging.getLogger(__name__)
+SIZE = 257  # pixels a side: that of a run, which finds the features of a classical system in the cache
 
 
 class _Tested(NamedTuple):
@@ -36,15 +34,13 @@ class _Tested(NamedTuple):
     by_slide: list[Predicted]  # of each table; none without a protocol
 
 
-def of_folder(root: Path, track: Track = silent) -> Advice:
-    """The advice on a folder of cells; features are kept in the user's cache.
+def read(root: Path) -> tuple[Cells, str]:
+    """The cells of a folder, and the task for which they are read.
 
     UserError for a folder that holds no data set, and with every problem of it.
     """
     name, task = datasets.recognized(root)
-    log.info('reading the cells of %s; the first time takes longer', root)
-    cells = datasets.load(DataOptions(name, str(root), task), 0)
-    return advise(cells, features.measure(cells), task, track)
+    return datasets.load(DataOptions(name, str(root), task, SIZE), 0), task
 
 
 def advise(cells: Cells, tables: Tables, task: str, track: Track = silent) -> Advice:
@@ -105,5 +101,5 @@ def _by_slide(cells: Cells, tested: _Tested, found: Sequence[TableScores], track
             scores.difference(tested.cells, tested.by_slide[1], tested.by_slide[0]),
             (without.score.value, balanced.score.value) if without and balanced else None,
         ),
-        growth(tested.tables[most], tested.cells, tested.folds, tested.by_slide[most], track),
+        growth.gains(tested.tables[most], tested.cells, tested.folds, tested.by_slide[most], track),
     )

@@ -1,8 +1,8 @@
 """Cheap features of cells: no network, nothing to download, one classical segmentation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -21,6 +21,12 @@ CELL = putzu2014  # the best classical system on real cells under white balance
 CHUNK = 24  # pictures between two moves of the bar: about two seconds
 
 Values = Float[np.ndarray, 'cells features']
+Track = Callable[..., Iterable[Any]]  # tqdm, or `silent`
+
+
+def silent(items: Iterable[Any], **about: Any) -> Iterable[Any]:
+    """The items, with no bar on the terminal."""
+    return items
 
 
 class Table(NamedTuple):
@@ -45,10 +51,11 @@ class Tables(NamedTuple):
         return (self.whole, self.balanced, *([self.cell] if self.cell else []))
 
 
-def measure(cells: Cells) -> Tables:
+def measure(cells: Cells, track: Track = silent) -> Tables:
     """The features of cells, from the user's cache where it has them; a bar on the terminal shows how far it is."""
     folder = cache.folder('baselines')
-    white = stain.normalized(cells.images, 'white_balance')
+    parts = [cells.images[start : start + CHUNK] for start in range(0, len(cells), CHUNK)]
+    white = np.concatenate([stain.normalized(part, 'white_balance') for part in track(parts, desc='white balance')])
     whole, balanced = (
         extraction.rows(WHOLE_PICTURE, np.stack([to_square(image, SIDE) for image in images]), folder, CHUNK).values
         for images in (cells.images, white)

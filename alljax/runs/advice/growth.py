@@ -11,8 +11,8 @@ from alljax.data.split import Index
 from alljax.evaluation import learning_curve
 from alljax.evaluation.learning_curve import Curve, Point
 from alljax.runs.advice import scores
-from alljax.runs.advice.features import Table
-from alljax.runs.advice.scores import RECALL, Fold, Predicted, Score, Track
+from alljax.runs.advice.features import Table, Track
+from alljax.runs.advice.scores import RECALL, Fold, Predicted, Score
 
 PARTS = (0.25, 0.5)  # of the training slides, or of the cells of each slide; a doubling leads from the last to all
 Thin = Callable[[Index, int], Index]  # training cells and a seed, to those that are kept
@@ -28,7 +28,7 @@ class Growth(NamedTuple):
     curves: list[Curve]
 
 
-def growth(table: Table, cells: Cells, repeats: Sequence[Sequence[Fold]], whole: Predicted, track: Track) -> Growth:
+def gains(table: Table, cells: Cells, repeats: Sequence[Sequence[Fold]], whole: Predicted, track: Track) -> Growth:
     """The gains on the tested cells of the folds; `whole` are the predictions of all training cells."""
 
     def thinned(thin: Thin, about: str) -> tuple[Predicted, Point]:
@@ -40,16 +40,16 @@ def growth(table: Table, cells: Cells, repeats: Sequence[Sequence[Fold]], whole:
         return predicted, _point(cells, kept, predicted)
 
     everything = _point(cells, repeats, whole)
-    gains, curves, of_class = {}, [], {}
+    last, curves, of_class = {}, [], {}
     ways = ((learning_curve.SLIDES, fewer_slides), (learning_curve.CELLS, fewer_cells))
     for grows, fewer in ways:
         found = [thinned(partial(fewer, cells, part), f'fewer {grows}') for part in PARTS]
         curves.append(Curve(grows, [*(point for _, point in found), everything]))
-        gains[grows] = scores.difference(cells, whole, found[-1][0])
+        last[grows] = scores.difference(cells, whole, found[-1][0])
     for label, name in enumerate(cells.classes):
         predicted, _ = thinned(partial(fewer_slides, cells, PARTS[-1], only=label), f'fewer slides of {name}')
         of_class[name] = scores.difference(cells, whole, predicted)
-    return Growth(table.name, gains[learning_curve.SLIDES], gains[learning_curve.CELLS], of_class, curves)
+    return Growth(table.name, last[learning_curve.SLIDES], last[learning_curve.CELLS], of_class, curves)
 
 
 def fewer_slides(cells: Cells, part: float, train: Index, seed: int, only: int | None = None) -> Index:

@@ -5,19 +5,12 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from alljax.errors import UserError
 from alljax.evaluation import report
 from alljax.runs.advice import figures, sentences
 from alljax.runs.advice.findings import Advice
 from alljax.storage.text_files import write_text
 
 PAGE = 'advice.html'
-
-
-def check_place(folder: Path) -> None:
-    """UserError if the page cannot be written there, before anything is measured."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f'{folder}: is a file, expected a folder; correct --to')
 
 
 def write(advice: Advice, folder: Path) -> Path:

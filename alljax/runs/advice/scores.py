@@ -1,8 +1,8 @@
 """Scores of a simple classifier on tables of features: by file, by slide, and at telling the slides themselves."""
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Integer
@@ -18,7 +18,7 @@ from alljax.data.cells import Cells
 from alljax.data.split import Index
 from alljax.evaluation import intervals, metrics
 from alljax.evaluation.intervals import GroupedCounts
-from alljax.runs.advice.features import Table, Values
+from alljax.runs.advice.features import Table, Track, Values
 
 FOLDS, REPEATS = 5, 3
 LEAST = 4  # pictures of a slide, of one class, that its look can be learned from and tested on
@@ -27,7 +27,6 @@ DRAWS = 2000
 
 Fold = tuple[Index, Index]  # training and test cells
 Predicted = Int[np.ndarray, 'repeats cells']
-Track = Callable[..., Iterable[Any]]  # tqdm, or one that shows nothing
 RECALL = metrics.OVERALL['macro_recall']
 
 
@@ -54,11 +53,6 @@ class SlideScore(NamedTuple):
     score: Score
     chance: float
     classes: int  # with two or more slides of LEAST pictures
-
-
-def silent(items: Iterable[Any], **about: Any) -> Iterable[Any]:
-    """The items, with no bar."""
-    return items
 
 
 def by_file_folds(cells: Cells) -> list[list[Fold]]:

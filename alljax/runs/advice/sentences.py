@@ -136,9 +136,8 @@ def about_protocol(advice: Advice) -> tuple[list[str], list[str]]:
     if not advice.slides_known:
         return [_unknown(advice), 'Pictures of one cell can be found without it:'], [f'alljax audit {root}']
     if advice.by_slide is None:
-        return [
-            'Fewer than two classes are on two slides or more: nothing can be tested on a new slide. Add slides.'
-        ], []
+        none = 'Fewer than two classes are on two slides: nothing can be tested on a new slide. Add slides.'
+        return [none], []
     asked = advice.by_slide.protocol
     if asked.name == LEAVE_ONE:
         fewest = min(count.slides for count in advice.counts if count.slides > 1)
@@ -158,12 +157,13 @@ def about_recipe(advice: Advice) -> tuple[list[str], list[str]]:
     """The number to expect on a new slide, what more slides would bring, and the commands to run next."""
     found = advice.by_slide
     if found is None:
-        return ['The number to expect on a new slide cannot be told. Once slides are named, ask again:'], [
+        then = 'With more slides' if advice.slides_known else 'Once slides are named'
+        return [f'The number to expect on a new slide cannot be told. {then}, ask again:'], [
             f'alljax advise {shlex.quote(advice.cells.origin.root)}'
         ]
     said = [
-        f'On a new slide expect at least about {_score(found.expected)} macro recall: what cheap features reach, chosen '
-        f'on inner folds of the training slides (mostly {found.chosen.name}).'
+        f'On a new slide expect at least about {_score(found.expected)} macro recall: what cheap features reach, '
+        f'chosen on inner folds of the training slides (mostly {found.chosen.name}).'
     ]
     name, recall = min(found.recalls.items(), key=lambda item: item[1])
     if recall < found.expected.value - 0.1:
