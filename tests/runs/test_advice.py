@@ -10,6 +10,7 @@ from alljax.baselines.systems import chatap2014
 from alljax.commands import advise as command
 from alljax.data.cells import Cells, Origin
 from alljax.data.split import LEAVE_ONE, SplitOptions, split
+from alljax.errors import UserError
 from alljax.evaluation import learning_curve, metrics
 from alljax.runs import advice
 from alljax.runs.advice import features, growth, page, protocol, scores, sentences
@@ -255,6 +256,13 @@ def test_classes_on_one_slide_each_have_no_number_by_slide():
     assert 'No class has two slides of 4 pictures' in said(found)
 
 
+def test_too_few_cells_are_an_error_that_says_so():
+    cells = made([[0, 1], [0, 1]])
+    two = cells.take(np.array([0, 10]))
+    with pytest.raises(UserError, match='/my cells: 2 cells are too few: no class has two that can be on both sides'):
+        advised(two, noise(2), noise(2))
+
+
 def test_pictures_of_one_cell_are_on_one_side_by_file():
     cells = made(MIXED)
     cells.repeats[:4] = [7, 7, 3, 3]
@@ -294,7 +302,7 @@ class Tags(HTMLParser):
 
 def test_drawn_cells_from_folder_to_page(drawn, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(features, 'CELL', chatap2014)
-    monkeypatch.setattr(features, 'SIDE', 32)
+    monkeypatch.setattr(features, 'WHOLE_PICTURE', features.WHOLE_PICTURE._replace(features=('glcm',)))
     monkeypatch.setattr(features, 'CHUNK', 15)  # so few that no other process starts
     monkeypatch.setattr(advice, 'SIZE', 64)
     assert command.main([str(drawn), '--to', str(tmp_path / 'new' / 'advice')]) == 0
@@ -306,7 +314,7 @@ def test_drawn_cells_from_folder_to_page(drawn, tmp_path, capsys, monkeypatch):
     images = [attributes['src'][:22] for tag, attributes in Tags(written).tags if tag == 'img']
     assert images == ['data:image/png;base64,'] * 2
     assert not [tag for tag, _ in Tags(written).tags if tag in ('script', 'link')]
-    with pytest.raises(command.UserError, match='is a file, expected a folder; correct --to'):
+    with pytest.raises(UserError, match='is a file, expected a folder; correct --to'):
         command.main([str(drawn), '--to', str(tmp_path / 'new' / 'advice' / page.PAGE)])
 
 

@@ -11,6 +11,7 @@ from alljax.data import datasets
 from alljax.data.audit.shortcuts import told_by
 from alljax.data.cells import Cells
 from alljax.data.datasets import DataOptions
+from alljax.errors import UserError
 from alljax.evaluation import metrics
 from alljax.runs.advice import growth, protocol, scores
 from alljax.runs.advice.features import Table, Tables, Track, silent
@@ -78,6 +79,11 @@ def _tested(cells: Cells, tables: Tables, known: bool, track: Track) -> _Tested:
     mine = [table._replace(values=table.values[rows]) for table in tables.compared]
     files = scores.by_file_folds(chosen)
     by_file = [scores.cross_validated(table, chosen.labels, files, track, 'by file') for table in mine]
+    if not (by_file[0] >= 0).any():
+        raise UserError(
+            f'{cells.origin.root}: {len(cells)} cells are too few: no class has two that can be on both sides of a '
+            'split; add cells'
+        )
     by_slide = [scores.cross_validated(table, chosen.labels, folds, track, 'by slide') for table in mine if asked]
     return _Tested(chosen, mine, asked, folds, by_file, by_slide)
 
@@ -92,7 +98,7 @@ def _by_slide(cells: Cells, tested: _Tested, found: Sequence[TableScores], track
     without, balanced = found[0].slide_told, found[1].slide_told
     return BySlide(
         tested.protocol,
-        [name for name in cells.classes if name not in tested.cells.classes],
+        [count.name for count in protocol.class_counts(cells) if count.slides == 1],
         scores.difference(tested.cells, tested.by_file[most], tested.by_slide[most]),
         found[most],
         scores.score(tested.cells, told),

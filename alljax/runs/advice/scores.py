@@ -159,6 +159,8 @@ def fitted(values: Values, labels: Integer[np.ndarray, ' _']) -> BaseEstimator:
 
 
 def _folds(labels: Integer[np.ndarray, ' _'], groups: Integer[np.ndarray, ' _'], count: int, seed: int) -> list[Fold]:
+    if np.bincount(labels).max(initial=0) < count:
+        return []
     split = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds
