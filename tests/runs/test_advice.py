@@ -1,5 +1,7 @@
 """The advice on a folder: its numbers on made features, and each sentence where it must and where it must not stand."""
 
+import csv
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -305,9 +307,19 @@ def test_drawn_cells_from_folder_to_page(drawn, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(features, 'WHOLE_PICTURE', features.WHOLE_PICTURE._replace(features=('glcm',)))
     monkeypatch.setattr(features, 'CHUNK', 15)  # so few that no other process starts
     monkeypatch.setattr(advice, 'SIZE', 64)
-    assert command.main([str(drawn), '--to', str(tmp_path / 'new' / 'advice')]) == 0
+    root = tmp_path / 'my cells'
+    with (drawn / 'ALL_IDB2' / 'groups.csv').open() as file:
+        groups = {row['file'].rpartition('/')[2]: row['group'] for row in csv.DictReader(file)}
+    lines = ['file,label,group']
+    for number, path in enumerate(sorted(drawn.rglob('Im*.tif'))[::2]):  # 40 cells
+        label = ('normal', 'blast')[path.stem.endswith('_1')]
+        (root / label).mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, root / label / path.name)
+        lines.append(f'{label}/{path.name},{label},{groups[path.name]}{number % 2}')
+    (root / 'cells.csv').write_text('\n'.join(lines))
+    assert command.main([str(root), '--to', str(tmp_path / 'new' / 'advice')]) == 0
     text = capsys.readouterr().out
-    assert 'These cells are drawn' in text
+    assert '40 cells of 2 classes on 8 slides' in text
     assert f'written: {tmp_path}' in text
     written = (tmp_path / 'new' / 'advice' / page.PAGE).read_text()
     assert 'Advice before training' in written
@@ -315,7 +327,7 @@ def test_drawn_cells_from_folder_to_page(drawn, tmp_path, capsys, monkeypatch):
     assert images == ['data:image/png;base64,'] * 2
     assert not [tag for tag, _ in Tags(written).tags if tag in ('script', 'link')]
     with pytest.raises(UserError, match='is a file, expected a folder; correct --to'):
-        command.main([str(drawn), '--to', str(tmp_path / 'new' / 'advice' / page.PAGE)])
+        command.main([str(root), '--to', str(tmp_path / 'new' / 'advice' / page.PAGE)])
 
 
 def test_a_page_without_slides_says_so_first_and_escapes_names(unknown):

@@ -97,7 +97,9 @@ def chosen_on_inner_folds(
     found, taken = np.full_like(told[0], -1), [0] * len(tables)
     every = [(repeat, number, fold) for repeat, folds in enumerate(repeats) for number, fold in enumerate(folds)]
     for repeat, number, (train, test) in track(every, desc='choosing features', unit=' folds'):
-        inner = model_selection.folds(cells.labels[train], cells.groups[train], 100 * repeat + number)
+        enough = np.bincount(cells.labels[train]).max() >= model_selection.FOLDS  # without, the first table is taken
+        seed = 100 * repeat + number
+        inner = model_selection.folds(cells.labels[train], cells.groups[train], seed) if enough else []
         best = int(np.argmax([_inner_score(table.values[train], cells.labels[train], inner) for table in tables]))
         found[repeat, test] = told[best][repeat, test]
         taken[best] += 1
@@ -126,7 +128,7 @@ def difference(cells: Cells, first: Predicted, second: Predicted) -> Score:
 
 
 def slide_score(values: Values, cells: Cells) -> SlideScore | None:
-    """How well the slide of a cell is told among the slides that hold its class; None if no class has two to tell."""
+    """The score at telling the slide of a cell among those that hold its class; None if no class has two to tell."""
     unit, recalls, chances, slides = units(cells), [], [], []
     classes = 0
     for label in range(len(cells.classes)):
