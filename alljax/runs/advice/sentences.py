@@ -86,7 +86,7 @@ def about_classes(advice: Advice) -> list[str]:
 
 
 def about_looks(advice: Advice) -> list[str]:
-    """How well the slide is told within a class, and the class from what is not the cell."""
+    """The scores at telling the slide within a class, and the class from what is not the cell."""
     said = []
     whole, border = advice.scores[0].slide_told, advice.border_tells_slide
     if advice.slides_known and whole is None:
