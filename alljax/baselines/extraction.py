@@ -59,17 +59,17 @@ def make_extractor(system: System) -> Extractor:
     return Extractor(filters, segmentation[0], measurements)
 
 
-def rows(system: System, images: Images, folder: Path | None = None) -> Rows:
+def rows(system: System, images: Images, folder: Path | None = None, chunk: int = CHUNK) -> Rows:
     """The features of each picture, from the `folder` (if any) where it has them, else computed and added to it.
 
     They are kept by `key` and each picture's pixels: runs that share these share the features, whatever their splits.
-    The seconds are those of the time when they were computed.
+    The seconds are those of the time when they were computed. A bar on the terminal moves after each `chunk` pictures.
     """
     extractor = make_extractor(system)
     name = key(system, extractor) if folder else None
     if folder and name:
         table = feature_cache.by_picture(
-            folder / name, images, lambda missing: _measured(extractor, images[missing]), CHUNK
+            folder / name, images, lambda missing: _measured(extractor, images[missing]), chunk
         )
     else:
         table = _measured(extractor, images)

@@ -43,6 +43,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'finds repeated cells and shortcuts in a folder of cells',
             'nothing was written; the same command starts again',
         ),
+        'advise': Command(
+            'alljax.commands.advise',
+            'says how to test on a folder of cells, what to run and what to expect',
+            'the same command goes on with the features that were kept',
+        ),
         'weights': Command('alljax.commands.weights', 'lists, downloads and converts published weights'),
         'baselines': Command(
             'alljax.commands.baselines',

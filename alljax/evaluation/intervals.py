@@ -109,12 +109,17 @@ def group_bootstrap_difference(
     seed: int = 0,
     samples: int = 2000,
     level: float = 0.95,
+    paired: bool = False,
 ) -> list[float] | None:
     """Return the interval of measure(first) - measure(second), the groups of each drawn apart from the other's.
 
-    Where both hold the same cells this is too wide, for what is hard for one is hard for the other.
+    Where both hold the same cells this is too wide, for what is hard for one is hard for the other: with `paired` the
+    same groups are drawn for both. Raises ValueError if these are then not as many, or too many to draw one by one.
     """
-    drawn_first, drawn_second = _drawn(first, measure, seed, samples), _drawn(second, measure, seed + 1, samples)
+    if paired and (first.groups != second.groups or first.groups > MANY):
+        raise ValueError(f'{first.groups} and {second.groups} groups cannot be paired; expected as many, up to {MANY}')
+    drawn_first = _drawn(first, measure, seed, samples)
+    drawn_second = _drawn(second, measure, seed + (not paired), samples)
     if drawn_first is None or drawn_second is None:
         return None
     return _percentiles(drawn_first - drawn_second, level)

@@ -38,7 +38,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Ensemble:
     The card holds the calibration of the average on the inner folds, and the `model`, `train` and `ensemble` parts of
     results.json.
     """
-    began = time.monotonic()
+    began, asked = time.monotonic(), plan.calibration
     own = cells.take(np.sort(np.concatenate([parts.train, parts.validation])))
     folds = inner_folds.folds(own, plan.ensemble.folds, plan.seed + SEED_STEP * plan.split.repeat)
     table = inner_folds.table(plan, own, folds, folder)
@@ -61,7 +61,9 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Ensemble:
             seed=plan.seed,
             pictures=training_likeness.of_cells(own, np.arange(len(own))),
             train=train,
-            calibration=calibration.fitted(shares, own.labels, own.groups, 'inner folds'),
+            calibration=calibration.fitted(
+                shares, own.labels, own.groups, 'inner folds', coverage=asked.coverage, accuracy=asked.accuracy
+            ),
         )
         ensemble.save(folder / 'model', card, sources)
     return Ensemble(card, tuple(members))

@@ -144,6 +144,20 @@ def test_a_clear_difference_excludes_zero_and_none_includes_it():
     assert intervals.group_bootstrap_difference(sparse(good[:1]), sparse(bad), of) is None
 
 
+def test_a_paired_difference_draws_the_same_groups_for_both():
+    rng = np.random.default_rng(2)
+    first, second = rng.integers(0, 9, (2, 12, 3, 3))
+    of = metrics.OVERALL['accuracy']
+    found = intervals.group_bootstrap_difference(sparse(first), sparse(second), of, seed=4, samples=300, paired=True)
+    times = np.random.default_rng(4).multinomial(12, np.full(12, 1 / 12), size=300)
+    drawn = [of(np.einsum('sg,gij->sij', times, matrices)) for matrices in (first, second)]
+    np.testing.assert_allclose(found, np.quantile(drawn[0] - drawn[1], [0.025, 0.975]))
+    same = intervals.group_bootstrap_difference(sparse(first), sparse(first), of, paired=True)
+    assert same == [0, 0]
+    with pytest.raises(ValueError, match='11 and 12 groups cannot be paired'):
+        intervals.group_bootstrap_difference(sparse(first[1:]), sparse(second), of, paired=True)
+
+
 @pytest.mark.parametrize(('classes', 'cells', 'groups'), [(2, 40, 40), (4, 300, 21), (23, 500, 60)])
 @pytest.mark.parametrize('at_once', [2**22, 100])
 def test_marginals_of_batches_give_the_interval_of_whole_matrices_to_the_last_bit(

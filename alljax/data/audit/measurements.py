@@ -85,13 +85,18 @@ def measure_file(path: Path) -> FileMeasurements:
         len(data),
         shape,
         _statistics(pixels.reshape(-1, 3)),
-        _statistics(pixels[_border(shape)]),
+        border_colors(pixels),
         coarse.astype(np.float16),
         detail(coarse, shape),
         detail(fine, shape).astype(np.float16),
         sharpness(pixels),
         overlays.measure(pixels),
     )
+
+
+def border_colors(pixels: UInt8[np.ndarray, 'height width 3']) -> Float64[np.ndarray, '6']:
+    """Mean and deviation of red, green and blue in the outer pixels of a crop, where no cell is."""
+    return _statistics(pixels[_border((pixels.shape[0], pixels.shape[1]))])
 
 
 def density(pixels: UInt8[np.ndarray, 'height width 3'], side: int) -> GrayImage:

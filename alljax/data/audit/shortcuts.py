@@ -1,7 +1,7 @@
 """Shortcuts, which tell the label without a look at the cell: traces of how, where and by whom pictures were taken."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,10 +48,6 @@ def shortcuts(measured: Measurements, labels: Sequence[str], groups: Sequence[st
 
     () if there are fewer than two labels. The accuracy is the mean over classes of the share that is told right.
     """
-    classes, label = np.unique(labels, return_inverse=True)
-    if len(classes) < 2:
-        return ()
-    group = np.unique(groups, return_inverse=True)[1]
     numbers = {
         'file size': np.log(measured.sizes)[:, None],
         'image size': measured.shapes.astype(float),
@@ -59,6 +55,17 @@ def shortcuts(measured: Measurements, labels: Sequence[str], groups: Sequence[st
         'border': measured.border,
         'overlay': measured.overlays,
     }
+    return told_by(numbers, labels, groups)
+
+
+def told_by(
+    numbers: Mapping[str, Float[np.ndarray, 'cells _']], labels: Sequence[str], groups: Sequence[str]
+) -> tuple[Shortcut, ...]:
+    """The accuracy with which each of the `numbers`, by a name of MEANS, tells the label; () for fewer than two."""
+    classes, label = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        return ()
+    group = np.unique(groups, return_inverse=True)[1]
     return tuple(_shortcut(name, values, label, group, classes.tolist()) for name, values in numbers.items())
 
 

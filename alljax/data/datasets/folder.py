@@ -11,7 +11,7 @@ from alljax.errors import UserError, some
 
 CELLS_CSV = 'cells.csv'
 TASK = 'classes'
-OWN = frozenset({'audit.html', CELLS_CSV, GROUPS_CSV})  # that may lie beside the class folders
+OWN = frozenset({'advice.html', 'audit.html', CELLS_CSV, GROUPS_CSV})  # that may lie beside the class folders
 OTHER_SET = (
     'is ALL-IDB2, whose classes are not in folders; use --config=configs/detection.py, or configs/subtype.py with a '
     'subtypes.csv (--config.data.name=all_idb2)'

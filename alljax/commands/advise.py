@@ -1,0 +1,70 @@
+"""Says, before anything is trained, how to test on a folder of cells, what to run, and what to expect on a new slide.
+
+From cheap features alone: how well classes and slides are told apart, and whether more slides would help. A minute for
+500 cells.
+"""
+
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alljax.commands import Parser
+from alljax.errors import UserError, printable
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+TICK = 0.5  # seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measures, prints the advice, and writes its page if one is asked for."""
+    options = _parser().parse_args(arguments)
+    if options.to and options.to.exists() and not options.to.is_dir():
+        raise UserError(f'{options.to}: is a file, expected a folder; correct --to')
+    from tqdm import tqdm
+
+    track = partial(tqdm, disable=not sys.stderr.isatty(), leave=False)
+    with _ticking(track(desc='reading the cells', bar_format='{desc} {elapsed}')):
+        from alljax.runs import advice
+        from alljax.runs.advice import features, page, sentences
+
+        cells, task = advice.read(options.folder)
+    found = advice.advise(cells, features.measure(cells, track), task, track)
+    for section in sentences.sections(found):
+        print(f'\n{section.title}')
+        print(*(f'  {printable(line, keep="")}' for line in (*section.sentences, *section.commands)), sep='\n')
+    print('\nIn brackets: 95% intervals, whole slides (without slides: cells) drawn anew.')
+    if options.to:
+        print(f'written: {page.write(found, options.to)}')
+    return 0
+
+
+@contextmanager
+def _ticking(bar: 'tqdm') -> Iterator[None]:
+    """Lets the seconds of a bar go on while something is done that has no steps to count."""
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(TICK):
+            bar.refresh()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        bar.close()
+
+
+def _parser() -> Parser:
+    parser = Parser('advise', __doc__ or '', 'alljax advise /path/to/my/cells --to advice')
+    parser.add_argument('folder', type=Path, metavar='FOLDER', help='ALL-IDB2, or a folder of class folders')
+    parser.add_argument('--to', type=Path, metavar='DIR', help='write the same as a page with figures, DIR/advice.html')
+    return parser
