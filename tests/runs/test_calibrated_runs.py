@@ -63,7 +63,7 @@ def plan_of(data, **more):
     return resolve.resolve(values(data, **more), {'data.equalize'})
 
 
-def tested_plan(sets):
+def plan_of_both(sets):
     return plan_of(sets / 'a', **{'test.root': str(sets / 'b'), 'calibration.unlike': 'mahalanobis'})
 
 
@@ -79,7 +79,7 @@ def sets(tmp_path_factory):
 def run(sets, tmp_path_factory):
     """A calibrated system, tested on a second set as well. Copy it before changing it."""
     folder = tmp_path_factory.mktemp('calibrated') / 'run'
-    return experiment.run(tested_plan(sets), folder)
+    return experiment.run(plan_of_both(sets), folder)
 
 
 def rows(path):
@@ -144,7 +144,7 @@ def test_an_external_test_is_calibrated_too_and_keeps_both_errors(run):
 def test_a_finished_run_evaluated_again_keeps_its_numbers(run, sets, tmp_path):
     shutil.copytree(run, tmp_path / 'run')
     before, card = results.read(run), model_folder.read_card(run / 'model')
-    experiment.run(tested_plan(sets), tmp_path / 'run')
+    experiment.run(plan_of_both(sets), tmp_path / 'run')
     after = results.read(tmp_path / 'run')
     assert (after['calibration'], after['test']) == (before['calibration'], before['test'])
     assert model_folder.read_card(tmp_path / 'run' / 'model') == card
