@@ -1,5 +1,6 @@
 """Fixtures of all tests; annotations of array shapes are checked at run time in every one of them."""
 
+import gc
 import logging
 import os
 from importlib.metadata import version
@@ -23,6 +24,18 @@ def pytest_configure(config):
         if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
             flags.append('--xla_cpu_use_fusion_emitters=false')
         os.environ.setdefault('XLA_FLAGS', ' '.join(flags))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spares the garbage collector the libraries and the package: they stay, and looking at them takes half a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(5_000, 20, 20)
+        gc.enable()
 
 
 @pytest.fixture(scope='session', autouse=True)
