@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import make_cells, plan_of
+from helpers import make_cells, plan_of, variables_of
 
 from alljax import config as fields
 from alljax.config import resolve
@@ -72,7 +72,7 @@ def network(config):
 def dropped(config):
     options = {**plan_of(config).network.options, 'width': 0.05, 'head': 4, 'size': 64}
     model = plan_of(config).network._replace(options=options).create(3)
-    variables = model.init(jax.random.key(0))
+    variables = variables_of(model.init)
     key = jax.random.key(1)
     return jax.jit(lambda image: model.apply(variables, image, train=True, rngs={'dropout': key}))(
         jnp.ones((1, 64, 64, 3))

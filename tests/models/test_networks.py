@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import variables_of
 
 from alljax import gradients, models
 from alljax.errors import UserError
@@ -129,7 +130,7 @@ def normalized():
         'normalized', lambda key: module.init(key, jnp.zeros((1, 16, 16, 3))), module.apply, models.Input(16)
     )
     cells = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
-    return model, model.init(jax.random.key(0)), jnp.asarray(cells)
+    return model, variables_of(model.init), jnp.asarray(cells)
 
 
 def one_step(model, variables, cells, names, chosen):
