@@ -11,7 +11,7 @@ from hypothesis import settings
 from jaxtyping import install_import_hook
 
 install_import_hook('alljax', 'beartype.beartype')
-settings.register_profile('alljax', deadline=None)  # a loaded machine is no fault of the code
+settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded machine is no fault of the code
 settings.load_profile('alljax')
 
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
@@ -28,7 +28,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
-    """Spares the garbage collector the libraries and the package: they stay, and looking at them takes half a second."""
+    """Spares the garbage collector what is loaded here: it stays, and a look at it all takes half a second."""
     gc.disable()
     try:
         return (yield)
@@ -45,6 +45,7 @@ def cache(tmp_path_factory):
     os.environ['ALLJAX_CACHE'] = str(folder)
     os.environ.pop('ALLJAX_DATA', None)
     os.environ['ALLJAX_OFFLINE'] = '1'  # tests say themselves when they download
+    os.environ['LOKY_MAX_CPU_COUNT'] = '1'  # features are measured here: processes for them take seconds to start
     from alljax.storage.cache import keep_compiled_programs
 
     keep_compiled_programs()

@@ -41,7 +41,7 @@ def plan_of(config):
 
 
 def variables_of(init, seed=0):
-    """Random variables of the shapes that `init(key)` draws; a program that draws takes longer to compile than a step."""
+    """Random variables of the shapes that `init(key)` draws, whose program takes longer to compile than a step."""
     rng = np.random.default_rng(seed)
 
     def drawn(name, leaf):

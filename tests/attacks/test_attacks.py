@@ -42,6 +42,12 @@ def unfinished(tmp_path_factory):
     return folder
 
 
+def of_each_kind(files):
+    """One file of each kind, which is its name without digits; all of them in the long form."""
+    kinds = {re.sub('[0-9a-f]{8,}|[0-9]', '', str(file)): file for file in files}
+    return files if ROUNDS > 1 else list(kinds.values())
+
+
 def test_kills(whole, tmp_path):
     tally, rng = Tally('kills'), Random(0)
     for number in range(2 * ROUNDS):
@@ -67,7 +73,7 @@ def test_flips_in_a_finished_run(whole, tmp_path, capsys):
     config = ('--config', Path(__file__).with_name('tiny.py'))
     assert here(capsys, 'predict', whole, image, '--csv', table, *config)[0] == 0
     right = table.read_text()
-    for what, run in each_flip(whole, rng, tmp_path / 'copy'):
+    for what, run in each_flip(whole, rng, tmp_path / 'copy', of_each_kind):
         table.unlink(missing_ok=True)
         outcome = here(capsys, 'predict', run, image, '--csv', table, *config)
         tally.note(f'predict, {what}', outcome, table.is_file() and table.read_text() == right)
@@ -77,15 +83,9 @@ def test_flips_in_a_finished_run(whole, tmp_path, capsys):
 
 def test_flips_in_an_unfinished_run(whole, unfinished, tmp_path, capsys):
     tally, rng = Tally('a bit flipped in each file of an unfinished run'), Random(2)
-    for what, run in each_flip(unfinished, rng, tmp_path / 'copy'):
+    for what, run in each_flip(unfinished, rng, tmp_path / 'copy', of_each_kind):
         tally.note(what, train_here(capsys, run), same_numbers(run, numbers(whole)))
     tally.check()
-
-
-def of_each_kind(files):
-    """One file of each kind, which is its name without digits; all of them in the long form."""
-    kinds = {re.sub('[0-9a-f]{8,}|[0-9]', '', str(file)): file for file in files}
-    return files if ROUNDS > 1 else list(kinds.values())
 
 
 def test_flips_in_the_caches(tmp_path, capsys, monkeypatch):
