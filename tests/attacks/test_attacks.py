@@ -17,7 +17,18 @@ from random import Random
 import pytest
 from attacks.attack import FROZEN, ROUNDS, Tally, each_flip, ended, here, kill, numbers, same_numbers, start, train_here
 
+from alljax.models import MODELS
+
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module', autouse=True)
+def forget():
+    """Takes the network of tiny.py, which commands run here, out of the dictionary again."""
+    before = dict(MODELS)
+    yield
+    MODELS.clear()
+    MODELS.update(before)
 
 
 @pytest.fixture(scope='module')
