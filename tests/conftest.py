@@ -10,10 +10,15 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-install_import_hook('alljax', 'beartype.beartype')
+install_import_hook('alljax', 'lazy_beartype.checked')
 settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded machine is no fault of the code
 settings.load_profile('alljax')
 
+LONGEST = (
+    'networks', 'audit', 'fields', 'classical_system', 'all_idb2', 'readme', 'classifier_file', 'curvature', 'explain',
+    'step', 'weight_cache', 'moved_data', 'plots', 'preparation', 'baselines_command', 'synthetic', 'frozen_features',
+    'cut_out', 'cpu_convolution', 'external', 'model_selection', 'damage', 'damaged_models',
+)  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
 
@@ -36,6 +41,12 @@ def pytest_collection():
         gc.freeze()
         gc.set_threshold(5_000, 20, 20)
         gc.enable()
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest files first, so that no process is left alone with one of them at the end."""
+    place = {f'test_{name}.py': number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -23,7 +23,7 @@ from configs import common, detection, subtype
 
 def values(root, system, task=subtype, **parts):
     made = task.get_config()
-    made.data.root, made.data.size, made.data.equalize = str(root), 96, 'none'
+    made.data.root, made.data.size, made.data.equalize = str(root), 64, 'none'
     made.augment.copies, made.split.test = 'published', 0.5
     made.baseline.update({'system': system, **parts})
     return made
