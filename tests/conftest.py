@@ -1,5 +1,6 @@
 """Fixtures of all tests; annotations of array shapes are checked at run time in every one of them."""
 
+import gc
 import logging
 import os
 from importlib.metadata import version
@@ -9,10 +10,15 @@ import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
-install_import_hook('alljax', 'beartype.beartype')
-settings.register_profile('alljax', deadline=None)  # a loaded machine is no fault of the code
+install_import_hook('alljax', 'lazy_beartype.checked')
+settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded machine is no fault of the code
 settings.load_profile('alljax')
 
+LONGEST = (
+    'networks', 'audit', 'fields', 'classical_system', 'all_idb2', 'readme', 'classifier_file', 'curvature', 'explain',
+    'step', 'weight_cache', 'moved_data', 'plots', 'preparation', 'baselines_command', 'synthetic', 'frozen_features',
+    'cut_out', 'cpu_convolution', 'external', 'model_selection', 'damage', 'damaged_models',
+)  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
 
@@ -25,6 +31,24 @@ def pytest_configure(config):
         os.environ.setdefault('XLA_FLAGS', ' '.join(flags))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Spares the garbage collector what is loaded here: it stays, and a look at it all takes half a second."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.set_threshold(5_000, 20, 20)
+        gc.enable()
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest files first, so that no process is left alone with one of them at the end."""
+    place = {f'test_{name}.py': number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.name, len(place)))
+
+
 @pytest.fixture(scope='session', autouse=True)
 def cache(tmp_path_factory):
     """A cache folder of the tests' own, also for the processes they start."""
@@ -32,6 +56,7 @@ def cache(tmp_path_factory):
     os.environ['ALLJAX_CACHE'] = str(folder)
     os.environ.pop('ALLJAX_DATA', None)
     os.environ['ALLJAX_OFFLINE'] = '1'  # tests say themselves when they download
+    os.environ['LOKY_MAX_CPU_COUNT'] = '1'  # features are measured here: processes for them take seconds to start
     from alljax.storage.cache import keep_compiled_programs
 
     keep_compiled_programs()

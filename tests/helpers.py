@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from alljax import config as fields
 from alljax import models
 from alljax.config import resolve
 from alljax.data.cells import Cells, Origin
+from alljax.models.trees import flatten, unflatten
 from alljax.storage import model_folder
 from alljax.storage.card import Card
 
@@ -38,12 +40,28 @@ def plan_of(config):
     return resolve.resolve(changed, fields.flat(changed))
 
 
+def variables_of(init, seed=0):
+    """Random variables of the shapes that `init(key)` draws, whose program takes longer to compile than a step."""
+    rng = np.random.default_rng(seed)
+
+    def drawn(name, leaf):
+        kind = name.rpartition('/')[2]
+        if kind in ('scale', 'var'):
+            return np.ones(leaf.shape, leaf.dtype)
+        if len(leaf.shape) < 2:
+            return np.zeros(leaf.shape, leaf.dtype)
+        return rng.normal(0, np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape).astype(leaf.dtype)
+
+    shapes = jax.eval_shape(init, jax.random.key(0))
+    return jax.tree.map(jnp.asarray, unflatten({name: drawn(name, leaf) for name, leaf in flatten(shapes).items()}))
+
+
 def save_untrained_run(folder: Path, size: int) -> Path:
-    """A run folder as training leaves it, with the model/ alone: AlexNet of a tenth of the width, as it was drawn."""
+    """A run folder as training leaves it, with the model/ alone: AlexNet of a tenth of the width, at random."""
     options = {'head': 8, 'size': size, 'width': 0.1, 'color': 'HSV'}
     classes = ('L1', 'L2', 'L3', 'normal')
     model = models.create('alexnet', len(classes), **options)
     spec = models.NetworkSpec('alexnet', options)
     card = Card(classes, spec, model.input, data_size=128, denoise='mean', synthetic=True)
-    model_folder.write(folder / 'model', model.init(jax.random.key(1)), card)
+    model_folder.write(folder / 'model', variables_of(model.init, 1), card)
     return folder

@@ -5,8 +5,11 @@ import subprocess
 import sys
 
 import absl.logging
+import jaxtyping
+import numpy as np
 import pytest
 
+from alljax.baselines.segmentation_scores import dice
 from alljax.errors import UserError, exit_on_user_error, printable, some
 from alljax.storage.log import set_up_logging
 
@@ -77,3 +80,11 @@ def test_the_log_closes_no_stream_of_others():
 def test_long_lists_are_cut_and_counted():
     assert some(['a', 'b']) == 'a, b'
     assert some(['a', 'b', 'c'], 2) == 'a, b and 1 more'
+
+
+def test_annotations_are_checked_at_every_call_of_the_tests():
+    mask = np.ones((2, 2), bool)
+    assert dice(mask, mask) == 1
+    for wrong in (np.ones((3, 2), bool), np.ones((2, 2), int), [[True]]):
+        with pytest.raises(jaxtyping.TypeCheckError):
+            dice(mask, wrong)

@@ -15,11 +15,11 @@ import pytest
 from alljax.storage import checkpoints, model_folder
 
 ROOT = Path(__file__).parents[1]
-# Every step is saved, so most kills fall into a save; three epochs of a tenth of the width take a few seconds.
+# Every step is saved, so most kills fall into a save; six epochs of a tenth of the width take seconds.
 COMMAND = (
-    sys.executable, 'launch.py', '--config=configs/subtype.py', '--config.data.cells=80', '--config.epochs=3',
+    sys.executable, 'launch.py', '--config=configs/subtype.py', '--config.data.cells=80', '--config.epochs=6',
     '--config.model.width=0.1', '--config.model.head=64', '--config.split.validation=0.3',
-    '--config.checkpoint.seconds=0', '--config.batch_size=8',
+    '--config.checkpoint.seconds=0', '--config.batch_size=8', '--config.data.size=64', '--config.model.size=64',
 )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from alljax.commands import predict
 
 ROOT = Path(__file__).parents[1]
 SMALL = ('--config.model.width=0.05', '--config.model.head=8', '--config.epochs=2', '--config.data.cells=80',
-         '--config.data.color=HSV', '--config.data.denoise=mean')  # fmt: skip
+         '--config.data.color=HSV', '--config.data.denoise=mean', '--config.data.size=96',
+         '--config.model.size=64')  # fmt: skip
 
 
 def command(*arguments, **environment):

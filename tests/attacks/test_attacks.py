@@ -17,7 +17,18 @@ from random import Random
 import pytest
 from attacks.attack import FROZEN, ROUNDS, Tally, each_flip, ended, here, kill, numbers, same_numbers, start, train_here
 
+from alljax.models import MODELS
+
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module', autouse=True)
+def forget():
+    """Takes the network of tiny.py, which commands run here, out of the dictionary again."""
+    before = dict(MODELS)
+    yield
+    MODELS.clear()
+    MODELS.update(before)
 
 
 @pytest.fixture(scope='module')
@@ -40,6 +51,12 @@ def unfinished(tmp_path_factory):
     kill(process)
     assert not (folder / 'results.json').exists()
     return folder
+
+
+def of_each_kind(files):
+    """One file of each kind, which is its name without digits; all of them in the long form."""
+    kinds = {re.sub('[0-9a-f]{8,}|[0-9]', '', str(file)): file for file in files}
+    return files if ROUNDS > 1 else list(kinds.values())
 
 
 def test_kills(whole, tmp_path):
@@ -67,7 +84,7 @@ def test_flips_in_a_finished_run(whole, tmp_path, capsys):
     config = ('--config', Path(__file__).with_name('tiny.py'))
     assert here(capsys, 'predict', whole, image, '--csv', table, *config)[0] == 0
     right = table.read_text()
-    for what, run in each_flip(whole, rng, tmp_path / 'copy'):
+    for what, run in each_flip(whole, rng, tmp_path / 'copy', of_each_kind):
         table.unlink(missing_ok=True)
         outcome = here(capsys, 'predict', run, image, '--csv', table, *config)
         tally.note(f'predict, {what}', outcome, table.is_file() and table.read_text() == right)
@@ -77,15 +94,9 @@ def test_flips_in_a_finished_run(whole, tmp_path, capsys):
 
 def test_flips_in_an_unfinished_run(whole, unfinished, tmp_path, capsys):
     tally, rng = Tally('a bit flipped in each file of an unfinished run'), Random(2)
-    for what, run in each_flip(unfinished, rng, tmp_path / 'copy'):
+    for what, run in each_flip(unfinished, rng, tmp_path / 'copy', of_each_kind):
         tally.note(what, train_here(capsys, run), same_numbers(run, numbers(whole)))
     tally.check()
-
-
-def of_each_kind(files):
-    """One file of each kind, which is its name without digits; all of them in the long form."""
-    kinds = {re.sub('[0-9a-f]{8,}|[0-9]', '', str(file)): file for file in files}
-    return files if ROUNDS > 1 else list(kinds.values())
 
 
 def test_flips_in_the_caches(tmp_path, capsys, monkeypatch):

@@ -47,7 +47,8 @@ def images(count):
     return np.random.default_rng(0).integers(0, 256, (count, 24, 24, 3), np.uint8)
 
 
-def test_a_part_of_the_user_s_own_is_measured_in_other_processes(mine):
+def test_a_part_of_the_user_s_own_is_measured_in_other_processes(mine, monkeypatch):
+    monkeypatch.setenv('LOKY_MAX_CPU_COUNT', '2')
     mine(110)
     many = extraction.rows(SYSTEM, images(extraction.FEW + 2))
     few = extraction.rows(SYSTEM, images(3))

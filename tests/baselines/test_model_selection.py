@@ -12,7 +12,7 @@ from alljax.baselines.systems import System
 CLASSES = ('L1', 'L2', 'L3', 'normal')
 
 
-def cells(count=120, seed=0):
+def cells(count=80, seed=0):
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % 4
     values = rng.normal(size=(count, 6))
@@ -33,10 +33,10 @@ def test_inner_folds_separate_no_group_and_train_on_every_class(seed, groups, ea
 
 def test_too_few_groups_for_folds_are_said():
     values, labels, _ = cells()
-    one = model_selection.fitted(System('otsu', ('glcm',), ('knn',)), values, labels, np.zeros(120, int), CLASSES, 0)
+    one = model_selection.fitted(System('otsu', ('glcm',), ('knn',)), values, labels, np.zeros(80, int), CLASSES, 0)
     assert 'too few groups' in one.chosen['why']
-    assert one.estimator.predict(values).shape == (120,)
-    assert model_selection.folds(labels, np.zeros(120, int), 0) == []
+    assert one.estimator.predict(values).shape == (80,)
+    assert model_selection.folds(labels, np.zeros(80, int), 0) == []
 
 
 def test_groups_change_what_is_chosen():

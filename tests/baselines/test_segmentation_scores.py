@@ -33,7 +33,7 @@ def test_dice_and_hausdorff_by_hand():
 @pytest.fixture(scope='module')
 def found(drawn):
     options = SplitOptions('paper'), Augmentation('published')
-    cells, parts = divide(datasets.load(DataOptions('all_idb2', str(drawn)), 0), *options, 0)
+    cells, parts = divide(datasets.load(DataOptions('all_idb2', str(drawn), size=128), 0), *options, 0)
     return cells, parts, segmentation_scores.score(SYSTEMS['rawat2017'](), cells.take(parts.test))
 
 

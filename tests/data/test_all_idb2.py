@@ -37,7 +37,7 @@ def root(pristine, tmp_path):
 
 
 def load(root, task='subtype'):
-    return datasets.load(DataOptions('all_idb2', str(root), task, size=64), 0)
+    return datasets.load(DataOptions('all_idb2', str(root), task, size=16), 0)
 
 
 def problems(root, task='subtype'):
@@ -50,7 +50,7 @@ def test_both_tasks_load_and_need_no_tensorflow(pristine):
     cells = load(pristine)
     assert cells.classes == ('L1', 'L2', 'L3', 'normal')
     assert cells.counts() == {'L1': 43, 'L2': 44, 'L3': 43, 'normal': 130}
-    assert cells.images.shape == (260, 64, 64, 3)
+    assert cells.images.shape == (260, 16, 16, 3)
     assert load(pristine, 'detection').counts() == {'blast': 130, 'normal': 130}
     assert 'tensorflow' not in sys.modules
 

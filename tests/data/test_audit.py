@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from functools import cache
 from html.parser import HTMLParser
 
 import numpy as np
@@ -39,9 +40,9 @@ class Tags(HTMLParser):
 
 @pytest.fixture(scope='module')
 def planted(tmp_path_factory):
-    """80 drawn cells, 16 of them altered copies of others. Copy it before changing it."""
+    """64 drawn cells, 16 of them altered copies of others. Copy it before changing it."""
     root = tmp_path_factory.mktemp('planted') / 'set'
-    synthetic.write(root, 80, 0, 16)
+    synthetic.write(root, 64, 0, 16)
     facts = json.loads((root / 'ALL_IDB2' / 'synthetic.json').read_text())
     return root, [(f'img/{first}', f'img/{second}', kind) for first, second, kind in facts['repeats']]
 
@@ -56,13 +57,14 @@ def table(path):
         return {row['file']: row for row in csv.DictReader(file)}
 
 
+@cache
+def picture(number, seed):
+    slide = synthetic.slide(seed, 1 + number // 6)
+    return synthetic.draw(('L1', 'L2', 'normal')[number % 3], slide, np.random.default_rng([seed, number]))
+
+
 def pictures(count, seed=0):
-    return [
-        synthetic.draw(
-            ('L1', 'L2', 'normal')[n % 3], synthetic.slide(seed, 1 + n // 6), np.random.default_rng([seed, n])
-        )
-        for n in range(count)
-    ]
+    return [picture(number, seed) for number in range(count)]
 
 
 def save(folder, images, **options):
@@ -93,7 +95,10 @@ def test_kinds_are_named(planted, found):
 def test_groups_csv_is_what_the_loaders_read(planted, found, tmp_path):
     shutil.copytree(planted[0], tmp_path / 'set')
     root = tmp_path / 'set'
-    written = write(audit(root))
+    home = root / 'ALL_IDB2'
+    there = found.listing._replace(home=home, groups_csv=home / found.listing.groups_csv.name)
+    assert list_folder(root) == there
+    written = write(found._replace(listing=there))
     assert [path.name for path in written] == ['groups.csv', 'pairs.csv', 'audit.html']
     rows = table(root / 'ALL_IDB2' / 'groups.csv')
     assert set(next(iter(rows.values()))) == {'file', 'group', 'repeat'}
@@ -110,9 +115,7 @@ def test_groups_csv_is_what_the_loaders_read(planted, found, tmp_path):
     assert split(cells, SplitOptions('paper'), 0).leaky
 
 
-def test_the_page_shows_the_pairs_and_loads_nothing(planted, tmp_path):
-    shutil.copytree(planted[0], tmp_path / 'set')
-    found = audit(tmp_path / 'set')
+def test_the_page_shows_the_pairs_and_loads_nothing(planted, found, tmp_path):
     *_, page = write(found, tmp_path / 'out')
     text = page.read_text()
     assert text.count('data:image/') >= 2 * len(found.pairs)
@@ -120,7 +123,7 @@ def test_the_page_shows_the_pairs_and_loads_nothing(planted, tmp_path):
     for first, second, _ in planted[1]:
         assert first in text
         assert second in text
-    assert not (tmp_path / 'set' / 'ALL_IDB2' / 'groups.csv').exists()  # --out left the folder alone
+    assert not (planted[0] / 'ALL_IDB2' / 'groups.csv').exists()  # --out left the folder alone
 
 
 def test_a_groups_csv_of_the_user_s_is_joined_and_kept(tmp_path):
@@ -275,7 +278,7 @@ def test_hostile_names_are_text_on_the_page(tmp_path):
         'a\nb',
         '{{ 7 * 7 }}',
     ]
-    images = [cell.image for cell in pictures(len(names))]
+    images = [cell.image[64:192, 64:192] for cell in pictures(len(names))]
     clean, hostile = tmp_path / 'clean', tmp_path / '<script>alert(2)<'
     for number, (name, image) in enumerate(zip(names, images, strict=True)):
         for folder, label, file in ((clean, 'ab', str(number)), (hostile, ('<b>', '"b'), name)):

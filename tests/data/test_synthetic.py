@@ -25,18 +25,18 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope='module')
 def drawn() -> list[tuple[str, int, Drawing]]:
-    """Balanced classes on eight slides."""
-    slides = [slide(5, number) for number in range(1, 9)]
+    """Balanced classes on five slides."""
+    slides = [slide(5, number) for number in range(1, 6)]
     return [
         (CLASSES[i % 4], i // 20, draw(CLASSES[i % 4], slides[i // 20], np.random.default_rng([5, i])))
-        for i in range(160)
+        for i in range(100)
     ]
 
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp('drawn') / 'set'
-    write(out, cells=60, seed=3)
+    write(out, cells=40, seed=3)
     return out
 
 
@@ -132,7 +132,7 @@ def test_a_larger_set_keeps_the_blasts_of_a_smaller_one() -> None:
 
 def test_the_folder_is_laid_out_like_all_idb2(folder: Path) -> None:
     root = folder / 'ALL_IDB2'
-    planned = plan(60, seed=3)
+    planned = plan(40, seed=3)
     assert sorted(p.name for p in root.iterdir()) == ['groups.csv', 'img', 'subtypes.csv', 'synthetic.json']
     assert sorted(p.name for p in (root / 'img').iterdir()) == [cell.file for cell in planned]
     assert rows(root / 'subtypes.csv') == [{'file': c.file, 'subtype': c.kind} for c in planned if c.kind != 'normal']
@@ -140,8 +140,8 @@ def test_the_folder_is_laid_out_like_all_idb2(folder: Path) -> None:
     marker = json.loads((root / 'synthetic.json').read_text())
     assert {key: marker[key] for key in ('synthetic', 'cells', 'blasts', 'seed')} == {
         'synthetic': True,
-        'cells': 60,
-        'blasts': 30,
+        'cells': 40,
+        'blasts': 20,
         'seed': 3,
     }
     assert isinstance(marker['generator'], int)
@@ -155,7 +155,7 @@ def test_the_folder_is_laid_out_like_all_idb2(folder: Path) -> None:
 
 
 def test_the_same_seed_writes_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    write(tmp_path / 'again', cells=60, seed=3)
+    write(tmp_path / 'again', cells=40, seed=3)
     for path in (p for p in folder.rglob('*') if p.is_file()):
         assert path.read_bytes() == (tmp_path / 'again' / path.relative_to(folder)).read_bytes(), path
 

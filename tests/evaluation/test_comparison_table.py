@@ -50,15 +50,23 @@ class Page(HTMLParser):
         self.text = ' '.join(' '.join(words).split())
 
 
-@pytest.fixture
-def render(tmp_path):
-    def render(made):
-        comparison_table.write(tmp_path / 'new', made)
-        return {
-            kind: (tmp_path / 'new' / f'table.{kind}').read_text(encoding='utf-8') for kind in ('md', 'csv', 'html')
-        }
+def written(folder, made):
+    """The text of each file."""
+    comparison_table.write(folder, made)
+    return {kind: (folder / f'table.{kind}').read_text(encoding='utf-8') for kind in ('md', 'csv', 'html')}
 
-    return render
+
+@pytest.fixture(scope='module')
+def chart():
+    """The chart of the usual table, as PNG."""
+    return comparison_table._chart(make_table())
+
+
+@pytest.fixture
+def render(tmp_path, monkeypatch, chart):
+    """Writes a table; its chart, which no reader of text looks at, is drawn once."""
+    monkeypatch.setattr(comparison_table, '_chart', lambda _: chart)
+    return lambda made: written(tmp_path / 'new', made)
 
 
 def records(text):
@@ -201,7 +209,7 @@ def test_columns_without_content_are_left_out(render):
     assert heads.startswith(' Measure random (leaky) grouped RGB precision 98.1%')
 
 
-def test_everything_from_outside_is_escaped(render):
+def test_everything_from_outside_is_escaped(tmp_path):
     def altered(word):
         made = make_table(banner=word)
         lines = [
@@ -220,7 +228,7 @@ def test_everything_from_outside_is_escaped(render):
             columns={word: True},
         )
 
-    clean, evil = render(altered('plain')), render(altered(EVIL))
+    clean, evil = (written(tmp_path, altered(word)) for word in ('plain', EVIL))
     page = Page(evil['html'])
     assert [tag for tag, _ in page.tags] == [tag for tag, _ in Page(clean['html']).tags]
     assert page.text.count(EVIL) >= 20

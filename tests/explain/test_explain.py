@@ -2,6 +2,7 @@
 
 import csv
 import re
+from functools import cache
 
 import jax
 import numpy as np
@@ -82,10 +83,16 @@ def test_probabilities_are_those_of_predict(page, run, cells):
         assert float(found['probability']) == pytest.approx(row.probabilities.max(), abs=1e-5)
 
 
+@cache
+def shapes(name, **options):
+    """A network and the shapes of its variables."""
+    model = models.create(name, 2, **options)
+    return model, jax.eval_shape(model.init, jax.random.key(0))
+
+
 def test_the_layer_of_a_network_without_a_map_is_none():
     def found(name, **options):
-        model = models.create(name, 2, **options)
-        return methods.last_map_layer(model, jax.eval_shape(model.init, jax.random.key(0)))
+        return methods.last_map_layer(*shapes(name, **options))
 
     assert found('alexnet', width=0.05) == 'conv5'
     assert found('resnet18') == 'layer4_1'
@@ -93,8 +100,7 @@ def test_the_layer_of_a_network_without_a_map_is_none():
 
 
 def test_cams_are_left_out_where_there_is_no_map():
-    model = models.create('vit_b_16', 2)
-    run = network.TrainedNetwork(model, jax.eval_shape(model.init, jax.random.key(0)), Card(('a', 'b')))
+    run = network.TrainedNetwork(*shapes('vit_b_16'), Card(('a', 'b')))
     kept, notes = explain._possible(run, list(methods.DEFAULT), '')
     assert kept == ['integrated', 'smooth']
     assert 'gradcam: left out, since vit_b_16 has no map' in notes[0]

@@ -1,3 +1,5 @@
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,15 +13,23 @@ def gradient(pool, x):
     return jax.grad(lambda x: (pool(x) ** 2).sum())(x)
 
 
+@partial(jax.jit, static_argnums=(0, 2))
+def values_and_gradients(pools, x, arguments):
+    """Of each pool; one program is compiled for all of them."""
+    return [(pool(x, *arguments), gradient(lambda x, pool=pool: pool(x, *arguments), x)) for pool in pools]
+
+
 @pytest.mark.parametrize('shape', [(2, 56, 56, 5), (1, 27, 27, 3), (1, 13, 14, 2), (1, 3, 3, 1)])
 @pytest.mark.parametrize(('window', 'stride', 'padding'), [(3, 2, 0), (3, 2, 1), (3, 1, 1), (2, 2, 0)])
 def test_pools_are_the_library_s(shape, window, stride, padding):
-    x = jax.random.normal(jax.random.key(0), shape)
-    sizes = (window, window), (stride, stride), [(padding, padding)] * 2
-    for ours, theirs in ((max_pool, nn.max_pool), (avg_pool, nn.avg_pool)):
-        our, their = (lambda x, f=ours: f(x, window, stride, padding)), (lambda x, f=theirs: f(x, *sizes))
-        np.testing.assert_allclose(our(x), their(x), atol=1e-6)
-        np.testing.assert_allclose(gradient(our, x), gradient(their, x), atol=1e-5)
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    ours = values_and_gradients((max_pool, avg_pool), x, (window, stride, padding))
+    theirs = values_and_gradients(
+        (nn.max_pool, nn.avg_pool), x, ((window, window), (stride, stride), ((padding, padding),) * 2)
+    )
+    for (our, our_gradient), (their, their_gradient) in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(our, their, atol=1e-6)
+        np.testing.assert_allclose(our_gradient, their_gradient, atol=1e-5)
 
 
 @pytest.mark.parametrize(('length', 'padding', 'expected'), [(6, 0, 3), (7, 0, 3), (5, 0, 2), (4, 1, 3), (3, 1, 2)])

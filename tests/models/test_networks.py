@@ -1,7 +1,7 @@
 """One network of each family at a tiny width: what all have in common. Their values are checked in tests/parity."""
 
 import re
-from functools import partial
+from functools import cache, partial
 
 import flax.linen as nn
 import jax
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import variables_of
 
 from alljax import gradients, models
 from alljax.errors import UserError
@@ -32,11 +33,13 @@ NORMS = ('batch', 'group')
 RECTIFIERS = re.compile(r'name=_?(relu|relu6|silu|gelu|hard_silu|hard_swish)\b')
 
 
+@cache
 def small(name, classes=3, **options):
     size = models.MODELS[name].input.size if name.startswith('alexnet') else 96
     return models.create(name, classes, **{'width': 0.1, 'head': 8, 'size': size, 'platform': 'gpu'} | options)
 
 
+@cache  # tracing takes longer than all that is asked of the shapes
 def shapes(model):
     return jax.eval_shape(model.init, jax.random.key(0))
 
@@ -105,7 +108,7 @@ def test_its_training_step_lowers_for_cuda(name):
     model = small(name)
     names = list(flatten(shapes(model)['params']))
     setup = TrainingSetup(model, optax.sgd(0.1), lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
-    state = jax.eval_shape(lambda key: initial_state(setup, model.init(key)), jax.random.key(0))
+    state = jax.eval_shape(lambda variables: initial_state(setup, variables), shapes(model))
     cells = jax.ShapeDtypeStruct((4, model.input.size, model.input.size, 3), jnp.uint8)
     index = jax.ShapeDtypeStruct((4,), jnp.int32)
     make_step(setup).trace(state, Batch(cells, index, index)).lower(lowering_platforms=('cuda',))
@@ -129,7 +132,7 @@ def normalized():
         'normalized', lambda key: module.init(key, jnp.zeros((1, 16, 16, 3))), module.apply, models.Input(16)
     )
     cells = np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
-    return model, model.init(jax.random.key(0)), jnp.asarray(cells)
+    return model, variables_of(model.init), jnp.asarray(cells)
 
 
 def one_step(model, variables, cells, names, chosen):

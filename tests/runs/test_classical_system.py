@@ -23,7 +23,7 @@ from configs import common, detection, subtype
 
 def values(root, system, task=subtype, **parts):
     made = task.get_config()
-    made.data.root, made.data.size, made.data.equalize = str(root), 96, 'none'
+    made.data.root, made.data.size, made.data.equalize = str(root), 64, 'none'
     made.augment.copies, made.split.test = 'published', 0.5
     made.baseline.update({'system': system, **parts})
     return made
@@ -205,7 +205,8 @@ def test_features_are_measured_once(monkeypatch, drawn, tmp_path):
     assert cache.folder('baselines').is_dir()
 
 
-def test_many_pictures_are_measured_on_all_cores_alike(drawn):
+def test_many_pictures_are_measured_on_all_cores_alike(drawn, monkeypatch):
+    monkeypatch.setenv('LOKY_MAX_CPU_COUNT', '2')
     images = datasets.load(DataOptions('all_idb2', str(drawn), size=96), 0).images[: extraction.FEW + 2]
     system = SYSTEMS['chatap2014']()
     many = extraction.rows(system, images)

@@ -118,8 +118,8 @@ def test_explain_takes_the_statistics_of_its_images(run, drawn, tmp_path):
 
 
 @pytest.mark.slow
-def test_features_are_standardized_by_slide_and_networks_stand_side_by_side(small, tmp_path):
-    models.MODELS['smaller'] = Network(Small, Input(16))
+def test_features_are_standardized_by_slide_and_networks_stand_side_by_side(small, tmp_path, monkeypatch):
+    monkeypatch.setitem(models.MODELS, 'smaller', Network(Small, Input(16)))
     made = make_cells([0, 1, 2] * 10, groups=[n // 6 for n in range(30)], size=32)
     cells = replace(made, origin=replace(made.origin, grouping='patient or slide'))
     parts = Split(np.arange(12), np.arange(0), np.arange(12, 30), 'grouped')
@@ -149,7 +149,6 @@ def test_features_are_standardized_by_slide_and_networks_stand_side_by_side(smal
     (tmp_path / 'model' / 'standardization.npz').write_bytes(b'')
     with pytest.raises(UserError, match=r'standardization.npz|checksums'):
         classical_system.load(tmp_path)
-    del models.MODELS['smaller']
 
 
 def test_what_cannot_work_is_told(small):

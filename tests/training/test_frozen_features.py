@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import make_cells, plan_of
+from helpers import make_cells, plan_of, variables_of
 
 from alljax.data.protocol import divide
 from alljax.models import MODELS, Input, Network, create, cut, from_nnx
@@ -37,7 +37,7 @@ def trained(values, cells, parts, features):
     """The head after three epochs on the very same batches, from features or from pictures."""
     plan = plan_of(values)
     model = plan.network.create(3)
-    variables = model.init(jax.random.key(0))
+    variables = variables_of(model.init)
     factors = factors_of(plan, variables)
     fed = network.inputs_of(plan, model, variables, cells, factors)
     if not features:
@@ -85,7 +85,7 @@ def test_features_are_computed_once_for_all_splits_and_heads(monkeypatch):
 
     monkeypatch.setattr(inference, 'run', counted)
     values = config(width=0.04)
-    variables = plan_of(values).network.create(3).init(jax.random.key(1))
+    variables = variables_of(plan_of(values).network.create(3).init, 1)
 
     def features(values):
         plan = plan_of(values)
@@ -112,7 +112,7 @@ def test_features_are_computed_once_for_all_splits_and_heads(monkeypatch):
 def test_the_key_names_all_that_features_depend_on():
     def key(color='RGB', seed=0, about=None, size=64):
         body, _ = cut('alexnet', 3, head=8, width=0.05, size=size, color=color)
-        return frozen_features.key(body, body.init(jax.random.key(seed)), about or {})
+        return frozen_features.key(body, variables_of(body.init, seed), about or {})
 
     keys = [key(), key(color='HSV'), key(seed=1), key(about={'averaged': True}), key(size=80)]
     assert len(set(keys)) == len(keys)
@@ -121,7 +121,7 @@ def test_the_key_names_all_that_features_depend_on():
 
 def test_the_head_s_own_variables_are_no_part_of_the_key():
     body, _ = cut('alexnet', 3, head=8, width=0.05, size=64)
-    variables = create('alexnet', 3, head=8, width=0.05, size=64).init(jax.random.key(0))
+    variables = variables_of(create('alexnet', 3, head=8, width=0.05, size=64).init)
     other = {
         'params': {**variables['params'], 'head': jax.tree.map(lambda leaf: leaf + 1, variables['params']['head'])}
     }
@@ -134,7 +134,7 @@ def test_augmentation_at_each_step_keeps_the_pictures(caplog):
     plan = plan_of(values)
     assert plan.augmentation.at_each_step
     model = plan.network.create(3)
-    variables = model.init(jax.random.key(0))
+    variables = variables_of(model.init)
     with caplog.at_level('INFO', 'alljax'):
         fed = network.inputs_of(plan, model, variables, CELLS, factors_of(plan, variables))
     assert fed.images.shape == CELLS.images.shape
@@ -157,7 +157,7 @@ def test_a_network_that_is_no_linen_module_is_not_cut():
 def test_the_step_on_features_lowers_for_a_gpu():
     values = config()
     _, head = cut('alexnet', 3, head=8, width=0.05, size=64)
-    variables = create('alexnet', 3, head=8, width=0.05, size=64).init(jax.random.key(0))
+    variables = variables_of(create('alexnet', 3, head=8, width=0.05, size=64).init)
     plan = plan_of(values)
     factors = factors_of(plan, variables)
     update = optimizer.make(plan.training.optimizer, factors, 10, 5)
@@ -170,7 +170,7 @@ def test_the_step_on_features_lowers_for_a_gpu():
 
 def test_a_cut_cache_file_is_never_left_behind(tmp_path, monkeypatch):
     body, _ = cut('alexnet', 3, head=8, width=0.05, size=64)
-    variables = body.init(jax.random.key(0))
+    variables = variables_of(body.init)
     monkeypatch.setattr(Path, 'replace', lambda *_: (_ for _ in ()).throw(OSError('no space')))
     with pytest.raises(OSError, match='no space'):
         frozen_features.features(body, variables, {}, CELLS.images, 8, tmp_path)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import variables_of
 
 from alljax.models import Input, Model
 from alljax.training.monitored_step import make_monitored_step
@@ -25,7 +26,7 @@ class Small(nn.Module):
 @pytest.fixture(scope='module')
 def training():
     module = Small()
-    variables = module.init(jax.random.key(0), jnp.zeros((1, 6, 6, 3)))
+    variables = variables_of(lambda key: module.init(key, jnp.zeros((1, 6, 6, 3))))
     model = Model('small', lambda key: variables, module.apply, Input(6))
     names = ['conv/kernel', 'conv/bias', 'norm/scale', 'norm/bias', 'head/kernel', 'head/bias']
     optimizer = optax.sgd(0.1)

@@ -11,9 +11,9 @@ import numpy as np
 import optax
 import pytest
 from damage import damage, files
+from helpers import variables_of
 
 from alljax import models
-from alljax.data import augment
 from alljax.data.split import balanced_chances
 from alljax.errors import UserError
 from alljax.models.trees import flatten
@@ -32,11 +32,11 @@ CELLS = DeviceCells(
 
 @pytest.fixture(scope='module')
 def training():
-    model = models.create('alexnet', 2, width=0.03, head=4, platform='gpu')
-    variables = jax.tree.map(np.array, model.init(jax.random.key(0)))
+    model = models.create('alexnet', 2, width=0.03, head=4, size=64, platform='gpu')
+    variables = jax.tree.map(np.array, variables_of(model.init))
     names = list(flatten(variables['params']))
     optimizer = optax.sgd(0.01, momentum=0.9)
-    prepare = lambda images, key: augment.resize(images, 227) / 255  # noqa: E731
+    prepare = lambda images, key: images / jnp.float32(255)  # noqa: E731
     setup = TrainingSetup(model, optimizer, prepare, names, jnp.ones(2), 0)
     start = lambda: initial_state(setup, jax.tree.map(jnp.asarray, variables))  # noqa: E731
     return SimpleNamespace(step=make_step(setup), start=start)

@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 import scipy.stats
+from helpers import variables_of
 
 from alljax.models import Input, Model
 from alljax.models.trees import flatten
@@ -42,7 +43,7 @@ def softmax(z):
 def training():
     """Two steps with everything on: what the states and the metrics are."""
     module = Small()
-    variables = jax.tree.map(np.array, module.init(jax.random.key(0), jnp.zeros((1, 2, 2, 3))))
+    variables = jax.tree.map(np.array, variables_of(lambda key: module.init(key, jnp.zeros((1, 2, 2, 3)))))
     model = Model('small', lambda key: variables, module.apply, Input(2))
     images = np.random.default_rng(0).normal(size=(6, 2, 2, 3)).astype(np.float32)
     setup = TrainingSetup(

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from helpers import variables_of
 
 from alljax import models
 from alljax.data import augment
@@ -14,16 +15,16 @@ from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 def prepare(images, key):
     angle, sign = augment.draw(key, images.shape[0], degrees=180.0, mirror=True)
-    return augment.warp(images, angle, sign, 227) / 255
+    return augment.warp(images, angle, sign, 64) / 255
 
 
 def plain(images, key):
-    return augment.resize(images, 227) / 255
+    return images / jnp.float32(255)
 
 
 def setting(prepare=prepare, frozen=(), seed=0, dropout=0.5, platform='gpu'):
-    model = models.create('alexnet', 3, width=0.05, head=8, dropout=dropout, platform=platform)
-    variables = model.init(jax.random.key(0))
+    model = models.create('alexnet', 3, width=0.05, head=8, size=64, dropout=dropout, platform=platform)
+    variables = variables_of(model.init)
     names = [name for name in flatten(variables['params']) if not name.startswith(tuple(frozen))]
     optimizer = optax.sgd(0.01, momentum=0.9)
     setup = TrainingSetup(model, optimizer, prepare, names, jnp.ones(3), seed)
@@ -65,8 +66,8 @@ def test_padding_adds_nothing(cells):
 
 
 def test_class_weights_scale_the_loss(cells):
-    model = models.create('alexnet', 3, width=0.05, head=8, dropout=0.0, platform='gpu')
-    variables, optimizer = model.init(jax.random.key(0)), optax.sgd(0.01)
+    model = models.create('alexnet', 3, width=0.05, head=8, size=64, dropout=0.0, platform='gpu')
+    variables, optimizer = variables_of(model.init), optax.sgd(0.01)
     names = list(flatten(variables['params']))
     losses = []
     for weights in ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0]):
@@ -95,7 +96,7 @@ def test_the_step_and_the_forward_pass_lower_for_cuda(cells):
     step, state = setting(platform='gpu')
     lowered = step.trace(state, Batch(*cells, jnp.arange(4))).lower(lowering_platforms=('cuda',))
     assert 'stablehlo.convolution' in lowered.as_text()
-    model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
+    model = models.create('alexnet', 3, width=0.05, head=8, size=64, platform='gpu')
     inference.make_logits(model).trace(state.variables, cells[0]).lower(lowering_platforms=('cuda',))
     every = Augmentation(light=0.1, stain=0.1, blur=1.0, noise=5.0, jpeg=50, gray=0.2)
     jitter = jax.jit(inputs.make_prepare(model, every)).trace(cells[0], jax.random.key(0))
@@ -103,12 +104,12 @@ def test_the_step_and_the_forward_pass_lower_for_cuda(cells):
 
 
 def test_the_program_that_prepares_cells_without_jitter_is_that_of_turns_and_light_alone(cells):
-    model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
+    model = models.create('alexnet', 3, width=0.05, head=8, size=64, platform='gpu')
 
     def alone(images, key):
         place, light = jax.random.split(key)
         angle, sign = augment.draw(place, images.shape[0], degrees=180.0, mirror=True)
-        image = augment.relight(augment.warp(images, angle, sign, 227), light, 0.1)
+        image = augment.relight(augment.warp(images, angle, sign, 64), light, 0.1)
         return inference.to_input(image, model.input)
 
     found, expected = (
@@ -125,8 +126,8 @@ def test_the_state_is_donated(cells):
 
 
 def test_inference_counts_the_last_partial_batch(cells):
-    model = models.create('alexnet', 3, width=0.05, head=8, platform='gpu')
-    variables = model.init(jax.random.key(0))
+    model = models.create('alexnet', 3, width=0.05, head=8, size=64, platform='gpu')
+    variables = variables_of(model.init)
     logits = inference.make_logits(model)
     index = np.array([7, 1, 5, 0, 11])
     whole = inference.run(logits, variables, cells[0], index, 5)

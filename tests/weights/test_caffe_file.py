@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alljax.errors import UserError
 from alljax.weights import caffe_file
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 RNG = np.random.default_rng(0)
 KERNEL, BIAS = RNG.normal(size=(4, 3, 2, 2)).astype(np.float32), RNG.normal(size=4).astype(np.float32)
 DENSE = RNG.normal(size=(5, 6)).astype(np.float32)

@@ -12,7 +12,7 @@ from torch_writer import Name, archive, legacy, operations, storage, tensor, who
 from alljax.errors import UserError
 from alljax.weights import tensor_files
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(max_examples=75, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 KINDS = pytest.mark.parametrize('kind', ['zip', 'legacy', 'safetensors'])
 
 

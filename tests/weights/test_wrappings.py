@@ -1,13 +1,16 @@
 """Files as training scripts write them: which of their tensors are the network's, and what is said about the others."""
 
 import logging
+from functools import cache
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 from torch_writer import archive, whole
 
+from alljax import models
 from alljax.commands.weights import main
 from alljax.errors import UserError
 from alljax.runs import network
@@ -129,9 +132,16 @@ def squeezenet(prefix=''):
     }
 
 
+@cache
+def applied(name, classes, options):
+    """A network's logits as one program, which all its folders share."""
+    return jax.jit(models.create(name, classes, **dict(options)).apply)
+
+
 def logits(folder):
     net = network.load(folder)
-    return np.asarray(net.model.apply(net.variables, jnp.zeros((1, 64, 64, 3))))
+    apply = applied(net.card.network.name, len(net.classes), tuple(net.card.network.options.items()))
+    return np.asarray(apply(net.variables, jnp.zeros((1, 64, 64, 3))))
 
 
 def test_every_wrapping_gives_the_same_network(own_cache, tmp_path, caplog):
