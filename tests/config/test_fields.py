@@ -17,7 +17,7 @@ from alljax.data.external import ExternalCells
 from alljax.data.protocol import divide
 from alljax.data.split import split
 from alljax.runs import network as network_run
-from alljax.runs import preparation, run_cells
+from alljax.runs import network_options, preparation, run_cells
 from alljax.sweep.variants import folds
 from alljax.training import inputs, learning_rate_factors, optimizer
 from configs import common
@@ -33,7 +33,7 @@ def schedule(config):
 def training(config):
     plan = plan_of(config)
     found = split(CELLS, plan.split, plan.seed)
-    return [*found, schedule(config).train, network_run.loss_weights(plan, CELLS, found)]
+    return [*found, schedule(config).train, network_options.loss_weights(plan, CELLS, found)]
 
 
 def prepared(config):

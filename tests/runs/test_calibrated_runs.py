@@ -19,7 +19,7 @@ from alljax.errors import UserError
 from alljax.evaluation import calibration_table
 from alljax.evaluation.calibration import least_confidence, least_probability, temperature, tempered
 from alljax.evaluation.metrics import calibration_error
-from alljax.runs import calibration, classical_system, experiment, external, kinds, results, run_cells
+from alljax.runs import calibration, classical_system, experiment, external, results, run_cells, single_kinds
 from alljax.storage import model_folder, run_folder
 from alljax.storage.calibration_record import Calibration
 from alljax.storage.card import Card
@@ -94,7 +94,7 @@ def numbers(table):
 def test_the_card_holds_what_the_validation_fold_says(run, sets):
     plan = plan_of(sets / 'a')
     found = run_cells.load(plan)
-    held_out, trained = found.cells.take(found.parts.validation), kinds.SYSTEM.load(run)
+    held_out, trained = found.cells.take(found.parts.validation), single_kinds.SYSTEM.load(run)
     assert not set(held_out.groups) & set(found.cells.groups[found.parts.train])
     assert trained.card.pictures.cells == len(found.parts.train)  # the validation fold has not trained
     shares = classical_system.predictor(trained)(held_out.images, 28)
@@ -190,7 +190,7 @@ def test_without_it_nothing_is_calibrated(run, sets, tmp_path, capsys):
     assert list(rows(tmp_path / 'out.csv')[0])[-1] == 'error'
     assert 'uncertain' not in capsys.readouterr().out
     found = run_cells.load(plan_of(sets / 'a'))
-    trained = kinds.SYSTEM.load(plain).card.pictures.cells  # as ever with the validation fold
+    trained = single_kinds.SYSTEM.load(plain).card.pictures.cells  # as ever with the validation fold
     assert trained == len(found.parts.train) + len(found.parts.validation)
 
 
