@@ -1,4 +1,4 @@
-r"""The recipe for cells of slides that no training cell is from: hand-made measurements, averaged, chosen on inner folds.
+r"""The recipe for cells of slides never seen: hand-made measurements, averaged, chosen on inner folds.
 
     python launch.py --config=configs/new_slide.py --config.data.root=/path/to/cells
     python launch.py --config=configs/new_slide.py --config.data.root=/path/to/cells \

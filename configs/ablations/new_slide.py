@@ -53,7 +53,8 @@ def sweep(config: ConfigDict) -> Sweep:
         ('four of eight, averaged', {}),
         ('all eight, averaged', {'ensemble.choose': 'all'}),
     ]
-    variants = [Variant(name, its, against=rows[place - 1][0] if place else '') for place, (name, its) in enumerate(rows)]
+    above = ['', *(name for name, _ in rows)]
+    variants = [Variant(name, its, against=before) for (name, its), before in zip(rows, above, strict=False)]
     return Sweep('The path to a new slide', variants, ('grouped',))
 
 

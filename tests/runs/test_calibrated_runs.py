@@ -20,7 +20,7 @@ from alljax.evaluation import calibration_table
 from alljax.evaluation.calibration import least_confidence, least_probability, temperature, tempered
 from alljax.evaluation.metrics import calibration_error
 from alljax.runs import calibration, classical_system, experiment, external, results, run_cells, single_kinds
-from alljax.storage import model_folder, run_folder
+from alljax.storage import model_folder
 from alljax.storage.calibration_record import Calibration
 from alljax.storage.card import Card
 from configs import folder as folder_config
@@ -274,4 +274,3 @@ def test_folds_are_pooled_with_their_calibrations(sets, tmp_path):
     assert found['covered_by_group']['groups'] == SLIDES
     header = (workdir / 'pooled.csv').read_text().splitlines()[0]
     assert header.endswith('error before,covered,set size,answered,accuracy of answered')
-    assert run_folder.earlier(workdir) == {}
