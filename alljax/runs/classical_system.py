@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
@@ -12,15 +13,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Integer
 from sklearn.base import BaseEstimator
 
-from alljax.baselines import classifier_file, extraction, model_selection, segmentation_scores, standardization
+from alljax.baselines import classifier_file, extraction, model_selection, standardization
 from alljax.baselines.extraction import Rows
 from alljax.baselines.features import NETWORK
 from alljax.baselines.standardization import Standardization
-from alljax.baselines.systems import SYSTEMS, WHOLE, System
+from alljax.baselines.systems import SYSTEMS, System
 from alljax.config.plan import Plan
 from alljax.data import training_likeness
 from alljax.data.cells import Cells
-from alljax.data.split import Split, equalize
+from alljax.data.split import Index, Split, equalize
 from alljax.errors import UserError
 from alljax.runs import (
     backbones,
@@ -63,8 +64,15 @@ class Classical(NamedTuple):
 def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Classical:
     """The system of a plan, fitted to the training cells and kept in the folder's model/."""
     run = fitted(plan, cells, parts)
+    pictures = training_likeness.of_cells(cells, training_side(plan, parts))
+    run = run._replace(card=replace(run.card, pictures=pictures))
     save(run, folder / 'model')
     return run
+
+
+def training_side(plan: Plan, parts: Split) -> Index:
+    """The cells that a system is fitted to: those of a validation fold too, unless something is measured on it."""
+    return parts.train if plan.calibration.keeps_validation else np.concatenate([parts.train, parts.validation])
 
 
 def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Classical:
@@ -79,7 +87,7 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         transduction.need_slides(cells, 'config.baseline.standardize', system.standardize)
     bodies, sources = backbones.of_plan(plan) if NETWORK in system.features else ((), ())
     log.info('%s: %s', name, system)
-    side = parts.train if plan.calibration.keeps_validation else np.concatenate([parts.train, parts.validation])
+    side = training_side(plan, parts)
     how = 'oversample' if plan.training.equalize == 'weights' else plan.training.equalize
     index = equalize(cells.labels, side, how, plan.seed)
     trained = cells.take(side)
@@ -115,7 +123,6 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
         fingerprint=cells.origin.fingerprint,
         seed=plan.seed,
         trained_on=initial_variables.with_source(seen, plan, cells.origin),
-        pictures=training_likeness.of_cells(cells, side),
         model={'name': name, 'parts': str(system), **said, **about_sets},
         train=train,
         transductive=system.standardize if system.standardize != 'training' else '',
@@ -191,7 +198,8 @@ def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) 
     data_check.same_data(run.card.fingerprint, cells, folder)
     test = cells.take(parts.test)
     rows = measured(run.system, run.bodies, test.images, plan.batch_size)
-    segmentation, figures = score_segmentation(run, rows.hand_made, test, folder)
+    cropped = bool(run.card.cell_preparation.crop)
+    segmentation, figures = segmentation_sheet.score(run.system, rows.hand_made, test, folder, cropped=cropped)
     found: dict[str, Any] = {
         'model': run.card.model,
         'train': run.card.train,
@@ -235,26 +243,6 @@ def seconds_a_cell(run: Classical, rows: Features, images: Images) -> dict[str, 
         'features': views * (rows.hand_made.features + network),
         'prediction': views * float(np.median(times)) / len(images),
     }
-
-
-def score_segmentation(
-    run: Classical, rows: Rows, test: Cells, workdir: Path
-) -> tuple[dict[str, Any], dict[str, Path]]:
-    """The `segmentation` part of results.json, and the sheet of the worst test cells, if the system looks for cells.
-
-    The sheet shows first the cells in which nothing was found, then those least like the truth, which is not known of
-    cells that were cropped.
-    """
-    said: dict[str, Any] = {'nothing_found_in_test': float(np.mean(~rows.found))}
-    found = None
-    if run.system.segment != WHOLE:
-        found = segmentation_scores.score(run.system, test, truth=not run.card.cell_preparation.crop)
-    if not found or not found.found:
-        return said, {}
-    segmentation_sheet.draw_worst(found, workdir / 'segmentation.png')
-    order = 'the worst first' if any(found.truth) else 'any in which nothing was found first'
-    figures = {f'Segmentation of the test cells, {order}': workdir / 'segmentation.png'}
-    return {**said, **segmentation_scores.summary(found)}, figures
 
 
 def save(run: Classical, folder: Path) -> None:
