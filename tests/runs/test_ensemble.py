@@ -21,6 +21,7 @@ from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
+from alljax.evaluation.calibration import tempered
 from alljax.models import Input, Network
 from alljax.runs import classical_system, ensemble, ensemble_fit, experiment, inner_folds, kinds, network, results
 from alljax.storage import model_folder
@@ -103,7 +104,7 @@ def test_the_answer_is_the_weighted_mean_of_members_that_prepare_cells_their_own
         one = predict.load(run / 'model' / name)
         expected += weight * np.stack([row.probabilities for row in predict.predict(one, files, len(files))])
     whole = np.stack([row.probabilities for row in predict.predict(predict.load(run), files, len(files))])
-    np.testing.assert_allclose(whole, expected, atol=1e-12)
+    np.testing.assert_allclose(whole, tempered(expected, card.calibration.temperature), atol=1e-12)
 
 
 def test_each_member_s_folder_is_a_model_and_explain_says_so(run):
