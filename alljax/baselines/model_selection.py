@@ -67,7 +67,9 @@ def _searched(system: System, values: Table, labels: Labels, groups: Labels, see
         alone = clone(pipeline).set_params(**{key: options[0] for key, options in grids[0].items()})
         said = {'classifier': system.classify[0], 'why': 'the first of the list: too few groups for inner folds'}
         return Fitted(alone.fit(values, labels), said)
-    search = GridSearchCV(pipeline, grids, scoring=SCORE, cv=inner).fit(values, labels)
+    with warnings.catch_warnings():  # of a class that the slides of an inner fold do not have: the others are scored
+        warnings.filterwarnings('ignore', 'y_pred contains classes not in y_true', UserWarning)
+        search = GridSearchCV(pipeline, grids, scoring=SCORE, cv=inner).fit(values, labels)
     return Fitted(search.best_estimator_, _said(search, grids, system, len(inner)))
 
 

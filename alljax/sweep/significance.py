@@ -27,7 +27,8 @@ def verdicts(
     """'reference', or 'p = 0.43: within noise', for every number that is compared with another.
 
     p is of McNemar's test where both were tested once on the same cells, else of the corrected t-test over folds;
-    Holm's correction is over the variants that are compared with one reference.
+    Holm's correction is over the variants that are compared with one reference, which is named if it is itself compared
+    with another.
     """
     compared: Verdicts = {}
     families: dict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
@@ -37,12 +38,13 @@ def verdicts(
                 p = _p(found[variant.name, protocol], found[variant.against, protocol], measure)
                 if p is not None:
                     families[variant.against, measure, protocol][variant.name] = p
+    chained = {variant.name for variant in sweep.variants if variant.against}
     for (against, measure, protocol), values in families.items():
-        compared[against, measure, protocol] = 'reference'
+        named = f' (against {against})' if against in chained else ''
         for name, p in zip(values, paired_tests.holm(list(values.values())), strict=True):
             amount = 'p < 0.001' if p < 0.001 else f'p = {p:.2g}'
-            compared[name, measure, protocol] = f'{amount}: {"more than" if p < LEVEL else "within"} noise'
-    return compared
+            compared[name, measure, protocol] = f'{amount}: {"more than" if p < LEVEL else "within"} noise{named}'
+    return {**dict.fromkeys(families, 'reference'), **compared}
 
 
 def notes(sweep: Sweep, found: Mapping[tuple[str, str], VariantResult | str]) -> list[str]:

@@ -31,6 +31,15 @@ def test_inner_folds_separate_no_group_and_train_on_every_class(seed, groups, ea
         assert sorted([*train, *test]) == list(range(len(labels)))
 
 
+@pytest.mark.filterwarnings('error')
+def test_a_class_that_an_inner_fold_lacks_is_no_reason_to_warn():
+    values, labels, groups = cells(60)
+    labels, groups = np.where(groups < 2, labels % 2, labels % 3), groups.copy()
+    system = System('otsu', ('glcm',), ('knn',))
+    for its in (groups, np.where(labels == 2, 10 + groups // 8, groups)):  # few slides have the third class
+        assert model_selection.fitted(system, values, labels, its, CLASSES[:3], 0).chosen['inner folds'] > 1
+
+
 def test_too_few_groups_for_folds_are_said():
     values, labels, _ = cells()
     one = model_selection.fitted(System('otsu', ('glcm',), ('knn',)), values, labels, np.zeros(80, int), CLASSES, 0)

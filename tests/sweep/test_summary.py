@@ -72,6 +72,18 @@ def test_numbers_gap_and_noise(tmp_path, sweep):
     assert 'L1: sensitivity' in text
 
 
+def test_a_row_of_a_chain_is_compared_and_compared_with(tmp_path):
+    shown = {'accuracy': None}
+    rows = [Variant('a', {}, shown), Variant('b', {}, shown, against='a'), Variant('c', {}, shown, against='b')]
+    chain = Sweep('A chain', rows, ('grouped',))
+    runs = list_runs(chain, config())
+    for run, right in zip(runs, (30, 12, 13), strict=True):
+        finished(tmp_path, run, right)
+    write(tmp_path, chain, runs, {})
+    said = [row['grouped against the reference'] for row in table(tmp_path).values()]
+    assert said == ['reference', 'p < 0.001: more than noise', 'p = 1: within noise (against b)']
+
+
 @pytest.mark.parametrize(
     ('data', 'head', 'note'),
     [
