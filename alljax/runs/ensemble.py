@@ -18,6 +18,7 @@ from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.runs import data_check, model_check, preparation, single_kinds
+from alljax.runs.classical_system import NO_CHANCE
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.single_kinds import Images, Kind, Predict, Probabilities, Tested, Trained
 from alljax.storage import cache, model_folder
@@ -27,7 +28,6 @@ from alljax.storage.image_preparation import CellPreparation
 NAME = 'ensemble'
 TABLE = 'ensemble'  # the part of results.json on its candidates, which the card keeps within `train`
 TIMED = 4  # pictures on which its speed is measured
-TINY = 1e-12
 
 
 class Member(NamedTuple):
@@ -164,7 +164,7 @@ def score(run: Ensemble, plan: Plan, cells: Cells, parts: Split, folder: Path) -
     }
     found |= {TABLE: table} if table else {}
     found |= {'transductive': transductive} if transductive else {}
-    return TestOutput(found, np.log(np.maximum(shares, TINY)), {})
+    return TestOutput(found, np.log(np.maximum(shares, NO_CHANCE)), {})
 
 
 def average(shares: Iterable[Probabilities], weights: Iterable[float]) -> Probabilities:

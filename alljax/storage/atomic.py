@@ -76,11 +76,7 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     delete_abandoned(folder.parent, folder.name)
-    part = _part_name(folder)
-    part.mkdir()
-    opened = os.open(part, os.O_RDONLY)
-    try:
-        _lock(opened)
+    with temporary_folder(folder) as part:
         yield part
         sync_all(part)
         if replace and folder.exists():
@@ -88,9 +84,6 @@ def new_folder(folder: Path, *, replace: bool = False) -> Iterator[Path]:
         else:
             part.replace(folder)
         _sync(folder.parent)
-    finally:
-        os.close(opened)
-        shutil.rmtree(part, ignore_errors=True)
 
 
 @contextmanager
