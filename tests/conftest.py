@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
@@ -88,3 +89,45 @@ def wbc():
     if not WBC.is_dir():
         pytest.skip('the 511 cells of WBC_Dataset are not beside this checkout')
     return WBC
+
+
+@pytest.fixture(scope='session')
+def chromium():
+    """A headless Chromium for the tests of pages that people explore."""
+    executable = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+    if not executable:
+        pytest.skip('there is no Chromium on this machine')
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=executable, args=['--no-sandbox'])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Opens an HTML file: open_page(path, width=1200, errors=False, dark=False) gives Playwright's page.
+
+    `page.errors` are the lines that it wrote to the console, and `page.requests` all that it asked for beside the file:
+    at the end of the test there must be none of either, but with errors=True.
+    """
+    opened = []
+
+    def open_file(path, *, width=1200, height=900, errors=False, dark=False):
+        size = {'width': width, 'height': height}
+        page = chromium.new_page(viewport=size, color_scheme='dark' if dark else 'light', accept_downloads=True)
+        page.errors, page.requests = [], []
+        page.on('console', lambda message: page.errors.append(message.text))
+        page.on('pageerror', lambda error: page.errors.append(str(error)))
+        page.on('request', lambda request: page.requests.append(request.url))
+        page.goto(path.absolute().as_uri())
+        opened.append((page, errors))
+        return page
+
+    yield open_file
+    for page, errors in opened:
+        asked = [url for url in page.requests[1:] if not url.startswith(('data:', 'blob:'))]
+        page.close()
+        assert not asked, f'the page asked for {asked}'
+        assert errors or not page.errors, f'the console says {page.errors}'
