@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     config.model.freeze = '(?!head/).*'  # features are computed once for all sizes
     config.augment.copies = 'published'
     config.data.equalize = 'oversample'
-    config.split.folds, config.split.repeats = 5, 3
+    config.split.folds, config.split.repeats, config.split.draw = 5, 3, 'shuffled'
     config.slides = (1, 2, 3, 4)  # at most this many slides (groups) of each class
     config.cells = (5, 10, 20, 40)  # at most this many cells of each class
     return config

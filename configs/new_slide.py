@@ -2,7 +2,7 @@ r"""The recipe for cells of slides never seen: hand-made measurements, averaged,
 
     python launch.py --config=configs/new_slide.py --config.data.root=/path/to/cells
     python launch.py --config=configs/new_slide.py --config.data.root=/path/to/cells \
-        --config.split.folds=5 --config.split.repeats=3
+        --config.split.folds=5 --config.split.repeats=3 --config.split.draw=shuffled
 
 Class folders as configs/folder.py takes them; cells.csv or groups.csv says which cells are of one slide. No network, no
 download: on real cells every lever of configs/ablations/new_slide.py was tried by slide, and these held

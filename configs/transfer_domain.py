@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
     """The paper's network and settings; three repetitions, each of which draws other cells."""
     config = folder.get_config()
     config.data.equalize = 'oversample'
-    config.split.repeats = 3
+    config.split.repeats, config.split.draw = 3, 'shuffled'
     config.by = 'adapt_cells'  # or adapt_groups: by slides
     config.counts = (0, 1, 5, 20)
     return config

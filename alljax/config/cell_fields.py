@@ -84,6 +84,12 @@ CELL_FIELDS: dict[str, Field] = {
     ),
     'split.repeats': Field(1, 'times that the whole is done, with cells shuffled anew', low=1, high=1000),
     'split.repeat': Field(-1, 'the repetition to do, from 0; -1 for all of them', low=-1, high=999),
+    'split.draw': Field(
+        'balanced',
+        'of groups: balanced deals the most uneven ones first, so that repetitions are alike where slides are few; '
+        'shuffled deals them in any order, for repetitions that differ',
+        one_of('balanced', 'shuffled'),
+    ),
     'split.validation': Field(
         0.0,
         'fraction of the training side, whole groups, that chooses the best epoch; 0 means that the last epoch counts '

@@ -1,15 +1,15 @@
 """Training, validation and test sides of the cells; cells of one group are never separated."""
 
 import math
-import warnings
-from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int32, Integer
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from alljax.data import group_folds
 from alljax.data.cells import Cells
 from alljax.data.thinning import thinned
 from alljax.errors import UserError, some
@@ -18,7 +18,6 @@ Index = Integer[np.ndarray, ' _']  # of any length
 SEED_STEP = 1_000_003  # between two repetitions: further apart than any two seeds that a user is likely to compare
 LEAVE_ONE = 'leave_one_group_out'
 BY_GROUP = ('grouped', LEAVE_ONE)  # the protocols that separate no cells of one group
-DRAWS = 10  # shuffles of the groups, of which the one closest to the asked fraction in every class is taken
 
 
 class SplitOptions(NamedTuple):
@@ -32,6 +31,7 @@ class SplitOptions(NamedTuple):
     repeat: int = 0  # the repetition, each of which shuffles the cells anew
     train_groups: int = 0  # at most of each class on the training side; 0 for all
     train_cells: int = 0  # the same of cells
+    draw: Literal['balanced', 'shuffled'] = 'balanced'  # of groups: the most uneven ones dealt first, or in any order
 
 
 class Split(NamedTuple):
@@ -56,16 +56,17 @@ def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
     """
     grouped = options.protocol in BY_GROUP
     draw = seed + SEED_STEP * options.repeat
+    part = partial(by_group, draw=options.draw) if grouped else by_file
     if options.protocol == LEAVE_ONE:
         rest, test = leave_one_group_out(cells, options.fold)
     elif options.folds > 1:
-        folds = by_group_folds if grouped else by_file_folds
+        folds = partial(by_group_folds, draw=options.draw) if grouped else by_file_folds
         rest, test = folds(cells, options.folds, draw)[options.fold]
     else:
-        rest, test = (by_group if grouped else by_file)(cells, np.arange(len(cells)), options.test, draw)
+        rest, test = part(cells, np.arange(len(cells)), options.test, draw)
     train, validation = rest, rest[:0]
     if options.validation:
-        train, validation = (by_group if grouped else by_file)(cells, rest, options.validation, draw)
+        train, validation = part(cells, rest, options.validation, draw)
     parts = Split(train, validation, test, options.protocol)
     if options.protocol != 'paper':
         keep_repeats_together(cells, parts)
@@ -101,28 +102,24 @@ def by_file(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[Ind
     return np.sort(first), np.sort(second)
 
 
-def by_group(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[Index, Index]:
+def by_group(cells: Cells, among: Index, fraction: float, seed: int, draw: str = 'balanced') -> tuple[Index, Index]:
     """Two parts of `among` that share no group, the second with about `fraction` of each class.
 
-    The second part is a of the b folds of scikit-learn's StratifiedGroupKFold, a/b being the fraction. UserError if no
-    draw leaves every class on both sides.
+    The second part is a of the b folds of `by_group_folds`, a/b being the fraction. UserError if no draw leaves every
+    class on both sides.
     """
     groups = cells.groups[among]
     if len(set(groups)) == len(among):
         return by_file(cells, among, fraction, seed)  # nothing to keep together
-    part = Fraction(fraction).limit_denominator(min(20, len(set(groups))))
-    if part.denominator == 1:
+    share = Fraction(fraction).limit_denominator(min(20, len(set(groups))))
+    if share.denominator == 1:
         raise UserError(
             f'{len(set(groups))} groups are too few to put {fraction:g} of the cells apart; name more groups (slides, '
             'patients), or choose a larger fraction'
         )
-    chosen = _closest(
-        cells,
-        among,
-        fraction,
-        ([np.concatenate(sides[: part.numerator])] for sides in _shuffles(cells, among, part.denominator, seed)),
-        everywhere=True,
-    )
+    draws = group_folds.draws(cells, among, share.denominator, seed, draw)
+    tested = ([np.concatenate(sides[: share.numerator])] for sides in draws)
+    chosen = group_folds.closest(cells, among, fraction, tested, everywhere=True)
     second = np.isin(np.arange(len(among)), chosen[0])
     return among[~second], among[second]
 
@@ -139,8 +136,12 @@ def by_file_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Inde
     return [(first, second) for first, second in kfold.split(cells.labels, cells.labels)]
 
 
-def by_group_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Index]]:
+def by_group_folds(cells: Cells, folds: int, seed: int, draw: str = 'balanced') -> list[tuple[Index, Index]]:
     """The two sides of each fold; no group is in two folds, and every cell is in one.
+
+    With the draw 'balanced' they are those of scikit-learn's StratifiedGroupKFold, which deals groups out by how uneven
+    they are: where no two are alike the seed changes little, and repetitions are nearly the same. 'shuffled' deals them
+    out in any order, for folds that differ from repetition to repetition, and are a little less even.
 
     UserError if no draw leaves every class on the training side of every fold. A class may be missing from a test side,
     for the folds are scored together.
@@ -151,8 +152,8 @@ def by_group_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Ind
         return by_file_folds(cells, folds, seed)
     if groups < folds:
         raise UserError(f'config.split.folds is {folds}, but there are {groups} groups; lower it, or name more groups')
-    draws = _shuffles(cells, everything, folds, seed)
-    best = _closest(cells, everything, 1 / folds, draws, everywhere=False)
+    draws = group_folds.draws(cells, everything, folds, seed, draw)
+    best = group_folds.closest(cells, everything, 1 / folds, draws, everywhere=False)
     return [(np.setdiff1d(everything, test), np.sort(test)) for test in best]
 
 
@@ -240,58 +241,3 @@ def _need_cells(cells: Cells, among: Index, fraction: float) -> None:
             f'{fraction:g} of {len(among)} cells cannot be split off: it leaves {smaller} on one side, fewer than the '
             f'{classes} classes; add cells, or set config.split.test and config.split.validation nearer to 0.5'
         )
-
-
-def _shuffles(cells: Cells, among: Index, folds: int, seed: int) -> Iterator[list[Index]]:
-    """DRAWS partitions of `among` (places in it) into folds that share no group."""
-    labels, groups = cells.labels[among], cells.groups[among]
-    most = int(np.bincount(labels).max())
-    if most < folds:
-        raise UserError(
-            f'the cells are to be split in {folds} parts, but no class has more than {most} of them; lower '
-            'config.split.folds, or add cells'
-        )
-    for draw in range(DRAWS):
-        kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed * DRAWS + draw) % 2**32)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged by _closest
-            yield [second for _, second in kfold.split(labels, labels, groups)]
-
-
-def _closest(
-    cells: Cells, among: Index, fraction: float, draws: Iterator[list[Index]], *, everywhere: bool
-) -> list[Index]:
-    """The draw whose worst class in its worst part is closest to the fraction.
-
-    UserError if each has a part that leaves no cell of some class outside or, with `everywhere`, takes none of it.
-    """
-    labels = cells.labels[among]
-    best, least = None, np.inf
-    for parts in draws:
-        chosen = (np.isin(np.arange(len(among)), part) for part in parts)
-        error = max(_distance(labels, part, fraction, len(cells.classes), everywhere) for part in chosen)
-        if error < least:
-            best, least = parts, error
-    if best is None:
-        raise UserError(_too_few_groups(cells, among))
-    return best
-
-
-def _distance(
-    labels: Int32[np.ndarray, ' cells'], chosen: np.ndarray, fraction: float, classes: int, everywhere: bool
-) -> float:
-    """The distance of the worst class from the fraction; infinite if a class is missing where it must not."""
-    shares = [chosen[labels == label].mean() for label in range(classes)]
-    return max(abs(share - fraction) if share < 1 and (share or not everywhere) else np.inf for share in shares)
-
-
-def _too_few_groups(cells: Cells, among: Index) -> str:
-    counts = {
-        name: len(set(cells.groups[among][cells.labels[among] == label])) for label, name in enumerate(cells.classes)
-    }
-    few = ', '.join(f'{name} in {count}' for name, count in sorted(counts.items(), key=lambda item: item[1])[:4])
-    return (
-        f'the groups cannot be split so that every class is on both sides (groups with a class: {few}); add groups '
-        'for the rarest class, lower config.split.validation or config.split.folds, or use '
-        '--config.split.protocol=random, which leaks'
-    )

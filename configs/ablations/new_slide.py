@@ -22,7 +22,7 @@ SYSTEM = 'putzu2014'
 def get_config() -> ConfigDict:
     """The recipe, by five grouped folds and three repetitions."""
     config = new_slide.get_config()
-    config.split.folds, config.split.repeats = 5, 3
+    config.split.folds, config.split.repeats, config.split.draw = 5, 3, 'shuffled'
     config.networks = True  # the rows of ImageNet networks
     return config
 

@@ -182,6 +182,7 @@ CHANGES = {
     'split.fold': (1, training, {'split.folds': 3}),
     'split.repeats': (3, runs, {}),
     'split.repeat': (1, training, {'split.repeats': 2}),
+    'split.draw': ('shuffled', training, {}),
     'split.train_groups': (2, training, {}),
     'split.train_cells': (2, training, {}),
     'test.root': ('/elsewhere', second_set, {}),

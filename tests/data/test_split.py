@@ -186,3 +186,40 @@ def test_each_group_is_tested_once_and_alone():
 def test_a_group_that_cannot_be_left_out_is_told(cells, fold, said):
     with pytest.raises(UserError, match=said):
         split(cells, options('leave_one_group_out', fold=fold), 0)
+
+
+# slides of one class each and of very different sizes, as a laboratory has them
+SIZES = (40, 31, 25, 20, 14, 9, 38, 29, 22, 17, 11, 7)
+SLIDES = make_cells(np.repeat([0] * 6 + [1] * 6, SIZES).tolist(), np.repeat(np.arange(12), SIZES).tolist(), size=8)
+
+
+def folds_of(draw, repeat):
+    tested = [split(SLIDES, options(folds=4, fold=fold, repeat=repeat, draw=draw), 0).test for fold in range(4)]
+    return {frozenset(SLIDES.groups[test].tolist()) for test in tested}, np.concatenate(tested)
+
+
+def test_shuffled_folds_differ_from_repetition_to_repetition():
+    slides, cells = zip(*(folds_of('shuffled', repeat) for repeat in range(3)), strict=True)
+    for tested, found in zip(slides, cells, strict=True):
+        assert sorted(found) == list(range(len(SLIDES)))
+        assert sum(map(len, tested)) == 12
+        sizes = [sum(SIZES[group] for group in fold) for fold in tested]
+        assert max(sizes) < 0.45 * len(SLIDES)
+    assert len(slides[0] | slides[1] | slides[2]) >= 9  # of 12; the same folds thrice would be 4
+    assert folds_of('shuffled', 1)[0] == slides[1]
+
+
+def test_balanced_folds_are_those_of_earlier_releases():
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    tested, _ = folds_of('balanced', 0)
+    drawn = [
+        {
+            frozenset(SLIDES.groups[test].tolist())
+            for _, test in StratifiedGroupKFold(4, shuffle=True, random_state=seed).split(
+                SLIDES.labels, SLIDES.labels, SLIDES.groups
+            )
+        }
+        for seed in range(10)
+    ]
+    assert tested in drawn
