@@ -213,6 +213,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             repeat=max(split.repeat, 0),
             train_groups=split.train_groups,
             train_cells=split.train_cells,
+            all_cells=split.all_cells,
         ),
         augmentation=Augmentation(**{name: augment[name] for name in Augmentation._fields}),
         network=_network(config),

@@ -32,6 +32,7 @@ class SplitOptions(NamedTuple):
     repeat: int = 0  # the repetition, each of which shuffles the cells anew
     train_groups: int = 0  # at most of each class on the training side; 0 for all
     train_cells: int = 0  # the same of cells
+    all_cells: bool = False  # all train and none is tested
 
 
 class Split(NamedTuple):
@@ -49,14 +50,16 @@ class Split(NamedTuple):
 
 
 def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
-    """The stratified hold-out, or one of the folds, that the options ask for.
+    """The stratified hold-out, one of the folds, or all cells for training, as the options ask for.
 
     The validation fold is cut from the training side. UserError if a repeat that an audit found is separated, but for
     the protocol 'paper', which is there to show what that does.
     """
     grouped = options.protocol in BY_GROUP
     draw = seed + SEED_STEP * options.repeat
-    if options.protocol == LEAVE_ONE:
+    if options.all_cells:
+        rest, test = np.arange(len(cells)), np.arange(0)
+    elif options.protocol == LEAVE_ONE:
         rest, test = leave_one_group_out(cells, options.fold)
     elif options.folds > 1:
         folds = by_group_folds if grouped else by_file_folds

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import calibration_table, external_table, formatting
+from alljax.evaluation import calibration_table, external_table, fold_table, formatting
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 from alljax.storage.text_files import write_text
@@ -78,6 +78,7 @@ def write(
             figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
             mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
             external=_external(results),
+            folds=fold_table.section(results, environment().from_string(resource('fold_table.html.jinja'))),
             certainty=_certainty(results),
             css=Markup(resource('report.css')),
         )
