@@ -31,11 +31,8 @@ def name(protocol: str, folds: int, repeats: int) -> str:
     return f'{whole}, {repeats} times' if repeats > 1 else whole
 
 
-def section(results: Mapping[str, Any], template: jinja2.Template) -> Markup:
-    """The part of the page, from the content of results.json; nothing for a run that is no cross-validation."""
-    known = results.get('cross_validation')
-    if known is None:
-        return Markup()
+def section(known: Mapping[str, Any], template: jinja2.Template) -> Markup:
+    """The part of the page, from the `cross_validation` of results.json."""
     lines = [
         Line(
             f'fold {one["fold"]}' + (f', repetition {one["repeat"]}' if known['repeats'] > 1 else ''),

@@ -4,19 +4,23 @@ import csv
 import json
 import logging
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from alljax.commands import baselines, explain, predict
+from alljax.config import resolve
 from alljax.errors import UserError
 from alljax.evaluation.calibration import temperature
-from alljax.runs import ensemble_of_runs, external, final_model, results
+from alljax.runs import ensemble_of_runs, external, final_model, results, segmentation_sheet
 from alljax.runs.results import Judged
 from alljax.storage import model_folder, run_folder
-from alljax.sweep import execution, fold_calibration, launch
+from alljax.sweep import cross_validation, execution, fold_calibration, launch
+from alljax.sweep.cross_validation import Folds
 from alljax.sweep.fold_calibration import Folded
+from alljax.sweep.variants import Run, Variant
 from configs import folder as folder_config
 
 SLIDES, CELLS = 5, 40
@@ -59,10 +63,9 @@ def run(data, folder, fit='none', **split):
 
 @pytest.fixture(scope='module', autouse=True)
 def _in_this_process():
-    """Does the runs in threads: a process of their own takes seconds to start."""
-    from concurrent.futures import ThreadPoolExecutor
-
+    """Does the runs in threads, without a sheet of outlines each: processes and sheets take seconds."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation_sheet, 'score', lambda *_, **__: ({}, {}))
         patch.setattr(execution, '_pool', lambda jobs: ThreadPoolExecutor(1))
         yield
 
@@ -76,7 +79,7 @@ def data(tmp_path_factory):
 def first(data, tmp_path_factory):
     """Two folds without a final model. Copy them before changing them."""
     folder = tmp_path_factory.mktemp('runs') / 'first'
-    assert run(data, folder, repeats=2)
+    assert run(data, folder)
     return folder
 
 
@@ -84,7 +87,7 @@ def first(data, tmp_path_factory):
 def whole(data, first, tmp_path_factory):
     """The same with a final model that was added afterwards, calibrated by the folds."""
     folder = shutil.copytree(first, tmp_path_factory.mktemp('runs') / 'whole')
-    assert run(data, folder, 'folds', repeats=2, final_model=True)
+    assert run(data, folder, 'folds', final_model=True)
     return folder
 
 
@@ -97,33 +100,47 @@ def test_its_results_are_those_of_all_folds_together(first, data):
     assert run_folder.is_finished(first)
     assert results.predictions(first) == table
     right = [row['label'] == row['prediction'] for row in table]
-    assert (found['test']['n'], found['test']['accuracy']) == (2 * CELLS, np.mean(right))
+    assert (found['test']['n'], found['test']['accuracy']) == (CELLS, np.mean(right))
     known = found['cross_validation']
     assert (known['name'], known['repeats'], known['cells'], known['final']) == (
-        '2-fold cross-validation, 2 times', 2, CELLS, ''
+        '2-fold cross-validation', 1, CELLS, ''
     )  # fmt: skip
-    assert [one['folder'] for one in known['folds']] == [
-        f'folder/grouped-repeat-{r}-fold-{f}' for r in '01' for f in '01'
-    ]
+    assert [one['folder'] for one in known['folds']] == [f'folder/grouped-fold-{f}' for f in '01']
     for one in known['folds']:
         its = results.read(first / one['folder'])
         assert (one['n'], one['accuracy']) == (its['test']['n'], its['test']['accuracy'])
         assert one['groups'] == its['split']['groups']['test']
     assert found['split']['groups'] == {'train': 2, 'validation': 0, 'test': SLIDES}  # 2 and 3 in turn
-    assert found['split']['test_counts'] == {'large': CELLS, 'small': CELLS}
+    assert found['split']['test_counts'] == {'large': CELLS // 2, 'small': CELLS // 2}
     assert found['data'] == its['data']
     assert found['model']['name'] == its['model']['name']
     assert results.marks(found) == ['grouped (by patient or slide)']
     page = (first / 'report.html').read_text()
-    assert 'href="folder/grouped-repeat-1-fold-0/report.html"' in page
-    assert page.count('data:image/png') == 1 + min(12, sum(not one for one in right[:CELLS]))
+    assert 'href="folder/grouped-fold-0/report.html"' in page
+    assert page.count('data:image/png') == 1 + min(12, sum(not one for one in right))
     assert 'There is no model of the whole' in page
     assert (first / 'confusion.png').is_file()
     assert json.loads((first / 'config.json').read_text())['data.root'] == str(data)
 
 
+def test_of_repetitions_each_cell_counts_as_often_and_is_shown_once(first):
+    places = [first / f'folder/grouped-fold-{fold}' for fold in (0, 1)]
+    runs = [
+        Run(Variant('x', {}), 'grouped', repeat, fold, {}, f'r{repeat}{fold}') for repeat in (0, 1) for fold in (0, 1)
+    ]
+    found = Folds(runs, [results.read(place) for place in places] * 2, [rows(place) for place in places] * 2)
+    whole = cross_validation._results(found, None)
+    assert (whole['test']['n'], whole['split']['test_n'], whole['split']['groups']['test']) == (80, 80, SLIDES)
+    known = whole['cross_validation']
+    assert (known['name'], known['repeats'], known['cells']) == ('2-fold cross-validation, 2 times', 2, CELLS)
+    plan = resolve.of_run(places[0])
+    assert sorted(cross_validation._pictured(found, plan, first).cells.names) == sorted(
+        row['file'] for row in rows(first)
+    )
+
+
 def test_a_final_model_is_added_to_it_and_the_folds_are_kept(first, whole, data):
-    fold = 'folder/grouped-repeat-0-fold-0/results.json'
+    fold = 'folder/grouped-fold-0/results.json'
     assert (whole / fold).read_bytes() == (first / fold).read_bytes()
     final = results.read(whole / 'final')
     assert final['test'] == {'n': 0}
@@ -134,7 +151,7 @@ def test_a_final_model_is_added_to_it_and_the_folds_are_kept(first, whole, data)
         results.predictions(whole / 'final')
     assert results.read(whole)['cross_validation']['final'] == 'final'
     with pytest.raises(UserError, match=r'split\.final_model: True there, False now'):
-        run(data, whole, repeats=2)
+        run(data, whole)
     scores = model_folder.read_card(model_folder.find(whole)).scores
     test = results.read(whole)['test']
     assert (scores.accuracy, [scores.low, scores.high]) == (test['accuracy'], test['accuracy_ci95']['bootstrap_groups'])
@@ -193,17 +210,17 @@ def test_predict_takes_its_folder_and_says_what_it_is(first, whole, data, capsys
         UserError, match=r'no model of its own; name one of them, such as .*--config\.split\.final_model'
     ):
         predict.main([str(first), str(data / 'large')])
-    assert final_model.about(first / 'folder/grouped-repeat-0-fold-0') == ''
+    assert final_model.about(first / 'folder/grouped-fold-0') == ''
     with pytest.raises(UserError, match='a classical system; expected a network'):
         explain.main([str(whole), str(data / 'large')])
 
 
 def test_what_reads_a_run_knows_its_folds(whole, data, tmp_path, capsys):
     joined = ensemble_of_runs.written([whole], tmp_path / 'average')
-    assert [path.name for path in joined.runs] == [f'grouped-repeat-{r}-fold-{f}' for r in '01' for f in '01']
+    assert [path.name for path in joined.runs] == [f'grouped-fold-{f}' for f in '01']
     assert baselines.main(['li2016', str(whole), '--workdir', str(tmp_path / 'beside')]) == 0
     assert 'of 40 cells' in capsys.readouterr().out
-    assert results.read(tmp_path / 'beside')['test']['n'] == 2 * CELLS
+    assert results.read(tmp_path / 'beside')['test']['n'] == CELLS
     theirs = write_set(tmp_path / 'theirs', 1)
     (entry,) = external.evaluate_on(shutil.copytree(whole, tmp_path / 'whole'), theirs)
     mine = results.read(tmp_path / 'whole')
@@ -214,11 +231,11 @@ def test_what_reads_a_run_knows_its_folds(whole, data, tmp_path, capsys):
 
 def test_the_same_command_goes_on_and_rewrites_what_is_pooled(whole, data, tmp_path, caplog):
     folder = shutil.copytree(whole, tmp_path / 'whole')
-    shutil.rmtree(folder / 'folder/grouped-repeat-0-fold-0')
+    shutil.rmtree(folder / 'folder/grouped-fold-0')
     (folder / 'final/results.json').unlink()
     with caplog.at_level(logging.INFO):
-        assert run(data, folder, 'folds', repeats=2, final_model=True)
-    assert '3 runs are finished and kept' in caplog.text
+        assert run(data, folder, 'folds', final_model=True)
+    assert '1 runs are finished and kept' in caplog.text
     before, after = results.read(whole), results.read(folder)
     assert (after['test'], after['calibration']) == (before['test'], before['calibration'])
 
