@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from alljax.errors import UserError, exit_on_user_error, nearest
+from alljax.errors import UserError, exit_on_user_error, nearest, printable
 from alljax.storage.log import set_up_logging
 
 
@@ -104,3 +104,11 @@ class Parser(argparse.ArgumentParser):
 def warn_of_synthetic() -> None:
     """Says that a model is of no use for real cells."""
     print('This model was trained on synthetic cells: what it says of real ones means nothing.', file=sys.stderr)
+
+
+def tell_final_model(path: Path) -> None:
+    """Says on stderr if the model that a path means is the final one of a cross-validation, and how good it may be."""
+    from alljax.runs import final_model
+
+    if said := final_model.about(path):
+        print(printable(f'alljax: {said}', keep=''), file=sys.stderr, flush=True)

@@ -1,10 +1,12 @@
 """Runs a classical system alone: beside a run, trained on a folder of cells, or only for masks and measurements.
 
-`alljax baselines SYSTEM RUN` takes the cells, split and seed of a finished run and compares the two;
+`alljax baselines SYSTEM RUN` takes the cells, split and seed of a finished run, or the folds of a cross-validation, and
+compares the two;
 `alljax baselines SYSTEM FOLDER` trains and tests on ALL-IDB2 or on class folders;
 `alljax baselines SYSTEM FOLDER --measure OUT` segments any images; `--list` says what there is.
 """
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if (options.place / 'config.json').is_file():
         folder = options.workdir or options.place.with_name(f'{options.place.name}-{options.system}')
+        if run_folder.is_cross_validation(options.place):
+            return _on_folds(options.system, options.place, folder, options.data)
         plan = classical_system_plans.beside(options.system, options.place, folder, options.data)
         experiment.run(plan, folder, results.read(options.place)['data']['fingerprint'])
         print(printable('\n'.join(comparison.compared(folder, options.place))))
@@ -54,6 +58,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = classical_system_plans.on_folder(options.system, options.place, settings, options.task, options.workdir)
         folder = options.workdir or run_folder.default(options.system, plan.data.name, plan.demo)
         experiment.run(plan, folder)
+    return 0
+
+
+def _on_folds(system: str, place: Path, folder: Path, data: Path | None) -> int:
+    """The system on the folds of a cross-validation, and both compared on all their test cells."""
+    from alljax import sweep
+    from alljax.runs import comparison, results
+
+    known = results.read(place)['cross_validation']['name']
+    print(printable(f'alljax: {place} is a {known}: {system} is run on the same parts'), file=sys.stderr, flush=True)
+    if not sweep.beside(system, place, folder, data):
+        return 1
+    print(printable('\n'.join(comparison.compared(folder, place))))
     return 0
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alljax.commands import Parser, warn_of_synthetic
+from alljax.commands import Parser, tell_final_model, warn_of_synthetic
 from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     cache.keep_compiled_programs()
     if options.summary:
+        tell_final_model(options.run)
         _say(f'written: {explain.summarize(request, _say) / "index.html"}')
         return 0
     if not options.paths:
         raise UserError('name images, or folders of them; or ask for --summary')
     checked = explain.check(request)
+    tell_final_model(options.run)
     if checked.run.card.synthetic:
         warn_of_synthetic()
     for note in checked.notes:
@@ -87,7 +89,12 @@ def _say(line: str) -> None:
 
 def _parser() -> Parser:
     parser = Parser('explain', __doc__, 'alljax explain runs/my-run cells/ --methods gradcam,integrated', _methods)
-    parser.add_argument('run', type=Path, metavar='RUN', help='a run folder, or the model/ folder of one')
+    parser.add_argument(
+        'run',
+        type=Path,
+        metavar='RUN',
+        help='a run folder, the folder of a cross-validation with a final model, or a model/ folder',
+    )
     parser.add_argument('paths', type=Path, nargs='*', metavar='IMAGES', help='images, or folders of them')
     parser.add_argument(
         '--methods', default='', metavar='M,M', help='names with commas between, or all (default: see below)'

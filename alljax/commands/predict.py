@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alljax.commands import Parser, warn_of_synthetic
+from alljax.commands import Parser, tell_final_model, warn_of_synthetic
 from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
         raise UserError(f'--csv {options.csv}: is a folder or lies in none that exists; name a file')
     cache.keep_compiled_programs()
+    tell_final_model(options.run)
     if run.card.synthetic:
         warn_of_synthetic()
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -122,7 +123,12 @@ def _say(sentence: str) -> None:
 
 def _parser() -> Parser:
     parser = Parser('predict', __doc__, 'alljax predict runs/my-run cells/ --csv probabilities.csv')
-    parser.add_argument('run', type=Path, metavar='RUN', help='a run folder, or the model/ folder of one')
+    parser.add_argument(
+        'run',
+        type=Path,
+        metavar='RUN',
+        help='a run folder, the folder of a cross-validation with a final model, or a model/ folder',
+    )
     parser.add_argument('paths', type=Path, nargs='+', metavar='PATH', help='images, or folders of them')
     parser.add_argument(
         '--csv',

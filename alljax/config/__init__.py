@@ -84,6 +84,7 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
         if fields[f'split.{one}'] >= fields[f'split.{all_}']
         and not (one == 'fold' and fields['split.protocol'] == LEAVE_ONE)  # whose folds are the groups
     ]
+    problems += _unusable_final_model(fields)
     problems += _unusable_changes(fields)
     problems += _unusable_calibration(fields)
     if problems:
@@ -176,6 +177,28 @@ def _wrong(name: str, field: Field, value: Any) -> list[str]:
     return []
 
 
+def _unusable_final_model(fields: Mapping[str, Any]) -> list[str]:
+    """Sentences about a model on all cells that no folds estimate, and about a split that is none."""
+    problems, left_out = [], fields['split.protocol'] == LEAVE_ONE
+    if fields['split.final_model'] and fields['split.folds'] == 1 and not left_out:
+        problems.append(
+            'config.split.final_model belongs to a cross-validation, whose folds say how good it is; set '
+            'config.split.folds, for example to 5'
+        )
+    if fields['split.final_model'] and fields['split.fold'] >= 0:
+        problems.append(
+            f'config.split.final_model needs all folds, and config.split.fold is {fields["split.fold"]}; leave it out'
+        )
+    if fields['split.all_cells'] and (fields['split.folds'] > 1 or fields['split.repeats'] > 1):
+        problems.append(
+            'config.split.all_cells tests no cell, so there is nothing to divide in folds or to repeat; set '
+            'config.split.final_model in its place, or config.split.folds and config.split.repeats to 1'
+        )
+    if fields['split.all_cells'] and fields['split.final_model']:
+        problems.append('config.split.all_cells and config.split.final_model exclude each other; leave out the first')
+    return problems
+
+
 def _unusable_changes(fields: Mapping[str, Any]) -> list[str]:
     """Sentences about a crop that leaves no cell or is none, unseen jitter, and numbers of turns that there are not."""
     problems, crop, size = [], fields['data.crop'], fields['data.size']
@@ -202,6 +225,17 @@ def _unusable_calibration(fields: Mapping[str, Any]) -> list[str]:
         for name, on in asked.items()
         if on and not fields['split.validation']
     ]
+    if fields['calibration.fit'] == 'folds':
+        if not fields['split.final_model']:
+            problems.append(
+                'config.calibration.fit is folds, which calibrates the final model of a cross-validation; set '
+                'config.split.final_model and config.split.folds, or config.calibration.fit to validation'
+            )
+        if fields['ensemble.candidates']:
+            problems.append(
+                'config.calibration.fit is folds, but an ensemble is calibrated on its inner folds already; set it to '
+                'none'
+            )
     if energy and fields['baseline.system']:
         problems.append(
             f'config.calibration.unlike is energy, but {fields["baseline.system"]} is a classical system, which has no '

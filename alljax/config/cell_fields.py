@@ -90,6 +90,15 @@ CELL_FIELDS: dict[str, Field] = {
         'shuffled deals them in any order, for repetitions that differ',
         one_of('balanced', 'shuffled'),
     ),
+    'split.all_cells': Field(
+        False,
+        'every cell trains and none is tested, so that the model has no score; split.validation still keeps its share',
+    ),
+    'split.final_model': Field(
+        False,
+        'a cross-validation also trains one model on all cells, in final/, which predict and explain take; its '
+        'accuracy is estimated by the folds',
+    ),
     'split.validation': Field(
         0.0,
         'fraction of the training side, whole groups, that chooses the best epoch; 0 means that the last epoch counts '

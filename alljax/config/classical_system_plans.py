@@ -19,9 +19,25 @@ def beside(system: str, run: Path, folder: Path, data: Path | None = None) -> Pl
     """
     if not run_folder.is_finished(run):
         raise UserError(f'{run}: is not finished, so there is nothing to compare with; give its command again first')
-    config = classical_system_fields.without_levers(resolve.config_of_run(run, data))
-    config.baseline = ConfigDict({**dict.fromkeys(config.baseline), 'system': system})
+    config = _with_system(system, resolve.config_of_run(run, data))
     return resolve.resolve(config, fields.flat(config), run_folder.earlier(folder))
+
+
+def folds_beside(system: str, cross_validation: Path, data: Path | None = None) -> ConfigDict:
+    """The config of a system on the folds of a finished cross-validation; UserError if one of them is not finished.
+
+    `data` is that of `beside`.
+    """
+    whole = run_folder.earlier(cross_validation)
+    first = run_folder.runs_below(cross_validation)[0]  # whose `when` table was applied
+    config = _with_system(system, resolve.config_of_run(first, data))
+    return fields.with_fields(config, {name: whole[name] for name in ('split.fold', 'split.repeat')})
+
+
+def _with_system(system: str, config: ConfigDict) -> ConfigDict:
+    config = classical_system_fields.without_levers(config)
+    config.baseline = ConfigDict({**dict.fromkeys(config.baseline), 'system': system})
+    return config
 
 
 def on_folder(system: str, root: Path, config: ConfigDict, task: str | None = None, folder: Path | None = None) -> Plan:

@@ -18,7 +18,8 @@ FIELDS: dict[str, Field] = {**CELL_FIELDS, **MODEL_FIELDS}
 LATER = (
     'augment.blur', 'augment.gray', 'augment.jpeg', 'augment.mixup', 'augment.noise', 'augment.stain', 'baseline.',
     'calibration.', 'data.crop', 'data.mask', 'data.source', 'data.stain', 'ensemble.', 'loss.', 'model.norm',
-    'model.statistics', 'optimizer.ema', 'optimizer.layer_decay', 'predict.', 'split.draw', 'split.train_', 'test.',
+    'model.statistics', 'optimizer.ema', 'optimizer.layer_decay', 'predict.', 'split.all_cells', 'split.draw',
+    'split.final_model', 'split.train_', 'test.',
 )  # fmt: skip
 
 # Values that replace the defaults in three situations, unless the user sets the field. A random start has no old layers

@@ -169,8 +169,9 @@ MODEL_FIELDS: dict[str, Field] = {
     'calibration.fit': Field(
         'none',
         'validation: the validation fold, which trains nothing then, gives a temperature for the probabilities, sets '
-        'of classes and the confidence from which the model answers; none: probabilities as they come',
-        one_of('none', 'validation'),
+        'of classes and the confidence from which the model answers; folds: what the folds of a cross-validation say '
+        'of cells that they did not train on gives these to its final model; none: probabilities as they come',
+        one_of('none', 'validation', 'folds'),
     ),
     'calibration.coverage': Field(
         0.9, 'share of the cells of a new slide whose class is to be in its set, on average', low=0.5, high=0.999

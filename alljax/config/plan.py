@@ -75,7 +75,7 @@ class Candidate(NamedTuple):
 class CalibrationOptions(NamedTuple):
     """The certainty that is measured of a trained model and kept in its card."""
 
-    fit: str = 'none'  # or 'validation': the cells that give temperature, sets and confidence
+    fit: str = 'none'  # or 'validation' or 'folds': the cells that give temperature, sets and confidence
     coverage: float = 0.9  # of the sets
     accuracy: float = 0.95  # of the answers
     unlike: str = PICTURES  # one of UNLIKE

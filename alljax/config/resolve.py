@@ -214,6 +214,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             train_groups=split.train_groups,
             train_cells=split.train_cells,
             draw=split.draw,
+            all_cells=split.all_cells,
         ),
         augmentation=Augmentation(**{name: augment[name] for name in Augmentation._fields}),
         network=_network(config),

@@ -32,6 +32,7 @@ class SplitOptions(NamedTuple):
     train_groups: int = 0  # at most of each class on the training side; 0 for all
     train_cells: int = 0  # the same of cells
     draw: Literal['balanced', 'shuffled'] = 'balanced'  # of groups: the most uneven ones dealt first, or in any order
+    all_cells: bool = False  # all train and none is tested
 
 
 class Split(NamedTuple):
@@ -49,7 +50,7 @@ class Split(NamedTuple):
 
 
 def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
-    """The stratified hold-out, or one of the folds, that the options ask for.
+    """The stratified hold-out, one of the folds, or all cells for training, as the options ask for.
 
     The validation fold is cut from the training side. UserError if a repeat that an audit found is separated, but for
     the protocol 'paper', which is there to show what that does.
@@ -57,7 +58,9 @@ def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
     grouped = options.protocol in BY_GROUP
     draw = seed + SEED_STEP * options.repeat
     part = partial(by_group, draw=options.draw) if grouped else by_file
-    if options.protocol == LEAVE_ONE:
+    if options.all_cells:
+        rest, test = np.arange(len(cells)), np.arange(0)
+    elif options.protocol == LEAVE_ONE:
         rest, test = leave_one_group_out(cells, options.fold)
     elif options.folds > 1:
         folds = partial(by_group_folds, draw=options.draw) if grouped else by_file_folds

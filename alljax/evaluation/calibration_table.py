@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from alljax.evaluation import formatting
+from alljax.storage.calibration_record import OF_FOLDS
 
+LEAKY = 'Cells of one slide may have trained, calibrated and been tested, so none of this holds for a new slide.'
 Results = Mapping[str, Any]  # the content of results.json, or a part of it
 
 
@@ -38,6 +40,8 @@ def lines(known: Results, n: int) -> list[Line]:
 
 def answered(known: Results) -> str:
     """The confidence from which the model answers, in words."""
+    if 'folds' in known:
+        return 'from the confidence that each fold measured; the others are called uncertain'
     if known['certain'] is None:
         return (
             f'no confidence reached {formatting.percent(known["accuracy"])} when it was calibrated: all are uncertain'
@@ -47,20 +51,43 @@ def answered(known: Results) -> str:
 
 def sentences(known: Results, *, leaky: bool) -> list[str]:
     """On how many cells the calibration rests, and what it therefore cannot promise."""
+    if 'folds' in known:
+        return [*_of_each_fold(known), *[LEAKY] * leaky]
     coverage, groups = known['coverage'], known['groups']
-    said = [
-        f'The logits are divided by {known["temperature"]:.2f}. This, the sets and the confidence from which the model '
-        f'answers were measured on {known["cells"]:,} cells of {groups} groups ({known["source"]}) that did not train '
-        'the model; the numbers of the table are of the test cells, and all probabilities of this page are calibrated.'
-    ]
+    said = [_of_final_model(known) if known['source'] == OF_FOLDS else _of_model(known)]
     if known['least'] == 0:
         needed = math.ceil(coverage / (1 - coverage) - 1e-9)
         said.append(
             f'{groups} groups are too few to bound a set at {formatting.percent(coverage)} (it takes {needed}), so '
             'each set may hold every class.'
         )
-    if leaky:
-        said.append(
-            'Cells of one slide may have trained, calibrated and been tested, so none of this holds for a new slide.'
-        )
-    return said
+    return [*said, *[LEAKY] * leaky]
+
+
+def _of_model(known: Results) -> str:
+    return (
+        f'The logits are divided by {known["temperature"]:.2f}. This, the sets and the confidence from which the model '
+        f'answers were measured on {known["cells"]:,} cells of {known["groups"]} groups ({known["source"]}) that did '
+        'not train the model; the numbers of the table are of the test cells, and all probabilities of this page are '
+        'calibrated.'
+    )
+
+
+def _of_final_model(known: Results) -> str:
+    return (
+        f'The final model divides its logits by {known["temperature"]:.2f}. This, its sets and the confidence from '
+        f'which it answers were measured on {known["cells"]:,} cells of {known["groups"]} groups, each as the fold '
+        'that had not trained on it sees it. In the table, each fold is judged by a calibration that was measured on '
+        'the other folds alone. All other probabilities of this page are as the folds give them, not calibrated.'
+    )
+
+
+def _of_each_fold(known: Results) -> list[str]:
+    temperatures = [one['temperature'] for one in known['folds']]
+    cells = sorted(one['cells'] for one in known['folds'])
+    return [
+        f'Each fold divides its logits by a number of its own, {min(temperatures):.2f} to {max(temperatures):.2f}. '
+        f'This, the sets and the confidence from which it answers were measured on {cells[0]:,} to {cells[-1]:,} cells '
+        f'({known["folds"][0]["source"]}) that did not train it; the numbers of the table are of the test cells of all '
+        'folds, and all probabilities of this page are calibrated.'
+    ]

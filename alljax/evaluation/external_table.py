@@ -70,6 +70,7 @@ def section(results: Results, template: jinja2.Template) -> Markup:
         recalls=[(name, [_recall(side.test, name) for side in sides]) for name in results['test']['per_class']],
         sentences=[overconfidence(side) for side in sides],
         tests=tests,
+        of_folds='cross_validation' in results,
         groupings=formatting.GROUPINGS,
     )
     return Markup(f'{BEGIN}\n{text}\n{END}')

@@ -14,9 +14,10 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import calibration_table, external_table, formatting
+from alljax.evaluation import calibration_table, external_table, fold_table, formatting
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
+from alljax.storage.run_folder import CROSS_VALIDATION
 from alljax.storage.text_files import write_text
 
 # printed elsewhere on the page: as banner, in the table of classes, or at the end
@@ -78,6 +79,7 @@ def write(
             figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
             mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
             external=_external(results),
+            folds=_folds(results),
             certainty=_certainty(results),
             css=Markup(resource('report.css')),
         )
@@ -94,6 +96,12 @@ def rewrite_external(path: Path, results: Mapping[str, Any]) -> None:
 def _external(results: Mapping[str, Any]) -> Markup:
     template = environment().from_string(resource('external_table.html.jinja'))
     return external_table.section(results, template)
+
+
+def _folds(results: Mapping[str, Any]) -> Markup:
+    if CROSS_VALIDATION not in results:
+        return Markup()
+    return fold_table.section(results[CROSS_VALIDATION], environment().from_string(resource('fold_table.html.jinja')))
 
 
 def environment() -> jinja2.Environment:

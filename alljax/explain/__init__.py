@@ -94,8 +94,9 @@ def summarize(request: Request, progress: Callable[[str], None]) -> Path:
     unread = [f'{file.path}: {file.error}' for file in read if isinstance(file, Unread)]
     if problem or unread:
         raise UserError(*filter(None, [problem]), *unread)
-    output_folder.make(folder)
     images = [file for file in read if isinstance(file, ImageFile)]
+    summary.check(request.run, images)
+    output_folder.make(folder)
     found = summary.summarize(run, request.run, images, request.batch_size, progress, request.data)
     write_text(folder / 'summary.json', summary.as_json(run, found))
     html = summary_page.render(run, str(request.run), found)

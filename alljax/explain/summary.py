@@ -20,8 +20,9 @@ from alljax.data.cells import Cells
 from alljax.errors import UserError
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
-from alljax.runs import preparation, run_cells
+from alljax.runs import final_model, preparation, run_cells
 from alljax.runs.network import TrainedNetwork
+from alljax.storage import run_folder
 from alljax.training import inference, learning_rate_factors
 from alljax.training.loss import cross_entropy
 
@@ -81,7 +82,7 @@ def summarize(
     `progress` is called with a sentence on each part before it begins. `data` is the folder of the run's cells, if they
     were moved.
     """
-    plan = resolve.of_run(path.parent if path.name == 'model' else path, data)
+    plan = resolve.of_run(final_model.run_of(path), data)
     _, cells, parts, _ = run_cells.load(plan, test=False)
     if cells.origin.fingerprint != run.card.fingerprint:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
@@ -128,6 +129,16 @@ def summarize(
         trace=(float(trace[0]), float(trace[1])),
         influenced=_influences(run, cells, parts.train, asked, np.asarray(influence)),
     )
+
+
+def check(path: Path, images: Sequence[image_files.ImageFile]) -> None:
+    """UserError for a model that has trained on all cells, where no images are named: it has no test cells."""
+    run = final_model.run_of(path)
+    if not images and run_folder.earlier(run).get(run_folder.ALL_CELLS):
+        raise UserError(
+            f'{path}: its model has trained on all cells, so there are no test cells whose worst could be explained; '
+            f'name images{final_model.or_a_fold(path)}'
+        )
 
 
 def as_json(run: TrainedNetwork, found: Summary) -> str:

@@ -46,7 +46,7 @@ def kept(kind: Kind, trained: Trained, plan: Plan, found: RunCells, folder: Path
 def of_validation(kind: Kind, trained: Trained, plan: Plan, found: RunCells) -> Calibration | None:
     """The calibration of a model by the cells of the validation fold; None if the plan asks for none."""
     options = plan.calibration
-    if options.fit == 'none':
+    if options.fit != 'validation':
         return None
     held_out = found.cells.take(found.parts.validation)
     shares = by_set(kind, trained, held_out, lambda run, images: kind.set_predictor(run)(images, plan.batch_size))

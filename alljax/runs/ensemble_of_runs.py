@@ -61,7 +61,7 @@ def _runs(path: Path) -> list[Path]:
         raise UserError(f'{path}: is not finished; give its command again first')
     if any((folder / model_folder.CARD).is_file() for folder in (path, path / 'model')):
         return [path]
-    runs = sorted({found.parent for found in path.rglob(run_folder.CONFIG)} - {path})
+    runs = run_folder.runs_below(path)
     unfinished = [str(run) for run in runs if not run_folder.is_finished(run)]
     if not runs:
         model_folder.find(path)

@@ -9,6 +9,7 @@ from alljax.config.plan import Plan
 from alljax.runs import (
     calibration,
     data_check,
+    environment,
     external,
     initial_variables,
     kinds,
@@ -18,10 +19,11 @@ from alljax.runs import (
     results,
     run_cells,
 )
+from alljax.runs.kinds import Kind, Trained
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
 from alljax.storage import cache, model_folder, run_folder
-from alljax.storage.card import Scores
+from alljax.storage.card import Card, Scores
 from alljax.training import metrics_log
 from alljax.weights import training_sets
 
@@ -61,15 +63,52 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         else:
             trained = kind.fit(plan, cells, parts, folder)
             trained = calibration.kept(kind, trained, plan, found, folder)
-        output = kind.score(trained, plan, cells, parts, folder)
-        output = calibration.of_test(output, trained.card, cells.take(parts.test))
-        output.found.update(likeness.of_test(kind, trained, folder, cells.take(parts.test), plan.batch_size))
+        output = _tested(kind, trained, plan, found, folder)
         tests = external.earlier_tests(folder)
         if test:
             tests = external.written(test, kind, trained, folder, tests)
-        report(plan, found, folder, output, tests)
-        run_folder.set_data_root(folder, plan.fields['data.root'])
+        if output:
+            report(plan, found, folder, output, tests)
+        else:
+            record_untested(plan, found, folder, trained.card, tests)
+        run_folder.set_fields(folder, {run_folder.DATA_ROOT: plan.fields[run_folder.DATA_ROOT]})
     return folder
+
+
+def _tested(kind: Kind, trained: Trained, plan: Plan, found: RunCells, folder: Path) -> TestOutput | None:
+    """The output for the test cells; None where all cells train."""
+    if plan.split.all_cells:
+        return None
+    cells, parts = found.cells, found.parts
+    output = kind.score(trained, plan, cells, parts, folder)
+    output = calibration.of_test(output, trained.card, cells.take(parts.test))
+    output.found.update(likeness.of_test(kind, trained, folder, cells.take(parts.test), plan.batch_size))
+    return output
+
+
+def record_untested(plan: Plan, found: RunCells, folder: Path, card: Card, tests: list[Results]) -> None:
+    """Writes the results.json of a run that tests no cell: no score, and neither predictions nor a report."""
+    whole = {**_about(plan, found, {'n': 0}), 'model': dict(card.model), 'train': dict(card.train), **_at_end(plan)}
+    results.write_untested(folder, results.with_externals(whole, tests))
+    log.info('all %d cells have trained and none was tested: no accuracy is known; see %s', len(found.sources),
+             folder / 'model')  # fmt: skip
+
+
+def _about(plan: Plan, found: RunCells, scores: Results) -> Results:
+    """The first parts of results.json, with the scores of the test cells."""
+    sources, cells, parts, _ = found
+    return {
+        'alljax': alljax.__version__,
+        'command': environment.command(),
+        'demo': plan.demo,
+        'data': {**results.about_data(sources), **preparation.about(plan.preparation)},
+        'split': {**results.about_split(cells, parts), 'copies': found.copies},
+        'test': scores,
+    }
+
+
+def _at_end(plan: Plan) -> Results:
+    return {'seed': plan.seed, 'environment': environment.about()}
 
 
 def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests: list[Results]) -> None:
@@ -77,17 +116,7 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
     sources, cells, parts, _ = found
     test = cells.take(parts.test)
     scores = results.score(test, output.logits)
-    whole = {
-        'alljax': alljax.__version__,
-        'command': results.command(),
-        'demo': plan.demo,
-        'data': {**results.about_data(sources), **preparation.about(plan.preparation)},
-        'split': {**results.about_split(cells, parts), 'copies': found.copies},
-        'test': scores,
-        **output.found,
-        'seed': plan.seed,
-        'environment': results.environment(),
-    }
+    whole = {**_about(plan, found, scores), **output.found, **_at_end(plan)}
     if sets := whole['model'].get('trained_on'):
         named = initial_variables.source_name(plan, sources.origin)
         whole['pretraining'] = training_sets.overlap(sets, named)._asdict()

@@ -21,6 +21,7 @@ from alljax.evaluation import formatting, intervals
 from alljax.runs import (
     calibration,
     data_check,
+    final_model,
     kinds,
     leak_audit,
     likeness,
@@ -33,7 +34,7 @@ from alljax.runs.kinds import Kind, Trained
 from alljax.runs.leak_audit import LeakAudit
 from alljax.runs.results import Judged, Results
 from alljax.runs.run_cells import RunCells, SecondSet
-from alljax.storage import cache, model_folder, run_folder
+from alljax.storage import cache, run_folder
 from alljax.storage.card import Card
 from alljax.storage.text_files import csv_text, write_text
 
@@ -148,12 +149,13 @@ def about(
 def evaluate_on(folder: Path, root: Path, labels: str = '') -> list[Results]:
     """Tests the model of a finished run on another set, and returns the external tests that the run has by then.
 
-    The run's own cells are asked for the leak audit only: where they are gone, the result says that nothing could be
+    That of a cross-validation's final model stands in its own folder and in that of the cross-validation. The run's own
+    cells are asked for the leak audit only: where they are gone, the result says that nothing could be
     checked. `labels` is a CSV file of theirs,ours. UserError for an unfinished run, and for a set that has no class in
     common with it.
     """
+    whole, folder = folder, final_model.run_of(folder)
     if not run_folder.is_finished(folder):
-        model_folder.find(folder)
         raise UserError(f'{folder}: is not finished; give its command again first, then evaluate it on {root}')
     cache.keep_compiled_programs()
     fields = run_folder.earlier(folder)
@@ -170,6 +172,10 @@ def evaluate_on(folder: Path, root: Path, labels: str = '') -> list[Results]:
         entries = written(test, kind, trained, folder, earlier)
         place = next(n for n, entry in enumerate(entries) if entry['root'] == test.second.set.cells.origin.root)
         results.rewrite_externals(folder, entries, entries[place]['predictions'])
+    if whole != folder and run_folder.is_finished(whole):
+        seen = final_model.external_tests(results.read(folder))
+        with run_folder.opened(whole, run_folder.earlier(whole)):
+            results.rewrite_externals(whole, seen, seen[place]['predictions'])
     return entries
 
 

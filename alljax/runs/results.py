@@ -2,19 +2,13 @@
 
 import csv
 import logging
-import os
-import platform
-import shlex
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from jaxtyping import Float, Integer
 
@@ -61,6 +55,13 @@ class TestOutput(NamedTuple):
     logits: Float[np.ndarray, 'test classes']
     figures: Mapping[str, Path]  # heading in the report → PNG file that is drawn already
     columns: Columns = MappingProxyType({})  # further ones of predictions.csv
+
+
+class Tested(NamedTuple):
+    """Tested cells, with their pictures, and the probability of each class."""
+
+    cells: Cells
+    probabilities: Float[np.ndarray, 'cells classes']
 
 
 PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
@@ -133,19 +134,6 @@ def about_split(cells: Cells, split: Split) -> Results:
     }
 
 
-def environment() -> dict[str, str]:
-    """All that the numbers may depend on besides the seed."""
-    names = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy', 'scipy', 'scikit-image', 'scikit-learn')
-    devices = jax.devices()
-    return {
-        'python': platform.python_version(),
-        **{name: version(name) for name in names},
-        'devices': f'{len(devices)} × {devices[0].device_kind}',
-        'cores': str(os.cpu_count()),
-        'platform': platform.platform(),
-    }
-
-
 def write(
     workdir: Path,
     results: Results,
@@ -156,12 +144,27 @@ def write(
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
     probabilities = inference.probabilities(output.logits, workdir / 'model')
     prediction_table.write(workdir / PREDICTIONS, cells, probabilities, output.columns)
+    write_report(workdir, results, Tested(cells, probabilities), output.figures, history)
+
+
+def write_report(
+    workdir: Path,
+    results: Results,
+    tested: Tested,
+    drawn: Mapping[str, Path],
+    history: list[dict[str, Any]],
+) -> None:
+    """The figures, report.html and, last, results.json, beside the predictions.csv that is there.
+
+    `tested` are the cells whose pictures the report may show; `drawn` has figures that there are already.
+    """
+    cells, probabilities = tested
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
     groups = [cells.group_names[group] for group in cells.groups]
     worst = mistakes.most_confident(probabilities, cells.labels, cells.images, cells.names, groups, cells.classes)
-    figures = {'Confusion matrix': workdir / 'confusion.png', **output.figures}
+    figures = {'Confusion matrix': workdir / 'confusion.png', **drawn}
     if history:
         figures['Training'] = workdir / 'curves.png'
         best_epoch = results['train'].get('best_epoch')
@@ -173,6 +176,11 @@ def write(
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
     report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts)
     _write_with_checksums(workdir, results, {})
+
+
+def write_untested(workdir: Path, results: Results) -> None:
+    """The results.json of a run that tests no cell."""
+    _write_with_checksums(workdir, {**results, 'finished': datetime.now(UTC).isoformat(timespec='seconds')}, {})
 
 
 def _write_with_checksums(workdir: Path, results: Results, known: Mapping[str, str]) -> None:
@@ -208,13 +216,17 @@ def check_history(workdir: Path) -> None:
 
 
 def correct_by_file(workdir: Path) -> dict[str, bool]:
-    """The test cells of a finished run, by file: True where the class is right."""
-    return {row['file']: row['label'] == row['prediction'] for row in predictions(workdir)}
+    """The test cells of a finished run, by file: True where the class is right, in the first repetition of several."""
+    rows = predictions(workdir)
+    first = rows[0].get('repeat')
+    return {row['file']: row['label'] == row['prediction'] for row in rows if row.get('repeat') == first}
 
 
 def predictions(workdir: Path) -> list[dict[str, str]]:
-    """The rows of a finished run's predictions.csv; UserError, with the remedy, for a damaged one."""
+    """The rows of a finished run's predictions.csv; UserError for a damaged one, and for a run without test cells."""
     finished = read(workdir)
+    if finished['test'].get('n') == 0:
+        raise UserError(f'{workdir}: has trained on all cells and tested none; name a run that tests some, as a fold')
     return _rows(workdir, PREDICTIONS, finished, finished['split'].get('test_n'))
 
 
@@ -282,9 +294,3 @@ def _banner(results: Results) -> str:
     parts += [f'{results["split"]["protocol"]} split: leaky'] if results['split']['leaky'] else []
     parts += ['transductive'] if 'transductive' in results else []
     return ', '.join(parts)
-
-
-def command() -> str:
-    """The command line of this process, as a shell would take it."""
-    said = shlex.join(sys.argv)
-    return said if sys.argv[0] == 'alljax' else f'python {said}'

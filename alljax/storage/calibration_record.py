@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 PICTURES = 'pictures'
+OF_FOLDS = 'folds of the cross-validation'  # the source of a final model's calibration
 UNLIKE = (PICTURES, 'mahalanobis', 'knn', 'energy')  # what tells a cell unlike the training cells
 
 
@@ -18,7 +19,7 @@ class Calibration(NamedTuple):
     certain: float | None  # confidence from which that was reached; None where no confidence reached it
     cells: int  # that it was measured on
     groups: int
-    source: str  # 'validation fold' or 'inner folds'
+    source: str  # 'validation fold', 'inner folds' or OF_FOLDS
 
     def problems(self) -> Iterator[str]:
         """All that is wrong with a record that was read from a file."""

@@ -14,6 +14,7 @@ from alljax.storage.format_version import FORMAT, check_format
 from alljax.storage.image_preparation import UNCHANGED, CellPreparation, ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
 from alljax.storage.prediction_views_record import PredictionViews
+from alljax.storage.run_folder import FINAL
 from alljax.storage.training_pictures import TrainingPictures
 
 LARGEST = 1 << 16  # pixels a side, or cells in a batch
@@ -32,14 +33,17 @@ class WeightsOrigin(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """The accuracy of a model on the test cells of its run."""
+    """The accuracy of a model on the test cells of its run, or of the folds that stand for a model on all cells."""
 
     accuracy: float
-    low: float  # ends of Wilson's 95 % interval
+    low: float  # ends of the 95 % interval: Wilson's, or that over groups of a cross-validation
     high: float
     cells: int
     protocol: str  # of the split
     leaky: bool  # related cells may stand on both sides of the split
+    source: str = ''  # 'cross-validation' where other models were tested, those of its folds
+    folds: int = 0  # of that
+    grouping: str = ''  # data.grouping of results.json: what the groups are that no fold separates
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,8 @@ class Card:
     def expect_network(self, path: Path) -> tuple[NetworkSpec, Input]:
         """The network and its input; UserError if the model, which was found at `path`, is none."""
         if self.members:
-            home = path / 'model' if (path / 'model').is_dir() else path
+            places = (path / 'model', path / FINAL / 'model')
+            home = next((place for place in places if place.is_dir()), path)
             raise UserError(
                 f'{path}: holds an ensemble; expected a network. Name one of its members that is a network: '
                 f'{", ".join(str(home / name) for name in self.members)}'

@@ -1,6 +1,6 @@
 """A model folder: a network's variables, or a classical system's classifier, and the card that says what it is."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from jaxtyping import Shaped
 
 from alljax.errors import UserError
 from alljax.models import Variables
-from alljax.storage import checksums
+from alljax.storage import checksums, run_folder
 from alljax.storage.atomic import new_folder, write_json, write_whole
 from alljax.storage.calibration_record import Calibration, FeatureLikeness
 from alljax.storage.card import Card, Scores
@@ -31,14 +31,32 @@ AGAIN = 'the model is damaged, train or convert it again'
 
 
 def find(path: Path) -> Path:
-    """The model folder that a path means: itself, or the model/ of a run; UserError if there is none."""
+    """The model folder that a path means: itself, the model/ of a run, or that of a cross-validation's final model.
+
+    UserError if there is none.
+    """
     if not path.exists():
         raise UserError(f'{path}: there is no such folder; expected a run folder')
-    for folder in (path, path / 'model'):
+    for folder in (path, path / 'model', path / run_folder.FINAL / 'model'):
         if (folder / CARD).is_file():
             return folder
+    if (path / run_folder.CONFIG).is_file() and (runs := run_folder.runs_below(path)):
+        raise UserError(_without_model(path, runs))
     unfinished = ' yet; give the command of that run again to finish it' if (path / 'checkpoints').is_dir() else ''
     raise UserError(f'{path}: holds no model{unfinished or "; expected a run folder, with model/ in it"}')
+
+
+def _without_model(path: Path, runs: Sequence[Path]) -> str:
+    """A sentence on a folder that holds runs and no model of its own."""
+    said = f'{path}: holds {len(runs)} runs and no model of its own; name one of them, such as {runs[0]}'
+    if (path / run_folder.FINAL / run_folder.CONFIG).is_file():
+        return f'{said}, or give its command again, which finishes its final model'
+    if run_folder.is_cross_validation(path):
+        return (
+            f'{said}, or give its command again with --workdir={path} --config.split.final_model=true, which trains '
+            'one model on all cells'
+        )
+    return said
 
 
 @contextmanager
@@ -97,8 +115,8 @@ def add_scores(folder: Path, scores: Scores) -> None:
     _note(folder, 'scores', replace(read_card(folder), scores=scores))
 
 
-def add_calibration(folder: Path, calibration: Calibration) -> None:
-    """Notes on the card how the model's probabilities are calibrated; all else that stands there stays."""
+def add_calibration(folder: Path, calibration: Calibration | None) -> None:
+    """Notes on the card how the model's probabilities are calibrated, or that they are not; all else there stays."""
     _note(folder, 'calibration', replace(read_card(folder), calibration=calibration))
 
 
@@ -127,7 +145,7 @@ def read_arrays(folder: Path, names: Collection[str]) -> dict[str, Array]:
 
 def _note(folder: Path, key: str, card: Card) -> None:
     """Writes one value of the card into the facts.json of a folder."""
-    values = {**_values(folder), key: card.to_json()[key]}
+    values = {**_values(folder), key: card.to_json().get(key)}
     if CHECKSUM in values:
         values[CHECKSUM] = _checksum(values, {'keys': sorted({*values[CHECKSUM]['keys'], key})})
     with disk_errors_explained(folder):

@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -19,8 +19,10 @@ from alljax.storage.log import Printable
 Fields = Mapping[str, Any]  # a config by dotted name, whose values are of many types
 NONE: Fields = MappingProxyType({})
 CONFIG, RESULTS = 'config.json', 'results.json'
+FINAL = 'final'  # the run of the model on all cells, below the folder of a cross-validation
+CROSS_VALIDATION = 'cross_validation'  # the key of results.json that a cross-validation has
 CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
-DATA_ROOT = 'data.root'
+DATA_ROOT, ALL_CELLS = 'data.root', 'split.all_cells'
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:
@@ -51,18 +53,34 @@ def is_finished(workdir: Path) -> bool:
     return (workdir / RESULTS).is_file()
 
 
-def set_data_root(workdir: Path, root: str) -> None:
-    """Keeps the folder in which the cells of the run were found to be now, if they were moved."""
+def is_cross_validation(workdir: Path) -> bool:
+    """True if the folder holds the pooled results of several runs of one config."""
+    with suppress(Damaged):
+        return CROSS_VALIDATION in read_object(workdir / RESULTS)
+    return False
+
+
+def runs_below(workdir: Path) -> list[Path]:
+    """The folders of the runs in the folder of a sweep or cross-validation, but for a model trained on all cells."""
+    runs = {path.parent for path in workdir.rglob(CONFIG)} - {workdir}
+    of_several = {parent for run in runs for parent in run.parents}
+    return [run for run in sorted(runs - of_several) if not earlier(run).get(ALL_CELLS)]
+
+
+def set_fields(workdir: Path, changed: Fields) -> None:
+    """Keeps the values that some config fields of the run have now, such as a folder of cells that were moved."""
     fields = earlier(workdir)
-    if fields and fields.get(DATA_ROOT) != root:
-        write_json(workdir / CONFIG, {**fields, DATA_ROOT: root})
+    if fields and fields != (now := {**fields, **json.loads(json.dumps(dict(changed)))}):
+        write_json(workdir / CONFIG, now)
 
 
-def differences(workdir: Path, fields: Fields, later: Fields = NONE) -> list[str]:
+def differences(
+    workdir: Path, fields: Fields, later: Fields = NONE, may_change: Collection[str] = (DATA_ROOT,)
+) -> list[str]:
     """The config fields in which the run in the folder differs from these; none if there is no run.
 
     The folder of the cells is no difference: it may have been moved, and the cells are known by their fingerprint.
-    `later` has the defaults of fields that runs of earlier releases lack.
+    `later` has the defaults of fields that runs of earlier releases lack, `may_change` all that is no difference.
     """
     old, new = earlier(workdir), json.loads(json.dumps(dict(fields)))
     known = json.loads(json.dumps({key: value for key, value in later.items() if key in new}))
@@ -70,16 +88,18 @@ def differences(workdir: Path, fields: Fields, later: Fields = NONE) -> list[str
     return [
         f'{key}: {old.get(key)!r} there, {new.get(key)!r} now'
         for key in sorted({*old, *new})
-        if old and key != DATA_ROOT and old.get(key) != new.get(key)
+        if old and key not in may_change and old.get(key) != new.get(key)
     ]
 
 
 @contextmanager
-def opened(workdir: Path, fields: Fields, later: Fields = NONE) -> Iterator[None]:
+def opened(
+    workdir: Path, fields: Fields, later: Fields = NONE, may_change: Collection[str] = (DATA_ROOT,)
+) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use.
 
-    `later` is that of `differences`. A run that is refused before it made anything takes its claim back, so that the
-    corrected command may have the same folder.
+    `later` and `may_change` are those of `differences`. A run that is refused before it made
+    anything takes its claim back, so that the corrected command may have the same folder.
     """
     new = not (workdir / CONFIG).exists()
     with ExitStack() as held:
@@ -94,7 +114,7 @@ def opened(workdir: Path, fields: Fields, later: Fields = NONE) -> Iterator[None
             raise UserError(
                 f'--workdir={workdir}: cannot be written ({error.strerror}); choose another folder'
             ) from None
-        _claim(workdir, fields, later)
+        _claim(workdir, fields, later, may_change)
         try:
             with _logged(workdir / 'run.log'):
                 yield
@@ -105,7 +125,7 @@ def opened(workdir: Path, fields: Fields, later: Fields = NONE) -> Iterator[None
             raise
 
 
-def _claim(workdir: Path, fields: Fields, later: Fields) -> None:
+def _claim(workdir: Path, fields: Fields, later: Fields, may_change: Collection[str]) -> None:
     path = workdir / CONFIG
     delete_abandoned(workdir)
     if not path.exists():
@@ -116,7 +136,7 @@ def _claim(workdir: Path, fields: Fields, later: Fields) -> None:
             )
         write_json(path, dict(fields))
         return
-    different = differences(workdir, fields, later)
+    different = differences(workdir, fields, later, may_change)
     if different:
         raise UserError(f'--workdir={workdir}: holds a run of another config ({"; ".join(different)}); choose another')
 

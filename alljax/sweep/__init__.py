@@ -1,22 +1,33 @@
 """Many runs of one config, and the table that compares them with each other and with a paper's numbers."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from alljax import config
-from alljax.config import resolve
+from alljax.config import classical_system_plans, resolve
 from alljax.config.fields import later_fields
+from alljax.config.plan import CalibrationOptions
 from alljax.errors import printable
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
-from alljax.sweep import execution, summary, time_estimate
-from alljax.sweep.variants import PAPER_TASKS, Sweep, Variant, across, list_runs, load_sweep
+from alljax.sweep import cross_validation, execution, summary, time_estimate
+from alljax.sweep.variants import (
+    OF_FINAL_MODEL,
+    PAPER_TASKS,
+    Run,
+    Sweep,
+    Variant,
+    across,
+    list_runs,
+    load_sweep,
+)
 
-__all__ = ['PAPER_TASKS', 'Sweep', 'Variant', 'across', 'launch']
+__all__ = ['PAPER_TASKS', 'Sweep', 'Variant', 'across', 'beside', 'launch']
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +60,57 @@ def launch(
         return True
     data = config.data_options(values)
     folder = folder or run_folder.default(config_file, data.name, data.synthetic)
-    with run_folder.opened(folder, config.flat(values), later_fields()):
+    return _run_all(Runs(sweep, runs, values, overrides, config_file, jobs), folder)
+
+
+class Runs(NamedTuple):
+    """Several runs of one config that are to be done."""
+
+    sweep: Sweep
+    runs: Sequence[Run]
+    values: ConfigDict
+    given: Collection[str]  # the fields that the user set
+    config_file: str = ''  # that may add networks, data sets and systems
+    jobs: int = 1  # runs at a time
+
+
+def beside(system: str, cross_validation: Path, folder: Path, data: Path | None = None) -> bool:
+    """Does a classical system on the folds of a finished cross-validation, as one of its own in `folder`.
+
+    `data` is the folder of the cells, if they were moved. False if a fold failed.
+    """
+    values = classical_system_plans.folds_beside(system, cross_validation, data)
+    sweep = Sweep(system, (Variant(system, {}),), (values.split.protocol,), declared=False)
+    given = config.flat(values)
+    runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=given))
+    return _run_all(Runs(sweep, runs, values, given), folder)
+
+
+def _run_all(asked: Runs, folder: Path) -> bool:
+    """Does several runs in a folder, and summarizes them; False if one failed."""
+    sweep, runs, values = asked[:3]
+    fields = config.flat(values)
+    data = config.data_options(values)
+    if data.root:  # config.json is read from other folders later
+        fields[run_folder.DATA_ROOT] = data.root
+    added = OF_FINAL_MODEL if values.split.final_model else ()
+    with run_folder.opened(folder, fields, later_fields(), (run_folder.DATA_ROOT, *added)):
         if data.synthetic:
             log.warning(experiment.DEMO)
-        plans = [(one.run, one.plan) for one in execution.prepare(runs, values, overrides, folder)]  # not the images
+        ready = execution.prepare(runs, values, asked.given, folder)
+        plans = [(one.run, one.plan) for one in ready]
+        del ready  # the images
+        run_folder.set_fields(folder, {name: fields[name] for name in (run_folder.DATA_ROOT, *added)})
         log.info('%d runs in %s', len(runs), folder)
         failed: dict[str, str] = {}
+        folds = [run for run in runs if not run.final]
+        cross_validation.forget_unfinished(folder, folds)
         try:
-            execution.run_all(plans, config_file, folder, jobs, failed)
+            execution.run_all(plans, asked.config_file, folder, asked.jobs, failed)
         finally:
-            summary.write(folder, sweep, runs, failed)
+            summary.write(folder, sweep, folds, failed)
+        if not sweep.declared:
+            cross_validation.write(folder, plans, CalibrationOptions(**values.calibration))
     if (folder / 'table.html').is_file():
         log.info('see %s', folder / 'table.html')
     return not failed

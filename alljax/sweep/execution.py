@@ -6,7 +6,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Collection, MutableMapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context, parent_process
@@ -47,7 +47,7 @@ class PreparedRun(NamedTuple):
 
 
 def prepare(
-    runs: Sequence[Run], config: ConfigDict, overrides: Mapping[str, str], folder: Path | None = None
+    runs: Sequence[Run], config: ConfigDict, overrides: Collection[str], folder: Path | None = None
 ) -> list[PreparedRun]:
     """The runs, looked at without any work; UserError with all that would stop one of them.
 
@@ -74,7 +74,7 @@ def prepare(
     return found
 
 
-def number_of_groups(config: ConfigDict, overrides: Mapping[str, str]) -> int:
+def number_of_groups(config: ConfigDict, overrides: Collection[str]) -> int:
     """The number of groups in the cells of a config; UserError if it is not known what they are."""
     plan = resolve(config, overrides)
     return split.number_of_groups(datasets.load(plan.data._replace(denoise='none'), plan.seed))
@@ -133,6 +133,9 @@ def _log_result(run: Run, number: int, total: int, error: str, seconds: float, f
         log.error('%d of %d: %s failed: %s', number, total, run, error)
         return
     found = results.read(folder / run.folder)
+    if run.final:
+        log.info('%d of %d: %s: trained on %d cells (%.0f s)', number, total, run, found['split']['train_n'], seconds)
+        return
     marks = [mark for mark in results.marks(found) if mark != 'synthetic cells']  # which is said of the sweep
     about = f' [{", ".join(marks)}]' if marks else ''
     log.info('%d of %d: %s: accuracy %.1f %%%s (%.0f s)', number, total, run, 100 * found['test']['accuracy'], about,
@@ -191,7 +194,8 @@ def _end_with_parent() -> None:
 def _run(config_file: str, plan: Plan, place: Path) -> str:
     """One run in a process of the pool; returns why it failed, '' if it did not."""
     try:
-        config_files.load(config_file)  # for it may add networks, data sets and systems
+        if config_file:
+            config_files.load(config_file)  # for it may add networks, data sets and systems
         experiment.run(plan, place)
     except UserError as error:
         return str(error)

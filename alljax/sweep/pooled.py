@@ -67,9 +67,8 @@ def write(folder: Path, found: Sequence[CrossValidation]) -> dict[str, Results |
         tables = [results.predictions(folder / run.folder) for run in one.runs]
         facts = [results.read(folder / run.folder) for run in one.runs]
         classes = tuple(facts[0]['test']['confusion']['labels'])
-        wrong = incomplete(one.runs, tables, facts)
-        if wrong or not _has_probabilities(tables, classes):
-            numbers[name] = wrong or 'its predictions have no probabilities'
+        if wrong := problem(one.runs, tables, facts):
+            numbers[name] = wrong
             continue
         (folder / one.place).parent.mkdir(parents=True, exist_ok=True)
         write_text(folder / one.place, _csv(one.runs, tables))
@@ -83,13 +82,21 @@ def write(folder: Path, found: Sequence[CrossValidation]) -> dict[str, Results |
             'cells': len({row['file'] for rows in tables for row in rows}),
             'predictions': one.place.as_posix(),
             **scores(tables, classes),
-            **_calibrated(tables, facts),
+            **calibrated(tables, facts),
         }
     if numbers:
         good = [values for values in numbers.values() if not isinstance(values, str)]
         bad = {name: words for name, words in numbers.items() if isinstance(words, str)}
         write_json(folder / NUMBERS, {'cross_validations': good, 'incomplete': bad})
     return numbers
+
+
+def problem(runs: Sequence[Run], tables: Sequence[Rows], facts: Sequence[Results]) -> str:
+    """A sentence on why the predictions of finished runs cannot be pooled; '' if they can."""
+    names = {f'probability_{name}' for name in facts[0]['test']['confusion']['labels']}
+    if not all(names <= rows[0].keys() for rows in tables):
+        return 'its predictions have no probabilities'
+    return incomplete(runs, tables, facts)
 
 
 def incomplete(runs: Sequence[Run], tables: Sequence[Rows], facts: Sequence[Results]) -> str:
@@ -116,12 +123,16 @@ def incomplete(runs: Sequence[Run], tables: Sequence[Rows], facts: Sequence[Resu
 
 def scores(tables: Sequence[Rows], classes: tuple[str, ...]) -> Results:
     """Every measure of the rows of all tables together, groups known by name."""
-    rows = [row for table in tables for row in table]
+    return results.scores(judged([row for table in tables for row in table], classes), classes)
+
+
+def judged(rows: Rows, classes: tuple[str, ...]) -> Judged:
+    """The rows of tables of predictions as arrays, groups known by name."""
     number = {name: place for place, name in enumerate(classes)}
     labels, predicted = (np.array([number[row[key]] for row in rows]) for key in ('label', 'prediction'))
     probabilities = np.array([[float(row[f'probability_{name}']) for name in classes] for row in rows])
     groups = np.unique([row['group'] for row in rows], return_inverse=True)[1]
-    return results.scores(Judged(labels, predicted, probabilities, groups), classes)
+    return Judged(labels, predicted, probabilities, groups)
 
 
 def table(name: str, title: str, note: str, numbers: Mapping[str, Results | str]) -> ExtraTable | None:
@@ -143,16 +154,12 @@ def _certainty(values: Results, columns: Iterable[str]) -> list[float | None]:
     return [known.get(column.replace(' ', '_')) for column in columns]
 
 
-def _calibrated(tables: Sequence[Rows], facts: Sequence[Results]) -> Results:
+def calibrated(tables: Sequence[Rows], facts: Sequence[Results]) -> Results:
     """The `calibration` of pooled predictions, where each run is calibrated."""
     if not all('calibration' in found for found in facts):
         return {}
     rows = [row for table in tables for row in table]
     return {'calibration': calibration.pooled(rows, facts[0]['calibration']['coverage'])}
-
-
-def _has_probabilities(tables: Sequence[Rows], classes: tuple[str, ...]) -> bool:
-    return all({f'probability_{name}' for name in classes} <= rows[0].keys() for rows in tables)
 
 
 def _csv(runs: Sequence[Run], tables: Sequence[Rows]) -> str:

@@ -8,7 +8,7 @@ from alljax.data.split import BY_GROUP, LEAVE_ONE
 from alljax.evaluation import comparison_table, intervals, metrics
 from alljax.evaluation import paper as published
 from alljax.evaluation.comparison_table import ComparisonTable, Estimate, ExtraTable, Row
-from alljax.runs import results
+from alljax.runs import environment, results
 from alljax.sweep import learning_curves, outside, pooled, significance, time_and_segmentation
 from alljax.sweep.outside import Outside
 from alljax.sweep.pooled import CrossValidation
@@ -84,7 +84,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
                 *([second.note()] if second else []),
             ],
             banner='synthetic cells' if any(result.synthetic for result in good) else '',
-            command=results.command(),
+            command=environment.command(),
             extras=_extras(folder, runs, sweep, second, numbers),
             grouping=next((kind for kind in WORST_FIRST if kind in {result.grouping for result in good}), ''),
             figures={'Learning curve': curves.figure} if curves else {},

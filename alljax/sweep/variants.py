@@ -14,9 +14,12 @@ from ml_collections import ConfigDict
 from alljax import config as fields
 from alljax.data.split import LEAVE_ONE
 from alljax.errors import UserError, some
+from alljax.storage.run_folder import FINAL
 
 Fields = Mapping[str, Any]
 NOTHING: Fields = MappingProxyType({})
+# Fields about the final model alone: a finished cross-validation stays the same run when they change.
+OF_FINAL_MODEL = ('split.final_model', 'calibration.fit')
 PAPER_TASKS = ('subtype', 'detection')
 
 
@@ -51,7 +54,14 @@ class Run(NamedTuple):
     fields: Fields  # all that differs from the config
     folder: str  # below the sweep's
 
+    @property
+    def final(self) -> bool:
+        """True for the model of a cross-validation that trains on all cells and is not tested."""
+        return self.folder == FINAL
+
     def __str__(self) -> str:
+        if self.final:
+            return f'{self.variant.name}, final model on all cells'
         return f'{self.variant.name}, {self.protocol}' + self.folder.rpartition(self.protocol)[2].replace('-', ' ')
 
 
@@ -91,9 +101,10 @@ def load_sweep(config_file: str | Path, config: ConfigDict, given: Collection[st
 
 
 def list_runs(sweep: Sweep, config: ConfigDict, groups: Callable[[ConfigDict], int] = lambda _: 0) -> list[Run]:
-    """Every variant, protocol, repetition and fold, variant by variant.
+    """Every variant, protocol, repetition and fold, variant by variant; last the final model, if there is to be one.
 
-    `groups` gives the number of groups in the cells of a config: the folds of leave_one_group_out.
+    `groups` gives the number of groups in the cells of a config: the folds of leave_one_group_out. UserError for a
+    final model where several variants or protocols are compared.
     """
 
     def all_folds(values: ConfigDict) -> list[dict[str, int]]:
@@ -101,22 +112,46 @@ def list_runs(sweep: Sweep, config: ConfigDict, groups: Callable[[ConfigDict], i
 
     if not sweep.declared and len(all_folds(config)) == 1:
         return [Run(sweep.variants[0], config.split.protocol, 0, 0, NOTHING, '')]
+    own = _of_fold(config)
     found = []
     for variant in sweep.variants:
         for protocol in sweep.protocols:
             values = fields.with_fields(config, {**variant.fields, 'split.protocol': protocol})
+            if sweep.declared:
+                _refuse_final_model(values)
             found += [
                 Run(
                     variant,
                     protocol,
                     fold['split.repeat'],
                     fold['split.fold'],
-                    {**variant.fields, 'split.protocol': protocol, **fold},
+                    {**variant.fields, 'split.protocol': protocol, **fold, **own},
                     f'{_slug(variant.name)}/{protocol}{_number(values, fold)}',
                 )
                 for fold in all_folds(values)
             ]
+    if config.split.final_model:
+        every = {'split.all_cells': True, 'split.folds': 1, 'split.fold': 0, 'split.repeats': 1, 'split.repeat': 0}
+        protocol = config.split.protocol
+        found.append(Run(sweep.variants[0], protocol, 0, -1, {'split.protocol': protocol, **every, **own}, FINAL))
     return found
+
+
+def _of_fold(config: ConfigDict) -> Fields:
+    """The fields by which the runs of a cross-validation with a final model are those of one without."""
+    if not config.split.final_model:
+        return NOTHING
+    uncalibrated = {'calibration.fit': 'none'} if config.calibration.fit == 'folds' else NOTHING
+    return {'split.final_model': False, **uncalibrated}
+
+
+def _refuse_final_model(config: ConfigDict) -> None:
+    for name in ('all_cells', 'final_model'):
+        if config.split[name]:
+            raise UserError(
+                f'config.split.{name} is of one model, and this config file compares several by its sweep(); leave it '
+                'out, or name a config file without sweep()'
+            )
 
 
 def across(
@@ -151,9 +186,11 @@ def across(
 def folds(config: ConfigDict, groups: int = 0) -> list[dict[str, int]]:
     """The `split` fields of each fold of each repetition that the config asks for.
 
-    Of leave_one_group_out the folds are the `groups`.
+    Of leave_one_group_out the folds are the `groups`; where all cells train there is one.
     """
     split = config.split
+    if split.all_cells:
+        return [{'split.repeat': 0, 'split.fold': 0}]
     repeats = range(split.repeats) if split.repeat < 0 else (split.repeat,)
     count = groups if split.protocol == LEAVE_ONE else split.folds
     tested = range(count) if split.fold < 0 else (split.fold,)

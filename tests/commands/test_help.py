@@ -11,7 +11,7 @@ import pytest
 import alljax
 from alljax import __main__ as program
 from alljax.commands import COMMANDS
-from alljax.runs import results
+from alljax.runs import environment
 
 ROOT = Path(__file__).parents[2]
 ENTRIES = {
@@ -110,7 +110,7 @@ def test_a_run_folder_says_what_to_type(monkeypatch):
         (['alljax', 'baselines', 'putzu2014', 'cells'], 'alljax baselines putzu2014 cells'),
     ):
         monkeypatch.setattr(sys, 'argv', argv)
-        assert results.command() == expected
+        assert environment.command() == expected
 
 
 def test_the_package_offers_what_people_import():

@@ -18,7 +18,7 @@ from alljax.data.protocol import divide
 from alljax.data.split import split
 from alljax.runs import network as network_run
 from alljax.runs import network_options, preparation, run_cells
-from alljax.sweep.variants import folds
+from alljax.sweep.variants import Sweep, Variant, folds, list_runs
 from alljax.training import inputs, learning_rate_factors, optimizer
 from configs import common
 
@@ -64,6 +64,10 @@ def seen(config):
 
 def runs(config):
     return [sorted(run.items()) for run in folds(config)]
+
+
+def folders(config):
+    return [run.folder for run in list_runs(Sweep('x', [Variant('x', {})], ('grouped',), declared=False), config)]
 
 
 def network(config):
@@ -183,6 +187,8 @@ CHANGES = {
     'split.repeats': (3, runs, {}),
     'split.repeat': (1, training, {'split.repeats': 2}),
     'split.draw': ('shuffled', training, {}),
+    'split.all_cells': (True, training, {}),
+    'split.final_model': (True, folders, {'split.folds': 3}),
     'split.train_groups': (2, training, {}),
     'split.train_cells': (2, training, {}),
     'test.root': ('/elsewhere', second_set, {}),

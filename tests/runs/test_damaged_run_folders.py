@@ -12,7 +12,7 @@ from helpers import make_cells
 
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.runs import results
+from alljax.runs import environment, results
 from alljax.runs.results import TestOutput as Output
 from alljax.storage import run_folder
 from alljax.training import metrics_log
@@ -36,8 +36,8 @@ def finished(tmp_path_factory):
         'train': {},
         'demo': False,
         'alljax': '0',
-        'command': results.command(),
-        'environment': results.environment(),
+        'command': environment.command(),
+        'environment': environment.about(),
         'seed': 0,
     }
     results.write(folder, whole, CELLS, Output({}, logits, {}), [])

@@ -1,0 +1,47 @@
+"""The part of a page about the folds of a cross-validation: each with its result and a link to its own page."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from alljax.evaluation import formatting
+
+LEAVE_ONE = 'leave_one_group_out'
+
+
+class Line(NamedTuple):
+    """A line of the table."""
+
+    name: str
+    address: str  # of its report.html, relative to the page
+    accuracy: str
+    n: int
+    groups: int
+    train_n: int
+
+
+def name(protocol: str, folds: int, repeats: int) -> str:
+    """The name of several runs of one config on parts of the cells, such as '5-fold cross-validation, 3 times'."""
+    if folds < 2:
+        return f'one split, drawn {repeats} times'
+    whole = 'leave-one-group-out cross-validation' if protocol == LEAVE_ONE else f'{folds}-fold cross-validation'
+    return f'{whole}, {repeats} times' if repeats > 1 else whole
+
+
+def section(known: Mapping[str, Any], template: jinja2.Template) -> Markup:
+    """The part of the page, from the `cross_validation` of results.json."""
+    lines = [
+        Line(
+            f'fold {one["fold"]}' + (f', repetition {one["repeat"]}' if known['repeats'] > 1 else ''),
+            quote(f'{one["folder"]}/report.html'),
+            formatting.percent(one['accuracy'], one['n']),
+            one['n'],
+            one['groups'],
+            one['train_n'],
+        )
+        for one in known['folds']
+    ]
+    return Markup(template.render(known=known, lines=lines))
