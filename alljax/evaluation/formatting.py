@@ -14,6 +14,7 @@ LABELS = {
     'train_n': 'training cells',
     'validation_n': 'validation cells',
     'test_n': 'test cells',
+    'accuracy': 'accuracy on training cells',
     'images_per_second': 'speed (images/s)',
     'seconds': 'duration',
     'chosen': 'model kept',

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -14,9 +14,11 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import calibration_table, external_table, formatting
+from alljax.evaluation import calibration_table, external_table, formatting, slides, verdict
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
+from alljax.evaluation.prediction_rows import Rows
+from alljax.evaluation.slides import Pictures
 from alljax.storage.text_files import write_text
 
 # printed elsewhere on the page: as banner, in the table of classes, or at the end
@@ -44,6 +46,13 @@ COEFFICIENTS = (
 )
 
 
+class TestedCells(NamedTuple):
+    """The test cells of a run, or of all folds and repetitions of a cross-validation."""
+
+    rows: Rows  # of predictions.csv
+    pictures: Pictures  # by file
+
+
 def write(
     path: str | os.PathLike,
     results: Mapping[str, Any],
@@ -51,12 +60,14 @@ def write(
     mistakes: Sequence[Mistake] = (),
     figures: Mapping[str, str | os.PathLike] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
+    tested: TestedCells | None = None,
 ) -> None:
     """Write report.html, whole or not at all: one file without scripts or outside addresses, every picture inside it.
 
     `results` is the content of results.json, `figures` maps headings to PNG files in the order to show them, and
-    `facts` adds tables (heading -> row -> value), such as published results to stand beside. Fractions of 1 are printed
-    in percent. Everything from outside is escaped. Raises KeyError where a part of `results` the page needs is missing.
+    `facts` adds tables (heading -> row -> value), such as published results to stand beside; from `tested` come the
+    verdict in words and the table of slides. Fractions of 1 are printed in percent. Everything from outside is escaped.
+    Raises KeyError where a part of `results` the page needs is missing.
     """
     # leaky splits keep no groups together, and earlier releases do not say what the groups are
     grouping = '' if results['split']['leaky'] else results['data'].get('grouping', '')
@@ -78,8 +89,10 @@ def write(
             figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
             mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
             external=_external(results),
+            verdict=_verdict(results, tested),
+            slides=_slides(results, tested),
             certainty=_certainty(results),
-            css=Markup(resource('report.css')),
+            css=Markup(resource('report.css') + resource('verdict_and_slides.css')),
         )
     )
     write_text(Path(path), page)
@@ -94,6 +107,18 @@ def rewrite_external(path: Path, results: Mapping[str, Any]) -> None:
 def _external(results: Mapping[str, Any]) -> Markup:
     template = environment().from_string(resource('external_table.html.jinja'))
     return external_table.section(results, template)
+
+
+def _verdict(results: Mapping[str, Any], tested: TestedCells | None) -> Markup:
+    if tested is None:
+        return Markup()
+    return verdict.section(results, tested.rows, environment().from_string(resource('verdict.html.jinja')))
+
+
+def _slides(results: Mapping[str, Any], tested: TestedCells | None) -> Markup:
+    if tested is None:
+        return Markup()
+    return slides.section(results, *tested, environment().from_string(resource('slides.html.jinja')))
 
 
 def environment() -> jinja2.Environment:

@@ -6,6 +6,7 @@ from pathlib import Path
 import alljax
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
+from alljax.evaluation import verdict
 from alljax.runs import (
     calibration,
     data_check,
@@ -91,6 +92,8 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
     if sets := whole['model'].get('trained_on'):
         named = initial_variables.source_name(plan, sources.origin)
         whole['pretraining'] = training_sets.overlap(sets, named)._asdict()
+    whole['split'] |= {'folds': plan.split.folds, 'fold': plan.split.fold} if plan.split.folds > 1 else {}
+    whole['train'] = {**whole['train'], 'equalize': equalize(plan)}
     low, high = scores['accuracy_ci95']['wilson']
     model_folder.add_scores(
         folder / 'model', Scores(scores['accuracy'], low, high, len(test), parts.protocol, parts.leaky)
@@ -99,6 +102,14 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
     history = [row for row in metrics_log.read(folder / 'metrics.jsonl') if 'epoch' in row]
     results.write(folder, results.with_externals(whole, tests), test, output, history)
     marks = ', '.join(results.marks(whole))
-    log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,
-             100 * high, len(test), f' [{marks}]' if marks else '')  # fmt: skip
+    first, *further = verdict.lines(verdict.sentences(results.read(folder), results.predictions(folder)))
+    log.info('%s%s', first, f' [{marks}]' if marks else '')
+    for line in further:
+        log.info('%s', line)
     log.info('see %s', folder / 'report.html')
+
+
+def equalize(plan: Plan) -> str:
+    """The way in which classes are made equal in training; of an ensemble that of its candidates."""
+    ways = dict.fromkeys(one.plan.training.equalize for one in plan.candidates) or [plan.training.equalize]
+    return ', '.join(ways)
