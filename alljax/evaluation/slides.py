@@ -88,7 +88,7 @@ def worst(slides: Sequence[Slide]) -> list[Slide]:
     return chosen
 
 
-def counted(cells: float) -> str:
+def counted(cells: float | int) -> str:
     """A number of cells, with a decimal where it is a mean over repetitions."""
     return f'{cells:,.0f}' if abs(cells - round(cells)) < 0.05 else f'{cells:,.1f}'
 

@@ -66,7 +66,9 @@ def _doubtful(known: Facts) -> str:
     """The interval of a split without slides, and its doubt."""
     bounds, n = known.test['accuracy_ci95'], known.test['n']
     if known.grouping == '':
-        return f'; 95% interval over groups {interval(intervals.quoted(bounds), n)}; this run does not say what these are.'
+        return (
+            f'; 95% interval over groups {interval(intervals.quoted(bounds), n)}; this run does not say what these are.'
+        )
     doubt = 'No slides are named, so nobody knows how much of this is the slide and not the cell.'
     if known.grouping == 'repeats only':
         quoted = interval(intervals.quoted(bounds), n)
@@ -88,7 +90,9 @@ def seen_before(known: Facts) -> Sentence | None:
     name = known.results.get('pretraining', {}).get('test_set')
     if not name:
         return None
-    said = f'The network was trained on {name} before this run, so it may know the test cells: the numbers are too high.'
+    said = (
+        f'The network was trained on {name} before this run, so it may know the test cells: the numbers are too high.'
+    )
     return Sentence('seen before', said, 'bad')
 
 
@@ -112,7 +116,11 @@ def training(known: Facts) -> Sentence | None:
     gap, high = trained - test['accuracy'], intervals.quoted(test['accuracy_ci95'])[1]
     place = 'cells of new slides' if known.new_slides else 'test cells'
     augmented = 'epochs' in known.results['train']  # of a network, whose accuracy is that of its steps, dropout and all
-    seen = ' while training' if augmented else ', on average over its members' * bool(known.results['model'].get('members'))
+    seen = (
+        ' while training'
+        if augmented
+        else ', on average over its members' * bool(known.results['model'].get('members'))
+    )
     both = f'{percent(trained, test["n"])} on training cells{seen}, {percent(test["accuracy"], test["n"])} on {place}'
     if gap >= LEARNED_PARTLY and trained > high:
         what = 'the slides' if known.new_slides else 'its training cells by heart'
@@ -146,11 +154,11 @@ def worst_slides(known: Facts) -> Sentence | None:
     wrong, share = sum(slide.wrong for slide in chosen), sum(slide.cells for slide in chosen) / known.predictions.cells
     if wrong / total < WORSE * share:
         return None
-    verb, noun = ('makes', 'slide') if len(chosen) == 1 else ('make', 'slides')
+    verb = 'makes' if len(chosen) == 1 else 'make'
     return Sentence(
         'worst slides',
         f'{len(chosen)} of {len(known.slides)} slides {verb} {counted(wrong)} of {counted(total)} errors, with {percent(share)} '
-        f'of the cells; the {noun}: {listed([slide.name for slide in chosen], 6)}.',
+        f'of the cells: {listed([slide.name for slide in chosen], 6)}.',
         'warn',
     )
 
@@ -207,7 +215,9 @@ def certainty(known: Facts) -> Sentence | None:
         return None
     test, n = whole.get('test', whole), known.test['n']
     if test['accuracy_of_answered'] is None:
-        return Sentence('certainty', 'It calls every test cell uncertain: it has no confidence that it can trust.', 'bad')
+        return Sentence(
+            'certainty', 'It calls every test cell uncertain: it has no confidence that it can trust.', 'bad'
+        )
     wanted = whole.get('accuracy')
     tone = 'plain' if wanted is None else 'good' if test['accuracy_of_answered'] >= wanted - 0.02 else 'warn'
     asked = '' if wanted is None else f' ({percent(wanted)} was asked)'
@@ -225,7 +235,9 @@ def unlike(known: Facts) -> Sentence | None:
     share = found.get('share_of_test_cells', 0)
     if share <= SMALL_SHARE:
         return None
-    said = f'{percent(share, known.test["n"])} of the test cells look unlike the training cells ({found["score"]} score).'
+    said = (
+        f'{percent(share, known.test["n"])} of the test cells look unlike the training cells ({found["score"]} score).'
+    )
     return Sentence('unlike', said, 'warn')
 
 

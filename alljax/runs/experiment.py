@@ -89,6 +89,8 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
         'seed': plan.seed,
         'environment': results.environment(),
     }
+    if weights := initial_variables.published_weights(plan):
+        whole['weights'] = weights
     if sets := whole['model'].get('trained_on'):
         named = initial_variables.source_name(plan, sources.origin)
         whole['pretraining'] = training_sets.overlap(sets, named)._asdict()

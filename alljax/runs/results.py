@@ -30,7 +30,7 @@ from alljax.evaluation import (
     plots,
     report,
 )
-from alljax.runs import prediction_table
+from alljax.runs import model_card, prediction_table
 from alljax.runs.prediction_table import Columns
 from alljax.storage import checksums
 from alljax.storage.atomic import write_json
@@ -173,6 +173,7 @@ def write(
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
     tested = report.TestedCells(rows, dict(zip(cells.names, cells.images, strict=True)))
     report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=tested)
+    model_card.write(workdir, results, rows)
     _write_with_checksums(workdir, results, {})
 
 

@@ -1,11 +1,12 @@
 """Each sentence of the verdict: on a made case where it must stand, and on one where it must not."""
 
+from functools import cache
+
 import numpy as np
 import pytest
 
-from alljax.evaluation import verdict
+from alljax.evaluation import intervals, metrics, verdict
 from alljax.evaluation.verdict_facts import listed
-from alljax.runs.results import Judged, scores
 
 CLASSES = ('a', 'b', 'c')
 SURE = 0.6  # confidence of made rows
@@ -20,20 +21,34 @@ def rows_of(*parts, repeats=1):
             for cell in range(count):
                 chances = {f'probability_{name}': f'{(1 - share) / 2:.6f}' for name in CLASSES}
                 chances[f'probability_{prediction}'] = f'{share:.6f}'
-                known = {'file': f'{slide}-{number}-{cell}.png', 'group': slide, 'label': label, 'prediction': prediction}
+                known = {
+                    'file': f'{slide}-{number}-{cell}.png',
+                    'group': slide,
+                    'label': label,
+                    'prediction': prediction,
+                }
                 rows.append({**known, **chances, **({'fold': '0', 'repeat': str(repeat)} if repeats > 1 else {})})
     return rows
 
 
-def results_of(rows, *, grouping='patient or slide', leaky=False, **more):
+@cache
+def scored(cells):
+    """The `test` part of results.json that a verdict reads, of (slide, class, prediction) of each cell."""
     place = {name: number for number, name in enumerate(CLASSES)}
-    labels, predicted = (np.array([place[row[key]] for row in rows]) for key in ('label', 'prediction'))
-    chances = np.array([[float(row[f'probability_{name}']) for name in CLASSES] for row in rows])
-    groups = np.unique([row['group'] for row in rows], return_inverse=True)[1]
+    slides, labels, predicted = zip(*cells, strict=True)
+    labels, predicted = (np.array([place[name] for name in names]) for names in (labels, predicted))
+    right, groups = labels == predicted, np.unique(slides, return_inverse=True)[1]
+    wilson = intervals.wilson(int(right.sum()), len(right))
+    grouped = intervals.accuracy_bootstrap(right, groups.astype(int))
+    found = metrics.scores(metrics.confusion(labels, predicted, len(CLASSES)), CLASSES)
+    return {'n': len(right), **found, 'accuracy_ci95': {'wilson': wilson, 'bootstrap_groups': grouped}}
+
+
+def results_of(rows, *, grouping='patient or slide', leaky=False, **more):
     return {
         'data': {'grouping': grouping, 'synthetic': False},
         'split': {'leaky': leaky, 'protocol': 'random' if leaky else 'grouped'},
-        'test': scores(Judged(labels, predicted, chances, groups), CLASSES),
+        'test': scored(tuple((row['group'], row['label'], row['prediction']) for row in rows)),
         'model': {'name': 'alexnet'},
         **more,
     }
@@ -78,7 +93,9 @@ def test_wilson_is_quoted_only_where_groups_are_unknown(grouping):
 
 
 def test_a_wide_interval_asks_for_every_slide():
-    rows = rows_of(('s1', 'a', 'a', 20), ('s2', 'b', 'b', 9), ('s2', 'b', 'a', 9), ('s3', 'c', 'a', 9), ('s3', 'c', 'c', 1))
+    rows = rows_of(
+        ('s1', 'a', 'a', 20), ('s2', 'b', 'b', 9), ('s2', 'b', 'a', 9), ('s3', 'c', 'a', 9), ('s3', 'c', 'c', 1)
+    )
     found = said(rows)
     assert found['accuracy'].tone == 'warn'
     assert 'which is wide' in found['accuracy'].text
@@ -176,7 +193,7 @@ def test_few_slides_that_make_half_of_the_errors():
     rows = GOOD + rows_of(('HF-M-8', 'a', 'c', 20), ('L-8', 'b', 'c', 15))
     found = said(rows)
     assert found['worst slides'].text == (
-        '2 of 17 slides make 35 of 57 errors, with 18.2% of the cells; the slides: HF-M-8 and L-8.'
+        '2 of 17 slides make 35 of 57 errors, with 18.2% of the cells: HF-M-8 and L-8.'
     )
     assert 'HF-M-8 and L-8' in found['look at slides'].text
     for other in (said(GOOD), said(rows, grouping='unknown')):
