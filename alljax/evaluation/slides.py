@@ -80,7 +80,8 @@ def by_slide(rows: Rows) -> list[Slide]:
 
 def worst(slides: Sequence[Slide]) -> list[Slide]:
     """The fewest slides that make half of the errors or more; none without errors. `slides` are in their order."""
-    half, chosen = sum(slide.wrong for slide in slides) / 2, []
+    half = sum(slide.wrong for slide in slides) / 2
+    chosen: list[Slide] = []
     for slide in slides:
         if sum(one.wrong for one in chosen) >= half - 1e-9:
             break

@@ -81,8 +81,8 @@ def fold(known: Facts) -> Sentence | None:
     split = known.results['split']
     if split.get('folds', 1) < 2 or 'cross_validation' in known.results:
         return None
-    told = f'This is fold {split["fold"]} (from 0) of {split["folds"]}: the number to quote is that of all of them together.'
-    return Sentence('fold', told, 'plain')
+    told = f'This is fold {split["fold"]} (from 0) of {split["folds"]}'
+    return Sentence('fold', f'{told}: the number to quote is that of all of them together.', 'plain')
 
 
 def seen_before(known: Facts) -> Sentence | None:
@@ -117,7 +117,7 @@ def training(known: Facts) -> Sentence | None:
     place = 'cells of new slides' if known.new_slides else 'test cells'
     augmented = 'epochs' in known.results['train']  # of a network, whose accuracy is that of its steps, dropout and all
     seen = (
-        ' while training'
+        ' while learning'
         if augmented
         else ', on average over its members' * bool(known.results['model'].get('members'))
     )
@@ -157,8 +157,8 @@ def worst_slides(known: Facts) -> Sentence | None:
     verb = 'makes' if len(chosen) == 1 else 'make'
     return Sentence(
         'worst slides',
-        f'{len(chosen)} of {len(known.slides)} slides {verb} {counted(wrong)} of {counted(total)} errors, with {percent(share)} '
-        f'of the cells: {listed([slide.name for slide in chosen], 6)}.',
+        f'{len(chosen)} of {len(known.slides)} slides {verb} {counted(wrong)} of {counted(total)} errors, with '
+        f'{percent(share)} of the cells: {listed([slide.name for slide in chosen], 6)}.',
         'warn',
     )
 

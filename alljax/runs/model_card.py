@@ -74,7 +74,7 @@ def text(results: Results, rows: Rows, run: str) -> str:
 
 
 def name(model: Results) -> str:
-    """The name of a model in results.json, with the parts of a classical system and the network that it measures with."""
+    """The name of a model in results.json; of a classical system also its parts and its network."""
     parts = [part for part in (model.get('parts'), model.get('network')) if part]
     return f'{model.get("name", "a model")} ({"; ".join(parts)})' if parts else str(model.get('name', 'a model'))
 
@@ -119,8 +119,8 @@ def _listed(found: Results | Sequence[Results]) -> list[Results]:
 def _external(test: Results) -> dict[str, Any]:
     quoted = interval(intervals.quoted(test['accuracy_ci95']), test['n'])
     return {
-        'name': test['name'], 'n': f'{test["n"]:,}', 'accuracy': percent(test['accuracy'], test['n']), 'interval': quoted,
-        'leaky': test['leaky'],
+        'name': test['name'], 'n': f'{test["n"]:,}', 'accuracy': percent(test['accuracy'], test['n']),
+        'interval': quoted, 'leaky': test['leaky'],
     }  # fmt: skip
 
 

@@ -13,7 +13,7 @@ EVIL = '"><script src=http://evil.example/x.js></script>'
 
 
 def row(file, slide, label, prediction, sure=0.75, repeat=None):
-    other = [name for name in 'ab' if name != prediction][0]
+    other = 'b' if prediction == 'a' else 'a'
     chances = {f'probability_{prediction}': str(sure), f'probability_{other}': str(1 - sure)}
     known = {'file': file, 'group': slide, 'label': label, 'prediction': prediction, **chances}
     return known if repeat is None else {**known, 'fold': '0', 'repeat': repeat}

@@ -125,8 +125,8 @@ def test_repetitions_count_a_cell_once():
 def test_a_leaky_split_is_no_number_for_new_slides():
     found = said(GOOD, leaky=True)
     assert found['accuracy'].text == (
-        '86.0% of 157 test cells are right, but the split (random) leaks: cells of one slide, or copies of one cell, can '
-        'be on both sides. Expect less of a new slide.'
+        '86.0% of 157 test cells are right, but the split (random) leaks: cells of one slide, or copies of one cell, '
+        'can be on both sides. Expect less of a new slide.'
     )
     assert found['accuracy'].tone == 'bad'
     assert 'split by slide' in found
@@ -163,7 +163,7 @@ def test_training_against_new_slides():
     assert learned.text.startswith('100.0% on training cells, 3')
     assert learned.text.endswith('% on cells of new slides: it learned the slides.')
     assert 'recipe' in said(rows, train={'accuracy': 1.0})
-    assert 'while training' in said(rows, train={'accuracy': 1.0, 'epochs': 3})['training'].text
+    assert 'while learning' in said(rows, train={'accuracy': 1.0, 'epochs': 3})['training'].text
     assert said(rows, train={'accuracy': 1.0}, leaky=True)['training'].text.endswith(
         'on test cells: it learned its training cells by heart.'
     )
