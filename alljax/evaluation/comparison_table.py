@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from alljax.evaluation import comparison_chart, formatting, plots, report
+from alljax.evaluation import compared_model, comparison_chart, formatting, plots, report
+from alljax.evaluation.compared_model import ComparedModel
 from alljax.storage.atomic import write_whole
 from alljax.storage.text_files import csv_text, write_text
 
@@ -73,6 +74,7 @@ class ComparisonTable(NamedTuple):
     extras: Sequence[ExtraTable] = ()
     grouping: str = ''  # of the column 'grouped': a key of formatting.GROUPINGS; '' if it is not known
     figures: Mapping[str, bytes] = MappingProxyType({})  # heading → PNG, shown before the chart
+    models: Mapping[str, ComparedModel] = MappingProxyType({})  # by experiment
 
 
 def write(folder: Path, table: ComparisonTable) -> None:
@@ -150,6 +152,7 @@ def _markdown(table: ComparisonTable) -> str:
         '\n'.join(f'| {" | ".join(row)} |' for row in grid),
         ' '.join([*source, INTERVALS]),
         *map(_markdown_of, table.extras),
+        compared_model.markdown_section(table.models),
         '\n'.join(f'- {formatting.markdown(note)}' for note in table.notes),
         'To repeat:',
         '\n'.join(f'    {line}' for line in table.command.splitlines()),
