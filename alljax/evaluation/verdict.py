@@ -1,5 +1,7 @@
 """The verdict on a run in words, made of its numbers: what was found, what it is worth, and what to do next."""
 
+import re
+
 import jinja2
 from markupsafe import Markup
 
@@ -40,6 +42,14 @@ def section(results: Results, rows: Rows, template: jinja2.Template) -> Markup:
     return Markup(
         template.render(
             findings=[(one, *MARKS[one.tone]) for one in found if one.tone != 'next'],
-            steps=[one for one in found if one.tone == 'next'],
+            steps=[_with_code(one.text) for one in found if one.tone == 'next'],
         )
+    )
+
+
+def _with_code(text: str) -> Markup:
+    """A text for a page, with what is to be typed set apart; all in it is escaped."""
+    parts = re.split(r'(`[^`]+`|--config\S*[^\s.,;]|configs/\S*[^\s.,;])', text)
+    return Markup().join(
+        Markup('<code>{}</code>').format(part.strip('`')) if number % 2 else part for number, part in enumerate(parts)
     )

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from alljax.evaluation import intervals, metrics, verdict
+from alljax.evaluation import intervals, metrics, report, verdict
 from alljax.evaluation.verdict_facts import listed
 
 CLASSES = ('a', 'b', 'c')
@@ -314,3 +314,16 @@ def test_names_in_a_sentence():
     assert [listed([*'abcdef'][:count]) for count in (0, 1, 2, 4, 6)] == [
         '', 'a', 'a and b', 'a, b, c and d', 'a, b, c, d and 2 more',
     ]  # fmt: skip
+
+
+def test_the_part_of_the_page_tells_tones_in_words_and_escapes_names():
+    evil = '<script>alert(1)</script>'
+    rows = GOOD + rows_of((evil, 'a', 'c', 40, 0.95))
+    template = report.environment().from_string(report.resource('verdict.html.jinja'))
+    html = str(verdict.section(results_of(rows, train={'accuracy': 1.0}), rows, template))
+    assert html.count('<li') == len(verdict.sentences(results_of(rows, train={'accuracy': 1.0}), rows))
+    assert html.index('</span> Caution') < html.index('</span> Problem')
+    assert '<script' not in html
+    assert html.count('&lt;script&gt;') == 2  # the worst slide, and the advice to look at it
+    assert '<code>--config.split.folds=5</code>.' in html
+    assert '<code>--config=configs/new_slide.py</code>.' in html
