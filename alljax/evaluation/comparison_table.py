@@ -1,6 +1,5 @@
 """Many experiments in one table, beside the numbers a paper printed, and how far each can be trusted."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from alljax.evaluation import comparison_chart, formatting, plots, report
+from alljax.evaluation import compared_model, comparison_chart, formatting, plots, report
+from alljax.evaluation.compared_model import ComparedModel
 from alljax.storage.atomic import write_whole
 from alljax.storage.text_files import csv_text, write_text
 
@@ -74,6 +74,7 @@ class ComparisonTable(NamedTuple):
     extras: Sequence[ExtraTable] = ()
     grouping: str = ''  # of the column 'grouped': a key of formatting.GROUPINGS; '' if it is not known
     figures: Mapping[str, bytes] = MappingProxyType({})  # heading → PNG, shown before the chart
+    models: Mapping[str, ComparedModel] = MappingProxyType({})  # by experiment
 
 
 def write(folder: Path, table: ComparisonTable) -> None:
@@ -136,22 +137,23 @@ def _markdown(table: ComparisonTable) -> str:
     leaky = [name for name, leaky in table.columns.items() if leaky]
     warnings = [
         *(
-            [f'**{_plain(formatting.label(table.banner))}: these numbers say nothing about leukaemia.**']
+            [f'**{formatting.markdown(formatting.label(table.banner))}: these numbers say nothing about leukaemia.**']
             if table.banner
             else []
         ),
-        *([f'**Leaky: {_plain(", ".join(leaky))}.** {LEAKY}'] if leaky else []),
-        *([f'**{_plain(_heads(table)[GROUPED])}.** {_doubtful(table)}'] if _doubtful(table) else []),
+        *([f'**Leaky: {formatting.markdown(", ".join(leaky))}.** {LEAKY}'] if leaky else []),
+        *([f'**{formatting.markdown(_heads(table)[GROUPED])}.** {_doubtful(table)}'] if _doubtful(table) else []),
     ]
-    source = [f'Paper: {_plain(table.source)}.'] if _shown(table)['paper'] and table.source else []
+    source = [f'Paper: {formatting.markdown(table.source)}.'] if _shown(table)['paper'] and table.source else []
     grid = [list(rows[0]), ['---'] * 2 + ['---:'] * (len(rows[0]) - 2), *(list(row.values()) for row in rows)]
     parts = [
-        f'# {_plain(table.title)}',
+        f'# {formatting.markdown(table.title)}',
         *warnings,
         '\n'.join(f'| {" | ".join(row)} |' for row in grid),
         ' '.join([*source, INTERVALS]),
         *map(_markdown_of, table.extras),
-        '\n'.join(f'- {_plain(note)}' for note in table.notes),
+        compared_model.markdown_section(table.models),
+        '\n'.join(f'- {formatting.markdown(note)}' for note in table.notes),
         'To repeat:',
         '\n'.join(f'    {line}' for line in table.command.splitlines()),
     ]
@@ -160,9 +162,9 @@ def _markdown(table: ComparisonTable) -> str:
 
 def _markdown_of(extra: ExtraTable) -> str:
     grid = [['cell', *extra.columns], ['---'] + ['---:'] * len(extra.columns)]
-    grid += [[_plain(name), *words] for name, words in formatted(extra).items()]
+    grid += [[formatting.markdown(name), *words] for name, words in formatted(extra).items()]
     rows = '\n'.join(f'| {" | ".join(row)} |' for row in grid)
-    return f'## {_plain(extra.title)}\n\n{rows}\n\n{_plain(extra.note)}'
+    return f'## {formatting.markdown(extra.title)}\n\n{rows}\n\n{formatting.markdown(extra.note)}'
 
 
 def formatted(extra: ExtraTable) -> dict[str, list[str]]:
@@ -188,7 +190,7 @@ def _words(table: ComparisonTable, row: Row) -> dict[str, str]:
     if shown['gap']:
         words[f'gap: {shown["gap"]}'] = _difference(row.gap) if row.gap else formatting.MISSING
     words |= {f'{heads[name]}: against the reference': row.significance.get(name, '') for name in shown['compared']}
-    return {_plain(head): _plain(text) for head, text in words.items()}
+    return {formatting.markdown(head): formatting.markdown(text) for head, text in words.items()}
 
 
 def _sentence(estimate: Estimate) -> str:
@@ -199,11 +201,6 @@ def _sentence(estimate: Estimate) -> str:
 def _difference(gap: Estimate) -> str:
     bounds = f' ({" to ".join(percentage_points(bound, gap.n) for bound in gap.interval)})' if gap.interval else ''
     return f'{percentage_points(gap.value, gap.n)} points{bounds}: {verdict(gap)}'
-
-
-def _plain(text: str) -> str:
-    """Text on one line that Markdown shows as it is."""
-    return re.sub(r'([\\`*<>|\[\]])', r'\\\1', ' '.join(text.split()))
 
 
 def _csv(table: ComparisonTable) -> str:

@@ -1,5 +1,6 @@
 """Numbers and facts as people read them: as many digits as the sample size carries, and units spelled out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ LABELS = {
     'train_n': 'training cells',
     'validation_n': 'validation cells',
     'test_n': 'test cells',
+    'accuracy': 'accuracy on training cells',
     'images_per_second': 'speed (images/s)',
     'seconds': 'duration',
     'chosen': 'model kept',
@@ -96,6 +98,11 @@ def _duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f'{hours} h {minutes} min' if hours else f'{minutes} min {rest} s'
+
+
+def markdown(text: str) -> str:
+    """Text on one line that Markdown shows as it is."""
+    return re.sub(r'([\\`*<>|\[\]])', r'\\\1', ' '.join(text.split()))
 
 
 def set_name(name: str, root: str) -> str:

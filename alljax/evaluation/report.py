@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -14,9 +14,11 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import calibration_table, external_table, fold_table, formatting
+from alljax.evaluation import calibration_table, external_table, fold_table, formatting, slides, verdict
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
+from alljax.evaluation.prediction_rows import Rows
+from alljax.evaluation.slides import Pictures
 from alljax.storage.run_folder import CROSS_VALIDATION
 from alljax.storage.text_files import write_text
 
@@ -45,6 +47,13 @@ COEFFICIENTS = (
 )
 
 
+class TestedCells(NamedTuple):
+    """The test cells of a run, or of all folds and repetitions of a cross-validation."""
+
+    rows: Rows  # of predictions.csv
+    pictures: Pictures  # by file
+
+
 def write(
     path: str | os.PathLike,
     results: Mapping[str, Any],
@@ -52,12 +61,14 @@ def write(
     mistakes: Sequence[Mistake] = (),
     figures: Mapping[str, str | os.PathLike] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
+    tested: TestedCells | None = None,
 ) -> None:
     """Write report.html, whole or not at all: one file without scripts or outside addresses, every picture inside it.
 
     `results` is the content of results.json, `figures` maps headings to PNG files in the order to show them, and
-    `facts` adds tables (heading -> row -> value), such as published results to stand beside. Fractions of 1 are printed
-    in percent. Everything from outside is escaped. Raises KeyError where a part of `results` the page needs is missing.
+    `facts` adds tables (heading -> row -> value), such as published results to stand beside; from `tested` come the
+    verdict in words and the table of slides. Fractions of 1 are printed in percent. Everything from outside is escaped.
+    Raises KeyError where a part of `results` the page needs is missing.
     """
     # leaky splits keep no groups together, and earlier releases do not say what the groups are
     grouping = '' if results['split']['leaky'] else results['data'].get('grouping', '')
@@ -80,8 +91,10 @@ def write(
             mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
             external=_external(results),
             folds=_folds(results),
+            verdict=_verdict(results, tested),
+            slides=_slides(results, tested),
             certainty=_certainty(results),
-            css=Markup(resource('report.css')),
+            css=Markup(resource('report.css') + resource('verdict_and_slides.css')),
         )
     )
     write_text(Path(path), page)
@@ -102,6 +115,18 @@ def _folds(results: Mapping[str, Any]) -> Markup:
     if CROSS_VALIDATION not in results:
         return Markup()
     return fold_table.section(results[CROSS_VALIDATION], environment().from_string(resource('fold_table.html.jinja')))
+
+
+def _verdict(results: Mapping[str, Any], tested: TestedCells | None) -> Markup:
+    if tested is None:
+        return Markup()
+    return verdict.section(results, tested.rows, environment().from_string(resource('verdict.html.jinja')))
+
+
+def _slides(results: Mapping[str, Any], tested: TestedCells | None) -> Markup:
+    if tested is None:
+        return Markup()
+    return slides.section(results, *tested, environment().from_string(resource('slides.html.jinja')))
 
 
 def environment() -> jinja2.Environment:

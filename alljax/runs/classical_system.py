@@ -102,7 +102,10 @@ def fitted(plan: Plan, cells: Cells, parts: Split, *, keep: bool = True) -> Clas
     chosen = model_selection.fitted(
         system, values[ordered], cells.labels[index], cells.groups[index], cells.classes, plan.seed
     )
+    learned = np.unique(ordered)  # undersampling leaves some out
+    likely = chosen.estimator.classes_[chosen.estimator.predict_proba(values[learned]).argmax(1)]
     train = {
+        'accuracy': float(np.mean(likely == trained.labels[learned])),
         'cells_an_epoch': len(index),
         'seconds': round(time.monotonic() - began, 1),
         'nothing_found': int(np.count_nonzero(~rows.found[ordered])),

@@ -183,6 +183,14 @@ def about(members: Sequence[Member]) -> dict[str, Any]:
     return {'name': NAME, 'members': told, **({'trained_on': list(sets)} if sets else {})}
 
 
+def training_accuracy(members: Sequence[Member]) -> dict[str, float]:
+    """The `accuracy` of the `train` part of results.json: the weighted mean of its members'; none if one is unknown."""
+    known = [one.trained.card.train.get('accuracy') for one in members]
+    if None in known:
+        return {}
+    return {'accuracy': float(np.average(known, weights=[one.weight for one in members]))}
+
+
 def shared(members: Sequence[Member]) -> dict[str, Any]:
     """The fields of an ensemble's card that follow from those of its members."""
     cards = [one.trained.card for one in members]

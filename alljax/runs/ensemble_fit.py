@@ -50,6 +50,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> Ensemble:
     with temporary_folder(folder / 'members') as place:
         members, sources = _trained(plan, own, weights, place)
         train = {
+            **ensemble.training_accuracy(members),
             'cells_an_epoch': len(own),
             'seconds': round(time.monotonic() - began, 1),
             'chosen': f'{len(members)} of {len(weights)} candidates, on {len(folds)} inner folds of the training side',

@@ -18,6 +18,7 @@ from alljax.runs import (
     preparation,
     results,
     run_cells,
+    verdict_log,
 )
 from alljax.runs.kinds import Kind, Trained
 from alljax.runs.results import Results, TestOutput
@@ -117,9 +118,13 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
     test = cells.take(parts.test)
     scores = results.score(test, output.logits)
     whole = {**_about(plan, found, scores), **output.found, **_at_end(plan)}
+    if weights := initial_variables.published_weights(plan):
+        whole['weights'] = weights
     if sets := whole['model'].get('trained_on'):
         named = initial_variables.source_name(plan, sources.origin)
         whole['pretraining'] = training_sets.overlap(sets, named)._asdict()
+    whole['split'] |= {'folds': plan.split.folds, 'fold': plan.split.fold} if plan.split.folds > 1 else {}
+    whole['train'] = {**whole['train'], 'equalize': equalize(plan)}
     low, high = scores['accuracy_ci95']['wilson']
     model_folder.add_scores(
         folder / 'model', Scores(scores['accuracy'], low, high, len(test), parts.protocol, parts.leaky)
@@ -127,7 +132,10 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
     results.check_history(folder)
     history = [row for row in metrics_log.read(folder / 'metrics.jsonl') if 'epoch' in row]
     results.write(folder, results.with_externals(whole, tests), test, output, history)
-    marks = ', '.join(results.marks(whole))
-    log.info('test accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', 100 * scores['accuracy'], 100 * low,
-             100 * high, len(test), f' [{marks}]' if marks else '')  # fmt: skip
-    log.info('see %s', folder / 'report.html')
+    verdict_log.write(folder)
+
+
+def equalize(plan: Plan) -> str:
+    """The way in which classes are made equal in training; of an ensemble that of its candidates."""
+    ways = dict.fromkeys(one.plan.training.equalize for one in plan.candidates) or [plan.training.equalize]
+    return ', '.join(ways)

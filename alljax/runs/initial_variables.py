@@ -1,10 +1,12 @@
 """The variables that a run starts from: drawn, published, or those of another run."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import jax
 from jaxtyping import Array, Key
 
+from alljax.baselines.features import NETWORK
 from alljax.config.plan import Plan
 from alljax.data.cells import Origin
 from alljax.errors import UserError, some
@@ -30,6 +32,21 @@ def trained_on(plan: Plan) -> tuple[str, ...]:
     starts = [one.start for one in plan.measuring] or [plan.start]
     cards = [model_folder.read_card(model_folder.find(start.source)) for start in starts if start.source]
     return tuple(dict.fromkeys(name for card in cards for name in training_sets.of_card(card)))
+
+
+def published_weights(plan: Plan) -> list[dict[str, str]]:
+    """The published weights that a plan starts from, each with name, license and address; those of all candidates."""
+    plans = [one.plan for one in plan.candidates] or [plan]
+    asked = [one for one in plans if one.system is None or NETWORK in one.system.parts.features]
+    starts = [start for one in asked for start in [each.start for each in one.measuring] or [one.start]]
+    found = {}
+    for path in dict.fromkeys(start.source for start in starts if start.source):
+        with suppress(UserError):  # a run that is finished needs its start no more
+            origin = model_folder.read_card(model_folder.find(path)).weights
+            if origin and origin.weights:
+                found[origin.sha256] = {'name': f'{origin.file} ({origin.weights})', 'license': origin.license,
+                                        'address': origin.address}  # fmt: skip
+    return [*found.values()]
 
 
 def source_name(plan: Plan, origin: Origin) -> str:

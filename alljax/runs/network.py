@@ -34,6 +34,7 @@ from alljax.training import (
     layer_decay,
     learning_rate_factors,
     loop,
+    metrics_log,
     new_statistics,
     optimizer,
 )
@@ -240,6 +241,7 @@ def train(
         files.metrics.close()
         checkpoints.close()
     found = network_results.about_training(schedule, progress)
+    found['accuracy'] = metrics_log.training_accuracy(folder / 'metrics.jsonl', found['best_epoch'])
     found['resumed_after_step'] = resumed[1]['step'] if resumed else None
     return found, progress.best.variables if progress.best else progress.state.evaluation_variables
 

@@ -24,7 +24,8 @@ from alljax.evaluation import (
     plots,
     report,
 )
-from alljax.runs import prediction_table
+from alljax.evaluation.prediction_rows import Rows
+from alljax.runs import model_card, prediction_table
 from alljax.runs.prediction_table import Columns
 from alljax.storage import checksums
 from alljax.storage.atomic import write_json
@@ -58,10 +59,11 @@ class TestOutput(NamedTuple):
 
 
 class Tested(NamedTuple):
-    """Tested cells, with their pictures, and the probability of each class."""
+    """Tested cells, with their pictures, and what the model says of them."""
 
     cells: Cells
     probabilities: Float[np.ndarray, 'cells classes']
+    rows: Rows  # of predictions.csv: of a cross-validation those of all repetitions
 
 
 PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
@@ -143,8 +145,8 @@ def write(
 ) -> None:
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
     probabilities = inference.probabilities(output.logits, workdir / 'model')
-    prediction_table.write(workdir / PREDICTIONS, cells, probabilities, output.columns)
-    write_report(workdir, results, Tested(cells, probabilities), output.figures, history)
+    rows = prediction_table.write(workdir / PREDICTIONS, cells, probabilities, output.columns)
+    write_report(workdir, results, Tested(cells, probabilities, rows), output.figures, history)
 
 
 def write_report(
@@ -158,7 +160,7 @@ def write_report(
 
     `tested` are the cells whose pictures the report may show; `drawn` has figures that there are already.
     """
-    cells, probabilities = tested
+    cells, probabilities, rows = tested
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
@@ -174,7 +176,9 @@ def write_report(
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
-    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts)
+    pictured = report.TestedCells(rows, dict(zip(cells.names, cells.images, strict=True)))
+    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=pictured)
+    model_card.write(workdir, results, rows)
     _write_with_checksums(workdir, results, {})
 
 

@@ -1,6 +1,5 @@
 """The folder of a cross-validation as that of one run: pooled results, one report, and the card of its final model."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import COPY_MARK
 from alljax.evaluation import fold_table, intervals
-from alljax.runs import data_check, environment, final_model, results
+from alljax.runs import data_check, environment, final_model, results, verdict_log
 from alljax.runs.results import Results, Tested
 from alljax.storage import model_folder
 from alljax.storage.calibration_record import OF_FOLDS, Calibration
@@ -25,7 +24,6 @@ from alljax.sweep.fold_calibration import Folded
 from alljax.sweep.pooled import Rows
 from alljax.sweep.variants import Run
 
-log = logging.getLogger(__name__)
 # Parts of results.json that are those of the folds, as far as these agree.
 COMMON = ('pretraining', 'transductive', 'prediction')
 
@@ -40,7 +38,11 @@ class Folds(NamedTuple):
     @property
     def rows(self) -> Rows:
         """The rows of all tables, in the order of the pooled predictions.csv."""
-        return [row for table in self.tables for row in table]
+        return [
+            {**row, 'fold': str(run.fold), 'repeat': str(run.repeat)}
+            for run, table in zip(self.runs, self.tables, strict=True)
+            for row in table
+        ]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -82,7 +84,7 @@ def write(folder: Path, plans: Sequence[tuple[Run, Plan]], options: CalibrationO
         whole = results.with_externals(whole, final_model.external_tests(results.read(final)))
     cells = _pictured(found, plan, folder)
     results.write_report(folder, whole, cells, {}, [])
-    _tell(folder, whole)
+    verdict_log.write(folder)
 
 
 def _results(found: Folds, final: Path | None) -> Results:
@@ -207,23 +209,10 @@ def _pictured(found: Folds, plan: Plan, folder: Path) -> Tested:
     """
     cells: Cells = datasets.load(plan.data, plan.seed)
     data_check.same_data(found.facts[0]['data']['fingerprint'], cells, folder)
-    first = found.runs[0].repeat
-    rows = [
-        row
-        for run, table in zip(found.runs, found.tables, strict=True)
-        for row in table
-        if run.repeat == first
-    ]  # fmt: skip
+    first = str(found.runs[0].repeat)
+    rows = [row for row in found.rows if row['repeat'] == first]
     place = {name: number for number, name in enumerate(cells.names)}
     names = [row['file'] for row in rows]
     index = np.array([place[name] if name in place else place[name.rpartition(COPY_MARK)[0]] for name in names])
-    return Tested(replace(cells.take(index), names=tuple(names)), pooled.judged(rows, found.classes).probabilities)
-
-
-def _tell(folder: Path, whole: Results) -> None:
-    test, known = whole['test'], whole[CROSS_VALIDATION]
-    low, high = intervals.quoted(test['accuracy_ci95'])
-    marks = ', '.join(results.marks(whole))
-    log.info('%s: accuracy %.1f %% (95 %% interval %.1f to %.1f) on %d cells%s', known['name'], 100 * test['accuracy'],
-             100 * low, 100 * high, known['cells'], f' [{marks}]' if marks else '')  # fmt: skip
-    log.info('see %s', folder / 'report.html')
+    shown = replace(cells.take(index), names=tuple(names))
+    return Tested(shown, pooled.judged(rows, found.classes).probabilities, found.rows)

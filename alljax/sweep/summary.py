@@ -9,7 +9,7 @@ from alljax.evaluation import comparison_table, intervals, metrics
 from alljax.evaluation import paper as published
 from alljax.evaluation.comparison_table import ComparisonTable, Estimate, ExtraTable, Row
 from alljax.runs import environment, results
-from alljax.sweep import learning_curves, outside, pooled, significance, time_and_segmentation
+from alljax.sweep import compared_models, learning_curves, outside, pooled, significance, time_and_segmentation
 from alljax.sweep.outside import Outside
 from alljax.sweep.pooled import CrossValidation
 from alljax.sweep.variant_result import VariantResult, of_tables, read_result
@@ -87,6 +87,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
             command=environment.command(),
             extras=_extras(folder, runs, sweep, second, numbers),
             grouping=next((kind for kind in WORST_FIRST if kind in {result.grouping for result in good}), ''),
+            models=compared_models.by_variant(folder, runs),
             figures={'Learning curve': curves.figure} if curves else {},
         ),
     )

@@ -71,6 +71,19 @@ def read(path: Path) -> list[Row]:
     return rows
 
 
+def training_accuracy(path: Path, epoch: int | None = None) -> float | None:
+    """The mean training accuracy over the steps of an epoch, from 1, in a metrics.jsonl; of the last one without.
+
+    It is of cells as training saw them: changed, if they are changed at each step, by a network that still learns.
+    None without such rows.
+    """
+    rows = [row for row in _parsed(path)[0] if 'accuracy' in row and 'epoch' in row]
+    if epoch is None and rows:
+        epoch = math.ceil(rows[-1]['epoch'] - 1e-9)
+    found = [row['accuracy'] for row in rows if math.ceil(row['epoch'] - 1e-9) == epoch]
+    return sum(found) / len(found) if found else None
+
+
 def _parsed(path: Path) -> tuple[list[Row], list[int]]:
     """The rows, and the numbers of the lines that are none."""
     try:

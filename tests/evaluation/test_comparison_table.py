@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from alljax.evaluation import comparison_chart, comparison_table, plots
+from alljax.evaluation.compared_model import ComparedModel
 from alljax.evaluation.comparison_table import ComparisonTable, Estimate, Row
 
 EVIL = '"><script src=http://evil.example/x.js></script>|*a*`<img src=x onerror=alert(1)>'
@@ -287,3 +288,24 @@ def test_confusion_matrices_of_many_classes_are_named_and_not_tabulated(render):
     assert 'Too many classes for a table: <many>.' in page.text
     assert 'c30' not in page.text
     assert '2,104' in page.text
+
+
+def test_the_model_of_a_row_is_named_and_its_runs_are_linked(render):
+    models = {
+        'RGB': ComparedModel(
+            'alexnet', {'RGB/grouped/report.html': 'grouped'}, '3 of 30 slides make 151 of 283 errors'
+        ),
+        'HSV': ComparedModel(EVIL, {f'HSV/fold-{n}#/report.html': f'fold {n}' for n in range(2)}, ''),
+    }
+    told = render(make_table()._replace(models=models))
+    page = Page(told['html'])
+    assert [a['href'] for tag, a in page.tags if tag == 'a'] == [
+        'RGB/grouped/report.html', 'RGB/grouped/report.html', 'HSV/fold-0%23/report.html', 'HSV/fold-1%23/report.html',
+    ]  # fmt: skip
+    assert 'script' not in {tag for tag, _ in page.tags}
+    assert 'RGB alexnet precision' in page.text
+    assert 'RGB grouped 3 of 30 slides make 151 of 283 errors HSV fold 0 , fold 1 —' in page.text
+    assert '| RGB | alexnet | 3 of 30 slides make 151 of 283 errors |' in told['md']
+    assert '\\<script' in told['md']
+    assert not [tag for tag, _ in Page(render(make_table())['html']).tags if tag == 'a']
+    assert '## Models' not in render(make_table())['md']

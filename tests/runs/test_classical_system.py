@@ -45,6 +45,8 @@ def test_a_run_has_the_results_and_files_of_any_run(run):
     assert found['model']['name'] == 'rawat2017'
     assert found['model']['parts'].endswith('hierarchy of svm or knn or anfis or pnn')
     assert set(found['train']['chosen']) == {'normal or not', 'which of the others'}
+    assert 0.9 < found['train']['accuracy'] <= 1
+    assert found['train']['equalize'] == 'none'
     assert found['segmentation']['nucleus_dice'] > 0.8
     assert found['segmentation']['nothing_found_in_test'] < 0.2
     assert set(found['seconds_a_cell']) == {'segmentation', 'features', 'prediction'}
@@ -53,6 +55,8 @@ def test_a_run_has_the_results_and_files_of_any_run(run):
     for name in ('report.html', 'confusion.png', 'segmentation.png', 'predictions.csv', 'model/classifier.skops'):
         assert (run / name).is_file(), name
     assert not (run / 'curves.png').exists()
+    told = (run / 'run.log').read_text()
+    assert 'next: Name the slide or patient' in told or 'next: ' in told
     page = (run / 'report.html').read_text()
     for words in ('test cells, the worst first', 'Seconds a cell', 'three levels', 'inner balanced accuracy'):
         assert words in page, words

@@ -86,6 +86,10 @@ def test_results_and_report_say_what_was_chosen_and_on_what(run):
     weights = [row['weight'] for row in table['candidates'] if row['weight']]
     assert sum(weights) == pytest.approx(1)
     assert [member['weight'] for member in found['model']['members']] == weights
+    members = [
+        model_folder.read_card(run / 'model' / one['name']).train['accuracy'] for one in found['model']['members']
+    ]
+    assert found['train']['accuracy'] == pytest.approx(np.average(members, weights=weights))
     assert table['average']['macro_recall'] >= max(row['macro_recall'] for row in table['candidates'])
     assert json.loads((run / 'candidates.json').read_text()) == table
     page = (run / 'report.html').read_text()

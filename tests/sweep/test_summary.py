@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from alljax.evaluation.metrics import confusion
-from alljax.sweep import Sweep, Variant
+from alljax.sweep import Sweep, Variant, compared_models
 from alljax.sweep.summary import label, write
 from alljax.sweep.variants import list_runs
 from configs import common
@@ -150,3 +150,27 @@ def test_measures_in_words():
     assert label('per_class.L2.recall') == 'L2: sensitivity'
     assert label('macro_precision') == 'macro precision'
     assert label('per_class.L.2.accuracy') == 'L.2: accuracy against the rest'
+
+
+def test_a_row_has_its_model_its_reports_and_its_worst_slides(tmp_path):
+    sweep = Sweep('A table', [Variant('a', {}, {'accuracy': None})], ('paper', 'grouped'))
+    runs = list_runs(sweep, config(folds=2))
+    for run in runs:
+        finished(tmp_path, run, 40 if run.fold else 20, offset=40 * run.fold, grouping='patient or slide')
+        place = tmp_path / run.folder
+        facts = json.loads((place / 'results.json').read_text())
+        facts['model'] = {'name': 'vogado2017', 'parts': 'network → svm', 'network': 'alexnet'}
+        (place / 'results.json').write_text(json.dumps(facts))
+        rows = (place / 'predictions.csv').read_text().splitlines()
+        slides = [rows[0], *(row.replace(',g', f',{run.fold}-', 1) for row in rows[1:])]
+        (place / 'predictions.csv').write_text('\n'.join(slides))
+    (tmp_path / runs[-1].folder / 'report.html').write_text('a report')
+    write(tmp_path, sweep, runs, {})
+    found = compared_models.by_variant(tmp_path, runs)['a']
+    assert found.model == 'vogado2017 (network → svm; alexnet)'
+    assert found.pages == {f'{runs[-1].folder}/report.html': 'grouped fold 1'}
+    assert found.worst == ''  # twenty errors lie on eight of sixteen slides
+    assert f'href="{runs[-1].folder}/report.html"' in (tmp_path / 'table.html').read_text()
+    assert compared_models.by_variant(tmp_path / 'empty', runs) == {}
+    (tmp_path / 'a' / 'report.html').write_text('the report of all folds')
+    assert list(compared_models.by_variant(tmp_path, runs)['a'].pages.values()) == ['all folds', 'grouped fold 1']

@@ -4,8 +4,9 @@ import json
 import logging
 
 import jax.numpy as jnp
+import pytest
 
-from alljax.training.metrics_log import MetricsLog
+from alljax.training.metrics_log import MetricsLog, training_accuracy
 from alljax.training.reporter import Reporter
 from alljax.training.step import Metrics
 
@@ -40,3 +41,15 @@ def test_the_bar_says_it_too_and_the_log_of_numbers_keeps_its_names(tmp_path):
     reporter.close()
     row = json.loads((tmp_path / 'metrics.jsonl').read_text())
     assert set(row) == {'step', 'epoch', 'loss', 'accuracy', 'images_per_second'}
+
+
+def test_the_training_accuracy_is_that_of_an_epoch(tmp_path):
+    metrics = MetricsLog(tmp_path, 0)
+    for step, accuracy in enumerate((0.1, 0.2, 0.5, 0.7, 0.8, 1.0), 1):
+        metrics.write({'step': step, 'epoch': step / 2, 'loss': 1.0, 'accuracy': accuracy})
+        if not step % 2:
+            metrics.write({'step': step, 'epoch': step / 2, 'validation_loss': 1.0, 'validation_accuracy': 0.3})
+    metrics.close()
+    found = [training_accuracy(tmp_path / 'metrics.jsonl', epoch) for epoch in (None, 1, 2, 3, 4)]
+    assert found == [pytest.approx(value) for value in (0.9, 0.15, 0.6, 0.9)] + [None]
+    assert training_accuracy(tmp_path / 'none.jsonl') is None
