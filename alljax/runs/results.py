@@ -30,6 +30,7 @@ from alljax.evaluation import (
     plots,
     report,
 )
+from alljax.evaluation.exploration import TestedCells
 from alljax.runs import prediction_table
 from alljax.runs.prediction_table import Columns
 from alljax.storage import checksums
@@ -171,7 +172,18 @@ def write(
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
-    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts)
+    tested = TestedCells(
+        cells.names,
+        groups,
+        cells.labels,
+        probabilities,
+        cells.classes,
+        cells.images,
+        answers=output.columns.get('answer'),
+        sets=output.columns.get('set'),
+        certain=results.get('calibration', {}).get('certain'),
+    )
+    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=tested)
     _write_with_checksums(workdir, results, {})
 
 
