@@ -44,7 +44,8 @@ def abstention(
     thresholds = np.arange(STEPS + 1) / STEPS
     chosen = confidence[:, None] >= thresholds - SLACK
     return [
-        Answered(float(threshold), *row) for threshold, row in zip(thresholds, _rows(chosen, right, groups), strict=True)
+        Answered(float(threshold), *row)
+        for threshold, row in zip(thresholds, _rows(chosen, right, groups), strict=True)
     ]
 
 
@@ -58,7 +59,15 @@ def reliability(
     member = metrics.bin_of(confidence, bins)
     chosen = member[:, None] == np.arange(bins)
     return [
-        Bin(place / bins, (place + 1) / bins, cells, float(confidence[chosen[:, place]].mean()), hits / cells, bounds, by)
+        Bin(
+            place / bins,
+            (place + 1) / bins,
+            cells,
+            float(confidence[chosen[:, place]].mean()),
+            hits / cells,
+            bounds,
+            by,
+        )
         for place, (cells, hits, bounds, by) in enumerate(_rows(chosen, right, groups))
         if bounds is not None
     ]

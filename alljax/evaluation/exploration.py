@@ -22,7 +22,7 @@ UNCERTAIN = 'uncertain'  # in the place of an answer
 SCRIPTS = ('report_exploration.js', 'report_certainty.js')
 
 
-class TestedCells(NamedTuple):
+class PredictedCells(NamedTuple):
     """The tested cells of a run, a row for each prediction: several for a cell that was tested several times."""
 
     names: Sequence[str]  # file names
@@ -55,68 +55,71 @@ class TestedCells(NamedTuple):
         return np.arange(len(self.names)) if self.pictures is None else self.pictures
 
 
-def section(results: Mapping[str, Any], tested: TestedCells, template: jinja2.Template) -> Markup:
+def section(results: Mapping[str, Any], predicted: PredictedCells, template: jinja2.Template) -> Markup:
     """The part of the page. `results` is the content of results.json, of which the kind of groups is read."""
     known = not results['split']['leaky'] and results['data'].get('grouping') == 'patient or slide'
     unit = 'slide' if known else 'group'
-    right = tested.predictions == tested.labels
-    groups = np.unique(list(tested.groups), return_inverse=True)[1]
-    answered = confidence_curves.abstention(tested.confidence, right, groups)
-    bins = confidence_curves.reliability(tested.confidence, right, groups)
-    pictures = kept_pictures(tested)
+    right = predicted.predictions == predicted.labels
+    groups = np.unique(list(predicted.groups), return_inverse=True)[1]
+    answered = confidence_curves.abstention(predicted.confidence, right, groups)
+    bins = confidence_curves.reliability(predicted.confidence, right, groups)
+    pictures = kept_pictures(predicted, PICTURES)
     return Markup(
         template.render(
             unit=unit,
-            n=len(tested.names),
+            n=len(predicted.names),
             shown=len(pictures),
             bins=[(one, interval(one, unit)) for one in bins],
             answers=[(one, interval(one, unit)) for one in answered[::10]],
-            matrix=len(tested.classes) <= CLASSES,
-            uncertain=tested.answers is not None,
-            repeats=sorted(set(tested.repeats or ())),
-            start=tested.certain if tested.certain is not None else CONFIDENT,
-            total=len(tested.names),
-            cells=page_script.data(content(tested, pictures, unit)),
+            matrix=len(predicted.classes) <= CLASSES,
+            uncertain=predicted.answers is not None,
+            repeats=sorted(set(predicted.repeats or ())),
+            start=np.ceil(100 * (predicted.certain or CONFIDENT) - 1e-9) / 100,
+            total=len(np.unique(predicted.image_of)),
+            cells=page_script.data(content(predicted, pictures, unit)),
             curves=page_script.data(curves(answered, bins, unit)),
             pictures=page_script.data(
-                {'cells': encoded(tested, pictures), 'heat_maps': {n: _text(m) for n, m in tested.heat_maps.items()}}
+                {
+                    'cells': encoded(predicted, pictures),
+                    'heat_maps': {n: _text(m) for n, m in predicted.heat_maps.items()},
+                }
             ),
         )
     )
 
 
-def content(tested: TestedCells, pictures: Mapping[int, int], unit: str) -> dict[str, Any]:
+def content(predicted: PredictedCells, pictures: Mapping[int, int], unit: str) -> dict[str, Any]:
     """The cells as columns, JSON-safe; `pictures` are places of images, and `unit` the word for a group."""
-    group_names = sorted(set(tested.groups))
+    group_names = sorted(set(predicted.groups))
     number = {name: place for place, name in enumerate(group_names)}
     return {
-        'classes': list(tested.classes),
+        'classes': list(predicted.classes),
         'groups': group_names,
         'unit': unit,
-        'name': list(tested.names),
-        'group': [number[name] for name in tested.groups],
-        'label': tested.labels.tolist(),
-        'prediction': tested.predictions.tolist(),
-        'confidence': tested.confidence.tolist(),
-        'shares': [_shares(*row) for row in zip(tested.probabilities, tested.labels, strict=True)],
-        'picture': [pictures.get(int(place), -1) for place in tested.image_of],
-        'uncertain': None if tested.answers is None else [int(answer == UNCERTAIN) for answer in tested.answers],
-        'set': None if tested.sets is None else list(tested.sets),
-        'fold': None if tested.folds is None else list(map(int, tested.folds)),
-        'repeat': None if tested.repeats is None else list(map(int, tested.repeats)),
+        'name': list(predicted.names),
+        'group': [number[name] for name in predicted.groups],
+        'label': predicted.labels.tolist(),
+        'prediction': predicted.predictions.tolist(),
+        'confidence': predicted.confidence.tolist(),
+        'shares': [_shares(*row) for row in zip(predicted.probabilities, predicted.labels, strict=True)],
+        'picture': [pictures.get(int(place), -1) for place in predicted.image_of],
+        'uncertain': None if predicted.answers is None else [int(answer == UNCERTAIN) for answer in predicted.answers],
+        'set': None if predicted.sets is None else list(predicted.sets),
+        'fold': None if predicted.folds is None else list(map(int, predicted.folds)),
+        'repeat': None if predicted.repeats is None else list(map(int, predicted.repeats)),
     }
 
 
-def kept_pictures(tested: TestedCells, most: int = PICTURES) -> dict[int, int]:
+def kept_pictures(predicted: PredictedCells, most: int) -> dict[int, int]:
     """Place of an image → its number among those of the page: mistakes first, then the least confident cells."""
-    order = np.lexsort((tested.confidence, tested.predictions == tested.labels))
-    kept = dict.fromkeys(tested.image_of[order].tolist())
+    order = np.lexsort((predicted.confidence, predicted.predictions == predicted.labels))
+    kept = dict.fromkeys(predicted.image_of[order].tolist())
     return {place: number for number, place in enumerate(list(kept)[:most])}
 
 
-def encoded(tested: TestedCells, pictures: Mapping[int, int]) -> list[str]:
+def encoded(predicted: PredictedCells, pictures: Mapping[int, int]) -> list[str]:
     """The JPEG files of the pictures, as base64."""
-    return [_text(thumbnail(tested.images[place])) for place in pictures]
+    return [_text(thumbnail(predicted.images[place])) for place in pictures]
 
 
 def curves(answered: Sequence[Answered], bins: Sequence[Bin], unit: str) -> dict[str, Any]:

@@ -160,10 +160,10 @@ function markMatrix(chosen) {
 
 function setChoice(chosen) {
   for (const name of Object.keys(FIRST)) {
-    const [control, value] = [form.elements[name], chosen[name]];
-    const before = control.value;
-    control.value = value;
-    if (control.value === '' && value !== '') control.value = before; // a link to a class that is not here
+    const control = form.elements[name];
+    control.value = chosen[name];
+    // a link may name a class that this page lacks
+    if (control.value === '') control.value = FIRST[name];
   }
   byId('threshold').dispatchEvent(new Event('redraw'));
 }

@@ -30,7 +30,7 @@ from alljax.evaluation import (
     plots,
     report,
 )
-from alljax.evaluation.exploration import TestedCells
+from alljax.evaluation.exploration import PredictedCells
 from alljax.runs import prediction_table
 from alljax.runs.prediction_table import Columns
 from alljax.storage import checksums
@@ -172,7 +172,7 @@ def write(
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
-    tested = TestedCells(
+    predicted = PredictedCells(
         cells.names,
         groups,
         cells.labels,
@@ -183,7 +183,7 @@ def write(
         sets=output.columns.get('set'),
         certain=results.get('calibration', {}).get('certain'),
     )
-    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=tested)
+    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, predicted=predicted)
     _write_with_checksums(workdir, results, {})
 
 
