@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
-from jaxtyping import Float, Integer, UInt8
+from jaxtyping import Bool, Float, Integer, UInt8
 from markupsafe import Markup
 
 from alljax.evaluation import confidence_curves, formatting
@@ -20,106 +20,129 @@ SHARES = 5  # classes at most whose probability is shown, the most probable firs
 CONFIDENT = 0.9  # from which a model without a calibration answers, before the reader says otherwise
 UNCERTAIN = 'uncertain'  # in the place of an answer
 SCRIPTS = ('report_exploration.js', 'report_certainty.js')
+Rows = Sequence[Mapping[str, str]]  # file, group, label, prediction, probability_X of each class X; fold, repeat
+Pictures = Mapping[str, UInt8[np.ndarray, 'height width 3']]  # by file
 
 
 class PredictedCells(NamedTuple):
     """The tested cells of a run, a row for each prediction: several for a cell that was tested several times."""
 
-    names: Sequence[str]  # file names
-    groups: Sequence[str]  # that no split may separate, such as slides
-    labels: Integer[np.ndarray, ' cells']  # the true class, as a column of the probabilities
+    classes: tuple[str, ...]
+    files: tuple[str, ...]
+    groups: tuple[str, ...]  # that no split may separate, such as slides
+    labels: Integer[np.ndarray, ' cells']  # the place of the true class
+    predictions: Integer[np.ndarray, ' cells']
     probabilities: Float[np.ndarray, 'cells classes']
-    classes: Sequence[str]
-    images: UInt8[np.ndarray, 'pictures height width 3']
-    pictures: Integer[np.ndarray, ' cells'] | None = None  # the image of each cell; None where they come one by one
-    answers: Sequence[str] | None = None  # of a calibrated model: a class, or 'uncertain'
-    sets: Sequence[str] | None = None  # of a calibrated model: the possible classes, 'a|b'
-    folds: Sequence[int] | None = None  # of a cross-validation: the fold that tested it, from 0
-    repeats: Sequence[int] | None = None  # and the repetition, from 0
-    heat_maps: Mapping[str, bytes] = {}  # file name → JPEG file, for the cells that have one
-    certain: float | None = None  # of a calibrated model: the confidence from which it answers
+    answers: tuple[str, ...] = ()  # of a calibrated model: a class, or 'uncertain'; none of any other
+    sets: tuple[str, ...] = ()  # of a calibrated model: the possible classes, 'a|b'
+    folds: tuple[int, ...] = ()  # of a cross-validation: the fold that tested the cell, from 0
+    repeats: tuple[int, ...] = ()  # and the repetition, from 0
 
     @property
-    def predictions(self) -> Integer[np.ndarray, ' cells']:
-        """The predicted class of each cell."""
-        return self.probabilities.argmax(1)
+    def right(self) -> Bool[np.ndarray, ' cells']:
+        """True where the predicted class is the true one."""
+        return self.labels == self.predictions
 
     @property
     def confidence(self) -> Float[np.ndarray, ' cells']:
-        """The probability of the predicted class, with the digits of predictions.csv."""
-        return self.probabilities.max(1).astype(float).round(6)
-
-    @property
-    def image_of(self) -> Integer[np.ndarray, ' cells']:
-        """The place of each cell's image."""
-        return np.arange(len(self.names)) if self.pictures is None else self.pictures
+        """The probability of the predicted class."""
+        return self.probabilities[np.arange(len(self.files)), self.predictions]
 
 
-def section(results: Mapping[str, Any], predicted: PredictedCells, template: jinja2.Template) -> Markup:
-    """The part of the page. `results` is the content of results.json, of which the kind of groups is read."""
+def of_rows(rows: Rows, classes: Sequence[str]) -> PredictedCells:
+    """The cells in the rows of a predictions.csv; KeyError where one lacks a column or names another class."""
+    place = {name: number for number, name in enumerate(classes)}
+
+    def column(name: str) -> tuple[str, ...]:
+        return tuple(row[name] for row in rows) if rows and name in rows[0] else ()
+
+    return PredictedCells(
+        classes=tuple(classes),
+        files=tuple(row['file'] for row in rows),
+        groups=tuple(row['group'] for row in rows),
+        labels=np.array([place[row['label']] for row in rows], np.int32),
+        predictions=np.array([place[row['prediction']] for row in rows], np.int32),
+        probabilities=np.array(
+            [[float(row[f'probability_{name}']) for name in classes] for row in rows], float
+        ).reshape(len(rows), len(classes)),
+        answers=column('answer'),
+        sets=column('set'),
+        folds=tuple(map(int, column('fold'))),
+        repeats=tuple(map(int, column('repeat'))),
+    )  # fmt: skip
+
+
+def section(
+    results: Mapping[str, Any],
+    rows: Rows,
+    pictures: Pictures,
+    heat_maps: Mapping[str, bytes],
+    template: jinja2.Template,
+) -> Markup:
+    """The part of the page, from results.json, the rows of predictions.csv, and pictures and heat maps of its files.
+
+    The heat maps are JPEG files; a cell that has none is shown without one.
+    """
     known = not results['split']['leaky'] and results['data'].get('grouping') == 'patient or slide'
     unit = 'slide' if known else 'group'
-    right = predicted.predictions == predicted.labels
-    groups = np.unique(list(predicted.groups), return_inverse=True)[1]
-    answered = confidence_curves.abstention(predicted.confidence, right, groups)
-    bins = confidence_curves.reliability(predicted.confidence, right, groups)
-    pictures = kept_pictures(predicted, PICTURES)
+    cells = of_rows(rows, results['test']['confusion']['labels'])
+    groups = np.unique(list(cells.groups), return_inverse=True)[1]
+    answered = confidence_curves.abstention(cells.confidence, cells.right, groups)
+    bins = confidence_curves.reliability(cells.confidence, cells.right, groups)
+    kept = kept_pictures(cells, pictures, PICTURES)
+    certain = results.get('calibration', {}).get('certain')
     return Markup(
         template.render(
             unit=unit,
-            n=len(predicted.names),
-            shown=len(pictures),
+            n=len(rows),
             bins=[(one, interval(one, unit)) for one in bins],
             answers=[(one, interval(one, unit)) for one in answered[::10]],
-            matrix=len(predicted.classes) <= CLASSES,
-            uncertain=predicted.answers is not None,
-            repeats=sorted(set(predicted.repeats or ())),
-            start=np.ceil(100 * (predicted.certain or CONFIDENT) - 1e-9) / 100,
-            total=len(np.unique(predicted.image_of)),
-            cells=page_script.data(content(predicted, pictures, unit)),
+            start=np.ceil(100 * (CONFIDENT if certain is None else certain) - 1e-9) / 100,
+            matrix=len(cells.classes) <= CLASSES,
+            uncertain=bool(cells.answers),
+            repeats=sorted(set(cells.repeats)),
+            shown=len(kept),
+            total=len(set(cells.files)),
+            cells=page_script.data(content(cells, kept, unit)),
             curves=page_script.data(curves(answered, bins, unit)),
             pictures=page_script.data(
                 {
-                    'cells': encoded(predicted, pictures),
-                    'heat_maps': {n: _text(m) for n, m in predicted.heat_maps.items()},
+                    'cells': [_text(thumbnail(pictures[file])) for file in kept],
+                    'heat_maps': {file: _text(jpeg) for file, jpeg in heat_maps.items()},
                 }
             ),
         )
     )
 
 
-def content(predicted: PredictedCells, pictures: Mapping[int, int], unit: str) -> dict[str, Any]:
-    """The cells as columns, JSON-safe; `pictures` are places of images, and `unit` the word for a group."""
-    group_names = sorted(set(predicted.groups))
-    number = {name: place for place, name in enumerate(group_names)}
+def content(cells: PredictedCells, kept: Sequence[str], unit: str) -> dict[str, Any]:
+    """The cells as columns, JSON-safe; `kept` are the files that have a picture, and `unit` the word for a group."""
+    groups = sorted(set(cells.groups))
+    group_place = {name: place for place, name in enumerate(groups)}
+    picture_place = {name: place for place, name in enumerate(kept)}
     return {
-        'classes': list(predicted.classes),
-        'groups': group_names,
+        'classes': list(cells.classes),
+        'groups': groups,
         'unit': unit,
-        'name': list(predicted.names),
-        'group': [number[name] for name in predicted.groups],
-        'label': predicted.labels.tolist(),
-        'prediction': predicted.predictions.tolist(),
-        'confidence': predicted.confidence.tolist(),
-        'shares': [_shares(*row) for row in zip(predicted.probabilities, predicted.labels, strict=True)],
-        'picture': [pictures.get(int(place), -1) for place in predicted.image_of],
-        'uncertain': None if predicted.answers is None else [int(answer == UNCERTAIN) for answer in predicted.answers],
-        'set': None if predicted.sets is None else list(predicted.sets),
-        'fold': None if predicted.folds is None else list(map(int, predicted.folds)),
-        'repeat': None if predicted.repeats is None else list(map(int, predicted.repeats)),
+        'name': list(cells.files),
+        'group': [group_place[name] for name in cells.groups],
+        'label': cells.labels.tolist(),
+        'prediction': cells.predictions.tolist(),
+        'confidence': cells.confidence.tolist(),
+        'shares': [_shares(*row) for row in zip(cells.probabilities, cells.labels, strict=True)],
+        'picture': [picture_place.get(name, -1) for name in cells.files],
+        'uncertain': [int(answer == UNCERTAIN) for answer in cells.answers] or None,
+        'set': list(cells.sets) or None,
+        'fold': list(cells.folds) or None,
+        'repeat': list(cells.repeats) or None,
     }
 
 
-def kept_pictures(predicted: PredictedCells, most: int) -> dict[int, int]:
-    """Place of an image → its number among those of the page: mistakes first, then the least confident cells."""
-    order = np.lexsort((predicted.confidence, predicted.predictions == predicted.labels))
-    kept = dict.fromkeys(predicted.image_of[order].tolist())
-    return {place: number for number, place in enumerate(list(kept)[:most])}
-
-
-def encoded(predicted: PredictedCells, pictures: Mapping[int, int]) -> list[str]:
-    """The JPEG files of the pictures, as base64."""
-    return [_text(thumbnail(predicted.images[place])) for place in pictures]
+def kept_pictures(cells: PredictedCells, pictures: Pictures, most: int) -> list[str]:
+    """The files whose picture the page holds: those of mistakes first, then those of the least confident cells."""
+    order = np.lexsort((cells.confidence, cells.right))
+    files = dict.fromkeys(cells.files[place] for place in order)
+    return [file for file in files if file in pictures][:most]
 
 
 def curves(answered: Sequence[Answered], bins: Sequence[Bin], unit: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import numpy as np
@@ -15,7 +15,7 @@ from markupsafe import Markup
 from PIL import Image
 
 from alljax.evaluation import calibration_table, exploration, external_table, formatting
-from alljax.evaluation.exploration import PredictedCells
+from alljax.evaluation.exploration import Pictures, Rows
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 from alljax.storage import page_script
@@ -46,6 +46,13 @@ COEFFICIENTS = (
 )
 
 
+class TestedCells(NamedTuple):
+    """The test cells of a run, or of all folds and repetitions of a cross-validation."""
+
+    rows: Rows  # of predictions.csv
+    pictures: Pictures  # by file
+
+
 def write(
     path: str | os.PathLike,
     results: Mapping[str, Any],
@@ -53,17 +60,18 @@ def write(
     mistakes: Sequence[Mistake] = (),
     figures: Mapping[str, str | os.PathLike] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
-    predicted: PredictedCells | None = None,
+    tested: TestedCells | None = None,
+    heat_maps: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write report.html, whole or not at all: one file without outside addresses, every picture inside it.
 
     `results` is the content of results.json, `figures` maps headings to PNG files in the order to show them, and
-    `facts` adds tables (heading -> row -> value), such as published results to stand beside. With `predicted` a
-    reader can look for any of the tested cells, by scripts that the page holds; without it there are none. Fractions of
-    1 are printed in percent. Everything from outside is escaped. Raises KeyError where a part of `results` the page
-    needs is missing.
+    `facts` adds tables (heading -> row -> value), such as published results to stand beside. Among `tested` cells a
+    reader can look for any, by scripts that the page holds, beside its heat map where `heat_maps` has a JPEG file for
+    its file; without them there is no script. Fractions of 1 are printed in percent. Everything from outside is
+    escaped. Raises KeyError where a part of `results` the page needs is missing.
     """
-    scripts = [resource(name) for name in exploration.SCRIPTS] if predicted else []
+    scripts = [resource(name) for name in exploration.SCRIPTS] if tested else []
     # leaky splits keep no groups together, and earlier releases do not say what the groups are
     grouping = '' if results['split']['leaky'] else results['data'].get('grouping', '')
     page = (
@@ -85,10 +93,10 @@ def write(
             mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
             external=_external(results),
             certainty=_certainty(results),
-            exploration=_exploration(results, predicted),
+            exploration=_exploration(results, tested, heat_maps or {}),
             scripts=list(map(Markup, scripts)),
             policy=page_script.policy(*scripts),
-            css=Markup(resource('report.css') + (resource('report_exploration.css') if predicted else '')),
+            css=Markup(resource('report.css') + (resource('report_exploration.css') if tested else '')),
         )
     )
     write_text(Path(path), page)
@@ -105,10 +113,11 @@ def _external(results: Mapping[str, Any]) -> Markup:
     return external_table.section(results, template)
 
 
-def _exploration(results: Mapping[str, Any], predicted: PredictedCells | None) -> Markup:
-    if predicted is None:
+def _exploration(results: Mapping[str, Any], tested: TestedCells | None, heat_maps: Mapping[str, bytes]) -> Markup:
+    if tested is None:
         return Markup()
-    return exploration.section(results, predicted, environment().from_string(resource('report_exploration.html.jinja')))
+    template = environment().from_string(resource('report_exploration.html.jinja'))
+    return exploration.section(results, tested.rows, tested.pictures, heat_maps, template)
 
 
 def environment() -> jinja2.Environment:

@@ -30,7 +30,6 @@ from alljax.evaluation import (
     plots,
     report,
 )
-from alljax.evaluation.exploration import PredictedCells
 from alljax.runs import prediction_table
 from alljax.runs.prediction_table import Columns
 from alljax.storage import checksums
@@ -156,7 +155,7 @@ def write(
 ) -> None:
     """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
     probabilities = inference.probabilities(output.logits, workdir / 'model')
-    prediction_table.write(workdir / PREDICTIONS, cells, probabilities, output.columns)
+    rows = prediction_table.write(workdir / PREDICTIONS, cells, probabilities, output.columns)
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
@@ -172,18 +171,8 @@ def write(
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
-    predicted = PredictedCells(
-        cells.names,
-        groups,
-        cells.labels,
-        probabilities,
-        cells.classes,
-        cells.images,
-        answers=output.columns.get('answer'),
-        sets=output.columns.get('set'),
-        certain=results.get('calibration', {}).get('certain'),
-    )
-    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, predicted=predicted)
+    tested = report.TestedCells(rows, dict(zip(cells.names, cells.images, strict=True)))
+    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=tested)
     _write_with_checksums(workdir, results, {})
 
 

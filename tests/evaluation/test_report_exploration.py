@@ -9,51 +9,65 @@ from PIL import Image
 from test_report import EVIL, NAMES, make_cells, make_results, mistake
 
 from alljax.evaluation import confidence_curves, exploration, intervals, metrics, report
-from alljax.evaluation.exploration import PredictedCells
+from alljax.evaluation.thumbnails import thumbnail
 from alljax.runs.results import score
 
 HOSTILE = f'</script><img src=x onerror=alert(1)> {EVIL}'
+CLASSES = [HOSTILE, *NAMES[1:]]
 CELLS, SLIDES = 150, 6
 
 
+def rows_of(classes, labels, probabilities, files, groups, **further):
+    """The rows of a predictions.csv."""
+    columns = {
+        f'probability_{name}': [f'{share:.6f}' for share in probabilities[:, i]] for i, name in enumerate(classes)
+    }
+    best = probabilities.argmax(1)
+    columns |= {'file': files, 'group': groups, 'label': [classes[i] for i in labels]}
+    columns |= {'prediction': [classes[i] for i in best], **further}
+    return [dict(zip(columns, map(str, row), strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
 def made():
-    """Cells of six slides, each tested in two repetitions; the first has a hostile name, and a heat map."""
+    """Cells of six slides, each tested in two repetitions; the first has a hostile name, as a class has."""
     rng = np.random.default_rng(0)
-    labels = np.tile(rng.integers(0, 4, CELLS).astype(np.int32), 2)
+    labels = np.tile(rng.integers(0, 4, CELLS), 2)
     logits = rng.normal(size=(2 * CELLS, 4)) + 1.5 * np.eye(4)[labels]
     probabilities = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    place = np.tile(np.arange(CELLS), 2)
-    return PredictedCells(
-        names=[HOSTILE if cell == 0 else f'Im{cell:03}.tif' for cell in place],
-        groups=[str(cell % SLIDES) for cell in place],
-        labels=labels,
-        probabilities=probabilities,
-        classes=[HOSTILE, *NAMES[1:]],
-        images=np.broadcast_to((place[:CELLS, None, None, None] % 256).astype(np.uint8), (CELLS, 8, 8, 3)).copy(),
-        pictures=place,
-        folds=[int(cell % 3) for cell in place],
-        repeats=np.repeat([0, 1], CELLS).tolist(),
-        heat_maps={HOSTILE: exploration.thumbnail(np.zeros((8, 8, 3), np.uint8))},
-    )
+    cell = np.tile(np.arange(CELLS), 2)
+    files = [HOSTILE if number == 0 else f'Im{number:03}.tif' for number in cell]
+    repeats = np.repeat([0, 1], CELLS)
+    return rows_of(CLASSES, labels, probabilities, files, cell % SLIDES, fold=cell % 3, repeat=repeats)
 
 
-@pytest.fixture(scope='module')
-def predicted():
-    return made()
+def gray(rows):
+    """A picture for each file, of its number."""
+    return {row['file']: np.full((8, 8, 3), number % CELLS, np.uint8) for number, row in enumerate(rows)}
 
 
-def write(folder, predicted):
+def write(folder, rows, classes=CLASSES, *, calibration=None):
     Image.new('RGB', (40, 20), 'red').save(folder / 'confusion.png')
     results = make_results()
     results['data']['grouping'] = 'patient or slide'
-    mistakes, figures = [mistake(), mistake()], {'Confusion matrix': folder / 'confusion.png'}
-    report.write(folder / 'report.html', results, mistakes=mistakes, figures=figures, predicted=predicted)
+    results['test']['confusion'] = {'labels': classes, 'matrix': np.eye(len(classes), dtype=int).tolist()}
+    results['test']['per_class'] = dict.fromkeys(classes, results['test']['per_class']['L1'])
+    results |= {'calibration': calibration} if calibration else {}
+    report.write(
+        folder / 'report.html', results, mistakes=[mistake(), mistake()], tested=report.TestedCells(rows, gray(rows)),
+        figures={'Confusion matrix': folder / 'confusion.png'},
+        heat_maps={HOSTILE: thumbnail(np.zeros((8, 8, 3), np.uint8))},
+    )  # fmt: skip
     return folder / 'report.html'
 
 
 @pytest.fixture(scope='module')
-def file(predicted, tmp_path_factory):
-    return write(tmp_path_factory.mktemp('report'), predicted)
+def predicted():
+    return exploration.of_rows(made(), CLASSES)
+
+
+@pytest.fixture(scope='module')
+def file(tmp_path_factory):
+    return write(tmp_path_factory.mktemp('report'), made())
 
 
 @pytest.fixture(scope='module')
@@ -107,7 +121,7 @@ def names_of(predicted, where, order=None):
     """How many cells there are, and the files of the first ones."""
     places = np.flatnonzero(where)
     places = places if order is None else places[np.argsort(order[places], kind='stable')]
-    return len(places), [predicted.names[place] for place in places[:60]]
+    return len(places), [predicted.files[place] for place in places[:60]]
 
 
 def test_cell_of_the_matrix_shows_its_pictures(page, predicted):
@@ -156,7 +170,7 @@ def test_keyboard_is_enough(page, predicted):
     assert page.evaluate("document.activeElement === document.querySelector('#cells').children[60]")
     assert page.locator('#more').inner_text() == f'Show {CELLS - 120} more'
     page.locator('#more').press('Enter')
-    assert shown(page) == (CELLS, [predicted.names[place] for place in np.argsort(confidence, kind='stable')])
+    assert shown(page) == (CELLS, [predicted.files[place] for place in np.argsort(confidence, kind='stable')])
     assert page.locator('#more').is_hidden()
 
 
@@ -183,7 +197,7 @@ def test_filters_and_orders(page, predicted):
     assert shown(page) == names_of(predicted, ~right, slides)
     choose(page, sort='file', true='L2')
     assert shown(page) == names_of(predicted, labels == 1)
-    wrong = np.bincount(slide_of(predicted)[predicted.labels != predicted.predictions])
+    wrong = np.bincount(slide_of(predicted)[~predicted.right])
     said = page.locator('[name=group] option').all_inner_texts()[1]
     assert said == f'{wrong.argmax()}: {wrong.max()} of {2 * CELLS // SLIDES} wrong'
 
@@ -202,7 +216,7 @@ def test_repetition_is_chosen(page, predicted):
 
 def test_threshold_says_what_numpy_says(page, predicted):
     choose(page)
-    right, confidence, slides = predicted.labels == predicted.predictions, predicted.confidence, slide_of(predicted)
+    right, confidence, slides = predicted.right, predicted.confidence, slide_of(predicted)
     for threshold in (0.0, 0.57, 0.83):
         page.locator('#threshold').fill(f'{threshold:.2f}')
         some = confidence >= threshold
@@ -294,12 +308,10 @@ CONTRASTS = """dark => {
 
 
 def test_calibrated_run_says_uncertain(open_page, tmp_path):
-    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
-    predicted = PredictedCells(
-        ['a.png', 'b.png', 'c.png'], ['s', 's', 't'], np.array([0, 1, 1], np.int32), probabilities, ['x', 'y'],
-        np.zeros((3, 4, 4, 3), np.uint8), answers=['x', 'uncertain', 'y'], sets=['x', 'x|y', 'y'], certain=0.75,
-    )  # fmt: skip
-    page = open_page(write(tmp_path, predicted))
+    shares = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8]])
+    further = {'answer': ['x', 'uncertain', 'y'], 'set': ['x', 'x|y', 'y']}
+    rows = rows_of(['x', 'y'], [0, 1, 1], shares, ['a.png', 'b.png', 'c.png'], ['s', 's', 't'], **further)
+    page = open_page(write(tmp_path, rows, ['x', 'y'], calibration=CALIBRATION))
     assert page.locator('#answered').inner_text().startswith('At 0.75: 66.7% of the cells answered (2 of 3), 100.0%')
     assert not page.locator('[name=repeat]').count()
     choose(page, only='uncertain')
@@ -307,31 +319,43 @@ def test_calibrated_run_says_uncertain(open_page, tmp_path):
     assert 'answered “uncertain”\nset: x, y' in page.locator('#cells').inner_text()
 
 
+CALIBRATION = {
+    'temperature': 1.0, 'coverage': 0.9, 'least': 0.1, 'accuracy': 0.95, 'certain': 0.745, 'cells': 40, 'groups': 4,
+    'source': 'validation fold',
+    'test': {
+        'error_before': 0.1, 'error_after': 0.1, 'covered': 1.0, 'set_size': 1.3, 'answered': 0.7,
+        'accuracy_of_answered': 1.0,
+        'covered_by_group': {'mean': 1.0, 'lowest': 1.0, 'groups': 2, 'groups_that_reach_it': 2},
+    },
+}  # fmt: skip
+
+
 def test_pictures_of_mistakes_and_of_the_least_confident_come_first():
-    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3]])
-    predicted = PredictedCells(
-        list('abcd'), ['s'] * 4, np.array([1, 0, 0, 0], np.int32), probabilities, ['x', 'y'],
-        np.arange(48, dtype=np.uint8).reshape(4, 2, 2, 3),
-    )  # fmt: skip
-    kept = exploration.kept_pictures(predicted, most=3)
-    assert kept == {0: 0, 1: 1, 3: 2}
-    content = exploration.content(predicted, kept, 'slide')
+    shares = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3]])
+    cells = exploration.of_rows(rows_of(['x', 'y'], [1, 0, 0, 0], shares, list('abcd'), 'ssss'), ['x', 'y'])
+    pictures = dict.fromkeys('abcd', np.zeros((1, 1, 3), np.uint8))
+    assert exploration.kept_pictures(cells, pictures, most=3) == ['a', 'b', 'd']
+    assert exploration.kept_pictures(cells, {name: pictures[name] for name in 'cb'}, most=3) == ['b', 'c']
+    content = exploration.content(cells, ['a', 'b', 'd'], 'slide')
     assert content['picture'] == [0, 1, -1, 2]
-    assert exploration.encoded(predicted, kept)[2] == exploration.encoded(predicted, {3: 0})[0]
+    assert content['shares'][1] == [0, 600, 1, 400]
     assert json.loads(json.dumps(content, allow_nan=False)) == content
 
 
-def test_cells_without_a_picture_are_told(open_page, tmp_path, predicted, monkeypatch):
-    monkeypatch.setattr(exploration, 'PICTURES', 40)
-    many = [f'class {n}' for n in range(exploration.CLASSES + 1)]
-    probabilities = np.pad(predicted.probabilities, ((0, 0), (0, len(many) - 4)))
-    page = open_page(write(tmp_path, predicted._replace(classes=many, probabilities=probabilities)))
+def test_cells_without_a_picture_are_told(open_page, tmp_path, monkeypatch):
+    monkeypatch.setattr(exploration, 'PICTURES', 2)
+    classes = [f'class {number}' for number in range(exploration.CLASSES + 1)]
+    shares = np.full((4, len(classes)), 0.01)
+    shares[:, 3] = 0.6, 0.5, 0.58, 0.55
+    rows = rows_of(classes, [3, 3, 3, 0], shares, list('abcd'), 'stuv')
+    page = open_page(write(tmp_path, rows, classes))
     text = ' '.join(page.locator('#exploration').inner_text().split())
-    assert '40 pictures are in it: mistakes first' in text
+    assert '2 pictures are in it: mistakes first' in text
     assert 'too many classes for a table' in text
-    choose(page, sort='confident')
-    assert page.locator('#cells figure').first.inner_text().startswith('no picture kept')
     assert not page.locator('#matrix').count()
+    choose(page, sort='file')
+    cards = [text.split()[0] for text in page.locator('#cells figure').all_inner_texts()]
+    assert cards == ['no', '✓', 'no', '✗']
 
 
 def test_accuracy_of_all_has_the_interval_of_the_report():
