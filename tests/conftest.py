@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import shutil
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -105,13 +106,8 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def open_page(chromium):
-    """Opens an HTML file: open_page(path, width=1200, errors=False, dark=False) gives Playwright's page.
-
-    `page.errors` are the lines that it wrote to the console, and `page.requests` all that it asked for beside the file:
-    at the end of the test there must be none of either, but with errors=True.
-    """
+@contextmanager
+def _pages(chromium):
     opened = []
 
     def open_file(path, *, width=1200, height=900, errors=False, dark=False):
@@ -131,3 +127,21 @@ def open_page(chromium):
         page.close()
         assert not asked, f'the page asked for {asked}'
         assert errors or not page.errors, f'the console says {page.errors}'
+
+
+@pytest.fixture
+def open_page(chromium):
+    """Opens an HTML file: open_page(path, width=1200, errors=False, dark=False) gives Playwright's page.
+
+    `page.errors` are the lines that it wrote to the console, and `page.requests` all that it asked for beside the file:
+    at the end of the test there must be none of either, but with errors=True.
+    """
+    with _pages(chromium) as open_file:
+        yield open_file
+
+
+@pytest.fixture(scope='module')
+def open_module_page(chromium):
+    """The same for a page that several tests of a file use."""
+    with _pages(chromium) as open_file:
+        yield open_file

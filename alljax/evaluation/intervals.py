@@ -125,6 +125,36 @@ def group_bootstrap_difference(
     return _percentiles(drawn_first - drawn_second, level)
 
 
+def share_bootstrap(
+    chosen: Bool[np.ndarray, 'cells columns'],
+    right: Bool[np.ndarray, ' cells'],
+    groups: Int[np.ndarray, ' cells'],
+    *,
+    seed: int = 0,
+    samples: int = 2000,
+    level: float = 0.95,
+) -> list[list[float] | None]:
+    """Return for each column the interval of the share of its chosen cells that is right, over whole groups.
+
+    Every column has the same draws, those of `group_bootstrap`: where all cells are chosen, its interval is that of
+    `accuracy_bootstrap`. None where fewer than two groups hold cells, or more than `MANY`, or where most draws choose
+    no cell.
+    """
+    member = np.unique(groups, return_inverse=True)[1]
+    count = int(member.max(initial=-1)) + 1
+    if not 2 <= count <= MANY:
+        return [None] * chosen.shape[1]
+    cells, hits = np.zeros((2, count, chosen.shape[1]))
+    np.add.at(cells, member, chosen)
+    np.add.at(hits, member, chosen & right[:, None])
+    rng, found, size = np.random.default_rng(seed), [], max(1, AT_ONCE // count)
+    for start in range(0, samples, size):
+        times = rng.multinomial(count, np.ones(count) / count, size=min(size, samples - start)).astype(float)
+        drawn = times @ cells
+        found.append(np.divide(times @ hits, drawn, out=np.full_like(drawn, np.nan), where=drawn > 0))
+    return [_percentiles(column, level) for column in np.concatenate(found).T]
+
+
 def _drawn(counts: GroupedCounts, measure: Measure, seed: int, samples: int) -> Float[np.ndarray, ' samples'] | None:
     """The measure of as many groups as there are, drawn with replacement, for each sample."""
     if counts.groups < 2:

@@ -132,9 +132,14 @@ def confidence_error(
     correct: Bool[np.ndarray, ' cells'], confidence: Float[np.ndarray, ' cells'], bins: int = BINS
 ) -> float:
     """`calibration_error` by the confidence of one cell at least, and whether its prediction is correct."""
-    member = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    member = bin_of(confidence, bins)
     gaps = np.bincount(member, correct - confidence, bins)  # cells of the bin times (accuracy - confidence)
     return float(np.abs(gaps).sum() / len(correct))
+
+
+def bin_of(confidence: Float[np.ndarray, ' cells'], bins: int = BINS) -> Int[np.ndarray, ' cells']:
+    """The bin of each cell among equal ones of confidence, from 0; a bin holds its upper bound."""
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
 def coverage_at(

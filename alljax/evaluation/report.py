@@ -14,13 +14,16 @@ from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import calibration_table, external_table, fold_table, formatting, slides, verdict
+from alljax.evaluation import calibration_table, exploration, external_table, fold_table, formatting, slides, verdict
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 from alljax.evaluation.prediction_rows import Rows
 from alljax.evaluation.slides import Pictures
+from alljax.storage import page_script
 from alljax.storage.run_folder import CROSS_VALIDATION
 from alljax.storage.text_files import write_text
+
+STYLES = ('report.css', 'verdict_and_slides.css', 'report_exploration.css')
 
 # printed elsewhere on the page: as banner, in the table of classes, or at the end
 ELSEWHERE = {
@@ -62,14 +65,18 @@ def write(
     figures: Mapping[str, str | os.PathLike] | None = None,
     facts: Mapping[str, Mapping[str, Any]] | None = None,
     tested: TestedCells | None = None,
+    heat_maps: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write report.html, whole or not at all: one file without scripts or outside addresses, every picture inside it.
+    """Write report.html, whole or not at all: one file without outside addresses, every picture inside it.
 
     `results` is the content of results.json, `figures` maps headings to PNG files in the order to show them, and
-    `facts` adds tables (heading -> row -> value), such as published results to stand beside; from `tested` come the
-    verdict in words and the table of slides. Fractions of 1 are printed in percent. Everything from outside is escaped.
-    Raises KeyError where a part of `results` the page needs is missing.
+    `facts` adds tables (heading -> row -> value), such as published results to stand beside. From `tested` come the
+    verdict in words, the table of slides, and the part in which a reader looks for any cell, by scripts that the page
+    holds, beside its heat map where `heat_maps` has a JPEG file for its file; without them there is no script.
+    Fractions of 1 are printed in percent. Everything from outside is escaped. Raises KeyError where a part of `results`
+    the page needs is missing.
     """
+    scripts = [resource(name) for name in exploration.SCRIPTS] if tested else []
     # leaky splits keep no groups together, and earlier releases do not say what the groups are
     grouping = '' if results['split']['leaky'] else results['data'].get('grouping', '')
     page = (
@@ -94,7 +101,10 @@ def write(
             verdict=_verdict(results, tested),
             slides=_slides(results, tested),
             certainty=_certainty(results),
-            css=Markup(resource('report.css') + resource('verdict_and_slides.css')),
+            exploration=_exploration(results, tested, heat_maps or {}),
+            scripts=list(map(Markup, scripts)),
+            policy=page_script.policy(*scripts),
+            css=Markup(''.join(map(resource, STYLES))),
         )
     )
     write_text(Path(path), page)
@@ -127,6 +137,13 @@ def _slides(results: Mapping[str, Any], tested: TestedCells | None) -> Markup:
     if tested is None:
         return Markup()
     return slides.section(results, *tested, environment().from_string(resource('slides.html.jinja')))
+
+
+def _exploration(results: Mapping[str, Any], tested: TestedCells | None, heat_maps: Mapping[str, bytes]) -> Markup:
+    if tested is None:
+        return Markup()
+    template = environment().from_string(resource('report_exploration.html.jinja'))
+    return exploration.section(results, tested.rows, tested.pictures, heat_maps, template)
 
 
 def environment() -> jinja2.Environment:

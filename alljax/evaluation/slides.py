@@ -1,7 +1,5 @@
 """The test cells slide by slide: how many are right, what the others are taken for, and a strip of their pictures."""
 
-import base64
-import io
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,16 +8,15 @@ import jinja2
 import numpy as np
 from jaxtyping import UInt8
 from markupsafe import Markup
-from PIL import Image
 
 from alljax.evaluation import formatting, prediction_rows
 from alljax.evaluation.prediction_rows import Rows
+from alljax.evaluation.thumbnails import jpeg_uri, thumbnail
 
 Pictures = Mapping[str, UInt8[np.ndarray, 'height width 3']]  # by file
 
 STRIP = 8  # pictures of a slide at most
 STRIPS = 100  # slides at most that have pictures; of more, a page takes long to open
-SIDE = 64  # pixels of a picture in a strip
 KNOWN = 'patient or slide'  # data.grouping where groups are slides, or patients
 NO_TABLE = {
     'repeats only': 'Only repeats of one cell are known to belong together, so there is no table of slides. ',
@@ -130,7 +127,7 @@ def strip(rows: Rows, pictures: Pictures) -> list[Thumbnail]:
         chosen.setdefault(found.files[place], place)
     return [
         Thumbnail(
-            thumbnail(pictures[file]),
+            jpeg_uri(thumbnail(pictures[file])),
             bool(found.right[place]),
             found.predictions[place],
             f'{file}: {found.labels[place]} → {found.predictions[place]}'
@@ -139,11 +136,3 @@ def strip(rows: Rows, pictures: Pictures) -> list[Thumbnail]:
         )
         for file, place in list(chosen.items())[:STRIP]
     ]
-
-
-def thumbnail(image: UInt8[np.ndarray, 'height width 3']) -> str:
-    """A picture, made small, as an address that holds it itself."""
-    file, small = io.BytesIO(), Image.fromarray(image)
-    small.thumbnail((SIDE, SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    small.save(file, format='JPEG', quality=80)
-    return 'data:image/jpeg;base64,' + base64.b64encode(file.getvalue()).decode('ascii')
