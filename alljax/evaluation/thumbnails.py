@@ -1,0 +1,25 @@
+"""Small pictures of cells, of which a page can hold thousands."""
+
+import base64
+import io
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+SIDE = 64  # pixels of the longer side
+QUALITY = 80  # of JPEG: about 2 kB a cell
+
+
+def thumbnail(image: UInt8[np.ndarray, 'height width 3']) -> bytes:
+    """The bytes of a JPEG file of a picture, 64 pixels along its longer side; a smaller one keeps its size."""
+    picture = Image.fromarray(image)
+    picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    picture.save(stream, 'JPEG', quality=QUALITY)
+    return stream.getvalue()
+
+
+def jpeg_uri(jpeg: bytes) -> str:
+    """A JPEG file's bytes as an address that holds the picture itself."""
+    return 'data:image/jpeg;base64,' + base64.b64encode(jpeg).decode('ascii')
