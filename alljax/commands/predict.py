@@ -95,8 +95,10 @@ def _conclude(output: Output, known: 'KnownCells', options: argparse.Namespace) 
 
     assert output.kept is not None
     found = scoring.scored(output.kept, output.run.classes, known, own_cells.of_run(options.run))
-    for line in scoring.lines(found) if found else ():
-        _say(line)
+    if found:
+        for line in scoring.lines(found):
+            _say(line)
+        print(printable('\n'.join(scoring.table(found))), file=sys.stderr, flush=True)
     if options.html:
         gallery.write(options.html, gallery.Gallery(output.run, options.run, output.kept, found))
         _say(f'written: {options.html}')

@@ -15,6 +15,8 @@ from alljax.data.datasets import layout, tables
 from alljax.data.datasets.folder import CELLS_CSV
 from alljax.data.datasets.listing import GROUPS_CSV, NO_TABLE, Listing, Record, apply_groups, say_grouping
 
+BESIDE = 'beside the class folders'  # said of pictures that lie in no folder
+
 
 class KnownCell(NamedTuple):
     """The class of a picture, and its group."""
@@ -53,7 +55,7 @@ def known_cells(paths: Iterable[Path], classes: Sequence[str]) -> KnownCells:
                 group = f'{listing.root}/{record.group}' if len(listings) > 1 else record.group
                 cells[listing.root / record.file] = KnownCell(own, group)
             else:
-                others[record.label or 'no folder'] += 1
+                others[record.label or BESIDE] += 1
     known: set[Grouping] = {listing.grouping for listing in listings}
     least: tuple[Grouping, ...] = ('unknown', 'repeats only', 'patient or slide')
     grouping = next((kind for kind in least if kind in known), 'unknown')

@@ -56,9 +56,9 @@ const picture = (row) => {
   if (row.label >= 0) {
     words.append(made('span', isWrong(row) ? 'mark wrong' : 'soft', isWrong(row) ? `wrong: it is ${classes[row.label]}` : 'right'));
   }
+  words.append(...row.top.map(bar));
   if (row.uncertain) words.append(made('span', 'mark uncertain', row.uncertain));
   if (row.unlike) words.append(made('span', 'mark unlike', `unlike the training cells: ${row.unlike}`));
-  words.append(...row.top.map(bar));
   if (row.note) words.append(made('span', 'soft', row.note));
   words.append(made('span', 'file', row.file));
   figure.append(image, words);

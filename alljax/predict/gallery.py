@@ -1,6 +1,7 @@
 """A gallery: one page of all predicted pictures, the most uncertain first, which may be sorted and filtered."""
 
 import base64
+import os
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -21,7 +22,7 @@ from alljax.storage.card import Card
 from alljax.storage.image_preparation import UNCHANGED
 from alljax.storage.text_files import write_text
 
-BARS = 4  # classes of a picture; a thousand fit on no page
+BARS, LEAST = 4, 0.0005  # classes of a picture at most, and the probability from which one is named
 DIGITS = 5  # of a probability: the page shows a tenth of a percent
 
 
@@ -60,7 +61,7 @@ def write(path: Path, gallery: Gallery) -> None:
 def render(gallery: Gallery) -> str:
     """The page: one file that loads nothing, in which only its own script may run."""
     run, rows, score = gallery.run, gallery.rows, gallery.score
-    read = [row for row in rows if row.probabilities is not None]
+    read, home = [row for row in rows if row.probabilities is not None], _home(rows)
     script = _resource('gallery.js')
     return (
         report.environment()
@@ -68,7 +69,7 @@ def render(gallery: Gallery) -> str:
         .render(
             policy=page_script.policy(script),
             script=Markup(script),
-            data=page_script.data({'classes': run.classes, 'rows': [_row(row, run.classes) for row in read]}),
+            data=page_script.data({'classes': run.classes, 'rows': [_row(row, run.classes, home) for row in read]}),
             css=Markup(report.resource('report.css')),
             own_css=Markup(_resource('gallery.css')),
             version=alljax.__version__,
@@ -86,8 +87,8 @@ def render(gallery: Gallery) -> str:
                 [int(row.probabilities.argmax()) for row in read if row.probabilities is not None], run
             ),
             labelled=_occurring([run.classes.index(row.label) for row in read if row.label], run),
-            pictures=_about_pictures(run.card),
-            unread=[(printable(row.file, keep=''), row.error) for row in rows if row.error],
+            pictures=_about_pictures(run.card, home),
+            unread=[(_short(row.file, home), row.error) for row in rows if row.error],
         )
     )
 
@@ -112,10 +113,10 @@ def _tested(card: Card, found: dict[str, Any] | None) -> str:
     if found is not None:
         test, split = found['test'], found['split']
         interval = formatting.interval(intervals.quoted(test['accuracy_ci95']), test['n'])
-        marks = ', '.join(results.marks(found))
+        marks = ', '.join(results.marks(found)) or f'{split["protocol"]} split'
         return (
             f'accuracy {formatting.percent(test["accuracy"], test["n"])} (95% {interval}) on the {test["n"]:,} test '
-            f'cells of its run, {split["protocol"]} split{f"; {marks}" if marks else ""}'
+            f'cells of its run; {marks}'
         )
     score = card.scores
     if score is None:
@@ -150,9 +151,11 @@ def _results(path: Path) -> dict[str, Any] | None:
 
 
 def _name(card: Card) -> str:
-    """The name of the model, with the network whose features a classical system takes."""
+    """The name of the model, with the network whose features a classical system takes, or those of its members."""
     name = card.model.get('name') or (card.network.name if card.network else 'The model')
-    features = card.model.get('network')
+    features, members = card.model.get('network'), card.model.get('members')
+    if card.members and isinstance(members, list):
+        return f'{name} of {some([str(member.get("model", member.get("name", "?"))) for member in members])}'
     return f'{name} ({features})' if isinstance(features, str) and features != name else str(name)
 
 
@@ -169,24 +172,38 @@ def _summary(rows: Sequence[Row], card: Card) -> str:
     return f'{len(rows):,} {"picture" if len(rows) == 1 else "pictures"}' + (f': {", ".join(said)}.' if said else '.')
 
 
-def _about_pictures(card: Card) -> str:
+def _about_pictures(card: Card, home: str) -> str:
     changed = card.cell_preparation != UNCHANGED or card.denoise != 'none'
-    return (
-        f'Each picture is shown as the model takes it{", after its preparation" if changed else ""}, with the '
-        f'{min(BARS, len(card.classes))} most probable classes.'
-    )
+    prepared = ', after its preparation' if changed else ''
+    named = f' Files are named from {printable(home, keep="")}.' if home else ''
+    return f'Each picture is shown as the model takes it{prepared}, with the most probable classes.{named}'
 
 
 def _occurring(places: Sequence[int], run: Predictor) -> list[tuple[int, str]]:
     return [(place, run.classes[place]) for place in sorted(set(places))]
 
 
-def _row(row: Row, classes: Sequence[str]) -> dict[str, Any]:
+def _home(rows: Sequence[Row]) -> str:
+    """The folder that all files lie in, at any depth; '' where there is none but the root."""
+    parents = {str(Path(row.file).parent) for row in rows}
+    if len({Path(parent).is_absolute() for parent in parents}) != 1:
+        return ''
+    home = os.path.commonpath(parents)
+    return '' if home in ('', '.', '/') else home
+
+
+def _short(file: str, home: str) -> str:
+    """The name of a file from the common folder, as a page may have it."""
+    return printable(str(Path(file).relative_to(home)) if home else file, keep='')
+
+
+def _row(row: Row, classes: Sequence[str], home: str) -> dict[str, Any]:
     """A row for the script."""
     assert row.probabilities is not None
     best = (-row.probabilities).argsort(kind='stable')[:BARS].tolist()
+    best = [place for place in best if place == best[0] or row.probabilities[place] >= LEAST]
     return {
-        'file': printable(row.file, keep=''),
+        'file': _short(row.file, home),
         'label': classes.index(row.label) if row.label else -1,
         'top': [(place, round(float(row.probabilities[place]), DIGITS)) for place in best],
         'uncertain': f'uncertain: {in_words(row.possible, classes)}' if row.answer == UNCERTAIN else '',

@@ -57,16 +57,15 @@ def scored(rows: Sequence[Row], classes: tuple[str, ...], known: KnownCells, own
 
 
 def lines(found: Scored) -> list[str]:
-    """The score in words and as a table of text, for a terminal."""
+    """The score in words."""
     test = found.test
     matrix = np.array(test['confusion']['matrix'])
-    said = [
+    return [
         f'{test["n"]} pictures of known class: {int(np.trace(matrix))} right, accuracy '
         f'{formatting.percent(test["accuracy"], test["n"])} (95% {formatting.interval(found.interval, test["n"])}), '
         f'macro recall {formatting.percent(test["macro_recall"], test["n"])}',
         *sentences(found),
     ]
-    return [*said, *_table(test['confusion']['labels'], matrix)]
 
 
 def sentences(found: Scored) -> list[str]:
@@ -80,11 +79,12 @@ def sentences(found: Scored) -> list[str]:
         )
     elif not found.all_own:
         said.append(
-            'Nobody looked whether these cells trained the model: alljax train --evaluate_on=FOLDER --workdir=RUN does.'
+            'It was not checked whether these cells are among the training cells: alljax train --evaluate_on=FOLDER '
+            '--workdir=RUN does so.'
         )
     if found.known.others:
         kinds = some([f'{name} {count:,}' for name, count in found.known.others.items()])
-        said.append(f'Not scored, since the model has no such class: {kinds}.')
+        said.append(f'Not scored, since no folder or table names a class of the model for them: {kinds}.')
     if found.unread:
         said.append(f'Not scored, since they could not be read: {found.unread:,}.')
     return said
@@ -104,17 +104,18 @@ def _about_interval(found: Scored) -> str:
     return f'The interval is over {found.groups:,} groups ({kind}).'
 
 
-def _table(names: Sequence[str], matrix: np.ndarray) -> list[str]:
+def table(found: Scored) -> list[str]:
     """The confusion matrix as lines of text: rows are true classes that have cells, columns are all classes."""
+    names, matrix = found.test['confusion']['labels'], np.array(found.test['confusion']['matrix'])
     if len(names) > PRINTED:
         return [f'the confusion matrix has {len(names)} classes: --html shows it']
     short = [name if len(name) <= WIDEST else f'{name[: WIDEST - 1]}…' for name in names]
     first = max(len(CORNER), *map(len, short))
     widths = [max(len(name), 5) for name in short]
     heading = '  '.join(name.rjust(width) for name, width in zip(short, widths, strict=True))
-    found = [f'{CORNER.ljust(first)}  {heading}']
+    text = [f'{CORNER.ljust(first)}  {heading}']
     for name, row in zip(short, matrix, strict=True):
         if row.sum():
             counts = '  '.join(str(count).rjust(width) for count, width in zip(row, widths, strict=True))
-            found.append(f'{name.ljust(first)}  {counts}')
-    return found
+            text.append(f'{name.ljust(first)}  {counts}')
+    return text
