@@ -114,6 +114,11 @@ def _tested(card: Card, found: dict[str, Any] | None) -> str:
         test, split = found['test'], found['split']
         interval = formatting.interval(intervals.quoted(test['accuracy_ci95']), test['n'])
         marks = ', '.join(results.marks(found)) or f'{split["protocol"]} split'
+        if 'cross_validation' in found:
+            return (
+                f'by the folds of a cross-validation, each a model of its own: accuracy '
+                f'{formatting.percent(test["accuracy"], test["n"])} (95% {interval}) on {test["n"]:,} cells; {marks}'
+            )
         return (
             f'accuracy {formatting.percent(test["accuracy"], test["n"])} (95% {interval}) on the {test["n"]:,} test '
             f'cells of its run; {marks}'

@@ -27,6 +27,7 @@ class Scored(NamedTuple):
     known: KnownCells
     seen: int  # of the scored pictures, those that are of the run's data set and none of its test cells
     all_own: bool  # every scored picture is a test cell of the run
+    compared: bool  # with the files of the run's data set, which are there
     unread: int  # pictures whose class is known, but that could not be read
 
     @property
@@ -45,13 +46,14 @@ def scored(rows: Sequence[Row], classes: tuple[str, ...], known: KnownCells, own
     probabilities = np.stack([row.probabilities for row in judged if row.probabilities is not None])
     names, groups = np.unique([known.cells[Path(row.file)].group for row in judged], return_inverse=True)
     found = Judged(labels, probabilities.argmax(1), probabilities, groups.astype(np.int32))
-    sides = [own.side(Path(row.file)) if own else 'outside' for row in judged]
+    sides = own.sides(Path(row.file) for row in judged) if own else []
     return Scored(
         results.scores(found, classes),
         len(names),
         known,
         sides.count('seen'),
         sides.count('unseen') == len(judged),
+        own is not None and own.root.is_dir(),
         sum(bool(row.label) for row in rows) - len(judged),
     )
 
@@ -78,9 +80,10 @@ def sentences(found: Scored) -> list[str]:
             'what it remembers, not how it fares on new cells.'
         )
     elif not found.all_own:
+        none = 'None is a file of the run’s data set; it' if found.compared else 'It'
         said.append(
-            'It was not checked whether these cells are among the training cells: alljax train --evaluate_on=FOLDER '
-            '--workdir=RUN does so.'
+            f'{none} was not checked whether any shows a cell that trained the model: alljax train '
+            '--evaluate_on=FOLDER --workdir=RUN does so.'
         )
     if found.known.others:
         kinds = some([f'{name} {count:,}' for name, count in found.known.others.items()])

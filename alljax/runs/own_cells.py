@@ -1,9 +1,10 @@
 """The cells of a finished run, by file: its test cells with their classes, told from those that trained its model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from alljax.data import folder_walk
 from alljax.data.datasets import tables
 from alljax.errors import UserError
 from alljax.runs import results
@@ -20,36 +21,53 @@ class OwnCells(NamedTuple):
     tested: Mapping[str, str]  # file, relative to the root → class
     all_seen: bool  # no test cell is new to the model: the split leaks, or its final model was trained on all cells
 
-    def side(self, file: Path) -> Side:
-        """The side of the run that a file was on."""
-        name = self.name(file)
-        return 'outside' if name is None else 'unseen' if name in self.tested and not self.all_seen else 'seen'
+    def sides(self, files: Iterable[Path]) -> list[Side]:
+        """The side of the run that each file was on, by its place or as an equal file of the run's data set."""
+        sizes: dict[int, list[str]] = {}
+        for name in folder_walk.walk(self.root).files if self.root.is_dir() else ():
+            sizes.setdefault((self.root / name).stat().st_size, []).append(name)
+        names = [self.name(file) or self._twin(file, sizes) for file in files]
+        return ['outside' if not name else self._side(name) for name in names]
 
     def label(self, file: Path) -> str:
         """The class of a file that is a test cell of the run; '' for any other."""
-        return self.tested.get(self.name(file) or '', '')
+        return self.tested.get(self.name(file), '')
 
-    def name(self, file: Path) -> str | None:
-        """The name of a file in the run's data set; None for one that lies elsewhere."""
+    def name(self, file: Path) -> str:
+        """The name of a file in the run's data set; '' for one that lies elsewhere."""
         absolute = file.absolute().resolve()
-        return tables.normal(absolute.relative_to(self.root).as_posix()) if absolute.is_relative_to(self.root) else None
+        return tables.normal(absolute.relative_to(self.root).as_posix()) if absolute.is_relative_to(self.root) else ''
+
+    def _side(self, name: str) -> Side:
+        return 'unseen' if name in self.tested and not self.all_seen else 'seen'
+
+    def _twin(self, file: Path, sizes: Mapping[int, list[str]]) -> str:
+        """The name of an equal file in the data set; '' if there is none, or the file cannot be read."""
+        try:
+            alike = sizes.get(file.stat().st_size, [])
+            content = file.read_bytes() if alike else b''
+            found = next((name for name in alike if (self.root / name).read_bytes() == content), '')
+        except OSError:
+            return ''
+        return tables.normal(found)
 
 
 def of_run(path: Path) -> OwnCells | None:
     """The cells of the finished run in a folder, or of that whose model/ it is; None where nothing tells them.
 
-    So it is for a model without its run, a run on drawn cells, which are no files, and one whose tables are damaged.
+    So it is for a model without its run, a damaged one, and a run on drawn cells, which are no files.
     """
     folder = path.absolute().parent if path.name == 'model' else path
-    if not run_folder.is_finished(folder):
-        return None
     try:
-        found, rows = results.read(folder), results.predictions(folder)
+        found = results.read(folder) if run_folder.is_finished(folder) else {}
     except UserError:
         return None
-    root, split = found['data'].get('root', ''), found['split']
+    root = found.get('data', {}).get('root', '')
     if not root:
         return None
-    tested = {tables.normal(row['file']): row['label'] for row in rows}
-    everything = len(tested) >= sum(found['data'].get('counts', {}).values()) > 0
-    return OwnCells(Path(root).resolve(), tested, bool(split.get('leaky')) or everything)
+    try:
+        tested = {tables.normal(row['file']): row['label'] for row in results.predictions(folder)}
+    except UserError:  # none were tested, or nobody knows which
+        tested = {}
+    everything = len(tested) >= sum(found['data'].get('counts', {}).values())
+    return OwnCells(Path(root).resolve(), tested, bool(found['split'].get('leaky')) or everything)

@@ -128,7 +128,9 @@ def model(monkeypatch):
         red = images[..., 0].mean((1, 2)) / 255
         return np.stack([red, 1 - red], 1)
 
-    monkeypatch.setattr(room, 'load', lambda path: Predictor(('a', 'b'), Card(('a', 'b'), system={}, data_size=8), shares))
+    monkeypatch.setattr(
+        room, 'load', lambda path: Predictor(('a', 'b'), Card(('a', 'b'), system={}, data_size=8), shares)
+    )
 
 
 def test_the_command_scores_class_folders_and_writes_both_files(model, tmp_path, capsys):
