@@ -109,8 +109,13 @@ def test_text_from_outside_is_text(open_page, page):
 
 def test_the_page_says_what_the_model_is_and_how_it_did(page):
     text = re.sub(r'\s+', ' ', page.read_text())
-    for words in ('putzu2014 on 300 pictures', '1 uncertain, 1 unlike the training cells, 1 not read', 'below 70.0% it is',
-                  'accuracy 80.0% (95% 70.0% to 90.0%, Wilson’s', '40 test cells of its run, grouped split'):  # fmt: skip
+    for words in (
+        'putzu2014 on 300 pictures',
+        '1 uncertain, 1 unlike the training cells, 1 not read',
+        'below 70.0% it is',
+        'accuracy 80.0% (95% 70.0% to 90.0%, Wilson’s',
+        '40 test cells of its run, grouped split',
+    ):
         assert words in text, words
     assert 'synthetic cells' not in text
     drawn = Predictor(CLASSES, Card(CLASSES, system={}, synthetic=True), lambda images, batch_size: images)
