@@ -13,6 +13,7 @@ from alljax.errors import UserError, some
 from alljax.evaluation import calibration
 from alljax.explain import images, masks
 from alljax.explain.methods import METHODS, Options
+from alljax.explain.progress import Step, no_step
 from alljax.gradients import Curve, deletion, insertion, localization
 from alljax.runs.network import TrainedNetwork
 from alljax.training import inference
@@ -52,10 +53,12 @@ class Explanation(NamedTuple):
 
 
 def explain(
-    run: TrainedNetwork, cells: Sequence[ImageFile], methods: Sequence[str], options: Options, target: int | None = None
-) -> Iterator[Explanation]:
+    run: TrainedNetwork, cells: Sequence[ImageFile], methods: Sequence[str], options: Options,
+    target: int | None = None, step: Step = no_step,
+) -> Iterator[Explanation]:  # fmt: skip
     """One result for each cell, in order; the target is its predicted class unless one is given.
 
+    `step` is told before and after each method, with the number of maps that are done.
     UserError, with the name of the cell, for logits or a map with NaN or infinity: neither a class nor a score follows.
     """
     logits_of = inference.make_logits(run.model)
@@ -68,7 +71,11 @@ def explain(
         rows = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
         targets = rows.argmax(1) if target is None else np.full(full, target)
         batch = images.batch(run, chosen)
-        found = {name: _measured(run, name, chosen, batch, jnp.asarray(targets), options) for name in methods}
+        found = {}
+        for name in methods:
+            step(METHODS[name].title, 0)
+            found[name] = _measured(run, name, chosen, batch, jnp.asarray(targets), options)
+            step(METHODS[name].title, len(index))
         rgb = np.asarray(jnp.clip(jnp.round(batch.rgb), 0, 255)).astype(np.uint8)
         for row in range(len(index)):
             truth, note = masks.of(chosen[row].path, run)
