@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from alljax.commands import Parser, warn_of_synthetic
+from alljax.commands import Parser, count_steps, progress_bar, warn_of_synthetic
 from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -21,15 +21,12 @@ BATCH = 32
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line an image, then where the page is; the exit code is 1 if any image could not be read."""
     options = _parser().parse_args(arguments)
-    from alljax.explain import progress
-
-    with progress.bar('reading the model and the images') as shown:
+    with progress_bar('reading the model and the images') as shown:
         return _explain(options, shown)
 
 
 def _explain(options: argparse.Namespace, shown: tqdm) -> int:
     from alljax import config, explain
-    from alljax.explain import progress
     from alljax.storage import cache
 
     def doing(sentence: str) -> None:
@@ -55,7 +52,7 @@ def _explain(options: argparse.Namespace, shown: tqdm) -> int:
         _say(note)
     for file in checked.unread:
         _say(f'{file.path}: error: {file.error}')
-    step = progress.count(shown, len(checked.cells) * len(checked.methods), 'maps')
+    step = count_steps(shown, len(checked.cells) * len(checked.methods), 'maps')
     found = explain.write(checked, lambda cell: _say(_line(cell, checked)), step)
     for line in _table(found, checked.methods):
         _say(line)

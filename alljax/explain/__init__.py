@@ -10,7 +10,7 @@ from alljax.data import image_files
 from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
 from alljax.explain import border, heat_map_page, output_folder, overlays, true_class
-from alljax.explain.measurements import Explanation, explain
+from alljax.explain.measurements import Explanation, Step, explain, no_step
 from alljax.explain.methods import (
     DEFAULT,
     METHODS,
@@ -22,7 +22,6 @@ from alljax.explain.methods import (
     last_map_layer,
     shape_at,
 )
-from alljax.explain.progress import Step, no_step
 from alljax.explain.request import CheckedRequest, Request
 from alljax.models import is_linen
 from alljax.runs import network, preparation, training_shortcuts

@@ -1,7 +1,7 @@
 """The measurements of each cell: its class, its maps, and the scores that say how far each map can be trusted."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -13,13 +13,18 @@ from alljax.errors import UserError, some
 from alljax.evaluation import calibration
 from alljax.explain import images, masks
 from alljax.explain.methods import METHODS, Options
-from alljax.explain.progress import Step, no_step
 from alljax.gradients import Curve, deletion, insertion, localization
 from alljax.runs.network import TrainedNetwork
 from alljax.training import inference
 
 CURVE_STEPS = 20  # of the curves: 5% of the pixels each
 CELLS_AT_ONCE = 4  # few, so that a line is printed soon
+
+Step = Callable[[str, int], None]  # told the title of a method, and how many more maps are done
+
+
+def no_step(title: str, done: int) -> None:
+    """The step of who shows no progress."""
 
 
 class RegionScores(NamedTuple):

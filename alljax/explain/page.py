@@ -41,7 +41,10 @@ def shortcut_sentences(shortcuts: TrainingShortcuts) -> list[str]:
             'that no training cell is from, or paint over what surrounds the cell (--config.data.mask).'
         )
     elif shortcuts.found:
-        said.append('So a map that rings the border marks what the network looks at, but nothing that tells the class.')
+        said.append(
+            'So no shortcut in the border explains a map that rings it; the padding of convolutions and a coarse map can '
+            'do so, too.'
+        )
     return said
 
 

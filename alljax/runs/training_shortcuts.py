@@ -53,9 +53,10 @@ def of_run(path: Path, data: Path | None = None) -> TrainingShortcuts:
 def measured(cells: RunCells) -> tuple[Shortcut, ...]:
     """The answers for the training and validation cells, as they come: whole groups held out in turn."""
     training = cells.sources.take(cells.trained())
+    thinned = training.images[:, ::2, ::2]  # a quarter of the pixels has the same mean and deviation
     numbers: Mapping[str, np.ndarray] = {
         'border': np.stack([border_colors(image) for image in training.images]),
-        'color': np.concatenate([training.images.mean((1, 2)), training.images.std((1, 2))], 1),
+        'color': np.concatenate([thinned.mean((1, 2)), thinned.std((1, 2))], 1),
     }
     labels = [training.classes[label] for label in training.labels]
     return told_by(numbers, labels, [training.group_names[group] for group in training.groups])

@@ -72,7 +72,7 @@ def test_what_follows_is_said_where_it_follows():
     assert 'without a look at the cell' in told
     untold = ' '.join(shortcut_sentences(TrainingShortcuts((one('border', 0.45), one('color', 0.55)))))
     assert 'without a look at the cell' not in untold
-    assert 'nothing that tells the class' in untold
+    assert 'So no shortcut in the border' in untold
     gone = shortcut_sentences(TrainingShortcuts((), '/cells: are gone'))
     assert gone == ['The training cells could not be asked whether their border tells the class: /cells: are gone.']
     single = Shortcut('border', '', None, None, 0.5, 'cannot be told: all of a is one group')
