@@ -42,8 +42,8 @@ def shortcut_sentences(shortcuts: TrainingShortcuts) -> list[str]:
         )
     elif shortcuts.found:
         said.append(
-            'So no shortcut in the border explains a map that rings it; the padding of convolutions and a coarse map can '
-            'do so, too.'
+            'So no shortcut in the border explains a map that rings it; the padding of convolutions and a coarse map '
+            'can do so, too.'
         )
     return said
 
