@@ -58,7 +58,7 @@ def known_cells(paths: Iterable[Path], classes: Sequence[str]) -> KnownCells:
                 others[record.label or BESIDE] += 1
     known: set[Grouping] = {listing.grouping for listing in listings}
     least: tuple[Grouping, ...] = ('unknown', 'repeats only', 'patient or slide')
-    grouping = next((kind for kind in least if kind in known), 'unknown')
+    grouping: Grouping = next((kind for kind in least if kind in known), 'unknown')
     return KnownCells(
         cells, grouping, dict(others) if cells else {}, tuple(p for one in listings for p in one.problems)
     )
