@@ -22,7 +22,7 @@ VERSION = 1  # raise it when the same cells would get other answers
 
 
 class TrainingShortcuts(NamedTuple):
-    """What was found of the training cells of a run, or the reason why nothing could be looked for."""
+    """The findings about the training cells of a run, or the reason why nothing could be looked for."""
 
     found: tuple[Shortcut, ...]
     unchecked: str = ''
