@@ -7,13 +7,18 @@ stands in the rooms below; they are imported after the arguments are read, so th
 import argparse
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from alljax.errors import UserError, exit_on_user_error, nearest, printable
 from alljax.storage.log import set_up_logging
+
+TICK = 1.0  # seconds between two moves of a bar's clock
+UNCOUNTED = '{desc} [{elapsed}]'  # a bar before it is known how many steps there are
 
 
 class Command(NamedTuple):
@@ -112,3 +117,44 @@ def tell_final_model(path: Path) -> None:
 
     if said := final_model.about(path):
         print(printable(f'alljax: {said}', keep=''), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress_bar(doing: str) -> Iterator[Any]:
+    """A bar on the terminal that says what is being done, whose clock goes on while a step takes long.
+
+    There is none where stderr is no terminal. `count_steps` gives it a number of steps.
+    """
+    from tqdm import tqdm
+
+    with tqdm(
+        desc=doing, bar_format=UNCOUNTED, leave=False, disable=not sys.stderr.isatty(), dynamic_ncols=True
+    ) as shown:
+        done = Event()
+        clock = Thread(target=_tick, args=(shown, done), daemon=True)
+        clock.start()
+        try:
+            yield shown
+        finally:
+            done.set()
+            clock.join()
+
+
+def count_steps(shown: Any, steps: int, unit: str) -> Callable[[str, int], None]:
+    """Makes a bar count steps, with the time that is left.
+
+    Returns a function of the words for what is being done, and of how many steps more are done.
+    """
+    shown.bar_format, shown.unit = None, f' {unit}'
+    shown.reset(total=steps)
+
+    def step(doing: str, done: int) -> None:
+        shown.set_description_str(doing, refresh=not done)
+        shown.update(done)
+
+    return step
+
+
+def _tick(shown: Any, done: Event) -> None:
+    while not done.wait(TICK):
+        shown.refresh()

@@ -1,14 +1,18 @@
 """Shows on images what a trained network looks at, and how far each heat map is to be believed."""
 
+import argparse
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alljax.commands import Parser, tell_final_model, warn_of_synthetic
+from tqdm import tqdm
+
+from alljax.commands import Parser, count_steps, progress_bar, tell_final_model, warn_of_synthetic
 from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
+    from alljax.explain import CheckedRequest
     from alljax.explain.measurements import Explanation
 
 BATCH = 32
@@ -17,8 +21,22 @@ BATCH = 32
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line an image, then where the page is; the exit code is 1 if any image could not be read."""
     options = _parser().parse_args(arguments)
+    with progress_bar('reading the model and the images') as shown:
+        return _explain(options, shown)
+
+
+def _tell_final_model(run: Path, shown: tqdm) -> None:
+    with shown.external_write_mode(file=sys.stderr):
+        tell_final_model(run)
+
+
+def _explain(options: argparse.Namespace, shown: tqdm) -> int:
     from alljax import config, explain
     from alljax.storage import cache
+
+    def doing(sentence: str) -> None:
+        shown.set_description_str(sentence)
+        _say(sentence)
 
     if options.config:
         config.load(options.config)
@@ -28,35 +46,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     cache.keep_compiled_programs()
     if options.summary:
-        tell_final_model(options.run)
-        _say(f'written: {explain.summarize(request, _say) / "index.html"}')
+        _tell_final_model(options.run, shown)
+        _say(f'written: {explain.summarize(request, doing) / "index.html"}')
         return 0
     if not options.paths:
         raise UserError('name images, or folders of them; or ask for --summary')
     checked = explain.check(request)
-    tell_final_model(options.run)
+    _tell_final_model(options.run, shown)
     if checked.run.card.synthetic:
         warn_of_synthetic()
     for note in checked.notes:
         _say(note)
     for file in checked.unread:
         _say(f'{file.path}: error: {file.error}')
-    found = explain.write(checked, lambda cell: _say(_line(cell, checked.run.classes)))
+    step = count_steps(shown, len(checked.cells) * len(checked.methods), 'maps')
+    found = explain.write(checked, lambda cell: _say(_line(cell, checked)), step)
     for line in _table(found, checked.methods):
         _say(line)
     _say(f'written: {checked.folder / "index.html"}')
     return int(bool(checked.unread))
 
 
-def _line(cell: 'Explanation', classes: tuple[str, ...]) -> str:
+def _line(cell: 'Explanation', checked: 'CheckedRequest') -> str:
     from alljax.explain import page
 
+    classes, truth = checked.run.classes, checked.true_classes.get(Path(cell.file))
     scores = ', '.join(
         f'{name} {page.area(scored.deletion_auc)}/{page.area(scored.insertion_auc)}'
         for name, scored in cell.maps.items()
     )
     note = f' ({cell.note})' if cell.note else ''
     probability = f'{classes[cell.target]} {cell.probabilities[cell.target]:.1%}'
+    probability += f', true class {truth.name} ({truth.source})' if truth else ''
     return f'{cell.file}: {probability}; deletion/insertion {scores}{note}'
 
 
@@ -84,7 +105,8 @@ def _table(found: Sequence['Explanation'], methods: Iterable[str]) -> list[str]:
 
 
 def _say(line: str) -> None:
-    print(printable(line), flush=True)
+    with tqdm.external_write_mode():  # a bar makes room for the line
+        print(printable(line), flush=True)
 
 
 def _parser() -> Parser:

@@ -3,38 +3,51 @@
 A model that was calibrated (config.calibration.fit) says 'uncertain' below the confidence that its card names, and
 'unlike the training cells' of pictures that are. The probabilities of any other model are not calibrated: its
 confidence says little about how often it is right.
+
+Folders called as the model's classes are are scored as a test set is: accuracy with its interval, confusion matrix.
 """
 
+import argparse
 import io
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from alljax.commands import Parser, tell_final_model, warn_of_synthetic
 from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
+    from alljax.data.class_folders import KnownCells
     from alljax.predict import Predictor, Row, Table
 
 PROGRESS = 500  # files between two lines on stderr
 
 
+class Output(NamedTuple):
+    """The places that rows go to."""
+
+    run: 'Predictor'
+    top: int  # classes that a line names
+    total: int
+    table: 'Table | None'
+    kept: 'list[Row] | None'  # for what is written after the last row; None where nothing is
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints a line an image; the exit code is 1 if any could not be read."""
+    """Prints a line an image, then the score of those whose class is known; exit code 1 if any could not be read."""
     options = _parser().parse_args(arguments)
     if options.top < 1:
         raise UserError(f'--top {options.top}: expected 1 or more')
     from alljax import config, predict
-    from alljax.data import image_files
+    from alljax.data import class_folders, image_files
     from alljax.storage import cache
 
     if options.config:
         config.load(options.config)
     run = predict.load(options.run)
-    if options.csv and (options.csv.is_dir() or not options.csv.absolute().parent.is_dir()):
-        raise UserError(f'--csv {options.csv}: is a folder or lies in none that exists; name a file')
+    _refuse_outputs(options.csv, options.html)
     cache.keep_compiled_programs()
     tell_final_model(options.run)
     if run.card.synthetic:
@@ -42,36 +55,77 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors='backslashreplace')  # a name that the terminal's encoding does not hold
     files = image_files.files(options.paths)
-    rows = predict.predict(run, files)
-    if not options.csv:
-        return _tell(rows, run, options.top, len(files))
-    with predict.csv_table(options.csv, run.classes, calibrated=run.card.calibration is not None) as table:
-        try:
-            return _tell(rows, run, options.top, len(files), table)
-        except BaseException:
-            if table.file.lines > 1:
-                _say(f'{table.file.lines - 1} of {len(files)} rows are in {table.file.path}')
-            raise
+    known = class_folders.known_cells(options.paths, run.classes)
+    for problem in known.problems:
+        _say(problem)
+    output = Output(run, options.top, len(files), None, [] if known.cells or options.html else None)
+    rows = predict.predict(run, files, known=known.cells, thumbnails=bool(options.html))
+    if options.csv:
+        calibrated, labelled = run.card.calibration is not None, bool(known.cells)
+        with predict.csv_table(options.csv, run.classes, calibrated=calibrated, labelled=labelled) as table:
+            try:
+                code = _tell(rows, output._replace(table=table))
+            except BaseException:
+                if table.file.lines > 1:
+                    _say(f'{table.file.lines - 1} of {len(files)} rows are in {table.file.path}')
+                raise
+    else:
+        code = _tell(rows, output)
+    if output.kept is not None:
+        _conclude(output, known, options)
+    return code
 
 
-def _tell(rows: Iterable['Row'], run: 'Predictor', top: int, total: int, table: 'Table | None' = None) -> int:
+def _refuse_outputs(csv: Path | None, html: Path | None) -> None:
+    """UserError for a file that cannot be written, before the work."""
+    if csv and (csv.is_dir() or not csv.absolute().parent.is_dir()):
+        raise UserError(f'--csv {csv}: is a folder or lies in none that exists; name a file')
+    if not html:
+        return
+    from alljax.predict import gallery
+
+    if csv and csv.absolute() == html.absolute():
+        raise UserError(f'--html {html}: is the file of --csv, too; name another')
+    gallery.refuse_unwritable(html)
+
+
+def _conclude(output: Output, known: 'KnownCells', options: argparse.Namespace) -> None:
+    """Scores the rows whose class is known, and writes the gallery if it is asked for."""
+    from alljax.predict import gallery, scoring
+    from alljax.runs import own_cells
+
+    assert output.kept is not None
+    found = scoring.scored(output.kept, output.run.classes, known, own_cells.of_run(options.run))
+    if found:
+        for line in scoring.lines(found):
+            _say(line)
+        print(printable('\n'.join(scoring.table(found))), file=sys.stderr, flush=True)
+    if options.html:
+        gallery.write(options.html, gallery.Gallery(output.run, options.run, output.kept, found))
+        _say(f'written: {options.html}')
+
+
+def _tell(rows: Iterable['Row'], output: Output) -> int:
     """Prints and keeps each row as it comes; the exit code."""
     from alljax.data.training_likeness import UNKNOWN
     from alljax.runs.calibration import UNCERTAIN
 
+    run, total, table = output.run, output.total, output.table
     errors = far = unknown = uncertain = 0
     for number, row in enumerate(rows, 1):
         if table:
             table.add(row)
+        if output.kept is not None:
+            output.kept.append(row)
         errors += bool(row.error)
         unknown += row.unlike == UNKNOWN
         far += row.is_unlike
         uncertain += row.answer == UNCERTAIN
         try:
-            print(printable(_line(row, run.classes, top), keep=''), flush=True)
+            print(printable(_line(row, run.classes, output.top), keep=''), flush=True)
         except BrokenPipeError:  # whoever read the lines has seen enough, as `head` has
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if not table:
+            if not table and output.kept is None:
                 return 1
         if number % PROGRESS == 0 and number < total:
             _say(f'{number} of {total} files' + (f', so far in {table.file.path}' if table else ''))
@@ -97,6 +151,8 @@ def _limit(run: 'Predictor') -> str:
 
 
 def _line(row: 'Row', classes: Sequence[str], top: int) -> str:
+    from alljax import predict
+
     if row.probabilities is None:
         return f'{row.file}: error: {row.error}'
     best = (-row.probabilities).argsort(kind='stable')[:top]
@@ -106,15 +162,8 @@ def _line(row: 'Row', classes: Sequence[str], top: int) -> str:
         return f'{row.file}: {said}' + ''.join(f' ({note})' for note in (row.note, unlike) if note)
     if not unlike and row.answer in classes:
         return f'{row.file}: {said}' + (f' ({row.note})' if row.note else '')
-    answer = unlike or f'{row.answer}: {_or(row.possible, classes)}'
+    answer = unlike or f'{row.answer}: {predict.in_words(row.possible, classes)}'
     return f'{row.file}: {answer} ({said})' + (f' ({row.note})' if row.note else '')
-
-
-def _or(possible: Sequence[str], classes: Sequence[str]) -> str:
-    """The set of classes in words."""
-    if len(possible) == 1:
-        return f'probably {possible[0]}'
-    return 'any class' if len(possible) == len(classes) > 2 else ' or '.join(possible)
 
 
 def _say(sentence: str) -> None:
@@ -122,7 +171,7 @@ def _say(sentence: str) -> None:
 
 
 def _parser() -> Parser:
-    parser = Parser('predict', __doc__, 'alljax predict runs/my-run cells/ --csv probabilities.csv')
+    parser = Parser('predict', __doc__, 'alljax predict runs/my-run cells/ --csv probabilities.csv --html gallery.html')
     parser.add_argument(
         'run',
         type=Path,
@@ -135,6 +184,12 @@ def _parser() -> Parser:
         type=Path,
         metavar='FILE',
         help='writes all probabilities to this file, which grows as FILE.part until all rows are there',
+    )
+    parser.add_argument(
+        '--html',
+        type=Path,
+        metavar='FILE',
+        help='writes a page of all pictures with their probabilities and marks, the most uncertain first',
     )
     parser.add_argument('--config', metavar='FILE', help='the config file that adds a network of your own')
     parser.add_argument('--top', type=int, default=1, metavar='K', help='how many classes to print (default 1)')

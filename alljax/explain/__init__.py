@@ -1,17 +1,16 @@
 """Heat maps of what a trained network looks at on images, and how far each of them is to be believed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from alljax.data import image_files
 from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
-from alljax.explain import heat_map_page, output_folder, overlays
-from alljax.explain.measurements import Explanation, explain
+from alljax.explain import border, heat_map_page, output_folder, overlays, true_class
+from alljax.explain.measurements import Explanation, Step, explain, no_step
 from alljax.explain.methods import (
     DEFAULT,
     METHODS,
@@ -23,8 +22,9 @@ from alljax.explain.methods import (
     last_map_layer,
     shape_at,
 )
+from alljax.explain.request import CheckedRequest, Request
 from alljax.models import is_linen
-from alljax.runs import network, preparation
+from alljax.runs import network, preparation, training_shortcuts
 from alljax.runs.network import TrainedNetwork
 from alljax.storage import model_folder
 from alljax.storage.atomic import write_whole
@@ -33,48 +33,25 @@ from alljax.storage.text_files import write_text
 __all__ = ['METHODS', 'CheckedRequest', 'Method', 'Request', 'check', 'default_folder', 'summarize', 'write']
 
 
-class Request(NamedTuple):
-    """An explanation as the user asks for it, before anything of it was looked at."""
-
-    run: Path  # a run folder, or the model/ folder of one
-    paths: Sequence[Path]  # images, or folders of them
-    methods: Sequence[str]  # names of METHODS, 'all' alone for each of them, nothing for the default
-    batch_size: int  # images at once
-    target: str | None = None  # the class to explain, None for each image's predicted one
-    layer: str = ''  # whose map the CAMs take, '' for the last before the head
-    folder: Path | None = None  # a new or empty one, None for one of its own in the run's
-    data: Path | None = None  # of the run's cells, None for where they were
-
-
-class CheckedRequest(NamedTuple):
-    """A request whose every part was found to make sense."""
-
-    run: TrainedNetwork
-    name: str  # of the run, as the user gave it
-    folder: Path
-    cells: list[ImageFile]
-    unread: list[Unread]
-    methods: list[str]
-    options: Options
-    target: int | None
-    notes: list[str]  # what was left out, in sentences
-
-
-def write(request: CheckedRequest, progress: Callable[[Explanation], None]) -> list[Explanation]:
+def write(request: CheckedRequest, progress: Callable[[Explanation], None], step: Step = no_step) -> list[Explanation]:
     """Explains the images, and writes a picture for each image and method, scores.csv and index.html.
 
-    `progress` is called with each image when it is done. UserError if the folder cannot be written.
+    `progress` is called with each image when it is done, `step` on the way to it. UserError if the folder cannot be
+    written.
     """
     folder, run = request.folder, request.run
     output_folder.make(folder)
     found = []
-    for cell in explain(run, request.cells, request.methods, request.options, request.target):
+    for cell in explain(run, request.cells, request.methods, request.options, request.target, step):
         found.append(cell)
         output_folder.write_overlays(folder, len(found), cell)
         progress(cell)
+    step('writing the page', 0)
     write_whole(folder / 'overview.png', overlays.overview(found, run.classes))
     output_folder.write_scores(folder, found, request.unread, run.classes)
-    html = heat_map_page.render(run, request.name, request.options, found, request.unread, request.notes)
+    ringing = any(border.rings(scored.map) for cell in found for scored in cell.maps.values())
+    shortcuts = training_shortcuts.of_run(Path(request.name)) if ringing else None
+    html = heat_map_page.render(request, found, shortcuts)
     write_text(folder / 'index.html', html)
     return found
 
@@ -148,7 +125,8 @@ def check(request: Request) -> CheckedRequest:
     on_map = any(METHODS[name].needs == 'map' for name in chosen)
     rectified = on_map and goes_on_rectified(run.model, run.variables, layer)
     options = Options(layer, request.batch_size, rectified)
-    return CheckedRequest(run, str(request.run), folder, cells, unread, chosen, options, target, notes)
+    known = true_class.of_files([cell.path for cell in cells], run.classes, request.run)
+    return CheckedRequest(run, str(request.run), folder, cells, unread, chosen, options, target, notes, known)
 
 
 def _target(run: TrainedNetwork, name: str | None, problems: list[str]) -> int | None:

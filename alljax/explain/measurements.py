@@ -1,7 +1,7 @@
 """The measurements of each cell: its class, its maps, and the scores that say how far each map can be trusted."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -19,6 +19,12 @@ from alljax.training import inference
 
 CURVE_STEPS = 20  # of the curves: 5% of the pixels each
 CELLS_AT_ONCE = 4  # few, so that a line is printed soon
+
+Step = Callable[[str, int], None]  # told the title of a method, and how many more maps are done
+
+
+def no_step(title: str, done: int) -> None:
+    """The step of who shows no progress."""
 
 
 class RegionScores(NamedTuple):
@@ -52,10 +58,12 @@ class Explanation(NamedTuple):
 
 
 def explain(
-    run: TrainedNetwork, cells: Sequence[ImageFile], methods: Sequence[str], options: Options, target: int | None = None
-) -> Iterator[Explanation]:
+    run: TrainedNetwork, cells: Sequence[ImageFile], methods: Sequence[str], options: Options,
+    target: int | None = None, step: Step = no_step,
+) -> Iterator[Explanation]:  # fmt: skip
     """One result for each cell, in order; the target is its predicted class unless one is given.
 
+    `step` is told before and after each method, with the number of maps that are done.
     UserError, with the name of the cell, for logits or a map with NaN or infinity: neither a class nor a score follows.
     """
     logits_of = inference.make_logits(run.model)
@@ -68,7 +76,11 @@ def explain(
         rows = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
         targets = rows.argmax(1) if target is None else np.full(full, target)
         batch = images.batch(run, chosen)
-        found = {name: _measured(run, name, chosen, batch, jnp.asarray(targets), options) for name in methods}
+        found = {}
+        for name in methods:
+            step(METHODS[name].title, 0)
+            found[name] = _measured(run, name, chosen, batch, jnp.asarray(targets), options)
+            step(METHODS[name].title, len(index))
         rgb = np.asarray(jnp.clip(jnp.round(batch.rgb), 0, 255)).astype(np.uint8)
         for row in range(len(index)):
             truth, note = masks.of(chosen[row].path, run)

@@ -16,11 +16,12 @@ from alljax import gradients
 from alljax.config import resolve
 from alljax.config.plan import Plan
 from alljax.data import image_files
+from alljax.data.audit.shortcuts import Shortcut
 from alljax.data.cells import Cells
 from alljax.errors import UserError
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
-from alljax.runs import final_model, preparation, run_cells
+from alljax.runs import final_model, preparation, run_cells, training_shortcuts
 from alljax.runs.network import TrainedNetwork
 from alljax.storage import run_folder
 from alljax.training import inference, learning_rate_factors
@@ -67,6 +68,7 @@ class Summary(NamedTuple):
     eigenvalues: list[float]  # the largest of the Hessian, at most three
     trace: tuple[float, float]  # of the Hessian, and its standard error
     influenced: list[InfluencedCell]
+    shortcuts: tuple[Shortcut, ...] = ()  # by which the training cells could be told without a look at them
 
 
 def summarize(
@@ -83,7 +85,8 @@ def summarize(
     were moved.
     """
     plan = resolve.of_run(final_model.run_of(path), data)
-    _, cells, parts, _ = run_cells.load(plan, test=False)
+    loaded = run_cells.load(plan, test=False)
+    _, cells, parts, _ = loaded
     if cells.origin.fingerprint != run.card.fingerprint:
         raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
     cells = preparation.of_cells(cells, run.card.cell_preparation)
@@ -128,6 +131,7 @@ def summarize(
         eigenvalues=[float(value) for value in largest],
         trace=(float(trace[0]), float(trace[1])),
         influenced=_influences(run, cells, parts.train, asked, np.asarray(influence)),
+        shortcuts=training_shortcuts.measured(loaded),
     )
 
 

@@ -5,10 +5,14 @@ from typing import Any
 import numpy as np
 
 from alljax.explain import overlays
-from alljax.explain.page import fill
+from alljax.explain.layer_words import in_words
+from alljax.explain.page import fill, shortcut_sentences
 from alljax.explain.summary import Summary
 from alljax.gradients.example_statistics import ALL
 from alljax.runs.network import TrainedNetwork
+from alljax.runs.training_shortcuts import TrainingShortcuts
+
+ALL_LAYERS = 'all layers'
 
 
 def render(run: TrainedNetwork, name: str, found: Summary) -> str:
@@ -18,11 +22,16 @@ def render(run: TrainedNetwork, name: str, found: Summary) -> str:
         'summary_page.html.jinja',
         run,
         name,
-        {'short': short, 'picture': overlays.jpeg_uri},
+        {'short': short, 'picture': overlays.jpeg_uri, 'words': _words},
         classes=run.classes,
         found=found,
-        layers=layers | {'all layers': found.statistics[ALL]},
+        shortcuts=shortcut_sentences(TrainingShortcuts(found.shortcuts)),
+        layers=layers | {ALL_LAYERS: found.statistics[ALL]},
     )
+
+
+def _words(layer: str) -> str:
+    return layer if layer == ALL_LAYERS else in_words(layer)
 
 
 def lines(run: TrainedNetwork, found: Summary) -> list[str]:

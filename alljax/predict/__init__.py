@@ -1,17 +1,20 @@
 """A run folder and images to class probabilities, of a network or of a classical system."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from alljax.data import image_files, training_likeness
+from alljax.data.class_folders import KnownCell
 from alljax.errors import UserError
 from alljax.evaluation import calibration
+from alljax.evaluation.thumbnails import thumbnail
 from alljax.runs import kinds, likeness, preparation
 from alljax.runs.calibration import answer, possible
 from alljax.storage.card import Card
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 BATCH = 28
 UNLIKE = 'unlike the training cells'  # the answer in the place of a class
 SET_FILES = 512  # at most, whose statistics stand for those of all
+NONE_KNOWN: Mapping[Path, KnownCell] = MappingProxyType({})
 
 Images = UInt8[np.ndarray, 'cells side side 3']
 Probabilities = Callable[[Images, int], Float[np.ndarray, 'cells classes']]
@@ -37,6 +41,8 @@ class Row(NamedTuple):
     error: str = ''
     answer: str = ''  # of a calibrated model: a class, 'uncertain' or 'unlike the training cells'
     possible: tuple[str, ...] = ()  # of a calibrated model: the set of classes, the most probable first
+    label: str = ''  # the class that the file's folder or a table names; '' where none does
+    thumbnail: bytes = b''  # of the picture as the model takes it, a JPEG file; empty unless asked for
 
     @property
     def is_unlike(self) -> bool:
@@ -86,10 +92,18 @@ def adapted(run: Predictor, files: Sequence[Path]) -> Predictor:
     return run.adapt(np.stack(images))
 
 
-def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> Iterator[Row]:
+def predict(
+    run: Predictor,
+    paths: Iterable[Path],
+    batch_size: int = BATCH,
+    known: Mapping[Path, KnownCell] = NONE_KNOWN,
+    *,
+    thumbnails: bool = False,
+) -> Iterator[Row]:
     """One row for each image, in order; a file that cannot be read becomes a row with its error.
 
-    A folder stands for every image in it and below.
+    A folder stands for every image in it and below. Rows of `known` files have their class, and all that can be read
+    have small pictures if `thumbnails` are asked for.
     """
     files = image_files.files(paths)
     run = adapted(run, files)
@@ -98,12 +112,16 @@ def predict(run: Predictor, paths: Iterable[Path], batch_size: int = BATCH) -> I
         good = [file.pixels for file in found if isinstance(file, image_files.ImageFile)]
         rows = iter(_rows(run, np.stack(good), batch_size) if good else ())
         for file in found:
+            label = known[file.path].label if file.path in known else ''
             if isinstance(file, image_files.ImageFile):
-                row = next(rows)
-                row = row._replace(file=str(file.path), note=file.note, unlike=_unlike(file, run.card, row.unlike))
+                row = next(rows)._replace(
+                    file=str(file.path), note=file.note, label=label,
+                    thumbnail=thumbnail(file.pixels) if thumbnails else b'',
+                )  # fmt: skip
+                row = row._replace(unlike=_unlike(file, run.card, row.unlike))
                 yield row._replace(answer=UNLIKE) if row.answer and row.is_unlike else row
             else:
-                yield Row(str(file.path), None, error=file.error)
+                yield Row(str(file.path), None, error=file.error, label=label)
 
 
 def _rows(run: Predictor, images: Images, batch_size: int) -> Iterator[Row]:
@@ -135,6 +153,7 @@ class Table(NamedTuple):
     file: GrowingFile
     classes: tuple[str, ...]
     calibrated: bool
+    labelled: bool
 
     def add(self, row: Row) -> None:
         """Adds the line of a row; UserError if it cannot be written."""
@@ -142,7 +161,8 @@ class Table(NamedTuple):
         prediction = '' if shares is None else self.classes[shares.argmax()]
         numbers = [''] * len(self.classes) if shares is None else [f'{share:.6f}' for share in shares]
         certainty = [row.answer, '|'.join(row.possible)] if self.calibrated else []
-        self.add_values([row.file, prediction, *numbers, row.note, row.unlike, row.error, *certainty])
+        label = [row.label] if self.labelled else []
+        self.add_values([row.file, *label, prediction, *numbers, row.note, row.unlike, row.error, *certainty])
 
     def add_values(self, values: list[str]) -> None:
         """Adds a line of as many values as the table has columns."""
@@ -151,17 +171,20 @@ class Table(NamedTuple):
 
 
 @contextmanager
-def csv_table(path: Path, classes: tuple[str, ...], *, calibrated: bool = False) -> Iterator[Table]:
+def csv_table(
+    path: Path, classes: tuple[str, ...], *, calibrated: bool = False, labelled: bool = False
+) -> Iterator[Table]:
     """A table that grows as FILE.part and becomes `path` at the end of the `with`; UserError if that cannot be.
 
-    That of a `calibrated` model has the columns `answer` and `set`, too.
+    That of a `calibrated` model has the columns `answer` and `set`, too, and a `labelled` one the column `label`.
     """
     with ExitStack() as stack:
         with _telling(path):
-            table = Table(stack.enter_context(growing_file(path)), classes, calibrated)
+            table = Table(stack.enter_context(growing_file(path)), classes, calibrated, labelled)
         shares = [f'probability_{name}' for name in classes]
         certainty = ['answer', 'set'] if calibrated else []
-        table.add_values(['file', 'prediction', *shares, 'note', 'unlike', 'error', *certainty])
+        label = ['label'] if labelled else []
+        table.add_values(['file', *label, 'prediction', *shares, 'note', 'unlike', 'error', *certainty])
         yield table
 
 
@@ -171,3 +194,10 @@ def _telling(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UserError(f'--csv {path}: cannot be written ({error.strerror}); name another file') from None
+
+
+def in_words(possible: Sequence[str], classes: Sequence[str]) -> str:
+    """The set of classes of an uncertain answer: 'A or B', or 'any class'."""
+    if len(possible) == 1:
+        return f'probably {possible[0]}'
+    return 'any class' if len(possible) == len(classes) > 2 else ' or '.join(possible)
