@@ -57,15 +57,13 @@ def summary(found: 'Audit', written: list[Path]) -> list[str]:
 
 def _advice(found: 'Audit') -> list[str]:
     """The words about shortcuts that tell the label, in short; none without any."""
-    from alljax.data.audit.shortcut_advice import SO_WHAT, TEST_SETTING, advice
+    from alljax.data.audit.shortcut_advice import SO_WHAT, fixes, of_audit
 
-    known = not found.listing.unnamed_groups.issuperset(found.listing.groups)
-    told = [words for words in (advice(shortcut, known) for shortcut in found.shortcuts) if words]
-    lines = []
-    for words in told:
-        lines.append(f'{words.finding}: {SO_WHAT}')
-        lines += [f'  - {fix.text}{f": {fix.setting}" if fix.setting else ""}' for fix in words.fixes]
-    return [*lines, f'a test on this folder cannot show it; test on another one too: {TEST_SETTING}'] if told else []
+    advices = of_audit(found)
+    if not advices:
+        return []
+    told = [f'{advice.finding}: {SO_WHAT}' for advice in advices]
+    return [*told, 'what to do:', *(f'  - {": ".join(filter(None, fix))}' for fix in fixes(advices))]
 
 
 def _parser() -> Parser:

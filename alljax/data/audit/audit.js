@@ -80,7 +80,12 @@ function download(name, text) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // a browser that asks where to save is still reading it
-  byId(`after-${name}`).hidden = false;
+  sayWhereTo(name);
+}
+
+// Where the file that was taken last belongs; '' for none.
+function sayWhereTo(name) {
+  for (const node of document.querySelectorAll('.taken')) node.hidden = node.id !== `after-${name}`;
 }
 
 // --- marks, which a browser keeps unless it forbids that to a file
@@ -108,6 +113,7 @@ function remember() {
 function changeMarks() {
   judged = judge(marked);
   remember();
+  sayWhereTo('');
   for (const [place, card] of cards) showState(pairs[place], card);
   const count = marked.size;
   byId('marks').textContent = count

@@ -67,8 +67,7 @@ def _facts(audit: Any) -> dict[str, Any]:
     """What the page says of the folder, and not of single pairs."""
     listing = audit.listing
     repeated = sum(map(bool, audit.repeats))
-    slides_known = not listing.unnamed_groups.issuperset(listing.groups)
-    told = (shortcut_advice.advice(shortcut, slides_known) for shortcut in audit.shortcuts)
+    advices = shortcut_advice.of_audit(audit)
     sizes = Counter(listing.groups)
     return {
         'audit': audit,
@@ -86,10 +85,9 @@ def _facts(audit: Any) -> dict[str, Any]:
         'after': len(set(audit.groups)),
         'joined_before': sum(sizes[name] for name in listing.unnamed_groups if sizes[name] > 1),
         'level': f'{LEVEL:.0%}',
-        'advices': [advice for advice in told if advice],
+        'advices': advices,
+        'fixes': shortcut_advice.fixes(advices),
         'so_what': shortcut_advice.SO_WHAT,
-        'test': shortcut_advice.TEST,
-        'test_setting': shortcut_advice.TEST_SETTING,
     }
 
 

@@ -1,6 +1,7 @@
 """What a shortcut means, and what to do about it: sentences for the page and the terminal."""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 from alljax.data.audit.shortcuts import Shortcut
 
@@ -8,11 +9,6 @@ WHITE_BALANCE = '--config.data.stain=white_balance'
 MASK = '--config.data.mask=rawat2017'
 CROP = '--config.data.crop=128'  # of 257 pixels, to which a cell is brought
 SO_WHAT = 'a network can be right without looking at the cell'
-TEST = (
-    'A test on this folder cannot show whether a network does that. Split by slide, and test on cells of another '
-    'microscope or laboratory'
-)
-TEST_SETTING = '--config.test.root=DIR'
 
 
 class Fix(NamedTuple):
@@ -25,7 +21,6 @@ class Fix(NamedTuple):
 class Advice(NamedTuple):
     """A shortcut in plain words."""
 
-    name: str
     finding: str  # in how many cells the class is told, and from what
     reason: str  # what may have made it
     fixes: tuple[Fix, ...]
@@ -53,7 +48,7 @@ FIXES = {
     'border': (
         Fix('even out the light', WHITE_BALANCE),
         Fix('paint over all but the cell', MASK),
-        Fix('or cut closely around the nucleus', CROP),
+        Fix('cut closely around the nucleus', CROP),
         SLIDES,
     ),
     'color': (
@@ -72,11 +67,26 @@ FIXES = {
     'overlay': (
         Fix('export the pictures again without scale bar, label or date'),
         Fix('paint over all but the cell', MASK),
-        Fix('or cut closely around the nucleus', CROP),
+        Fix('cut closely around the nucleus', CROP),
     ),
 }
+TEST = Fix('test on cells of another microscope or laboratory too, for no split of this folder can show it',
+           '--config.test.root=DIR')  # fmt: skip
 NAME_SLIDES = Fix('name the slide of each cell (column group of cells.csv or groups.csv) and audit again: without it, '
                   'what tells a slide looks like what tells a class')  # fmt: skip
+
+
+def of_audit(audit: Any) -> list[Advice]:
+    """The words about each shortcut of an audit that tells the label."""
+    slides_known = not audit.listing.unnamed_groups.issuperset(audit.listing.groups)
+    given = (advice(shortcut, slides_known) for shortcut in audit.shortcuts)
+    return [words for words in given if words]
+
+
+def fixes(given: Iterable[Advice]) -> list[Fix]:
+    """All that is to do about some shortcuts, each thing once; nothing for none."""
+    found = dict.fromkeys(fix for advice in given for fix in advice.fixes)
+    return [*found, TEST] if found else []
 
 
 def advice(shortcut: Shortcut, slides_known: bool) -> Advice | None:
@@ -87,5 +97,5 @@ def advice(shortcut: Shortcut, slides_known: bool) -> Advice | None:
         f'{ALONE[shortcut.name]} the class in {shortcut.accuracy:.0%} of the cells (mean over classes; chance is '
         f'{shortcut.chance:.0%})'
     )
-    fixes = FIXES[shortcut.name] if slides_known else (NAME_SLIDES, *FIXES[shortcut.name])
-    return Advice(shortcut.name, finding, REASONS[shortcut.name], fixes)
+    first = () if slides_known else (NAME_SLIDES,)
+    return Advice(finding, REASONS[shortcut.name], (*first, *FIXES[shortcut.name]))
