@@ -17,12 +17,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     if options.threshold is not None and not 0 < options.threshold <= 1:
         raise UserError(f'--threshold {options.threshold}: expected a number above 0, up to 1')
+    from functools import partial
+
+    from tqdm import tqdm
+
     from alljax.data.audit import THRESHOLD, audit
     from alljax.data.audit.audit_files import write
 
     threshold = THRESHOLD if options.threshold is None else options.threshold
-    found = audit(options.folder, threshold, progress=sys.stderr.isatty())
-    written = write(found, options.out)
+    shown = sys.stderr.isatty()
+    found = audit(options.folder, threshold, shown, options.not_same)
+    bar = partial(tqdm, disable=not shown, leave=False, desc='writing audit.html', unit=' pictures')
+    written = write(found, options.out, bar)
     print(*(printable(line, keep='') for line in summary(found, written)), sep='\n')
     return 0
 
@@ -44,8 +50,20 @@ def summary(found: 'Audit', written: list[Path]) -> list[str]:
         chance = f'{found.shortcuts[0].chance:.0%}'
         lines.append(f'the label told without a look at the cell (balanced accuracy, chance {chance}):')
         lines += [f'  {s.name:10} {accuracy(s):>4} ({interval(s)})  {s.verdict}' for s in found.shortcuts]
+        lines += _advice(found)
     lines += [f'note: {note}' for note in found.listing.notes]
     return [*lines, *(f'written: {path}' for path in written)]
+
+
+def _advice(found: 'Audit') -> list[str]:
+    """The words about shortcuts that tell the label, in short; none without any."""
+    from alljax.data.audit.shortcut_advice import SO_WHAT, fixes, of_audit
+
+    advices = of_audit(found)
+    if not advices:
+        return []
+    told = [f'{advice.finding}: {SO_WHAT}' for advice in advices]
+    return [*told, 'what to do:', *(f'  - {": ".join(filter(None, fix))}' for fix in fixes(advices))]
 
 
 def _parser() -> Parser:
@@ -54,6 +72,12 @@ def _parser() -> Parser:
     parser.add_argument('--out', type=Path, metavar='DIR', help='write the files there instead')
     parser.add_argument(
         '--threshold', type=float, metavar='T', help='least score of a pair, 0 to 1; other cells stay below 0.5'
+    )
+    parser.add_argument(
+        '--not_same',
+        type=Path,
+        metavar='CSV',
+        help='pairs that are different cells (file,other_file), as audit.html writes them',
     )
     return parser
 

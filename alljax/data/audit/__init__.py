@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 from tqdm import tqdm
 
 from alljax.data import groups
-from alljax.data.audit import exact_repeats, repeat_kinds
+from alljax.data.audit import exact_repeats, not_same_table, repeat_kinds
 from alljax.data.audit.candidates import Candidates, candidates
 from alljax.data.audit.folder_listing import FolderListing, list_folder
 from alljax.data.audit.measurements import Measurements, measure_files
@@ -43,6 +44,7 @@ class Audit(NamedTuple):
     repeats: tuple[str, ...]  # of each file: the first of the same cell, '' if there is no other
     shortcuts: tuple[Shortcut, ...]
     threshold: float
+    uncompared: tuple[tuple[int, int], ...] = ()  # likely pairs not laid on each other: others had connected them
 
     @property
     def conflicts(self) -> dict[str, list[int]]:
@@ -54,22 +56,29 @@ class Audit(NamedTuple):
         return {name: cells for name, cells in sets.items() if len({self.listing.labels[cell] for cell in cells}) > 1}
 
 
-def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> Audit:
+def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False, not_same: Path | None = None) -> Audit:
     """Find repeated cells and shortcuts in a folder; nothing is written.
 
+    The pairs of the table `not_same` are left out, so that likely pairs which they would have connected are compared.
     UserError for a folder without cells and, all together, for files that cannot be read.
     """
     found = list_folder(root)
+    marks = not_same_table.read(not_same, found.files) if not_same else not_same_table.Marks()
     track = partial(tqdm, disable=not progress, leave=False)
     measured = measure_files(
         found.home, found.files, partial(track, desc='reading', total=len(found.files), unit=' cells')
     )
+    if not_same:
+        found = found._replace(notes=(*found.notes, *not_same_table.notes(not_same, marks, found)))
+        marks = not_same_table.of_pictures(not_same, marks, found.files, measured.pixel_digests)
     same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(measured.file_digests, measured.pixel_digests)]
     copies = {pair.second for pair in same}
     unique = [cell for cell in range(len(found.files)) if cell not in copies]
     chosen = candidates(measured.detail[unique], measured.density[unique])
     chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
-    pairs = sorted(same + _near_repeats(measured, chosen, threshold, partial(track, desc='comparing', unit=' pairs')))
+    chosen = _part(chosen, ~not_same_table.among(marks, chosen.pairs))
+    near, uncompared = _near_repeats(measured, chosen, threshold, partial(track, desc='comparing', unit=' pairs'))
+    pairs = sorted(same + near)
     merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs], found.unnamed_groups)
     return Audit(
         found,
@@ -78,6 +87,7 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
         tuple(groups.repeats(found.files, [(pair.first, pair.second) for pair in pairs if pair.one_cell])),
         shortcuts(measured, found.labels, merged),
         threshold,
+        tuple(uncompared),
     )
 
 
@@ -97,7 +107,7 @@ def pairs_between(first: Sequence[Path], second: Sequence[Path], threshold: floa
         found |= {(cell, other): Pair(cell, other, kind, 1.0) for cell, kind in same.items()}
     chosen = candidates(measured.detail, measured.density)
     across = [cell < count <= other and (cell, other) not in found for cell, other in chosen.pairs.tolist()]
-    chosen = Candidates(*(column[np.array(across, bool)] for column in chosen))
+    chosen = _part(chosen, np.array(across, bool))
     for (cell, other), match in zip(chosen.pairs.tolist(), register(measured, chosen), strict=True):
         if match.score >= threshold:
             found[cell, other] = _pair(measured, cell, other, match)
@@ -112,22 +122,30 @@ def _places(digests: Sequence[str], count: int) -> dict[str, list[int]]:
     return places
 
 
-def _near_repeats(measured: Measurements, chosen: Candidates, threshold: float, track: Track) -> list[Pair]:
-    """Pairs that are no equal files but score at least the threshold; likeliest candidates first."""
+def _near_repeats(
+    measured: Measurements, chosen: Candidates, threshold: float, track: Track
+) -> tuple[list[Pair], list[tuple[int, int]]]:
+    """Pairs of unequal files that score at least the threshold, likeliest candidates first; and those not compared."""
     found: list[Pair] = []
+    uncompared: list[tuple[int, int]] = []
     whole = np.arange(len(measured.sizes))
     with track(total=len(chosen.pairs)) as bar:
         for start in range(0, len(chosen.pairs), ROUND):
             part = Candidates(*(column[start : start + ROUND] for column in chosen))
             apart = whole[part.pairs[:, 0]] != whole[part.pairs[:, 1]]
+            uncompared += [(first, second) for first, second in part.pairs[~apart].tolist()]
             bar.update(int((~apart).sum()))
-            part = Candidates(*(column[apart] for column in part))
+            part = _part(part, apart)
             for (first, second), match in zip(part.pairs.tolist(), register(measured, part), strict=True):
                 bar.update()
                 if match.score >= threshold:
                     found.append(_pair(measured, first, second, match))
             whole = groups.connected([(pair.first, pair.second) for pair in found], len(whole))
-    return found
+    return found, uncompared
+
+
+def _part(chosen: Candidates, taken: Bool[np.ndarray, ' pairs']) -> Candidates:
+    return Candidates(*(column[taken] for column in chosen))
 
 
 def _pair(measured: Measurements, first: int, second: int, match: Match) -> Pair:

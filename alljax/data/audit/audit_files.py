@@ -15,10 +15,10 @@ PAIRS_CSV = 'pairs.csv'
 PAIR_COLUMNS = ('file', 'other_file', 'kind', 'score', 'one_cell')
 
 
-def write(audit: Any, out: Path | None = None) -> list[Path]:
+def write(audit: Any, out: Path | None = None, track: audit_page.Track = iter) -> list[Path]:
     """Write the files, to the folder where the loaders look or to `out`; return all that was written, kept ones too.
 
-    UserError if `out` is a file.
+    `track` may show progress over the pictures of the page. UserError if `out` is a file.
     """
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f'{out}: is a file, expected a folder; correct --out')
@@ -36,7 +36,7 @@ def write(audit: Any, out: Path | None = None) -> list[Path]:
         written.append(_kept(pairs))
     write_text(table, text)
     write_text(pairs, pairs_csv(audit))
-    write_text(html, audit_page.render(audit, written))
+    write_text(html, audit_page.render(audit, COLUMNS, written, track))
     return written
 
 

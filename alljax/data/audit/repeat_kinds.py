@@ -39,6 +39,11 @@ def describe(
     return ', '.join(part for part in parts if part) or 're-encoded'
 
 
+def without_numbers(kind: str) -> str:
+    """The kind without degrees and pixels: 'rotated, mirrored' of 'rotated 37°, mirrored'."""
+    return ', '.join(part.split(' ')[0] if part[-1] in '°x' else part for part in kind.split(', '))
+
+
 def _turn(pose: Pose) -> tuple[float, bool]:
     """Degrees, 0 to 180, and whether mirrored; of the two ways to mirror the one that leaves the smaller turn."""
     degrees = abs((np.degrees(pose.angle) + 180) % 360 - 180)
