@@ -1,6 +1,7 @@
 """Shows on images what a trained network looks at, and how far each heat map is to be believed."""
 
 import argparse
+import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
