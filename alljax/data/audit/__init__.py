@@ -61,15 +61,9 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
     """
     found = list_folder(root)
     track = partial(tqdm, disable=not progress, leave=False)
-    measured = measure_files(
-        found.home, found.files, partial(track, desc='reading', total=len(found.files), unit=' cells')
-    )
-    same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(measured.file_digests, measured.pixel_digests)]
-    copies = {pair.second for pair in same}
-    unique = [cell for cell in range(len(found.files)) if cell not in copies]
-    chosen = candidates(measured.detail[unique], measured.density[unique])
-    chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
-    pairs = sorted(same + _near_repeats(measured, chosen, threshold, partial(track, desc='comparing', unit=' pairs')))
+    reading = partial(track, desc='reading', total=len(found.files), unit=' cells')
+    measured = measure_files(found.home, found.files, reading)
+    pairs = _all_pairs(measured, threshold, partial(track, desc='comparing', unit=' pairs'))
     merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs], found.unnamed_groups)
     return Audit(
         found,
@@ -79,6 +73,14 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
         shortcuts(measured, found.labels, merged),
         threshold,
     )
+
+
+def pairs_within(files: Sequence[Path], threshold: float = THRESHOLD) -> list[Pair]:
+    """The pairs of an audit of these files, by their places; UserError with every file that cannot be read."""
+    track = partial(tqdm, disable=None, leave=False)
+    reading = partial(track, desc='looking for repeats: reading', total=len(files), unit=' cells')
+    measured = measure_files(Path(), [str(path) for path in files], reading)
+    return _all_pairs(measured, threshold, partial(track, desc='looking for repeats: comparing', unit=' pairs'))
 
 
 def pairs_between(first: Sequence[Path], second: Sequence[Path], threshold: float = THRESHOLD) -> list[Pair]:
@@ -110,6 +112,16 @@ def _places(digests: Sequence[str], count: int) -> dict[str, list[int]]:
     for place, digest in enumerate(digests[:count]):
         places.setdefault(digest, []).append(place)
     return places
+
+
+def _all_pairs(measured: Measurements, threshold: float, track: Track) -> list[Pair]:
+    """The pairs among measured files, equal files first; in a set of many repeats enough to connect them all."""
+    same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(measured.file_digests, measured.pixel_digests)]
+    copies = {pair.second for pair in same}
+    unique = [cell for cell in range(len(measured.sizes)) if cell not in copies]
+    chosen = candidates(measured.detail[unique], measured.density[unique])
+    chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
+    return sorted(same + _near_repeats(measured, chosen, threshold, track))
 
 
 def _near_repeats(measured: Measurements, chosen: Candidates, threshold: float, track: Track) -> list[Pair]:

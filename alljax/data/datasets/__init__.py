@@ -28,6 +28,9 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
+GROUPS = ('named', 'audit')  # where the groups come from
+
+
 class DataOptions(NamedTuple):
     """The cells that a run is about, and how they are kept."""
 
@@ -37,6 +40,7 @@ class DataOptions(NamedTuple):
     size: int = 257  # pixels a side at which cells are kept
     cells: int = 260  # how many to draw, for a set that draws them
     denoise: str = 'none'  # one of alljax.data.denoise.NAMES
+    groups: str = 'named'  # one of GROUPS
 
     @property
     def synthetic(self) -> bool:
@@ -111,10 +115,16 @@ def load(options: DataOptions, seed: int) -> Cells:
     root = dataset.draw(options.cells, seed) if dataset.draw else Path(options.root)
     builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=cache.folder('cells'))
     log.info(builder.listing.taken())  # before anything is built, so that wrong classes are seen in time
+    audited = options.groups == 'audit'
     for note in builder.listing.notes:
-        log.warning(note)
+        if not (audited and note == folder.ALONE):
+            log.warning(note)
     cells = read_cells(builder, options.size)
     for note in cells.origin.notes:
         if note not in builder.listing.notes:  # what was converted is known only now
             log.warning(note)
+    if audited:
+        from alljax.data import audited_groups  # which lists folders by this module
+
+        cells = audited_groups.applied(cells, builder.listing)
     return replace(cells, images=denoise.filtered(cells.images, options.denoise))
