@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,13 +15,14 @@ from alljax.data.datasets.folder import ALONE
 from alljax.data.datasets.listing import Listing
 from alljax.data.datasets.tables import normal
 from alljax.errors import some
-from alljax.storage import cache
+from alljax.storage import cache, speed_record
 from alljax.storage.atomic import write_json
 from alljax.storage.checksums import Damaged
 from alljax.storage.json_records import read_object
 
 log = logging.getLogger(__name__)
 
+AUDIT = 'audit'  # its kind among the speeds of this machine
 VERSION = 1  # raise it when the audit finds other pairs in the same pictures
 UNKNOWN = (
     'patients and slides are unknown: only the repeats of one cell that an audit found are kept together, so cells of one '
@@ -97,7 +99,9 @@ def _pairs(cells: Cells, listing: Listing) -> list[Repeated]:
         pass  # not searched yet, or damaged: searched again
     log.info('looking for repeats among the %d cells of %s, once', len(cells), listing.root)
     on_disk = {normal(record.file): listing.root / record.file for record in listing.records}
+    began = time.monotonic()
     found = audit.pairs_within([on_disk[name] for name in cells.names])
+    speed_record.add(AUDIT, {'picture': (time.monotonic() - began) / len(cells)})
     pairs = [Repeated(pair.first, pair.second, pair.one_cell) for pair in found]
     write_json(path, {'pairs': pairs})
     return pairs

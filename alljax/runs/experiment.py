@@ -1,6 +1,7 @@
 """One run, start to finish: load, divide, fit, score, report."""
 
 import logging
+import time
 from pathlib import Path
 
 import alljax
@@ -17,10 +18,11 @@ from alljax.runs import (
     preparation,
     results,
     run_cells,
+    speeds,
 )
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
-from alljax.storage import cache, model_folder, run_folder
+from alljax.storage import cache, model_folder, progress_bar, run_folder
 from alljax.storage.card import Scores
 from alljax.training import metrics_log
 from alljax.weights import training_sets
@@ -37,6 +39,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
 
     The cells are known by their fingerprint, not by their folder. UserError if it is not the one that is asked for.
     """
+    began = time.monotonic()
     cache.keep_compiled_programs()
     with run_folder.opened(folder, dict(plan.fields), later_fields()):
         if plan.demo:
@@ -46,28 +49,33 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         if fingerprint:
             data_check.same_data(fingerprint, sources, folder)
         test = external.prepared(plan.external, found)
-        log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
-                 len(cells.group_names), found.copies, len(parts.train), len(parts.validation),
-                 len(parts.test), folder)  # fmt: skip
+        training = network.training_words(plan, cells, parts, len(sources))
+        log.info('%d cells of %d groups: %s, train; %d validate, %d are tested; in %s', len(sources),
+                 len(cells.group_names), training, len(parts.validation), len(parts.test), folder)  # fmt: skip
         plan = plan._replace(preparation=preparation.with_target(plan.preparation, sources, parts))
         cells = preparation.of_cells(cells, plan.preparation)
         found = found._replace(cells=cells)
         plan = network.cut_batch_size(plan, cells, parts)
         kind = kinds.of_plan(plan)
         likeness.check(plan, found)
+        new = not run_folder.is_finished(folder) and not (folder / 'checkpoints').exists()
         if run_folder.is_finished(folder):
             log.info('this run is finished: evaluating it again')
             trained = kind.load(folder)
         else:
             trained = kind.fit(plan, cells, parts, folder)
             trained = calibration.kept(kind, trained, plan, found, folder)
-        output = kind.score(trained, plan, cells, parts, folder)
+        with progress_bar.shown('testing'):
+            output = kind.score(trained, plan, cells, parts, folder)
         output = calibration.of_test(output, trained.card, cells.take(parts.test))
         output.found.update(likeness.of_test(kind, trained, folder, cells.take(parts.test), plan.batch_size))
         tests = external.earlier_tests(folder)
         if test:
             tests = external.written(test, kind, trained, folder, tests)
-        report(plan, found, folder, output, tests)
+        with progress_bar.shown('writing the report'):
+            report(plan, found, folder, output, tests)
+        if new:
+            speeds.note(plan, trained, output.found, time.monotonic() - began)
         run_folder.set_data_root(folder, plan.fields['data.root'])
     return folder
 
@@ -82,7 +90,11 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
         'command': results.command(),
         'demo': plan.demo,
         'data': {**results.about_data(sources), **preparation.about(plan.preparation)},
-        'split': {**results.about_split(cells, parts), 'copies': found.copies},
+        'split': {
+            **results.about_split(cells, parts),
+            'copies': found.copies,
+            'train_copies': found.training_copies,
+        },
         'test': scores,
         **output.found,
         'seed': plan.seed,

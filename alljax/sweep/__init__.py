@@ -1,9 +1,11 @@
 """Many runs of one config, and the table that compares them with each other and with a paper's numbers."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -13,12 +15,25 @@ from alljax.config.fields import later_fields
 from alljax.errors import printable
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
-from alljax.sweep import execution, summary, time_estimate
-from alljax.sweep.variants import PAPER_TASKS, Sweep, Variant, across, list_runs, load_sweep
+from alljax.sweep import execution, left_open, progress, summary, time_estimate
+from alljax.sweep.execution import Loaded
+from alljax.sweep.progress import Bar
+from alljax.sweep.variants import PAPER_TASKS, Run, Sweep, Variant, across, list_runs, load_sweep
 
 __all__ = ['PAPER_TASKS', 'Sweep', 'Variant', 'across', 'launch']
 
 log = logging.getLogger(__name__)
+
+
+class Runs(NamedTuple):
+    """Several runs of one config that are to be done."""
+
+    sweep: Sweep
+    runs: Sequence[Run]
+    values: ConfigDict
+    given: Collection[str]  # the fields that the user set
+    config_file: str = ''  # that may add networks, data sets and systems
+    jobs: int = 1  # runs at a time
 
 
 def launch(
@@ -37,28 +52,48 @@ def launch(
     the first begins.
     """
     config.check(values, data=False)
-    sweep = load_sweep(config_file, values, overrides)
-    runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=overrides))
+    loaded: Loaded = {}
+    with ExitStack() as stack:
+        bar = None if dry_run else stack.enter_context(progress.shown(jobs, time_estimate.rough(values)))
+        values = left_open.found(values, overrides, run_folder.earlier(folder), loaded)
+        sweep = load_sweep(config_file, values, overrides)
+        runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=overrides))
+        if not dry_run and (len(runs) > 1 or sweep.declared):
+            data = config.data_options(values)
+            folder = folder or run_folder.default(config_file, data.name, data.synthetic)
+            return _run_all(Runs(sweep, runs, values, overrides, config_file, jobs), folder, loaded, bar)
     if dry_run:
         cache.keep_compiled_programs()
-        print(printable(time_estimate.describe(execution.prepare(runs, values, overrides, folder), folder)))
+        prepared = execution.prepare(runs, values, overrides, folder, loaded)
+        print(printable(time_estimate.describe(prepared, folder)))
         return True
-    if len(runs) == 1 and not sweep.declared:
-        plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
-        experiment.run(plan, folder or run_folder.default(config_file, plan.data.name, plan.demo))
-        return True
-    data = config.data_options(values)
-    folder = folder or run_folder.default(config_file, data.name, data.synthetic)
+    plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
+    experiment.run(plan, folder or run_folder.default(config_file, plan.data.name, plan.demo))
+    return True
+
+
+def _run_all(asked: Runs, folder: Path, loaded: Loaded, bar: Bar | None) -> bool:
+    """Does several runs in a folder, and summarizes them; False if one failed. `loaded` are cells that were read."""
+    sweep, runs, values = asked[:3]
     with run_folder.opened(folder, config.flat(values), later_fields()):
-        if data.synthetic:
+        if config.data_options(values).synthetic:
             log.warning(experiment.DEMO)
-        plans = [(one.run, one.plan) for one in execution.prepare(runs, values, overrides, folder)]  # not the images
+        prepared = execution.prepare(runs, values, asked.given, folder, loaded)
+        if bar:
+            bar.planned(time_estimate.works(prepared))
+        plans = [(one.run, one.plan) for one in prepared]  # not the images
+        del prepared
+        loaded.clear()
         log.info('%d runs in %s', len(runs), folder)
         failed: dict[str, str] = {}
         try:
-            execution.run_all(plans, config_file, folder, jobs, failed)
+            execution.run_all(plans, asked.config_file, folder, asked.jobs, failed, bar)
         finally:
+            if bar:
+                bar.heard(progress.PAGE)
             summary.write(folder, sweep, runs, failed)
-    if (folder / 'table.html').is_file():
-        log.info('see %s', folder / 'table.html')
+    for page in ('report.html', 'table.html'):  # of a cross-validation, of a sweep
+        if (folder / page).is_file():
+            log.info('see %s', folder / page)
+            break
     return not failed

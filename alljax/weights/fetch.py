@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from alljax.errors import UserError
+from alljax.storage import progress_bar
 from alljax.storage.atomic import part_file
 from alljax.weights.published import Published
 
@@ -104,8 +103,7 @@ def _download(row: Published, path: Path) -> None:
     try:
         with _opened(row.address) as answer, path.open('wb') as file:
             total = int(answer.headers.get('Content-Length') or 0)
-            bar = tqdm(total=total or None, unit='B', unit_scale=True, desc=row.file, leave=False, disable=None)
-            with bar:
+            with progress_bar.shown(f'downloading {row.file}', total, 'B') as bar:
                 while chunk := answer.read(CHUNK):
                     file.write(chunk)
                     bar.update(len(chunk))

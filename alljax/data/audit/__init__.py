@@ -15,6 +15,7 @@ from alljax.data.audit.folder_listing import FolderListing, list_folder
 from alljax.data.audit.measurements import Measurements, measure_files
 from alljax.data.audit.registration import Match, register
 from alljax.data.audit.shortcuts import Shortcut, shortcuts
+from alljax.storage import progress_bar
 
 __all__ = ['THRESHOLD', 'Audit', 'Pair', 'Shortcut', 'audit', 'pairs_between']
 
@@ -77,10 +78,10 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False) -> A
 
 def pairs_within(files: Sequence[Path], threshold: float = THRESHOLD) -> list[Pair]:
     """The pairs of an audit of these files, by their places; UserError with every file that cannot be read."""
-    track = partial(tqdm, disable=None, leave=False)
-    reading = partial(track, desc='looking for repeats: reading', total=len(files), unit=' cells')
+    name = 'looking for repeats'
+    reading = partial(progress_bar.each, name=f'{name}: reading', total=len(files), unit=' pictures')
     measured = measure_files(Path(), [str(path) for path in files], reading)
-    return _all_pairs(measured, threshold, partial(track, desc='looking for repeats: comparing', unit=' pairs'))
+    return _all_pairs(measured, threshold, partial(progress_bar.shown, f'{name}: comparing', unit=' pairs'))
 
 
 def pairs_between(first: Sequence[Path], second: Sequence[Path], threshold: float = THRESHOLD) -> list[Pair]:
@@ -119,7 +120,8 @@ def _all_pairs(measured: Measurements, threshold: float, track: Track) -> list[P
     same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(measured.file_digests, measured.pixel_digests)]
     copies = {pair.second for pair in same}
     unique = [cell for cell in range(len(measured.sizes)) if cell not in copies]
-    chosen = candidates(measured.detail[unique], measured.density[unique])
+    with progress_bar.shown('looking for repeats: cells that are alike'):
+        chosen = candidates(measured.detail[unique], measured.density[unique])
     chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
     return sorted(same + _near_repeats(measured, chosen, threshold, track))
 
@@ -135,7 +137,7 @@ def _near_repeats(measured: Measurements, chosen: Candidates, threshold: float, 
             bar.update(int((~apart).sum()))
             part = Candidates(*(column[apart] for column in part))
             for (first, second), match in zip(part.pairs.tolist(), register(measured, part), strict=True):
-                bar.update()
+                bar.update(1)
                 if match.score >= threshold:
                     found.append(_pair(measured, first, second, match))
             whole = groups.connected([(pair.first, pair.second) for pair in found], len(whole))

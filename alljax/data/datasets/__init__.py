@@ -14,7 +14,7 @@ from alljax.data.datasets.listing import Dataset, Listing, Record, existing_fold
 from alljax.data.folder_walk import visible
 from alljax.data.synthetic.folder import is_synthetic
 from alljax.errors import UserError, nearest, some
-from alljax.storage import cache
+from alljax.storage import cache, progress_bar
 
 __all__ = ['DATASETS', 'DataOptions', 'Dataset', 'Listing', 'Record', 'load', 'located', 'problems', 'recognized']
 
@@ -119,7 +119,8 @@ def load(options: DataOptions, seed: int) -> Cells:
     for note in builder.listing.notes:
         if not (audited and note == folder.ALONE):
             log.warning(note)
-    cells = read_cells(builder, options.size)
+    with progress_bar.shown('reading the cells'):
+        cells = read_cells(builder, options.size)
     for note in cells.origin.notes:
         if note not in builder.listing.notes:  # what was converted is known only now
             log.warning(note)
