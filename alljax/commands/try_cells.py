@@ -1,8 +1,8 @@
 """Tries a folder of your own cells, one folder of images for each class: checks, audits, cross-validates, and trains.
 
-A network that a laptop carries is tested by group, a last model learns from all cells for `alljax predict`, and all ends
-in one page. It is `alljax train` with the config configs/my_cells.py, whose fields --config.a.b=value changes. Stopped,
-it goes on with the same --workdir.
+A network that a laptop carries is tested by group, a last model learns from all cells for `alljax predict`, and all
+ends in one page. It is `alljax train` with the config configs/my_cells.py, whose fields --config.a.b=value changes.
+Stopped, it goes on with the same --workdir.
 """
 
 from collections.abc import Sequence

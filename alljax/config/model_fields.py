@@ -17,8 +17,8 @@ MODEL_FIELDS: dict[str, Field] = {
     # --- the network
     'model.name': Field(
         'alexnet',
-        "a network of `alljax weights --list`, or your own in alljax.models.MODELS; 'auto' for one that a laptop carries "
-        'and whose weights can be had, of alljax/config/network_choice.py',
+        "a network of `alljax weights --list`, or your own in alljax.models.MODELS; 'auto' for one that a laptop "
+        'carries and whose weights can be had, of alljax/config/network_choice.py',
         lambda: (AUTO, *MODELS),
     ),
     'model.init': Field(
@@ -49,8 +49,8 @@ MODEL_FIELDS: dict[str, Field] = {
     ),
     'model.dense': Field(
         True,
-        "False leaves out fc6 and fc7 (AlexNet, VGG): the new layers get the last convolution's features, averaged over "
-        'their positions',
+        "False leaves out fc6 and fc7 (AlexNet, VGG): the new layers get the last convolution's features, averaged "
+        'over their positions',
     ),
     'model.freeze': Field('', "regular expression over parameter names that stay as they start, e.g. 'conv.*'"),
     'model.norm': Field(

@@ -4,8 +4,8 @@
     python launch.py --config=configs/my_cells.py --config.data.root=/path/to/my/cells   # the same
 
 One folder of images for each class; an optional cells.csv (file,label,group) or groups.csv says which cells are of one
-slide or patient. Where neither does, the folder is audited, and only the repeats of one cell are kept together: the page
-says so, for its numbers may then be too high for new patients.
+slide or patient. Where neither does, the folder is audited, and only the repeats of one cell are kept together: the
+page says so, for its numbers may then be too high for new patients.
 
 The network is frozen and only one linear layer learns, from features that are computed once: the first of AlexNet's
 convolutions and EfficientNet-Lite0 whose published weights are cached, installed or can be fetched. Each of five folds

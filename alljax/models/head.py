@@ -27,7 +27,7 @@ class Head(nn.Module):
 
 
 class Linear(nn.Module):
-    """One dense layer, the last one of most published networks. A map of features is averaged over its positions first."""
+    """One dense layer, the last one of most published networks; a map of features is averaged over its positions."""
 
     classes: int
 

@@ -76,9 +76,9 @@ def shown(name: str, total: float = 0, unit: str = '') -> Iterator[Shown]:
         yield Shown(update)
         return
     form = None if total else '{desc} {elapsed}'
-    with tqdm(total=total or None, desc=name, unit=unit, leave=False, disable=None, bar_format=form) as bar:
-        with ticking(bar):
-            yield Shown(bar.update)
+    bar = tqdm(total=total or None, desc=name, unit=unit, leave=False, disable=None, bar_format=form)
+    with bar, ticking(bar):
+        yield Shown(bar.update)
 
 
 def each(items: Iterable[Item], name: str, total: float, unit: str) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""The speed of this machine, as earlier runs have measured it: seconds a step, a picture, a run, in the user's cache."""
+"""The speed of this machine as earlier runs have measured it, in the user's cache: seconds a step, a picture, a run."""
 
 import json
 import logging

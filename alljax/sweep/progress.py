@@ -19,6 +19,7 @@ from alljax.sweep.work import GUESS, Work
 FORM = '{percentage:3.0f} %|{bar:16}| {desc}'
 END = 5.0  # seconds for tables and pages after the last run
 STEPS, PICTURES = ' steps', ' images'  # units of stages whose speed is measured on the way
+STARTING = Stage('starting')
 PAGE = Stage('tables and pages')
 SETTLED = 0.02  # share of a stage from which its own speed is taken
 
@@ -28,7 +29,7 @@ class Running:
     """A run that has begun."""
 
     began: float  # on the clock of `time.monotonic`
-    stage: Stage = Stage('starting')
+    stage: Stage = STARTING
     stage_began: float = 0.0
     counted: dict[str, float] = field(default_factory=dict)  # unit → share of its work that is done
     spent: dict[str, float] = field(default_factory=dict)  # unit → seconds that it took
@@ -42,7 +43,7 @@ class State:
     jobs: int = 1
     rough: float = 0.0  # seconds of all that is not in `works` yet
     began: float = 0.0
-    here: Stage = Stage('starting')  # work of this process
+    here: Stage = STARTING  # work of this process
     here_began: float = 0.0
     running: dict[str, Running] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
@@ -152,7 +153,7 @@ class Bar:
         """Shows what a run in another process says over a channel, until it has ended."""
         with self._lock:
             self._channels[run] = channel
-            heard(self.state, time.monotonic(), Stage('starting'), run)
+            heard(self.state, time.monotonic(), STARTING, run)
         try:
             yield
         finally:

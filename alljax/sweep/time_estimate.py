@@ -113,7 +113,7 @@ def _work(ready: PreparedRun, record: speed_record.Speeds, computed: dict[str, s
 
 
 def _prepared(ready: PreparedRun) -> str:
-    """The preparation of the pictures: runs with another one share no features, nor do those with a target of their own."""
+    """The preparation of the pictures: runs share no features with another one, or with a target of their own."""
     how = ready.plan.preparation
     return f'{how} {ready.run.folder}' if how.stain in ('macenko', 'reinhard') else str(how)
 
