@@ -19,15 +19,15 @@ class Stage(NamedTuple):
     """Work that is being done, and how far it is."""
 
     name: str  # 'features', 'epoch 4 of 20'
-    done: float = 0
-    total: float = 0  # 0 where there is nothing to count
+    done: int = 0
+    total: int = 0  # 0 where there is nothing to count
     unit: str = ''  # ' images', ' steps', …
 
 
 class Shown(NamedTuple):
     """The means to say how far shown work is, named as tqdm's."""
 
-    update: Callable[[float], object]  # adds to what is done
+    update: Callable[[int], object]  # adds to what is done
 
 
 Listener = Callable[[Stage], None]
@@ -63,12 +63,12 @@ def has_listener() -> bool:
 
 
 @contextmanager
-def shown(name: str, total: float = 0, unit: str = '') -> Iterator[Shown]:
+def shown(name: str, total: int = 0, unit: str = '') -> Iterator[Shown]:
     """Shows work until the end of the `with`; without a `total` only its name and the seconds that it takes."""
     if tell(Stage(name, 0, total, unit)):
-        done = 0.0
+        done = 0
 
-        def update(count: float = 1) -> None:
+        def update(count: int = 1) -> None:
             nonlocal done
             done += count
             tell(Stage(name, done, total, unit))
@@ -81,7 +81,7 @@ def shown(name: str, total: float = 0, unit: str = '') -> Iterator[Shown]:
         yield Shown(bar.update)
 
 
-def each(items: Iterable[Item], name: str, total: float, unit: str) -> Iterator[Item]:
+def each(items: Iterable[Item], name: str, total: int, unit: str) -> Iterator[Item]:
     """The items, whose number is shown as they come."""
     with shown(name, total, unit) as bar:
         for item in items:

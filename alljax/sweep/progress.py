@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from alljax.evaluation import formatting
 from alljax.storage import progress_bar
 from alljax.storage.progress_bar import TICK, Stage
-from alljax.sweep.work import GUESS, Work
+from alljax.sweep.work import Work
 
 FORM = '{percentage:3.0f} %|{bar:16}| {desc}'
 END = 5.0  # seconds for tables and pages after the last run
@@ -59,8 +59,8 @@ def heard(state: State, now: float, stage: Stage, run: str = '') -> None:
         return
     its = state.running.setdefault(run, Running(now, stage_began=now))
     if stage.unit != its.stage.unit:
-        if its.stage.unit:
-            its.counted[its.stage.unit] = 1.0  # one stage has to end before the next
+        if its.stage.unit:  # one stage has to end before the next
+            its.counted[its.stage.unit], its.spent[its.stage.unit] = 1.0, now - its.stage_began
         its.stage_began = now
     its.stage = stage
     work = state.works.get(run)
@@ -87,7 +87,7 @@ def left(state: State, now: float) -> float:
 
 
 def _left_of(state: State, run: str, work: Work, now: float) -> float:
-    step, picture, other = work.speed or GUESS
+    step, picture, other = work.speed
     step = state.measured.get((work.kind, STEPS), step)
     picture = state.measured.get((work.kind, PICTURES), picture)
     its = state.running.get(run)

@@ -30,7 +30,7 @@ from alljax.storage import speed_record
 from alljax.storage.run_folder import is_finished
 from alljax.sweep import left_open
 from alljax.sweep.execution import PreparedRun
-from alljax.sweep.work import GUESS, OVERHEAD, Work
+from alljax.sweep.work import GUESS, OVERHEAD, Work, guess
 from alljax.training import inference, inputs, learning_rate_factors, optimizer
 from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
@@ -47,15 +47,22 @@ def works(runs: Sequence[PreparedRun], *, timed: bool = False) -> dict[str, Work
     for ready in runs:
         fits, models = _models(ready)
         parts = [_work(one, record, computed, timed=timed) for one in models]
-        speed = parts[0].speed if len(parts) == 1 else None
-        if len(parts) > 1 and all(part.speed for part in parts):  # of an ensemble: as one long run
-            whole = sum(fits * part.steps * part.speed.step + part.pictures * part.speed.picture for part in parts
-                        if part.speed)  # fmt: skip
-            speed = Speed(0.0, 0.0, whole + OVERHEAD)
-        kind = parts[0].kind if len(parts) == 1 else 'ensemble'
+        speed, kind = parts[0].speed, parts[0].kind
+        if ready.plan.candidates:  # as one long run
+            spent = [fits * one.steps * one.speed.step + one.pictures * one.speed.picture for one in parts]
+            speed, kind = Speed(0.0, 0.0, sum(spent) + OVERHEAD), 'ensemble'
         steps, pictures = (fits * sum(part.steps for part in parts)), sum(part.pictures for part in parts)
-        found[ready.run.folder] = Work(str(ready.run), kind, steps, pictures, speed)
+        found[ready.run.folder] = Work(_name(ready, runs), kind, steps, pictures, speed)
     return found
+
+
+def _name(ready: PreparedRun, runs: Sequence[PreparedRun]) -> str:
+    """The name of a run among others: that of its fold, where they differ in nothing else."""
+    run = ready.run
+    if len({(one.run.variant.name, one.run.protocol) for one in runs}) > 1 or len(runs) == 1:
+        return str(run)
+    repetition = f'repetition {run.repeat + 1}, ' if any(one.run.repeat for one in runs) else ''
+    return f'{repetition}fold {run.fold + 1} of {1 + max(one.run.fold for one in runs)}'
 
 
 def rough(config: ConfigDict) -> float:
@@ -109,7 +116,7 @@ def _work(ready: PreparedRun, record: speed_record.Speeds, computed: dict[str, s
     before = computed.setdefault(f'{kind} {_prepared(ready)}', set())
     names = {*ready.cells.names} - before
     before |= names
-    return Work('', kind, _steps(ready), len(names), speed)
+    return Work('', kind, _steps(ready), len(names), speed or guess(ready.plan))
 
 
 def _prepared(ready: PreparedRun) -> str:

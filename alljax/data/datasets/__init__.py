@@ -113,9 +113,9 @@ def load(options: DataOptions, seed: int) -> Cells:
     options = located(options)
     dataset = DATASETS[options.name]
     root = dataset.draw(options.cells, seed) if dataset.draw else Path(options.root)
-    builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=cache.folder('cells'))
+    audited, place = options.groups == 'audit', cache.folder('cells')
+    builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=place, audited=audited)
     log.info(builder.listing.taken())  # before anything is built, so that wrong classes are seen in time
-    audited = options.groups == 'audit'
     for note in builder.listing.notes:
         if not (audited and note == folder.ALONE):
             log.warning(note)
