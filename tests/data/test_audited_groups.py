@@ -34,6 +34,7 @@ def test_repeats_are_groups_where_no_slide_is_named_and_are_found_once(folder, c
     before = sorted(folder.rglob('*'))
     named = load(folder, 'named')
     assert len(set(named.groups)) == 6
+    caplog.clear()
     with caplog.at_level('INFO', 'alljax'):
         found = load(folder)
     assert 'the audit found 2 repeated pairs: the 6 cells are in 4 groups (by repeats only' in caplog.text
@@ -64,10 +65,10 @@ def test_named_slides_stay_and_repeats_across_them_are_told(folder):
 
 def test_equal_pictures_are_no_problem_where_an_audit_groups_them(folder):
     shutil.copy(folder / 'a' / '1.png', folder / 'a' / '3.png')
-    with pytest.raises(UserError, match='a/1.png, a/3.png: hold the same pixels'):
+    with pytest.raises(UserError, match=r'a/1.png, a/3.png: hold the same pixels'):
         load(folder, 'named')
     assert sorted(np.bincount(load(folder).groups).tolist()) == [1, 1, 2, 3]
-    with pytest.raises(UserError, match='a/1.png, a/3.png: hold the same pixels'):
+    with pytest.raises(UserError, match=r'a/1.png, a/3.png: hold the same pixels'):
         load(folder, 'named')  # though the cells are in the cache by now
 
 
