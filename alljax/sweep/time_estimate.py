@@ -26,7 +26,7 @@ from alljax.data.cells import Cells
 from alljax.evaluation import formatting
 from alljax.runs import network, speeds
 from alljax.runs.speeds import Speed
-from alljax.storage import speed_record
+from alljax.storage import progress_bar, speed_record
 from alljax.storage.run_folder import is_finished
 from alljax.sweep import left_open
 from alljax.sweep.execution import PreparedRun
@@ -110,7 +110,9 @@ def _work(ready: PreparedRun, record: speed_record.Speeds, computed: dict[str, s
     speed = speeds.known(ready.plan, record)
     if speed is None and timed:
         log.info('timing %s of %s', 'some cells' if ready.plan.system else 'two steps', ready.run)
-        speed = _timed(ready)._replace(run=record.get(kind, {}).get('run', OVERHEAD))
+        with progress_bar.shown('timing'):
+            measured = _timed(ready)
+        speed = measured._replace(run=record.get(kind, {}).get('run', OVERHEAD))
         record[kind] = speed._asdict()
         speed_record.add(kind, record[kind])
     before = computed.setdefault(f'{kind} {_prepared(ready)}', set())
