@@ -19,7 +19,7 @@ MODEL_FIELDS: dict[str, Field] = {
         'alexnet',
         "a network of `alljax weights --list`, or your own in alljax.models.MODELS; 'auto' for one that a laptop "
         'carries and whose weights can be had, of alljax/config/network_choice.py',
-        lambda: (AUTO, *MODELS),
+        lambda: (*MODELS, AUTO),
     ),
     'model.init': Field(
         'imagenet',

@@ -53,8 +53,9 @@ def applied(cells: Cells, listing: Listing) -> Cells:
     number = {name: place for place, name in enumerate(group_names)}
     named = groups.repeats(cells.names, [(pair.first, pair.second) for pair in pairs if pair.one_cell])
     repeat = {name: place for place, name in enumerate(sorted(set(named) - {''}))}
-    log.info('the audit found %d repeated pairs: the %d cells are in %d groups (by repeats only: patients and slides '
-             'are unknown)', len(pairs), len(cells), len(group_names))  # fmt: skip
+    count = f'{len(pairs)} repeated {"pair" if len(pairs) == 1 else "pairs"}'
+    log.info('the audit found %s: the %d cells are in %d groups (by repeats only: patients and slides are unknown)',
+             count, len(cells), len(group_names))  # fmt: skip
     origin = replace(
         cells.origin,
         grouping='repeats only',

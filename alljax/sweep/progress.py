@@ -134,7 +134,7 @@ class Bar:
         self.state = State(jobs=jobs, rough=rough, began=now, here_began=now)
         self._lock, self._done = threading.Lock(), threading.Event()
         self._channels: dict[str, Connection] = {}
-        self._tqdm = tqdm(total=1.0, bar_format=FORM, dynamic_ncols=True, file=file, leave=False)
+        self._tqdm = tqdm(total=1.0, desc=STARTING.name, bar_format=FORM, dynamic_ncols=True, file=file, leave=False)
         self._thread = threading.Thread(target=self._draw, daemon=True)
         self._thread.start()
 
