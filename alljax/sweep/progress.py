@@ -19,6 +19,7 @@ from alljax.sweep.work import Work
 FORM = '{percentage:3.0f} %|{bar:16}| {desc}'
 END = 5.0  # seconds for tables and pages after the last run
 STEPS, PICTURES = ' steps', ' images'  # units of stages whose speed is measured on the way
+REST = ''  # and all else in a run
 STARTING = Stage('starting')
 PAGE = Stage('tables and pages')
 SETTLED = 0.02  # share of a stage from which its own speed is taken
@@ -72,10 +73,12 @@ def heard(state: State, now: float, stage: Stage, run: str = '') -> None:
             state.measured[work.kind, stage.unit] = its.spent[stage.unit] / stage.done
 
 
-def ended(state: State, run: str) -> None:
+def ended(state: State, run: str, now: float) -> None:
     """Notes that a run has come to its end, well or not."""
     state.ended.add(run)
-    state.running.pop(run, None)
+    its, work = state.running.pop(run, None), state.works.get(run)
+    if its and work:
+        state.measured[work.kind, REST] = max(0.0, now - its.began - sum(its.spent.values()))
 
 
 def left(state: State, now: float) -> float:
@@ -88,6 +91,7 @@ def left(state: State, now: float) -> float:
 
 def _left_of(state: State, run: str, work: Work, now: float) -> float:
     step, picture, other = work.speed
+    other = state.measured.get((work.kind, REST), other)
     step = state.measured.get((work.kind, STEPS), step)
     picture = state.measured.get((work.kind, PICTURES), picture)
     its = state.running.get(run)
@@ -160,7 +164,7 @@ class Bar:
             with self._lock:
                 self._listen(run, channel)  # to its last word, or the next run would say it
                 del self._channels[run]
-                ended(self.state, run)
+                ended(self.state, run, time.monotonic())
 
     def close(self) -> None:
         """Leaves the terminal to others."""
