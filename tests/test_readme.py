@@ -13,7 +13,7 @@ import pytest
 import alljax
 from alljax import config, models
 from alljax.baselines import SEGMENTS, SYSTEMS
-from alljax.commands import predict
+from alljax.commands import COMMANDS, predict
 from alljax.config import resolve
 from alljax.data.datasets import DATASETS
 from alljax.errors import UserError
@@ -138,7 +138,7 @@ def test_commands_exist(page):
             path = ROOT / module.replace('.', '/')
             assert path.with_suffix('.py').is_file() or (path / '__main__.py').is_file(), line
         for name in re.findall(r'(?:^|&& )alljax (\w+)', line):
-            assert (ROOT / 'alljax' / 'commands' / f'{name}.py').is_file(), line
+            assert name in COMMANDS, line
 
 
 def test_every_experiment_has_its_command():

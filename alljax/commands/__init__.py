@@ -31,6 +31,11 @@ class Command(NamedTuple):
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
     {
+        'try': Command(
+            'alljax.commands.try_cells',
+            'checks, audits, trains and tests on class folders of your own, and ends in one page',
+            'the same command with the same --workdir goes on from the last save',
+        ),
         'train': Command(
             'alljax.commands.train',
             'trains and tests what a config file says, once or as a sweep',

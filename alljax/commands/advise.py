@@ -5,20 +5,12 @@ From cheap features alone: how well classes and slides are told apart, and wheth
 """
 
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from alljax.commands import Parser
 from alljax.errors import UserError, printable
-
-if TYPE_CHECKING:
-    from tqdm import tqdm
-
-TICK = 0.5  # seconds
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,8 +20,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f'{options.to}: is a file, expected a folder; correct --to')
     from tqdm import tqdm
 
+    from alljax.storage import progress_bar
+
     track = partial(tqdm, disable=not sys.stderr.isatty(), leave=False)
-    with _ticking(track(desc='reading the cells', bar_format='{desc} {elapsed}')):
+    with progress_bar.shown('reading the cells'):
         from alljax.runs import advice
         from alljax.runs.advice import features, page, sentences
 
@@ -42,25 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.to:
         print(f'written: {page.write(found, options.to)}')
     return 0
-
-
-@contextmanager
-def _ticking(bar: 'tqdm') -> Iterator[None]:
-    """Lets the seconds of a bar go on while something is done that has no steps to count."""
-    done = threading.Event()
-
-    def tick() -> None:
-        while not done.wait(TICK):
-            bar.refresh()
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        bar.close()
 
 
 def _parser() -> Parser:

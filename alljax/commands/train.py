@@ -13,6 +13,7 @@ from pathlib import Path
 from absl import app, flags
 
 from alljax.errors import UserError
+from alljax.storage import progress_bar
 from alljax.storage.log import set_up_logging
 
 CONFIG = flags.DEFINE_string('config', None, 'The config file; --config.a.b=value changes a field of it.')
@@ -57,7 +58,8 @@ def _train(overrides: dict[str, str]) -> int:
         raise UserError('--labels goes with --evaluate_on; for a run that is to be trained set --config.test.labels')
     if CONFIG.value is None:
         raise UserError('--config is missing; try python launch.py --config=configs/subtype.py')
-    from alljax import config, sweep
+    with progress_bar.shown('starting'):  # takes seconds
+        from alljax import config, sweep
 
     values = config.load(CONFIG.value)
     config.override(values, overrides)

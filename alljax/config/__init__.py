@@ -94,7 +94,8 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
 def data_options(config: ConfigDict) -> DataOptions:
     """The data set that a config means, with the folder of $ALLJAX_DATA where it names none."""
     data = config.data
-    return datasets.located(DataOptions(data.name, data.root, data.task, data.size, data.cells, data.denoise))
+    options = DataOptions(data.name, data.root, data.task, data.size, data.cells, data.denoise, data.groups)
+    return datasets.located(options)
 
 
 def external_options(config: ConfigDict) -> ExternalOptions:

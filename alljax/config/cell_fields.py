@@ -3,6 +3,7 @@
 from alljax.baselines import cell_masks
 from alljax.config.field import Field, one_of
 from alljax.data import cell_region, color, denoise, stain
+from alljax.data.datasets import GROUPS
 
 CELL_FIELDS: dict[str, Field] = {
     'seed': Field(
@@ -23,6 +24,12 @@ CELL_FIELDS: dict[str, Field] = {
         '',
         "the public name of the set, e.g. 'Acevedo 2020', so that a report can warn where the backbone was trained on "
         "it; '' where it has none (ALL-IDB2 is known by its files)",
+    ),
+    'data.groups': Field(
+        'named',
+        'cells that are never separated: named (in cells.csv, groups.csv, or by the data set); audit: where no slides '
+        'are named, the repeats of a cell that an audit finds; where they are, its repeats across slides are only told',
+        lambda: GROUPS,
     ),
     'data.size': Field(257, "pixels a side at which cells are kept; ALL-IDB2's own crop size", low=64, high=1024),
     'data.cells': Field(260, 'synthetic only: how many to draw, at least 40; ALL-IDB2 has 260', low=40, high=10**6),
@@ -74,9 +81,9 @@ CELL_FIELDS: dict[str, Field] = {
     ),
     'split.folds': Field(
         1,
-        'of a cross-validation, in which every cell is tested once; 1 is the hold-out [paper]; unused with '
-        'leave_one_group_out',
-        low=1,
+        'of a cross-validation, in which every cell is tested once; 1 is the hold-out [paper]; 0 for five, or as many '
+        'as the groups allow; unused with leave_one_group_out',
+        low=0,
         high=1000,
     ),
     'split.fold': Field(

@@ -6,6 +6,7 @@ from alljax.baselines.preprocess import PREPROCESS
 from alljax.baselines.segment import SEGMENTS
 from alljax.baselines.systems import STANDARDIZE, SYSTEMS, WHOLE
 from alljax.config.field import Field, one_of
+from alljax.config.network_choice import AUTO
 from alljax.evaluation.ensemble_selection import CHOOSE
 from alljax.models import MODELS
 from alljax.models.batch_statistics import STATISTICS
@@ -15,7 +16,10 @@ from alljax.storage.prediction_views_record import MOST_COPIES
 MODEL_FIELDS: dict[str, Field] = {
     # --- the network
     'model.name': Field(
-        'alexnet', 'a network of `alljax weights --list`, or your own in alljax.models.MODELS', lambda: MODELS
+        'alexnet',
+        "a network of `alljax weights --list`, or your own in alljax.models.MODELS; 'auto' for one that a laptop "
+        'carries and whose weights can be had, of alljax/config/network_choice.py',
+        lambda: (*MODELS, AUTO),
     ),
     'model.init': Field(
         'imagenet',
@@ -42,6 +46,11 @@ MODEL_FIELDS: dict[str, Field] = {
         low=0,
         high=0.99,
         example=0.5,
+    ),
+    'model.dense': Field(
+        True,
+        "False leaves out fc6 and fc7 (AlexNet, VGG): the new layers get the last convolution's features, averaged "
+        'over their positions',
     ),
     'model.freeze': Field('', "regular expression over parameter names that stay as they start, e.g. 'conv.*'"),
     'model.norm': Field(

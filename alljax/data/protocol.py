@@ -13,6 +13,7 @@ from alljax.data import augment, jitter
 from alljax.data.augment import Augmentation
 from alljax.data.cells import Cells
 from alljax.data.split import Index, Split, SplitOptions, split
+from alljax.storage import progress_bar
 
 PUBLISHED_CELLS = 310  # images before enlarging: ALL-IDB2 and 50 more blasts [paper]
 PUBLISHED_COUNTS = {'L1': 266, 'L2': 153, 'L3': 81, 'normal': 260}  # with their copies [paper]
@@ -118,8 +119,10 @@ def make_copier(augmentation: Augmentation, seed: int) -> Callable[..., UInt8[Ar
 def _draw_copies(copies: Cells, sources: Index, numbers: Index, augmentation: Augmentation, seed: int) -> np.ndarray:
     """The copies, a few at a time so that one program serves any number."""
     turn, results = make_copier(augmentation, seed), []
-    for start in range(0, len(sources), CHUNK):
-        rows = np.resize(np.arange(start, min(start + CHUNK, len(sources))), CHUNK)
-        turned = turn(copies.images[rows], jnp.asarray(sources[rows]), jnp.asarray(numbers[rows]))
-        results.append(np.asarray(turned)[: len(sources) - start])
+    with progress_bar.shown('copies', len(sources), ' copies') as bar:
+        for start in range(0, len(sources), CHUNK):
+            rows = np.resize(np.arange(start, min(start + CHUNK, len(sources))), CHUNK)
+            turned = turn(copies.images[rows], jnp.asarray(sources[rows]), jnp.asarray(numbers[rows]))
+            results.append(np.asarray(turned)[: len(sources) - start])
+            bar.update(len(results[-1]))
     return np.concatenate(results)

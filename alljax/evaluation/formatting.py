@@ -90,6 +90,13 @@ def timestamp(iso: str) -> str:
     return f'{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC' if when.tzinfo else f'{when:%Y-%m-%d %H:%M}'
 
 
+def training_cells(cells: int, copies: int, an_epoch: int | None = None) -> str:
+    """The training side in words: '295 cells + 428 copies, 195 an epoch'; copies are none of the `cells`."""
+    added = f' + {copies:,} {"copy" if copies == 1 else "copies"}' if copies else ''
+    epoch = f', {an_epoch:,} an epoch' if an_epoch is not None else ''
+    return f'{cells:,} {"cell" if cells == 1 else "cells"}{added}{epoch}'
+
+
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return MISSING

@@ -93,6 +93,7 @@ def write(
             undefined=any(None in row.values() for row in results['test']['per_class'].values()),
             measures=_measures(results['test']),
             counts=_counts(results),
+            training=_training(results),
             tables=_tables(results, facts or {}),
             figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
             mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
@@ -188,6 +189,13 @@ def _measures(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Name, number and meaning of what is said of a test beside accuracy, precision and recall."""
     rows = [(name, formatting.percent(test[key], test['n']), remark) for key, name, remark in SHARES]
     return rows + [(name, formatting.value(test[key]), remark) for key, name, remark in COEFFICIENTS]
+
+
+def _training(results: Mapping[str, Any]) -> str:
+    """The training side in the words of the run's log; earlier releases do not tell the copies from the cells."""
+    copies = results['split'].get('train_copies', 0)
+    an_epoch = results.get('train', {}).get('cells_an_epoch')
+    return formatting.training_cells(results['split']['train_n'] - copies, copies, an_epoch)
 
 
 def _counts(results: Mapping[str, Any]) -> dict[str, Mapping[str, int]]:

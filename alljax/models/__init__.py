@@ -88,6 +88,11 @@ class NetworkSpec(NamedTuple):
         """The network in two: from images to features, and from features to logits. See `cut`."""
         return cut(self.name, classes, **self.options)
 
+    @property
+    def averages(self) -> bool:
+        """True if the layers after the features average a map of them as their first act."""
+        return bool(self.options.get('head', 1024)) or self.options.get('dense') is False
+
     def without_head(self) -> 'NetworkSpec':
         """The same network up to its features: what only concerns the layers after them is left out."""
         kept = {name: value for name, value in self.options.items() if name not in ('head', 'dropout')}
@@ -153,8 +158,9 @@ def cut(
 
     Both take the variables of the whole. None for a network that is no linen module: where to cut it is unknown.
     """
-    # the paper's head averages a map of features as its first act: a smaller thing to keep
-    body = create(name, classes, last=Features(average=bool(head), parent=None), **options)
+    # what averages a map of features as its first act gets the average: a smaller thing to keep
+    average = NetworkSpec(name, {**options, 'head': head}).averages
+    body = create(name, classes, last=Features(average=average, parent=None), **options)
     if not is_linen(body):
         return None
     last = _last(_network(name), classes, head, {'act': options['act']} if options.get('act') else {})

@@ -27,13 +27,16 @@ class Head(nn.Module):
 
 
 class Linear(nn.Module):
-    """One dense layer, the last one of most published networks."""
+    """One dense layer, the last one of most published networks; a map of features is averaged over its positions."""
 
     classes: int
 
     @nn.compact
-    def __call__(self, x: Float[Array, 'batch features']) -> Float[Array, 'batch classes']:
+    def __call__(
+        self, x: Float[Array, 'batch features'] | Float[Array, 'batch height width features']
+    ) -> Float[Array, 'batch classes']:
         """Maps features to logits."""
+        x = x.mean((1, 2)) if x.ndim == 4 else x
         return nn.Dense(self.classes, name='logits')(x)
 
 

@@ -1,6 +1,7 @@
 """One run, start to finish: load, divide, fit, score, report."""
 
 import logging
+import time
 from pathlib import Path
 
 import alljax
@@ -18,12 +19,13 @@ from alljax.runs import (
     preparation,
     results,
     run_cells,
+    speeds,
     verdict_log,
 )
 from alljax.runs.kinds import Kind, Trained
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
-from alljax.storage import cache, model_folder, run_folder
+from alljax.storage import cache, model_folder, progress_bar, run_folder
 from alljax.storage.card import Card, Scores
 from alljax.training import metrics_log
 from alljax.weights import training_sets
@@ -40,6 +42,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
 
     The cells are known by their fingerprint, not by their folder. UserError if it is not the one that is asked for.
     """
+    began = time.monotonic()
     cache.keep_compiled_programs()
     with run_folder.opened(folder, dict(plan.fields), later_fields()):
         if plan.demo:
@@ -49,29 +52,34 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         if fingerprint:
             data_check.same_data(fingerprint, sources, folder)
         test = external.prepared(plan.external, found)
-        log.info('%d cells of %d groups, %d copies: %d train, %d validate, %d test; in %s', len(sources),
-                 len(cells.group_names), found.copies, len(parts.train), len(parts.validation),
-                 len(parts.test), folder)  # fmt: skip
+        training = network.training_words(plan, cells, parts, len(sources))
+        log.info('%d cells of %d groups: %s, train; %d validate, %d are tested; in %s', len(sources),
+                 len(cells.group_names), training, len(parts.validation), len(parts.test), folder)  # fmt: skip
         plan = plan._replace(preparation=preparation.with_target(plan.preparation, sources, parts))
         cells = preparation.of_cells(cells, plan.preparation)
         found = found._replace(cells=cells)
         plan = network.cut_batch_size(plan, cells, parts)
         kind = kinds.of_plan(plan)
         likeness.check(plan, found)
+        new = not run_folder.is_finished(folder) and not (folder / 'checkpoints').exists()
         if run_folder.is_finished(folder):
             log.info('this run is finished: evaluating it again')
             trained = kind.load(folder)
         else:
             trained = kind.fit(plan, cells, parts, folder)
             trained = calibration.kept(kind, trained, plan, found, folder)
-        output = _tested(kind, trained, plan, found, folder)
+        with progress_bar.shown('testing'):
+            output = _tested(kind, trained, plan, found, folder)
         tests = external.earlier_tests(folder)
         if test:
             tests = external.written(test, kind, trained, folder, tests)
         if output:
-            report(plan, found, folder, output, tests)
+            with progress_bar.shown('writing the report'):
+                report(plan, found, folder, output, tests)
         else:
             record_untested(plan, found, folder, trained.card, tests)
+        if new and output:
+            speeds.note(plan, trained, output.found, time.monotonic() - began)
         run_folder.set_fields(folder, {run_folder.DATA_ROOT: plan.fields[run_folder.DATA_ROOT]})
     return folder
 
@@ -103,7 +111,11 @@ def _about(plan: Plan, found: RunCells, scores: Results) -> Results:
         'command': environment.command(),
         'demo': plan.demo,
         'data': {**results.about_data(sources), **preparation.about(plan.preparation)},
-        'split': {**results.about_split(cells, parts), 'copies': found.copies},
+        'split': {
+            **results.about_split(cells, parts),
+            'copies': found.copies,
+            'train_copies': found.training_copies,
+        },
         'test': scores,
     }
 

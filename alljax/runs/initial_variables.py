@@ -81,6 +81,8 @@ def start_from(path: Path, model: Model, classes: tuple[str, ...], key: Key[Arra
     variables = {name: tree for name, tree in variables.items() if name in asked}
     old, new = flatten(variables['params']), flatten(asked['params'])
     taken = {name: leaf for name, leaf in old.items() if same or not name.startswith('head/')}
+    if not any(name.startswith(DENSE_LAYERS) for name in new):  # config.model.dense is False: convolutions are wanted
+        taken = {name: leaf for name, leaf in taken.items() if not name.startswith(DENSE_LAYERS)}
     wrong = [name for name, leaf in taken.items() if name not in new or new[name].shape != leaf.shape]
     absent = DENSE_LAYERS if spec.options.get('dense') is False else ()
     drawn = tuple(f'{layer}/' for layer in ('head', *absent))

@@ -13,6 +13,7 @@ from alljax.config.plan import Plan
 from alljax.data import training_likeness
 from alljax.data.cells import Cells
 from alljax.data.split import Split, balanced_chances, equalize
+from alljax.evaluation import formatting
 from alljax.models import Model, Variables
 from alljax.runs import (
     data_check,
@@ -21,6 +22,7 @@ from alljax.runs import (
     network_options,
     network_results,
     prediction_views,
+    run_cells,
     transduction,
 )
 from alljax.runs.prediction_views import Images, Predict
@@ -260,6 +262,12 @@ def schedule_of(plan: Plan, cells: Cells, parts: Split) -> loop.Schedule:
         gradients_every=how.gradients_every,
         chances=balanced_chances(cells.labels[train], cells.groups[train]) if how.equalize == 'batches' else None,
     )
+
+
+def training_words(plan: Plan, cells: Cells, parts: Split, sources: int) -> str:
+    """The training side in words, '295 cells + 428 copies, 195 an epoch'; the first so many cells are no copies."""
+    copies = run_cells.training_copies(cells, parts, sources)
+    return formatting.training_cells(len(parts.train) - copies, copies, len(schedule_of(plan, cells, parts).train))
 
 
 def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:

@@ -19,7 +19,7 @@ from alljax.data.cells import Cells
 from alljax.data.image import RgbImage
 from alljax.data.image_files import ImageFile, Unread
 from alljax.data.split import Split
-from alljax.storage import cache
+from alljax.storage import cache, progress_bar
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import UNCHANGED, CellPreparation
 
@@ -75,7 +75,8 @@ def prepare(images: Images, how: CellPreparation, folder: Path | None = None) ->
     everywhere = np.ones(len(images), bool)
     if how == UNCHANGED or not len(images):
         return Prepared(images, everywhere)
-    stained = stain.normalized(images, how.stain, how.stain_target)
+    with progress_bar.shown('light and stain'):
+        stained = stain.normalized(images, how.stain, how.stain_target)
     if how.mask == 'none' and not how.crop:
         return Prepared(stained, everywhere)
     rows, shape = cell_masks.packed(system_of(how), images, folder), (images.shape[1], images.shape[2])
@@ -90,7 +91,8 @@ def prepare(images: Images, how: CellPreparation, folder: Path | None = None) ->
         return picture, found.found
 
     with ThreadPoolExecutor() as threads:
-        pictures, found = zip(*threads.map(one, range(len(images))), strict=True)
+        made = progress_bar.each(threads.map(one, range(len(images))), 'preparing', len(images), ' pictures')
+        pictures, found = zip(*made, strict=True)
     return Prepared(np.stack(pictures), np.array(found))
 
 

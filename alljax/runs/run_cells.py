@@ -34,12 +34,23 @@ class RunCells(NamedTuple):
         """The number of copies among the cells."""
         return len(self.cells) - len(self.sources) - (len(self.second.train) if self.second else 0)
 
+    @property
+    def training_copies(self) -> int:
+        """The number of copies on the training side."""
+        return training_copies(self.cells, self.parts, len(self.sources))
+
     def trained(self) -> Index:
         """The places in `sources` of all cells that train or choose, as they are or as a copy."""
         place = {name: number for number, name in enumerate(self.sources.names)}
         side = np.concatenate([self.parts.train, self.parts.validation])
         names = [self.cells.names[index] for index in side if not self.cells.names[index].startswith(external.MARK)]
         return np.unique([place[name] if name in place else place[name.rpartition(COPY_MARK)[0]] for name in names])
+
+
+def training_copies(cells: Cells, parts: Split, sources: int) -> int:
+    """The number of copies among the training cells, where the first so many cells are no copies."""
+    added = [cells.names[index] for index in parts.train[parts.train >= sources]]
+    return sum(not name.startswith(external.MARK) for name in added)
 
 
 def load(plan: Plan, *, test: bool = True) -> RunCells:

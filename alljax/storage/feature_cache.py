@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from tqdm import tqdm
 
+from alljax.storage import progress_bar
 from alljax.storage.atomic import delete, delete_abandoned, write_whole
 from alljax.storage.locks import locked
 
@@ -57,7 +57,7 @@ def _computed(
     unsaved: Known = {}
     names, saved = [*missing], time.monotonic()
     log.info('computing the features of %d images, which are kept in %s', len(names), folder)
-    with tqdm(total=len(names), desc='features', unit=' images', leave=False, disable=None) as bar:
+    with progress_bar.shown('features', len(names), ' images') as bar:
         for start in range(0, len(names), chunk):
             some = names[start : start + chunk]
             unsaved |= dict(zip(some, compute(np.array([missing[name] for name in some])), strict=True))

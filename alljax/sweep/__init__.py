@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,9 @@ from alljax.config.plan import CalibrationOptions
 from alljax.errors import printable
 from alljax.runs import experiment
 from alljax.storage import cache, run_folder
-from alljax.sweep import cross_validation, execution, summary, time_estimate
+from alljax.sweep import cross_validation, execution, left_open, progress, summary, time_estimate
+from alljax.sweep.execution import Loaded
+from alljax.sweep.progress import Bar
 from alljax.sweep.variants import (
     OF_FINAL_MODEL,
     PAPER_TASKS,
@@ -30,6 +33,17 @@ from alljax.sweep.variants import (
 __all__ = ['PAPER_TASKS', 'Sweep', 'Variant', 'across', 'beside', 'launch']
 
 log = logging.getLogger(__name__)
+
+
+class Runs(NamedTuple):
+    """Several runs of one config that are to be done."""
+
+    sweep: Sweep
+    runs: Sequence[Run]
+    values: ConfigDict
+    given: Collection[str]  # the fields that the user set
+    config_file: str = ''  # that may add networks, data sets and systems
+    jobs: int = 1  # runs at a time
 
 
 def launch(
@@ -48,30 +62,24 @@ def launch(
     the first begins.
     """
     config.check(values, data=False)
-    sweep = load_sweep(config_file, values, overrides)
-    runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=overrides))
+    loaded: Loaded = {}
+    with ExitStack() as stack:
+        bar = None if dry_run else stack.enter_context(progress.shown(jobs, time_estimate.rough(values)))
+        values = left_open.found(values, overrides, run_folder.earlier(folder), loaded)
+        sweep = load_sweep(config_file, values, overrides)
+        runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=overrides))
+        if not dry_run and (len(runs) > 1 or sweep.declared):
+            data = config.data_options(values)
+            folder = folder or run_folder.default(config_file, data.name, data.synthetic)
+            return _run_all(Runs(sweep, runs, values, overrides, config_file, jobs), folder, loaded, bar)
     if dry_run:
         cache.keep_compiled_programs()
-        print(printable(time_estimate.describe(execution.prepare(runs, values, overrides, folder), folder)))
+        prepared = execution.prepare(runs, values, overrides, folder, loaded)
+        print(printable(time_estimate.describe(prepared, folder)))
         return True
-    if len(runs) == 1 and not sweep.declared:
-        plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
-        experiment.run(plan, folder or run_folder.default(config_file, plan.data.name, plan.demo))
-        return True
-    data = config.data_options(values)
-    folder = folder or run_folder.default(config_file, data.name, data.synthetic)
-    return _run_all(Runs(sweep, runs, values, overrides, config_file, jobs), folder)
-
-
-class Runs(NamedTuple):
-    """Several runs of one config that are to be done."""
-
-    sweep: Sweep
-    runs: Sequence[Run]
-    values: ConfigDict
-    given: Collection[str]  # the fields that the user set
-    config_file: str = ''  # that may add networks, data sets and systems
-    jobs: int = 1  # runs at a time
+    plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
+    experiment.run(plan, folder or run_folder.default(config_file, plan.data.name, plan.demo))
+    return True
 
 
 def beside(system: str, cross_validation: Path, folder: Path, data: Path | None = None) -> bool:
@@ -83,11 +91,11 @@ def beside(system: str, cross_validation: Path, folder: Path, data: Path | None 
     sweep = Sweep(system, (Variant(system, {}),), (values.split.protocol,), declared=False)
     given = config.flat(values)
     runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=given))
-    return _run_all(Runs(sweep, runs, values, given), folder)
+    return _run_all(Runs(sweep, runs, values, given), folder, {}, None)
 
 
-def _run_all(asked: Runs, folder: Path) -> bool:
-    """Does several runs in a folder, and summarizes them; False if one failed."""
+def _run_all(asked: Runs, folder: Path, loaded: Loaded, bar: Bar | None) -> bool:
+    """Does several runs in a folder, and summarizes them; False if one failed. `loaded` are cells that were read."""
     sweep, runs, values = asked[:3]
     fields = config.flat(values)
     data = config.data_options(values)
@@ -97,20 +105,27 @@ def _run_all(asked: Runs, folder: Path) -> bool:
     with run_folder.opened(folder, fields, later_fields(), (run_folder.DATA_ROOT, *added)):
         if data.synthetic:
             log.warning(experiment.DEMO)
-        ready = execution.prepare(runs, values, asked.given, folder)
-        plans = [(one.run, one.plan) for one in ready]
-        del ready  # the images
+        prepared = execution.prepare(runs, values, asked.given, folder, loaded)
+        if bar:
+            bar.planned(time_estimate.works(prepared))
+        plans = [(one.run, one.plan) for one in prepared]
+        del prepared  # the images
+        loaded.clear()
         run_folder.set_fields(folder, {name: fields[name] for name in (run_folder.DATA_ROOT, *added)})
         log.info('%d runs in %s', len(runs), folder)
         failed: dict[str, str] = {}
         folds = [run for run in runs if not run.final]
         cross_validation.forget_unfinished(folder, folds)
         try:
-            execution.run_all(plans, asked.config_file, folder, asked.jobs, failed)
+            execution.run_all(plans, asked.config_file, folder, asked.jobs, failed, bar)
         finally:
+            if bar:
+                bar.heard(progress.PAGE)
             summary.write(folder, sweep, folds, failed)
         if not sweep.declared:
             cross_validation.write(folder, plans, CalibrationOptions(**values.calibration))
-    if (folder / 'table.html').is_file():
-        log.info('see %s', folder / 'table.html')
+    for page in ('report.html', 'table.html'):  # of a cross-validation, of a sweep
+        if (folder / page).is_file():
+            log.info('see %s', folder / page)
+            break
     return not failed

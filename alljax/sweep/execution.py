@@ -9,8 +9,9 @@ import time
 from collections.abc import Collection, MutableMapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import nullcontext
 from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import NamedTuple
@@ -29,11 +30,14 @@ from alljax.data.external import ExternalCells, ExternalOptions
 from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.runs import data_check, experiment, results, run_cells
-from alljax.storage import run_folder
+from alljax.storage import progress_bar, run_folder
 from alljax.storage.log import set_up_logging
+from alljax.sweep import progress
 from alljax.sweep.variants import Run
 
 log = logging.getLogger(__name__)
+
+Loaded = MutableMapping[tuple[DataOptions, int], Cells]  # data sets that were read, without their denoising
 
 
 class PreparedRun(NamedTuple):
@@ -47,14 +51,19 @@ class PreparedRun(NamedTuple):
 
 
 def prepare(
-    runs: Sequence[Run], config: ConfigDict, overrides: Collection[str], folder: Path | None = None
+    runs: Sequence[Run],
+    config: ConfigDict,
+    overrides: Collection[str],
+    folder: Path | None = None,
+    loaded: Loaded | None = None,
 ) -> list[PreparedRun]:
     """The runs, looked at without any work; UserError with all that would stop one of them.
 
-    That includes a run in `folder` that is finished, but was of another config or on other cells.
+    That includes a run in `folder` that is finished, but was of another config or on other cells. `loaded` are cells
+    that were read before.
     """
     problems: dict[str, None] = {}  # in order, each once
-    loaded: dict[tuple[DataOptions, int], Cells] = {}
+    loaded = {} if loaded is None else loaded
     seconds: dict[tuple[ExternalOptions, DataOptions], ExternalCells] = {}
     found = []
     for run in runs:
@@ -62,7 +71,7 @@ def prepare(
         try:
             values = config_files.with_fields(config, run.fields)
             plan = resolve(values, {*overrides, *run.fields}, run_folder.earlier(place))
-            sources = _load(plan, loaded)
+            sources = load(plan, loaded)
             _, cells, parts, _ = run_cells.divided_without_images(plan, sources, _second(plan, sources, seconds))
             found.append(PreparedRun(run, plan, sources, cells, parts))
             if place:
@@ -94,21 +103,27 @@ def run_all(
     folder: Path,
     jobs: int,
     failed: MutableMapping[str, str],
+    bar: progress.Bar | None = None,
 ) -> None:
-    """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`."""
+    """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`.
+
+    A `bar` shows how far they are; without one each run shows its own.
+    """
     todo = [(run, plan) for run, plan in runs if not run_folder.is_finished(folder / run.folder)]
     if len(todo) < len(runs):
         log.info('%d runs are finished and kept', len(runs) - len(todo))
-    pools: queue.SimpleQueue[ProcessPoolExecutor] = queue.SimpleQueue()
+    pools: queue.SimpleQueue[Pool] = queue.SimpleQueue()
     for _ in range(jobs):
-        pools.put(_pool(jobs))
+        pools.put(_pool(jobs, heard=bool(bar)))
 
     def run_one(run: Run, plan: Plan) -> tuple[str, float]:
         pool, start = pools.get(), time.monotonic()
+        following = bar.following(run.folder, pool.channel) if bar and pool.channel else nullcontext()
         try:
-            error = pool.submit(_run, config_file, plan, folder / run.folder).result()
+            with following:
+                error = pool.executor.submit(_run, config_file, plan, folder / run.folder).result()
         except BrokenProcessPool:
-            pool = _pool(jobs)
+            pool = _pool(jobs, heard=bool(bar))
             error = 'its process was killed, perhaps for lack of memory; try a smaller --config.batch_size or --jobs=1'
         finally:
             pools.put(pool)
@@ -125,7 +140,7 @@ def run_all(
         finally:
             threads.shutdown(cancel_futures=True)
             while not pools.empty():
-                pools.get().shutdown(cancel_futures=True)
+                pools.get().executor.shutdown(cancel_futures=True)
 
 
 def _log_result(run: Run, number: int, total: int, error: str, seconds: float, folder: Path) -> None:
@@ -142,7 +157,7 @@ def _log_result(run: Run, number: int, total: int, error: str, seconds: float, f
              seconds)  # fmt: skip
 
 
-def _load(plan: Plan, loaded: MutableMapping[tuple[DataOptions, int], Cells]) -> Cells:
+def load(plan: Plan, loaded: Loaded) -> Cells:
     """The cells without their denoising, each set once."""
     raw = plan.data._replace(denoise='none')
     key = raw, plan.seed
@@ -163,19 +178,31 @@ def _second(
     return loaded[key]
 
 
-def _pool(jobs: int) -> ProcessPoolExecutor:
+class Pool(NamedTuple):
     """A process that does one run after the other, and so compiles once what they share."""
-    return ProcessPoolExecutor(1, mp_context=get_context('spawn'), initializer=_start, initargs=(jobs,))
+
+    executor: ProcessPoolExecutor
+    channel: Connection | None = None  # on which it says how far it is
 
 
-def _start(jobs: int) -> None:
+def _pool(jobs: int, *, heard: bool = False) -> Pool:
+    context = get_context('spawn')
+    ours, theirs = context.Pipe(duplex=False) if heard else (None, None)
+    executor = ProcessPoolExecutor(1, mp_context=context, initializer=_start, initargs=(jobs, theirs))
+    return Pool(executor, ours)
+
+
+def _start(jobs: int, channel: Connection | None = None) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     Finalize(None, _end_helpers, exitpriority=100)  # before the queues to them are closed, and they are waited for
     set_up_logging(terminal=False)  # which shows a line a run
     os.environ['LOKY_MAX_CPU_COUNT'] = str(max(1, (os.cpu_count() or 1) // jobs))  # cores that features may take
     if jobs > 1:
         os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'  # a GPU is shared
+    if jobs > 1 or channel:
         sys.stderr = Path(os.devnull).open('w')  # noqa: SIM115 --  their bars would write over each other
+    if channel:
+        progress_bar.listen(progress_bar.throttled(channel.send))
 
 
 def _end_helpers() -> None:

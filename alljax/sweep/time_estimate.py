@@ -1,7 +1,10 @@
-"""The runs of a sweep and about how long they would take: two steps of each kind of run are timed for that."""
+"""The runs of a sweep and about how long they take, by the stored speed of this machine.
 
-import json
+A kind of run whose speed is not known is timed: two steps of a network, some pictures of a classical system.
+"""
+
 import logging
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,51 +14,84 @@ import jax
 import jax.numpy as jnp
 import joblib
 import numpy as np
+from ml_collections import ConfigDict
 
+from alljax import config as fields
 from alljax.baselines import extraction
 from alljax.baselines.features import NETWORK
 from alljax.baselines.systems import System
 from alljax.config.plan import Plan
+from alljax.data.audited_groups import AUDIT
 from alljax.data.cells import Cells
 from alljax.evaluation import formatting
-from alljax.runs import network
+from alljax.runs import network, speeds
+from alljax.runs.speeds import Speed
+from alljax.storage import progress_bar, speed_record
 from alljax.storage.run_folder import is_finished
+from alljax.sweep import left_open
 from alljax.sweep.execution import PreparedRun
+from alljax.sweep.work import GUESS, OVERHEAD, Work, guess
 from alljax.training import inference, inputs, learning_rate_factors, optimizer
 from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 
 log = logging.getLogger(__name__)
 TIMED_IMAGES = 6  # pictures on which a classical system is timed, in one process
-OVERHEAD = 10.0  # seconds of a run besides its steps, on two cores: reading, drawing copies, compiling, report
-TIMED_FIELDS = ('model', 'baseline', 'optimizer', 'augment', 'batch_size', 'data.task', 'data.color', 'data.size')
+
+
+def works(runs: Sequence[PreparedRun], *, timed: bool = False) -> dict[str, Work]:
+    """The work of each run, by its folder. With `timed`, kinds whose speed is not known are timed, and it is kept."""
+    found: dict[str, Work] = {}
+    computed: dict[str, set[str]] = {}
+    record = speed_record.read()
+    for ready in runs:
+        fits, models = _models(ready)
+        parts = [_work(one, record, computed, timed=timed) for one in models]
+        speed, kind = parts[0].speed, parts[0].kind
+        if ready.plan.candidates:  # as one long run
+            spent = [fits * one.steps * one.speed.step + one.pictures * one.speed.picture for one in parts]
+            speed, kind = Speed(0.0, 0.0, sum(spent) + OVERHEAD), 'ensemble'
+        steps, pictures = (fits * sum(part.steps for part in parts)), sum(part.pictures for part in parts)
+        found[ready.run.folder] = Work(_name(ready, runs), kind, steps, pictures, speed)
+    return found
+
+
+def _name(ready: PreparedRun, runs: Sequence[PreparedRun]) -> str:
+    """The name of a run among others: that of its fold, where they differ in nothing else."""
+    run = ready.run
+    if len({(one.run.variant.name, one.run.protocol) for one in runs}) > 1 or len(runs) == 1:
+        return str(run)
+    repetition = f'repetition {run.repeat + 1}, ' if any(one.run.repeat for one in runs) else ''
+    return f'{repetition}fold {run.fold + 1} of {1 + max(one.run.fold for one in runs)}'
+
+
+def rough(config: ConfigDict) -> float:
+    """Seconds of all runs of a config before anything of it was read, by the number of files in its folder."""
+    data, split = fields.data_options(config), config.split
+    folder = Path(data.root) if data.root else None
+    files = sum(len(names) for _, _, names in os.walk(folder)) if folder else data.cells
+    audit = speed_record.read().get(AUDIT, {}).get('picture', 0.06) * files if data.groups == 'audit' else 0.0
+    runs = max(split.folds, left_open.MOST_FOLDS if split.folds == 0 else 1) * split.repeats
+    return audit + 0.01 * files + files * GUESS.picture + 2 * OVERHEAD * runs
 
 
 def describe(runs: Sequence[PreparedRun], folder: Path | None) -> str:
     """A line a run and the sum, in words for the terminal."""
-    lines, total, known = [], 0.0, {}
+    lines, total = [], 0.0
+    known = works([one for one in runs if not (folder and is_finished(folder / one.run.folder))], timed=True)
     for ready in runs:
-        schedule = network.schedule_of(ready.plan, ready.cells, ready.parts)
-        fits, models = _models(ready)
-        steps = sum(fits * _steps(one) for one in models)
-        if folder and is_finished(folder / ready.run.folder):
-            state = 'finished, kept'
+        work = known.get(ready.run.folder)
+        if work:
+            total += work.seconds
+            state = f'about {formatting.value(work.seconds, "seconds")}'
         else:
-            seconds = OVERHEAD
-            for one in models:
-                kind, system = _kind(one), one.plan.system
-                if kind not in known:
-                    log.info('timing %s of %s', 'some cells' if system else 'two steps', ready.run)
-                    known[kind] = (0.0, _seconds_of_system(one, system.parts)) if system else _seconds(one)
-                a_step, a_picture = known[kind]
-                seconds += fits * _steps(one) * a_step + len(one.cells) * a_picture
-            total += seconds
-            state = f'about {formatting.value(seconds, "seconds")}'
+            state = 'finished, kept'
+        steps = work.steps if work else sum(_models(ready)[0] * _steps(one) for one in _models(ready)[1])
         lines.append(
             (
                 str(ready.run),
-                f'{len(schedule.train)} train',
-                f'{len(ready.parts.test)} test',
+                f'{network.training_words(ready.plan, ready.cells, ready.parts, len(ready.sources))}, train',
+                f'{len(ready.parts.test)} are tested',
                 f'{steps} steps' if steps else 'no steps',
                 state,
             )
@@ -64,8 +100,37 @@ def describe(runs: Sequence[PreparedRun], folder: Path | None) -> str:
     text = '\n'.join('  '.join(part.ljust(width) for part, width in zip(line, widths, strict=True)) for line in lines)
     return (
         f'{text}\n{len(lines)} runs, about {formatting.value(total, "seconds")} one after the other on this machine '
-        '(at most: runs stop early with stop.patience, and share features of frozen layers)'
+        '(at most: runs stop early with stop.patience, and find features in the cache)'
     )
+
+
+def _work(ready: PreparedRun, record: speed_record.Speeds, computed: dict[str, set[str]], *, timed: bool) -> Work:
+    """The work of one model, without the pictures whose features another one before it computes."""
+    kind = speeds.kind(ready.plan)
+    speed = speeds.known(ready.plan, record)
+    if speed is None and timed:
+        log.info('timing %s of %s', 'some cells' if ready.plan.system else 'two steps', ready.run)
+        with progress_bar.shown('timing'):
+            measured = _timed(ready)
+        speed = measured._replace(run=record.get(kind, {}).get('run', OVERHEAD))
+        record[kind] = speed._asdict()
+        speed_record.add(kind, record[kind])
+    before = computed.setdefault(f'{kind} {_prepared(ready)}', set())
+    names = {*ready.cells.names} - before
+    before |= names
+    return Work('', kind, _steps(ready), len(names), speed or guess(ready.plan))
+
+
+def _prepared(ready: PreparedRun) -> str:
+    """The preparation of the pictures: runs share no features with another one, or with a target of their own."""
+    how = ready.plan.preparation
+    return f'{how} {ready.run.folder}' if how.stain in ('macenko', 'reinhard') else str(how)
+
+
+def _timed(ready: PreparedRun) -> Speed:
+    if ready.plan.system:
+        return Speed(0.0, _seconds_of_system(ready, ready.plan.system.parts), OVERHEAD)
+    return Speed(*_seconds(ready), OVERHEAD)
 
 
 def _models(ready: PreparedRun) -> tuple[int, list[PreparedRun]]:
@@ -81,11 +146,6 @@ def _models(ready: PreparedRun) -> tuple[int, list[PreparedRun]]:
 def _steps(ready: PreparedRun) -> int:
     schedule = network.schedule_of(ready.plan, ready.cells, ready.parts)
     return 0 if ready.plan.system else schedule.epochs * schedule.steps_per_epoch
-
-
-def _kind(ready: PreparedRun) -> str:
-    every = ready.plan.fields.items()
-    return json.dumps([(name, value) for name, value in every if name.startswith(TIMED_FIELDS)])
 
 
 def _seconds_of_system(ready: PreparedRun, system: System) -> float:

@@ -67,7 +67,7 @@ def body_features(
     spec: NetworkSpec, body: Model, variables: Variables, images: Images, batch_size: int
 ) -> Shaped[Array, 'cells ...']:
     """The features that a frozen body gives, from the user's cache where it has them."""
-    about = {**spec.without_head().options, 'averaged': bool(spec.options['head'])}
+    about = {**spec.without_head().options, 'averaged': spec.averages}
     return jnp.asarray(frozen_features.features(body, variables, about, images, batch_size, cache.folder('features')))
 
 

@@ -7,6 +7,8 @@ import time
 
 from tqdm import tqdm
 
+from alljax.storage import progress_bar
+from alljax.storage.progress_bar import Stage
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.progress import not_finite
 from alljax.training.step import Metrics
@@ -30,7 +32,7 @@ class Reporter:
             initial=step,
             bar_format=BAR,
             dynamic_ncols=True,
-            disable=not sys.stderr.isatty(),
+            disable=not sys.stderr.isatty() or progress_bar.has_listener(),
             smoothing=0.1,
         )
 
@@ -67,6 +69,8 @@ class Reporter:
         )
         self._bar.set_description_str(f'epoch {math.ceil(epoch)} of {self._epochs}', refresh=False)
         self._bar.update()
+        told = f'epoch {math.ceil(epoch)} of {self._epochs}'
+        progress_bar.tell(Stage(told, self._step, self._epochs * self._steps_per_epoch, ' steps'))
 
     def validated(self, step: int, epoch: int, loss: float, accuracy: float) -> None:
         """Writes the row of a validation, whose time is none of the next step's."""

@@ -12,9 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from alljax.errors import UserError
+from alljax.storage import progress_bar
 from alljax.storage.atomic import part_file
 from alljax.weights.published import Published
 
@@ -30,7 +29,7 @@ def fetched(row: Published, folder: Path) -> Iterator[Path]:
 
     UserError, with what to do by hand, if it cannot be had; $ALLJAX_OFFLINE forbids downloads.
     """
-    if row.address.startswith('package:'):
+    if row.packaged:
         path = _installed(row)
         check(path, row)
         yield path
@@ -43,9 +42,8 @@ def fetched(row: Published, folder: Path) -> Iterator[Path]:
 
 def manual_download(row: Published) -> str:
     """The instruction to go on without a download from here."""
-    if row.address.startswith('package:'):
-        package = row.address.removeprefix('package:').partition('/')[0]
-        return f'{_install(package)}, and continue with: python -m alljax.weights {row.network} --weights {row.weights}'
+    if row.packaged:
+        return f'{installation(row)}, and continue with: python -m alljax.weights {row.network} --weights {row.weights}'
     return f'fetch {row.address} by hand and continue with: python -m alljax.weights {row.network} --file {row.file}'
 
 
@@ -67,19 +65,34 @@ def digest(path: Path, algorithm: str) -> str:
         return hashlib.file_digest(file, algorithm).hexdigest()
 
 
+def is_installed(row: Published) -> bool:
+    """True if the package that holds the file is here; False for what is downloaded."""
+    return row.packaged and _place(_package(row)) is not None
+
+
+def installation(row: Published) -> str:
+    """The command that installs the package with the file."""
+    return f"pip install -e '.[{EXTRAS.get(_package(row), 'lite')}]'"
+
+
 def _installed(row: Published) -> Path:
-    package, _, inside = row.address.removeprefix('package:').partition('/')
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
+    package, place = _package(row), _place(_package(row))
+    if place is None:
         raise UserError(
             f'{row.network}: its weights come with the package {package.replace("_", "-")}, which is not installed; '
-            f'{_install(package)} installs it'
+            f'{installation(row)} installs it'
         )
-    return Path(spec.submodule_search_locations[0]) / inside
+    return place / row.address.partition('/')[2]
 
 
-def _install(package: str) -> str:
-    return f"pip install -e '.[{EXTRAS.get(package, 'lite')}]'"
+def _package(row: Published) -> str:
+    return row.address.removeprefix('package:').partition('/')[0]
+
+
+def _place(package: str) -> Path | None:
+    """The folder of an installed package."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
 def _download(row: Published, path: Path) -> None:
@@ -90,8 +103,7 @@ def _download(row: Published, path: Path) -> None:
     try:
         with _opened(row.address) as answer, path.open('wb') as file:
             total = int(answer.headers.get('Content-Length') or 0)
-            bar = tqdm(total=total or None, unit='B', unit_scale=True, desc=row.file, leave=False, disable=None)
-            with bar:
+            with progress_bar.shown(f'downloading {row.file}', total, 'B') as bar:
                 while chunk := answer.read(CHUNK):
                     file.write(chunk)
                     bar.update(len(chunk))

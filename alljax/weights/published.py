@@ -29,6 +29,11 @@ class Published(NamedTuple):
         return self.address.rpartition('/')[2]
 
     @property
+    def packaged(self) -> bool:
+        """True if an installed package holds the file."""
+        return self.address.startswith('package:')
+
+    @property
     def name(self) -> str:
         """Network and weights: 'resnet50-IMAGENET1K_V2'."""
         return f'{self.network}-{self.weights}'

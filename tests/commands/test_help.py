@@ -87,7 +87,7 @@ def test_the_version_and_what_is_no_command(capsys):
     with pytest.raises(SystemExit) as caught:
         program.main(['prdict', 'x'])
     assert caught.value.code == 2
-    assert "alljax: prdict: is no command, did you mean 'predict'?; they are train, " in capsys.readouterr().err
+    assert "alljax: prdict: is no command, did you mean 'predict'?; they are try, " in capsys.readouterr().err
     assert program.main([]) == 2
     assert 'commands:' in capsys.readouterr().err
 

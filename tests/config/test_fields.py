@@ -1,6 +1,8 @@
 """Every field of a config changes something: its value is changed, and what it is for is looked at before and after."""
 
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 from helpers import make_cells, plan_of, variables_of
+from PIL import Image
 
 from alljax import config as fields
 from alljax.config import resolve
@@ -47,6 +50,21 @@ def divided(config):
     plan = plan_of(config)
     cells, parts = divide(CELLS, plan.split, plan.augmentation, plan.seed)
     return len(cells), parts.train
+
+
+def groups(config):
+    """The groups of four pictures of which two show one cell, in a folder that names no slides."""
+    with TemporaryDirectory() as place:
+        pictures = CELLS.images[[0, 1, 2, 2]]
+        pictures[3, 0, 0] ^= 1
+        for name, pixels in zip(('a/1.png', 'a/2.png', 'b/3.png', 'b/4.png'), pictures, strict=True):
+            path = Path(place, name)
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(path)
+        changes = {'data.name': 'folder', 'data.task': 'classes', 'data.root': place}
+        plan = plan_of(fields.with_fields(config, changes))
+        cells = datasets.load(plan.data, plan.seed)
+        return len(set(cells.groups)), cells.origin.grouping
 
 
 def pixels(config):
@@ -169,6 +187,7 @@ CHANGES = {
     'data.root': ('/elsewhere', chosen, {}),
     'data.task': ('detection', drawn, {'data.size': 64, 'data.cells': 40}),
     'data.source': ('Acevedo 2020', source, {}),
+    'data.groups': ('audit', groups, {}),
     'data.size': (64, drawn, {'data.cells': 40}),
     'data.cells': (44, drawn, {'data.size': 64, 'data.cells': 40}),
     'data.denoise': ('median', pixels, {'data.size': 64, 'data.cells': 40}),
@@ -209,6 +228,7 @@ CHANGES = {
     'model.name': ('squeezenet1_1', network, {}),
     'model.init': ('/a/run', start, {}),
     'model.head': (16, network, {}),
+    'model.dense': (False, network, {}),
     'model.size': (256, network, {}),
     'model.width': (0.5, network, {}),
     'model.dropout': (0.9, dropped, {}),

@@ -38,3 +38,14 @@ def test_both_convolutions_give_one_network():
     variables = variables_of(fast.init)
     image = jnp.asarray(np.random.default_rng(1).normal(size=(2, 227, 227, 3)), jnp.float32)
     assert relative(*jax.jit(lambda *given: [model.apply(*given) for model in (fast, plain)])(variables, image)) < 1e-5
+
+
+def test_without_dense_layers_one_layer_tells_the_mean_of_the_last_map():
+    options = {'width': 0.05, 'head': 0, 'size': 64, 'dense': False}
+    model, (body, head) = models.create('alexnet', 3, **options), models.cut('alexnet', 3, **options)
+    variables = variables_of(model.init)
+    assert set(variables['params']) == {'conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'head'}
+    image = jnp.asarray(np.random.default_rng(1).normal(size=(2, 64, 64, 3)), jnp.float32)
+    features = body.apply(variables, image)
+    assert features.shape == (2, variables['params']['conv5']['bias'].size)
+    assert relative(head.apply(variables, features), model.apply(variables, image)) < 1e-5

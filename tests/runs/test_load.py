@@ -3,10 +3,13 @@
 import jax
 import numpy as np
 import pytest
+from helpers import variables_of
 
+from alljax import models
 from alljax.errors import UserError
 from alljax.models import Input, NetworkSpec
 from alljax.models.trees import flatten
+from alljax.runs import initial_variables
 from alljax.runs.load import load
 from alljax.storage import model_folder
 from alljax.storage.card import Card
@@ -49,3 +52,15 @@ def test_what_is_neither_is_told_with_the_nearest_network(tmp_path):
         load('resnet50:V9')
     with pytest.raises(UserError, match='holds no model'):
         load(tmp_path)
+
+
+def test_convolutions_alone_are_taken_from_a_whole_network(tmp_path):
+    options = {'head': 0, 'size': 64, 'width': 0.05}
+    whole = models.create('alexnet', 2, **options)
+    variables = variables_of(whole.init, 1)
+    card = Card(('a', 'b'), models.NetworkSpec('alexnet', options), whole.input)
+    model_folder.write(tmp_path / 'model', variables, card)
+    model = models.create('alexnet', 3, dense=False, **options)
+    found, _ = initial_variables.start_from(tmp_path, model, ('a', 'b', 'c'), jax.random.key(0))
+    assert set(found['params']) == {'conv1', 'conv2', 'conv3', 'conv4', 'conv5', 'head'}
+    assert (found['params']['conv5']['kernel'] == variables['params']['conv5']['kernel']).all()

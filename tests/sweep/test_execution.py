@@ -7,7 +7,7 @@ from alljax.sweep import execution
 
 
 def test_a_process_that_measured_features_ends_when_it_is_told_to():
-    pool = execution._pool(1)
+    pool = execution._pool(1).executor
     many = ['ab'] * extraction.FEW  # so many that they go to processes of their own
     assert pool.submit(extraction.on_all_cores, len, many).result() == [2] * len(many)
     end = threading.Thread(target=pool.shutdown, daemon=True)

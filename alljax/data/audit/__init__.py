@@ -16,6 +16,7 @@ from alljax.data.audit.folder_listing import FolderListing, list_folder
 from alljax.data.audit.measurements import Measurements, measure_files
 from alljax.data.audit.registration import Match, register
 from alljax.data.audit.shortcuts import Shortcut, shortcuts
+from alljax.storage import progress_bar
 
 __all__ = ['THRESHOLD', 'Audit', 'Pair', 'Shortcut', 'audit', 'pairs_between']
 
@@ -65,20 +66,12 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False, not_
     found = list_folder(root)
     marks = not_same_table.read(not_same, found.files) if not_same else not_same_table.Marks()
     track = partial(tqdm, disable=not progress, leave=False)
-    measured = measure_files(
-        found.home, found.files, partial(track, desc='reading', total=len(found.files), unit=' cells')
-    )
+    reading = partial(track, desc='reading', total=len(found.files), unit=' cells')
+    measured = measure_files(found.home, found.files, reading)
     if not_same:
         found = found._replace(notes=(*found.notes, *not_same_table.notes(not_same, marks, found)))
         marks = not_same_table.of_pictures(not_same, marks, found.files, measured.pixel_digests)
-    same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(measured.file_digests, measured.pixel_digests)]
-    copies = {pair.second for pair in same}
-    unique = [cell for cell in range(len(found.files)) if cell not in copies]
-    chosen = candidates(measured.detail[unique], measured.density[unique])
-    chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
-    chosen = _part(chosen, ~not_same_table.among(marks, chosen.pairs))
-    near, uncompared = _near_repeats(measured, chosen, threshold, partial(track, desc='comparing', unit=' pairs'))
-    pairs = sorted(same + near)
+    pairs, uncompared = _all_pairs(measured, threshold, partial(track, desc='comparing', unit=' pairs'), marks)
     merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs], found.unnamed_groups)
     return Audit(
         found,
@@ -89,6 +82,16 @@ def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False, not_
         threshold,
         tuple(uncompared),
     )
+
+
+def pairs_within(files: Sequence[Path], threshold: float = THRESHOLD) -> list[Pair]:
+    """The pairs of an audit of these files, by their places; UserError with every file that cannot be read."""
+    name = 'looking for repeats'
+    reading = partial(progress_bar.each, name=f'{name}: reading', total=len(files), unit=' pictures')
+    measured = measure_files(Path(), [str(path) for path in files], reading)
+    comparing = partial(progress_bar.shown, f'{name}: comparing', unit=' pairs')
+    pairs, _ = _all_pairs(measured, threshold, comparing, not_same_table.Marks())
+    return pairs
 
 
 def pairs_between(first: Sequence[Path], second: Sequence[Path], threshold: float = THRESHOLD) -> list[Pair]:
@@ -122,6 +125,24 @@ def _places(digests: Sequence[str], count: int) -> dict[str, list[int]]:
     return places
 
 
+def _all_pairs(
+    measured: Measurements, threshold: float, track: Track, marks: not_same_table.Marks
+) -> tuple[list[Pair], list[tuple[int, int]]]:
+    """The pairs among measured files but for the marked ones, equal files first; and those that were not compared.
+
+    In a set of many repeats the pairs are enough to connect them all.
+    """
+    same = [Pair(*pair, 1.0) for pair in exact_repeats.pairs(measured.file_digests, measured.pixel_digests)]
+    copies = {pair.second for pair in same}
+    unique = [cell for cell in range(len(measured.sizes)) if cell not in copies]
+    with progress_bar.shown('looking for repeats: cells that are alike'):
+        chosen = candidates(measured.detail[unique], measured.density[unique])
+    chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
+    chosen = _part(chosen, ~not_same_table.among(marks, chosen.pairs))
+    near, uncompared = _near_repeats(measured, chosen, threshold, track)
+    return sorted(same + near), uncompared
+
+
 def _near_repeats(
     measured: Measurements, chosen: Candidates, threshold: float, track: Track
 ) -> tuple[list[Pair], list[tuple[int, int]]]:
@@ -137,7 +158,7 @@ def _near_repeats(
             bar.update(int((~apart).sum()))
             part = _part(part, apart)
             for (first, second), match in zip(part.pairs.tolist(), register(measured, part), strict=True):
-                bar.update()
+                bar.update(1)
                 if match.score >= threshold:
                     found.append(_pair(measured, first, second, match))
             whole = groups.connected([(pair.first, pair.second) for pair in found], len(whole))

@@ -14,7 +14,7 @@ from alljax.data.datasets.listing import Dataset, Listing, Record, existing_fold
 from alljax.data.folder_walk import visible
 from alljax.data.synthetic.folder import is_synthetic
 from alljax.errors import UserError, nearest, some
-from alljax.storage import cache
+from alljax.storage import cache, progress_bar
 
 __all__ = ['DATASETS', 'DataOptions', 'Dataset', 'Listing', 'Record', 'load', 'located', 'problems', 'recognized']
 
@@ -28,6 +28,9 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
+GROUPS = ('named', 'audit')  # where the groups come from
+
+
 class DataOptions(NamedTuple):
     """The cells that a run is about, and how they are kept."""
 
@@ -37,6 +40,7 @@ class DataOptions(NamedTuple):
     size: int = 257  # pixels a side at which cells are kept
     cells: int = 260  # how many to draw, for a set that draws them
     denoise: str = 'none'  # one of alljax.data.denoise.NAMES
+    groups: str = 'named'  # one of GROUPS
 
     @property
     def synthetic(self) -> bool:
@@ -109,12 +113,19 @@ def load(options: DataOptions, seed: int) -> Cells:
     options = located(options)
     dataset = DATASETS[options.name]
     root = dataset.draw(options.cells, seed) if dataset.draw else Path(options.root)
-    builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=cache.folder('cells'))
+    audited, place = options.groups == 'audit', cache.folder('cells')
+    builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=place, audited=audited)
     log.info(builder.listing.taken())  # before anything is built, so that wrong classes are seen in time
     for note in builder.listing.notes:
-        log.warning(note)
-    cells = read_cells(builder, options.size)
+        if not (audited and note == folder.ALONE):
+            log.warning(note)
+    with progress_bar.shown('reading the cells'):
+        cells = read_cells(builder, options.size)
     for note in cells.origin.notes:
         if note not in builder.listing.notes:  # what was converted is known only now
             log.warning(note)
+    if audited:
+        from alljax.data import audited_groups  # which lists folders by this module
+
+        cells = audited_groups.applied(cells, builder.listing)
     return replace(cells, images=denoise.filtered(cells.images, options.denoise))

@@ -41,9 +41,11 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
     Its config is named after the state of the folder, so that a changed folder is built anew beside the old one.
     """
 
-    def __init__(self, name: str, dataset: Dataset, *, root: Path, task: str, data_dir: Path):
+    def __init__(self, name: str, dataset: Dataset, *, root: Path, task: str, data_dir: Path, audited: bool = False):
+        """With `audited` an audit will group the cells of a listing that names no slides."""
         self.name, self.VERSION = name, tfds.core.Version(dataset.version)  # TFDS takes them from the class otherwise
         self.listing = dataset.list_cells(existing_folder(root), task)
+        self.listing.audited = audited and self.listing.grouping == 'unknown'
         config = tfds.core.BuilderConfig(name=f'{task}-{self.listing.key()}')
         self.entry = data_dir / name / config.name  # in the cache
 

@@ -16,6 +16,7 @@ OTHER_SET = (
     'is ALL-IDB2, whose classes are not in folders; use --config=configs/detection.py, or configs/subtype.py with a '
     'subtypes.csv (--config.data.name=all_idb2)'
 )
+ALONE = f'no {CELLS_CSV}: each cell is a group of its own, so cells of one slide may be on both sides'
 FORMAT = 'in no format that is read; convert them to PNG or TIFF'
 # Files that are no pictures; any other whose format is not read could be one.
 DOCUMENTS = frozenset(
@@ -58,9 +59,7 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
     listing.notes += notes
     say_grouping(listing, (), groups)
     if listing.grouping == 'unknown' and not rows:
-        listing.notes.append(
-            f'no {CELLS_CSV}: each cell is a group of its own, so cells of one slide may be on both sides'
-        )
+        listing.notes.append(ALONE)
     listing.classes = tuple(sorted({record.label for record in listing.records}))
     listing.problems += layout.twins(root, _class_names(listing.records), CELLS_CSV)
     if len(listing.classes) == 1 and not listing.problems:

@@ -48,10 +48,11 @@ class Listing:
     groups_csv: Path | None = None  # the file that an audit writes its groups to; None for the root's groups.csv
     grouping: Grouping = 'unknown'  # what cells of one group have in common
     unnamed_groups: frozenset[str] = frozenset()  # names of groups that stand for no patient or slide
+    audited: bool = False  # an audit groups equal pictures later, so that they are no problem here
 
     def key(self) -> str:
         """A short name for this state of the folder: changes with any file's name, size, time, label or group."""
-        digest = hashlib.sha256(repr((self.classes, self.greyscale)).encode())
+        digest = hashlib.sha256(repr((self.classes, self.greyscale, *(['audited'] * self.audited))).encode())
         for record in self.records:
             stat = (self.root / record.file).stat()
             digest.update(repr((*record, stat.st_size, stat.st_mtime_ns)).encode())

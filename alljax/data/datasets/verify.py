@@ -78,7 +78,7 @@ def _about_repeats(listing: Listing, alike: list[list[Record]]) -> list[str]:
         if len({record.label for record in same}) > 1:
             said = ', '.join(f'{record.file} ({record.label})' for record in same[:SHOWN])
             conflicts.append(f'{said}: hold the same pixels under different labels; keep the right one')
-        elif len({record.group for record in same}) > 1:
+        elif len({record.group for record in same}) > 1 and not listing.audited:
             files = some([record.file for record in same])
             apart.append(
                 f'{files}: hold the same pixels; delete all but one, or give them one group (in {listing.group_table})'

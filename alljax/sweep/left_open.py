@@ -1,0 +1,61 @@
+"""Values that a config leaves to the machine and to the cells, found once for all of its runs."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from alljax import config as fields
+from alljax.config import network_choice
+from alljax.config.classical_system_fields import asks_network
+from alljax.config.network_choice import AUTO
+from alljax.config.resolve import resolve
+from alljax.data import split
+from alljax.data.cells import Cells
+from alljax.data.split import LEAVE_ONE, SplitOptions
+from alljax.errors import UserError
+from alljax.sweep import execution
+from alljax.sweep.execution import Loaded
+
+log = logging.getLogger(__name__)
+
+MOST_FOLDS = 5
+
+
+def found(
+    config: ConfigDict,
+    overrides: Mapping[str, str],
+    earlier: Mapping[str, Any],
+    loaded: Loaded,
+) -> ConfigDict:
+    """The config with its network and its number of folds named; the same where it names both.
+
+    `earlier` holds the fields of what is in the folder already; cells that are read are added to those `loaded`.
+    """
+    if config.model.name == AUTO and not config.ensemble.candidates and asks_network(config):
+        demo = fields.data_options(config).synthetic
+        choice = network_choice.chosen(config.model.init, earlier, demo=demo)
+        log.info('model.name is auto: %s, from %s', choice.name, choice.init)
+        config = fields.with_fields(config, {'model.name': choice.name, 'model.init': choice.init})
+    if config.split.folds:
+        return config
+    if config.split.protocol == LEAVE_ONE:
+        return fields.with_fields(config, {'split.folds': 1})
+    plan = resolve(fields.with_fields(config, {'split.folds': MOST_FOLDS}), overrides, earlier)
+    folds = most_folds(execution.load(plan, loaded), plan.split, plan.seed)
+    if folds < MOST_FOLDS:
+        log.warning('split.folds is %d in the place of %d: the groups allow no more', folds, MOST_FOLDS)
+    return fields.with_fields(config, {'split.folds': folds})
+
+
+def most_folds(cells: Cells, options: SplitOptions, seed: int, most: int = MOST_FOLDS) -> int:
+    """The largest number of folds, up to `most`, into which cells can be divided; UserError if it is not even two."""
+    for folds in range(most, 2, -1):
+        try:
+            split.split(cells, options._replace(folds=folds, fold=0), seed)
+        except UserError:
+            continue
+        return folds
+    split.split(cells, options._replace(folds=2, fold=0), seed)
+    return 2

@@ -1,0 +1,1 @@
+../alljax/config/my_cells.py

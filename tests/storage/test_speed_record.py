@@ -1,0 +1,29 @@
+"""The speed of this machine in the user's cache."""
+
+from alljax.storage import speed_record
+
+
+def test_seconds_are_kept_by_kind_and_name(monkeypatch, tmp_path):
+    monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path))
+    assert speed_record.read() == {}
+    speed_record.add('a', {'step': 0.123456})
+    speed_record.add('a', {'run': 8.0})
+    speed_record.add('b', {'step': 1.0})
+    assert speed_record.read() == {'a': {'step': 0.123, 'run': 8.0}, 'b': {'step': 1.0}}
+    monkeypatch.setattr(speed_record, '_processor', lambda: 'another')
+    assert speed_record.read() == {}  # of another machine
+    speed_record.add('c', {'step': 2.0})
+    assert speed_record.read() == {'c': {'step': 2.0}}
+
+
+def test_a_damaged_file_is_measured_again_and_it_is_said(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path))
+    speed_record.add('a', {'step': 1.0})
+    path = tmp_path / speed_record.FILE
+    for text in (path.read_text()[:-20], path.read_text().replace('1.0', '"fast"'), '[]'):
+        path.write_text(text)
+        assert speed_record.read() == {}
+        assert 'it is part of the cache, and measured again' in caplog.text
+        caplog.clear()
+    speed_record.add('a', {'step': 2.0})
+    assert speed_record.read() == {'a': {'step': 2.0}}
