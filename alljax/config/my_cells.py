@@ -16,7 +16,6 @@ convolutions and EfficientNet-Lite0 whose published weights are cached, installe
 from ml_collections import ConfigDict
 
 from alljax.config import defaults
-from alljax.config.fields import allowed
 
 
 def get_config() -> ConfigDict:
@@ -27,11 +26,7 @@ def get_config() -> ConfigDict:
     config.model.name, config.model.dense, config.model.head = 'auto', False, 0
     config.model.freeze = '(?!head/).*'
     config.augment.rotate, config.augment.mirror = 0.0, False  # so that each cell goes through the network once
-    config.split.folds = 0
-    if 'final_model' in config.split:
-        config.split.final_model = True
-    if 'folds' in allowed('calibration.fit'):
-        config.calibration.fit = 'folds'
+    config.split.folds, config.split.final_model, config.calibration.fit = 0, True, 'folds'
     config.epochs = 30
     config.optimizer.name, config.optimizer.rate, config.optimizer.schedule = 'adamw', 1e-2, 'cosine'
     config.optimizer.factors = (('.*', 1.0),)

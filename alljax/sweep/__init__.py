@@ -124,8 +124,6 @@ def _run_all(asked: Runs, folder: Path, loaded: Loaded, bar: Bar | None) -> bool
             summary.write(folder, sweep, folds, failed)
         if not sweep.declared:
             cross_validation.write(folder, plans, CalibrationOptions(**values.calibration))
-    for page in ('report.html', 'table.html'):  # of a cross-validation, of a sweep
-        if (folder / page).is_file():
-            log.info('see %s', folder / page)
-            break
+    if sweep.declared and (folder / 'table.html').is_file():  # a cross-validation says where its report is
+        log.info('see %s', folder / 'table.html')
     return not failed
