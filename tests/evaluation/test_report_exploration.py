@@ -198,7 +198,7 @@ def test_filters_and_orders(page, predicted):
     assert shown(page) == names_of(predicted, labels == 1)
     wrong = np.bincount(slide_of(predicted)[~predicted.right])
     said = page.locator('[name=group] option').all_inner_texts()[1]
-    assert said == f'{wrong.argmax()}: {wrong.max()} of {2 * CELLS // SLIDES} wrong'
+    assert said == f'{wrong.argmax()}: {wrong.max()}/{2 * CELLS // SLIDES} wrong'
 
 
 def test_repetition_is_chosen(page, predicted):
