@@ -36,7 +36,7 @@ class Bin(NamedTuple):
 def abstention(
     confidence: Float[np.ndarray, ' cells'], right: Bool[np.ndarray, ' cells'], groups: Integer[np.ndarray, ' cells']
 ) -> list[Answered]:
-    """How many cells are answered, and how many of these right, at thresholds of 0.00, 0.01, … 1.00.
+    """Numbers of cells that are answered, and of these that are right, at thresholds of 0.00, 0.01, … 1.00.
 
     The risk-coverage curve of Geifman & El-Yaniv 2017 (arXiv:1705.08500). Its intervals draw the same groups for every
     threshold, so that of 0.00 is the interval of the accuracy.

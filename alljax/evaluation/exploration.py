@@ -168,7 +168,7 @@ def curves(answered: Sequence[Answered], bins: Sequence[Bin], unit: str) -> dict
 
 
 def sentence(one: Answered, total: int, unit: str) -> str:
-    """How many of `total` cells reach a threshold, and how many of these are right, in words."""
+    """The cells of `total` that reach a threshold, and those of them that are right, in words."""
     if not one.answered:
         return f'At {one.threshold:.2f}: no cell is answered.'
     right = formatting.percent(one.right / one.answered, one.answered)

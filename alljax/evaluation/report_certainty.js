@@ -1,4 +1,4 @@
-// Two charts of the page: the accuracy of cells by their confidence, and that of the answered ones by how many they are.
+// Two charts of the page: the accuracy of cells by their confidence, and of the answered ones by how many they are.
 const { answers, bins } = JSON.parse(document.getElementById('confidence-curves').textContent);
 const slider = document.getElementById('threshold');
 const [LEFT, TOP, WIDTH, HEIGHT] = [44, 12, 284, 210];
@@ -32,7 +32,11 @@ function drawReliability(svg) {
   for (const bin of bins) {
     const middle = x((bin.low + bin.high) / 2);
     const bar = draw(svg, 'rect', {
-      x: x(bin.low) + 1, width: x(bin.high) - x(bin.low) - 2, y: y(bin.accuracy), height: y(0) - y(bin.accuracy), class: 'bar',
+      class: 'bar',
+      x: x(bin.low) + 1,
+      y: y(bin.accuracy),
+      width: x(bin.high) - x(bin.low) - 2,
+      height: y(0) - y(bin.accuracy),
     });
     draw(bar, 'title', {}, bin.sentence);
     draw(svg, 'line', { x1: middle, x2: middle, y1: y(bin.interval[0]), y2: y(bin.interval[1]), class: 'bounds' });

@@ -97,16 +97,15 @@ function card(cell) {
 }
 
 let found = [];
+let among = total; // cells of the chosen repetition
 
 function showMore() {
   const place = byId('cells');
   const first = place.children.length;
   place.append(...found.slice(first, first + STEP).map(card));
   const left = found.length - place.children.length;
-  const repeated = form.elements.repeat && choice().repeat !== 'all';
-  const all = repeated ? cells.name.filter((_, cell) => inRepeat(cell, choice())).length : total;
   byId('found').textContent =
-    `${found.length.toLocaleString('en')} of ${all.toLocaleString('en')} cells` +
+    `${found.length.toLocaleString('en')} of ${among.toLocaleString('en')} cells` +
     (left ? `, the first ${place.children.length.toLocaleString('en')} shown` : '');
   byId('more').hidden = !left;
   byId('more').textContent = `Show ${Math.min(STEP, left)} more`;
@@ -137,8 +136,9 @@ function button(count, n, label, prediction) {
   const made = make('button', { type: 'button', disabled: count === 0 }, count.toLocaleString('en'));
   made.style.setProperty('--share', n ? count / n : 0);
   made.classList.toggle('right', label === prediction);
-  const cellsWord = count === 1 ? 'cell' : 'cells';
-  made.title = `${count} ${cellsWord} of ${classes[label]} taken for ${classes[prediction]}: ${percent(n ? count / n : 0)} of the row`;
+  const share = percent(n ? count / n : 0);
+  const what = `${count} ${count === 1 ? 'cell' : 'cells'} of ${classes[label]}`;
+  made.title = `${what} taken for ${classes[prediction]}: ${share} of the row`;
   made.setAttribute('aria-label', made.title);
   made.dataset.true = label;
   made.dataset.predicted = prediction;
@@ -171,7 +171,11 @@ function setChoice(chosen) {
 function update() {
   const chosen = choice();
   found = [];
-  for (let cell = 0; cell < total; cell++) if (isChosen(cell, chosen)) found.push(cell);
+  among = 0;
+  for (let cell = 0; cell < total; cell++) {
+    if (inRepeat(cell, chosen)) among++;
+    if (isChosen(cell, chosen)) found.push(cell);
+  }
   found.sort((a, b) => ORDERS[chosen.sort](a, b) || a - b);
   markMatrix(chosen);
   byId('cells').replaceChildren();
@@ -197,15 +201,23 @@ function fillSelects() {
     if (!isRight(cell)) wrong[cells.group[cell]]++;
   }
   const order = groups.map((_, group) => group).toSorted((a, b) => wrong[b] - wrong[a] || a - b);
-  const option = (group) => make('option', { value: groups[group] }, `${groups[group]}: ${wrong[group]} of ${all[group]} wrong`);
-  form.elements.group.append(...order.map(option));
+  const words = (group) => `${groups[group]}: ${wrong[group]}/${all[group]} wrong`;
+  form.elements.group.append(...order.map((group) => make('option', { value: groups[group] }, words(group))));
 }
 
 fillSelects();
 const FIRST = choice();
 form.addEventListener('submit', (event) => event.preventDefault());
-form.addEventListener('reset', () => setTimeout(() => { byId('threshold').dispatchEvent(new Event('redraw')); drawMatrix(choice()); update(); }));
-form.addEventListener('change', ({ target }) => { if (target.name === 'repeat') drawMatrix(choice()); update(); });
+form.addEventListener('reset', (event) => {
+  event.preventDefault(); // for it comes before the controls have changed
+  setChoice(FIRST);
+  drawMatrix(FIRST);
+  update();
+});
+form.addEventListener('change', ({ target }) => {
+  if (target.name === 'repeat') drawMatrix(choice());
+  update();
+});
 byId('threshold').addEventListener('change', update);
 byId('more').addEventListener('click', () => showMore()?.focus());
 addEventListener('hashchange', fromAddress);
