@@ -93,7 +93,10 @@ const choose = () => {
 
 controls.addEventListener('input', choose);
 controls.addEventListener('submit', (event) => event.preventDefault());
-controls.addEventListener('reset', () => setTimeout(choose)); // the fields have their values after the event
+document.getElementById('all').addEventListener('click', () => {
+  controls.reset();
+  choose();
+});
 more.addEventListener('click', () => {
   const first = shown;
   showMore();
