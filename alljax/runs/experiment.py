@@ -6,6 +6,7 @@ from pathlib import Path
 import alljax
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
+from alljax.data.split import LEAVE_ONE
 from alljax.evaluation import verdict
 from alljax.runs import (
     calibration,
@@ -94,7 +95,8 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
     if sets := whole['model'].get('trained_on'):
         named = initial_variables.source_name(plan, sources.origin)
         whole['pretraining'] = training_sets.overlap(sets, named)._asdict()
-    whole['split'] |= {'folds': plan.split.folds, 'fold': plan.split.fold} if plan.split.folds > 1 else {}
+    folds = whole['data']['groups'] if parts.protocol == LEAVE_ONE else plan.split.folds
+    whole['split'] |= {'folds': folds, 'fold': plan.split.fold} if folds > 1 else {}
     whole['train'] = {**whole['train'], 'equalize': equalize(plan)}
     low, high = scores['accuracy_ci95']['wilson']
     model_folder.add_scores(
@@ -103,12 +105,18 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
     results.check_history(folder)
     history = [row for row in metrics_log.read(folder / 'metrics.jsonl') if 'epoch' in row]
     results.write(folder, results.with_externals(whole, tests), test, output, history)
-    marks = ', '.join(results.marks(whole))
-    first, *further = verdict.lines(verdict.sentences(results.read(folder), results.predictions(folder)))
+    log_verdict(folder)
+    log.info('see %s', folder / 'report.html')
+
+
+def log_verdict(folder: Path) -> None:
+    """Says in a few sentences what a finished run, or cross-validation, found, and what to do next."""
+    found = results.read(folder)
+    marks = ', '.join(results.marks(found))
+    first, *further = verdict.lines(verdict.sentences(found, results.predictions(folder)))
     log.info('%s%s', first, f' [{marks}]' if marks else '')
     for line in further:
         log.info('%s', line)
-    log.info('see %s', folder / 'report.html')
 
 
 def equalize(plan: Plan) -> str:
