@@ -55,11 +55,25 @@ def test_a_run_has_the_results_and_files_of_any_run(run):
     for name in ('report.html', 'confusion.png', 'segmentation.png', 'predictions.csv', 'model/classifier.skops'):
         assert (run / name).is_file(), name
     assert not (run / 'curves.png').exists()
-    told = (run / 'run.log').read_text()
-    assert 'next: Name the slide or patient' in told or 'next: ' in told
+    assert 'Demo on synthetic cells' in (run / 'MODEL_CARD.md').read_text()
     page = (run / 'report.html').read_text()
-    for words in ('test cells, the worst first', 'Seconds a cell', 'three levels', 'inner balanced accuracy'):
+    for words in (
+        'test cells, the worst first',
+        'Seconds a cell',
+        'three levels',
+        'inner balanced accuracy',
+        'In words',
+    ):
         assert words in page, words
+
+
+def test_a_run_ends_with_its_verdict_in_words(run, caplog):
+    with caplog.at_level('INFO'):
+        experiment.log_verdict(run)
+    first, *further = caplog.messages
+    assert ' right' in first
+    assert ' [synthetic cells, grouped (' in first
+    assert 'next: Name your own cells: --config.data.root=DIR. These were drawn by a program.' in further
 
 
 def test_the_card_tells_how_the_training_cells_look(run, drawn):

@@ -107,8 +107,10 @@ def test_a_cross_validation_tests_every_cell_once_and_has_its_table(tmp_path):
     assert result.returncode == 0, result.stderr
     places = sorted((tmp_path / 'out' / 'subtype').iterdir())
     assert len(places) == 4
-    tested = [json.loads((place / 'results.json').read_text())['test']['n'] for place in places]
-    assert sum(tested) == 2 * 60
+    found = [json.loads((place / 'results.json').read_text()) for place in places]
+    assert sum(one['test']['n'] for one in found) == 2 * 60
+    assert [(one['split']['folds'], one['split']['fold']) for one in found] == [(2, 0), (2, 1)] * 2
+    assert 'the number to quote is that of all of them together' in (places[0] / 'run.log').read_text()
     assert 'all 4 folds together' in (tmp_path / 'out' / 'table.md').read_text()
 
 
