@@ -57,12 +57,12 @@ def summary(found: 'Audit', written: list[Path]) -> list[str]:
 
 def _advice(found: 'Audit') -> list[str]:
     """The words about shortcuts that tell the label, in short; none without any."""
-    from alljax.data.audit.shortcut_advice import SO_WHAT, fixes, of_audit
+    from alljax.data.audit.shortcut_advice import fixes, of_audit
 
     advices = of_audit(found)
     if not advices:
         return []
-    told = [f'{advice.finding}: {SO_WHAT}' for advice in advices]
+    told = [f'{advice.finding}: {advice.so_what}' for advice in advices]
     return [*told, 'what to do:', *(f'  - {": ".join(filter(None, fix))}' for fix in fixes(advices))]
 
 

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from alljax.data import datasets, synthetic
-from alljax.data.audit import audit, overlays
+from alljax.data.audit import audit, not_same_table, overlays
 from alljax.data.audit.audit_files import write
-from alljax.data.audit.folder_listing import list_folder
+from alljax.data.audit.folder_listing import FolderListing, list_folder
 from alljax.data.audit.measurements import measure_files
 from alljax.data.audit.shortcuts import shortcuts
 from alljax.data.datasets import DataOptions
@@ -290,13 +290,61 @@ def test_hostile_names_are_text_on_the_page(tmp_path):
         page = Tags((write(audit(folder), tmp_path / f'out-{len(pages)}')[-1]).read_text())
         pages.append(page)
     assert sorted(pages[0].tags) == sorted(pages[1].tags)
-    assert not {'script', 'a', 'iframe', 'b"'} & {tag for tag, _ in pages[1].tags}
+    assert not {'a', 'iframe', 'b"'} & {tag for tag, _ in pages[1].tags}
+    assert [names for tag, names in pages[1].tags if tag == 'script'] == [['id', 'type'], []]  # its data and its own
     assert not any({'onerror', 'onload', 'href'} & set(names) for _, names in pages[1].tags)
     assert '<script>alert(1)<' in pages[1].text
     assert '{{ 7 * 7 }}' in pages[1].text
     with (tmp_path / 'out-1' / 'pairs.csv').open(newline='') as file:
         rows = csv_rows(file.read())
     assert {row['file'].split('/')[-1] for row in rows} == {f'{name}.png' for name in names}
+
+
+def test_pairs_that_are_not_one_cell_are_left_out_and_the_others_compared(tmp_path, monkeypatch):
+    cells = [cell.image for cell in pictures(6)]
+    save(tmp_path, [*cells, np.rot90(cells[2]), cells[2][:, ::-1], cells[2]])
+    monkeypatch.setattr('alljax.data.audit.ROUND', 1)
+    found = audit(tmp_path)
+    first, second = found.pairs[0][:2], found.pairs[-1][:2]
+    assert {first, second} < {(2, 6), (2, 7), (2, 8), (6, 7)}
+    assert (2, 8) in {pair[:2] for pair in found.pairs}  # the same pixels
+    left = ({(2, 6), (2, 7), (6, 7)} - {pair[:2] for pair in found.pairs}).pop()
+    assert left in found.uncompared
+    table = tmp_path / 'out' / 'not_same.csv'
+    table.parent.mkdir()
+    files = found.listing.files
+    marked = next(pair for pair in found.pairs if pair.score < 1)
+    table.write_text(f'file,other_file\n{files[marked.second]},{files[marked.first]}\n')
+    again = audit(tmp_path, not_same=table)
+    assert marked[:2] not in {pair[:2] for pair in again.pairs}
+    assert left in {pair[:2] for pair in again.pairs}  # it joins what the marked pair had joined
+    assert again.groups == found.groups
+
+
+def test_a_not_same_csv_that_cannot_be_is_told(tmp_path):
+    table = tmp_path / 'not_same.csv'
+    files = ('a.png', '=b.png', 'c.png')
+    table.write_text("file,other_file\n'=b.png,a.png\nc.png,a.png\n")
+    marks = not_same_table.read(table, files)
+    assert marks == {(0, 1), (0, 2)}
+    assert not_same_table.of_pictures(table, marks, files, 'xyz') == marks
+    with pytest.raises(UserError, match=r'a.png and c.png have the same pixels; delete the line'):
+        not_same_table.of_pictures(table, marks, files, 'xyx')
+    equal = not_same_table.of_pictures(table, frozenset({(1, 2)}), files, 'xyx')
+    assert equal == {(0, 1)}  # the first of equal pictures is the one that is compared
+    there = FolderListing(tmp_path, files, ('',) * 3, ('a.png', 'a.png', 's'), frozenset(files), tmp_path / 'g.csv', ())
+    assert '1 of its 2 pairs stay in one group' in not_same_table.notes(table, marks, there)[0]
+    assert not_same_table.notes(table, marks, there._replace(groups=('s', 's', 't'))) == []
+    for text, words in (
+        ('file,other_file\nx.png,a.png\na.png,a.png\n', ('x.png is not among the images', 'on both sides of a line')),
+        ('file,group\na.png,x\n', ('expected the columns file,other_file',)),
+    ):
+        table.write_text(text)
+        with pytest.raises(UserError) as error:
+            not_same_table.read(table, files)
+        assert all(word in str(error.value) for word in words)
+    with pytest.raises(UserError, match='correct --not_same'):
+        not_same_table.read(tmp_path / 'none.csv', files)
 
 
 def test_groups_are_joined_through_their_pairs():

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alljax.data.audit import Audit, Pair, Shortcut, audit_page, page_data
+from alljax.commands.audit import summary
+from alljax.config import defaults, override
+from alljax.data.audit import Audit, Pair, Shortcut, audit_page, page_data, shortcut_advice
 from alljax.data.audit.audit_files import groups_csv, write
 from alljax.data.audit.folder_listing import FolderListing
+from alljax.data.audit.shortcuts import MEANS
 from alljax.data.groups import merged, repeats
 from alljax.storage.text_files import csv_rows
 
@@ -269,11 +272,46 @@ def test_marks_are_those_of_one_audit(home):
 def test_a_shortcut_is_told_in_words_with_what_to_do(home, open_page, tmp_path):
     told = Shortcut('border', 'the outer pixels', 0.78, (0.7, 0.85), 0.2, 'says much about the label')
     not_told = Shortcut('overlay', 'bars', 0.22, (0.1, 0.3), 0.2, 'no: not told from chance')
-    text = audit_page.render(made(home, told=(told, not_told)), ('file', 'group', 'repeat'), ())
+    audit = made(home, told=(told, not_told))
+    text = audit_page.render(audit, ('file', 'group', 'repeat'), ())
     (tmp_path / 'audit.html').write_bytes(text.encode(errors='backslashreplace'))
-    said = ' '.join(open_page(tmp_path / 'audit.html').locator('.banner.shortcut').text_content().split())
-    assert 'The border of the picture alone, where no cell is, tells the class in 78% of the cells' in said
-    assert 'chance is 20%' in said
-    assert 'without looking at the cell' in said
-    assert 'data.stain=white_balance' in said
-    assert 'scale bar' not in said
+    banner = ' '.join(open_page(tmp_path / 'audit.html').locator('.banner.shortcut').text_content().split())
+    terminal = '\n'.join(summary(audit, []))
+    for said in (banner, terminal):
+        assert 'The border of the picture alone, where no cell is, tells the class in 78% of the cells' in said
+        assert 'chance is 20%' in said
+        assert 'a network can be right without looking at the cell' in said
+        assert '--config.data.stain=white_balance' in said
+        assert '--config.test.root=DIR' in said
+        assert 'scale bar' not in said
+        assert 'name the slide of each cell' not in said  # some are named
+    assert 'What to do' in banner
+    assert 'what to do' not in '\n'.join(summary(made(home, told=(not_told,)), []))
+
+
+def test_each_shortcut_has_words_and_settings_that_there_are():
+    base = defaults()
+    for name in MEANS:
+        told = Shortcut(name, '', 0.9, (0.8, 1.0), 0.5, 'says the label')
+        words = shortcut_advice.advice(told, slides_known=True)
+        assert '90% of the cells' in words.finding
+        assert shortcut_advice.NAME_SLIDES not in words.fixes
+        assert shortcut_advice.NAME_SLIDES in shortcut_advice.advice(told, slides_known=False).fixes
+        assert shortcut_advice.advice(told._replace(interval=(0.4, 1.0)), slides_known=True) is None
+        settings = ' '.join(fix.setting for fix in shortcut_advice.fixes([words])).split()
+        assert settings
+        override(base, dict(setting.removeprefix('--config.').split('=') for setting in settings))
+    assert shortcut_advice.fixes([]) == []
+
+
+def test_a_color_that_the_border_does_not_share_may_be_the_cell_s_own(home):
+    color = Shortcut('color', '', 0.9, (0.8, 1.0), 0.5, 'says the label')
+    border = Shortcut('border', '', 0.5, (0.4, 0.6), 0.5, 'no: not told from chance')
+    own, light = (
+        '\n'.join(summary(made(home, told=told), []))
+        for told in ((color, border), (color, border._replace(accuracy=0.9, interval=(0.8, 1.0))))
+    )
+    assert 'may be the color of the cells themselves' in own
+    assert 'white_balance' not in own
+    assert 'may be the color of the cells themselves' not in light
+    assert 'white_balance' in light

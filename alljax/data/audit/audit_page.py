@@ -64,7 +64,7 @@ def render(audit: Any, columns: Sequence[str], written: Sequence[Path], track: T
 
 
 def _facts(audit: Any) -> dict[str, Any]:
-    """What the page says of the folder, and not of single pairs."""
+    """The values of the page that are about the folder, and not about single pairs."""
     listing = audit.listing
     repeated = sum(map(bool, audit.repeats))
     advices = shortcut_advice.of_audit(audit)
@@ -87,7 +87,6 @@ def _facts(audit: Any) -> dict[str, Any]:
         'level': f'{LEVEL:.0%}',
         'advices': advices,
         'fixes': shortcut_advice.fixes(advices),
-        'so_what': shortcut_advice.SO_WHAT,
     }
 
 

@@ -1,4 +1,4 @@
-"""What the script of audit.html is given: the pairs, and all that it needs to make groups.csv without those marked."""
+"""Values for the script of audit.html: the pairs, and all that it needs to make groups.csv without those marked."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

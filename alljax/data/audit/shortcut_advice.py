@@ -1,4 +1,4 @@
-"""What a shortcut means, and what to do about it: sentences for the page and the terminal."""
+"""Sentences on a shortcut, for the page and the terminal: what it means, and what to do about it."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -9,6 +9,7 @@ WHITE_BALANCE = '--config.data.stain=white_balance'
 MASK = '--config.data.mask=rawat2017'
 CROP = '--config.data.crop=128'  # of 257 pixels, to which a cell is brought
 SO_WHAT = 'a network can be right without looking at the cell'
+OWN_COLOR = 'the border, where no cell is, does not, so it may be the color of the cells themselves'
 
 
 class Fix(NamedTuple):
@@ -22,7 +23,8 @@ class Advice(NamedTuple):
     """A shortcut in plain words."""
 
     finding: str  # in how many cells the class is told, and from what
-    reason: str  # what may have made it
+    so_what: str  # a clause: what follows
+    reason: str  # a clause: what may have made it
     fixes: tuple[Fix, ...]
 
 
@@ -43,6 +45,7 @@ REASONS = {
     'quality of JPEG, whose traces stay in the pixels',
     'overlay': 'for instance because a scale bar, a label or a date was put on the pictures of one class',
 }
+GRAY = Fix('see what is left without color', '--config.data.color=gray')
 SLIDES = Fix('collect more slides of each class, from one microscope, stained together')
 FIXES = {
     'border': (
@@ -54,7 +57,7 @@ FIXES = {
     'color': (
         Fix('even out the light', WHITE_BALANCE),
         Fix('bring all pictures to one stain', '--config.data.stain=macenko'),
-        Fix('see what is left without color', '--config.data.color=gray'),
+        GRAY,
         SLIDES,
     ),
     'image size': (
@@ -79,7 +82,10 @@ NAME_SLIDES = Fix('name the slide of each cell (column group of cells.csv or gro
 def of_audit(audit: Any) -> list[Advice]:
     """The words about each shortcut of an audit that tells the label."""
     slides_known = not audit.listing.unnamed_groups.issuperset(audit.listing.groups)
-    given = (advice(shortcut, slides_known) for shortcut in audit.shortcuts)
+    border_tells = not any(
+        row.name == 'border' and row.accuracy is not None and not row.says_the_label for row in audit.shortcuts
+    )
+    given = (advice(shortcut, slides_known, border_tells) for shortcut in audit.shortcuts)
     return [words for words in given if words]
 
 
@@ -89,13 +95,18 @@ def fixes(given: Iterable[Advice]) -> list[Fix]:
     return [*found, TEST] if found else []
 
 
-def advice(shortcut: Shortcut, slides_known: bool) -> Advice | None:
-    """The words about a shortcut; None for one of which the verdict does not say that it tells the label."""
+def advice(shortcut: Shortcut, slides_known: bool, border_tells: bool = True) -> Advice | None:
+    """The words about a shortcut; None for one of which the verdict does not say that it tells the label.
+
+    A color that the border does not share is likely the cell's own, and no reason to change the pictures.
+    """
     if not shortcut.says_the_label or shortcut.accuracy is None:
         return None
     finding = (
         f'{ALONE[shortcut.name]} the class in {shortcut.accuracy:.0%} of the cells (mean over classes; chance is '
         f'{shortcut.chance:.0%})'
     )
+    if shortcut.name == 'color' and not border_tells:
+        return Advice(finding, OWN_COLOR, 'for light and stain would show in the border too', (GRAY,))
     first = () if slides_known else (NAME_SLIDES,)
-    return Advice(finding, REASONS[shortcut.name], (*first, *FIXES[shortcut.name]))
+    return Advice(finding, SO_WHAT, REASONS[shortcut.name], (*first, *FIXES[shortcut.name]))

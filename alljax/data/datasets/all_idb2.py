@@ -194,6 +194,7 @@ def _apply_groups(listing: Listing, path: Path | None, numbers: dict[str, int]) 
         r._replace(group=repeats.get(numbers[r.file], r.group)) if r.file in numbers else r for r in listing.records
     ]
     listing.grouping = 'repeats only'
+    listing.unnamed_groups = frozenset(record.group for record in listing.records)
     listing.notes.append(
         'no groups.csv: only the published repeats are kept together; other cells of one patient may be on both sides'
     )
