@@ -20,7 +20,7 @@ class Line(NamedTuple):
     accuracy: str
     n: int
     groups: int
-    train_n: int
+    trained: str  # the cells that train, and the copies of them
 
 
 def name(protocol: str, folds: int, repeats: int) -> str:
@@ -31,8 +31,8 @@ def name(protocol: str, folds: int, repeats: int) -> str:
     return f'{whole}, {repeats} times' if repeats > 1 else whole
 
 
-def section(known: Mapping[str, Any], template: jinja2.Template) -> Markup:
-    """The part of the page, from the `cross_validation` of results.json."""
+def section(known: Mapping[str, Any], template: jinja2.Template, *, leaky: bool) -> Markup:
+    """The part of the page, from the `cross_validation` of results.json; `leaky` splits have copies on both sides."""
     lines = [
         Line(
             f'fold {one["fold"]}' + (f', repetition {one["repeat"]}' if known['repeats'] > 1 else ''),
@@ -40,8 +40,14 @@ def section(known: Mapping[str, Any], template: jinja2.Template) -> Markup:
             formatting.percent(one['accuracy'], one['n']),
             one['n'],
             one['groups'],
-            one['train_n'],
+            _trained(one, leaky=leaky),
         )
         for one in known['folds']
     ]
     return Markup(template.render(known=known, lines=lines))
+
+
+def _trained(fold: Mapping[str, Any], *, leaky: bool) -> str:
+    if leaky or not fold['copies']:
+        return f'{fold["train_n"]:,}'
+    return f'{fold["train_n"] - fold["copies"]:,} + {fold["copies"]:,} copies'

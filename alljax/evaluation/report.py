@@ -125,7 +125,8 @@ def _external(results: Mapping[str, Any]) -> Markup:
 def _folds(results: Mapping[str, Any]) -> Markup:
     if CROSS_VALIDATION not in results:
         return Markup()
-    return fold_table.section(results[CROSS_VALIDATION], environment().from_string(resource('fold_table.html.jinja')))
+    template = environment().from_string(resource('fold_table.html.jinja'))
+    return fold_table.section(results[CROSS_VALIDATION], template, leaky=results['split']['leaky'])
 
 
 def _verdict(results: Mapping[str, Any], tested: TestedCells | None) -> Markup:

@@ -101,6 +101,7 @@ def _results(found: Folds, final: Path | None) -> Results:
             'accuracy': one['test']['accuracy'],
             'groups': one['split']['groups']['test'],
             'train_n': one['split']['train_n'],
+            'copies': one['split'].get('copies', 0),  # among these, but in the protocol 'paper'
         }
         for run, one in zip(runs, facts, strict=True)
     ]

@@ -215,9 +215,17 @@ def test_predict_takes_its_folder_and_says_what_it_is(first, whole, data, capsys
         explain.main([str(whole), str(data / 'large')])
 
 
-def test_what_reads_a_run_knows_its_folds(whole, data, tmp_path, capsys):
+def test_what_reads_a_run_knows_its_folds(whole, tmp_path, monkeypatch, capsys):
     joined = ensemble_of_runs.written([whole], tmp_path / 'average')
     assert [path.name for path in joined.runs] == [f'grouped-fold-{f}' for f in '01']
+
+    def copied(plans, config_file, folder, jobs, failed):
+        for run, plan in plans:
+            fold = whole / 'folder' / run.folder.partition('/')[2]
+            assert (plan.system.name, plan.split) == ('li2016', resolve.of_run(fold).split)
+            shutil.copytree(fold, folder / run.folder)
+
+    monkeypatch.setattr(execution, 'run_all', copied)
     assert baselines.main(['li2016', str(whole), '--workdir', str(tmp_path / 'beside')]) == 0
     assert 'of 40 cells' in capsys.readouterr().out
     assert results.read(tmp_path / 'beside')['test']['n'] == CELLS
