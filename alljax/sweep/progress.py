@@ -60,7 +60,7 @@ def heard(state: State, now: float, stage: Stage, run: str = '') -> None:
         return
     its = state.running.setdefault(run, Running(now, stage_began=now))
     if stage.unit != its.stage.unit:
-        if its.stage.unit:  # one stage has to end before the next
+        if its.stage.unit in (STEPS, PICTURES):  # one stage has to end before the next
             its.counted[its.stage.unit], its.spent[its.stage.unit] = 1.0, now - its.stage_began
         its.stage_began = now
     its.stage = stage
