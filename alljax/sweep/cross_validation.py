@@ -120,6 +120,7 @@ def _results(found: Folds, final: Path | None) -> Results:
                 **{side: _mean(one['split']['groups'][side] for one in facts) for side in ('train', 'validation')},
                 'test': len({row['group'] for row in rows}),
             },
+            'train_counts': {name: _mean(one['split']['train_counts'][name] for one in facts) for name in classes},
             'test_counts': {name: sum(row['label'] == name for row in rows) for name in classes},
             'copies': _mean(one['split'].get('copies', 0) for one in facts),
             'note': 'training and validation are means over the folds, the test cells those of all',
@@ -133,11 +134,20 @@ def _results(found: Folds, final: Path | None) -> Results:
             'final': FINAL if final else '',
         },
         'model': _same(facts, 'model'),
-        'train': {**_same(facts, 'train'), 'seconds': round(sum(one['train'].get('seconds', 0) for one in facts), 1)},
+        'train': _training(facts),
         **{part: _same(facts, part) for part in COMMON if all(part in one for one in facts)},
+        **({'weights': facts[0]['weights']} if all('weights' in one for one in facts) else {}),
         'seed': facts[0]['seed'],
         'environment': facts[0]['environment'],
     }
+
+
+def _training(facts: Sequence[Results]) -> Results:
+    """What the folds say alike of their training, the seconds of all, and the mean accuracy on training cells."""
+    each = [one['train'] for one in facts]
+    found = {**_same(facts, 'train'), 'seconds': round(sum(one.get('seconds', 0) for one in each), 1)}
+    accuracies = [one.get('accuracy') for one in each]
+    return found if None in accuracies else {**found, 'accuracy': float(np.mean(accuracies))}
 
 
 def _mean(values: Any) -> int:  # Any: numbers
