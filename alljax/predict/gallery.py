@@ -98,7 +98,12 @@ def about(card: Card, path: Path) -> list[tuple[str, str]]:
     found = _results(path)
     said = [('Model', _name(card)), ('Classes', some([*card.classes], 12) or 'none')]
     data = (found or {}).get('data', {})
-    cells = (found or {}).get('split', {}).get('train_n') or (card.pictures.cells if card.pictures else 0)
+    folds = (found or {}).get('cross_validation', {})
+    cells = (
+        folds.get('cells')
+        or (found or {}).get('split', {}).get('train_n')
+        or (card.pictures.cells if card.pictures else 0)
+    )
     trained = [f'{cells:,} cells'] if cells else []
     trained += [f'of {formatting.set_name(data["name"], data.get("root", ""))}'] if 'name' in data else []
     before = [f'before that on {some([*card.trained_on])}'] if card.trained_on else []
@@ -110,7 +115,7 @@ def about(card: Card, path: Path) -> list[tuple[str, str]]:
 
 def _tested(card: Card, found: dict[str, Any] | None) -> str:
     """The score of the model with its interval, and on which cells it was had."""
-    if found is not None:
+    if found is not None and found['test']['n']:
         test, split = found['test'], found['split']
         interval = formatting.interval(intervals.quoted(test['accuracy_ci95']), test['n'])
         marks = ', '.join(results.marks(found)) or f'{split["protocol"]} split'
@@ -128,6 +133,11 @@ def _tested(card: Card, found: dict[str, Any] | None) -> str:
         return 'never, as far as its card tells'
     interval = formatting.interval((score.low, score.high), score.cells)
     leaky = '; leaky: too high for new patients' if score.leaky else ''
+    if score.source:
+        return (
+            f'by the folds of its {score.source}, each a model of its own: accuracy '
+            f'{formatting.percent(score.accuracy, score.cells)} (95% {interval}) on {score.cells:,} cells{leaky}'
+        )
     return (
         f'accuracy {formatting.percent(score.accuracy, score.cells)} (95% {interval}, Wilson’s, as if each cell stood '
         f'alone) on the {score.cells:,} test cells of its run, {score.protocol} split{leaky}'

@@ -11,7 +11,7 @@ from alljax.config import resolve
 from alljax.data.audit.measurements import border_colors
 from alljax.data.audit.shortcuts import Shortcut, told_by
 from alljax.errors import UserError
-from alljax.runs import data_check, run_cells
+from alljax.runs import data_check, final_model, run_cells
 from alljax.runs.run_cells import RunCells
 from alljax.storage import cache, model_folder, run_folder
 from alljax.storage.atomic import write_json
@@ -34,8 +34,8 @@ def of_run(path: Path, data: Path | None = None) -> TrainingShortcuts:
     `data` is the folder of the run's cells, if they were moved. Where these are gone, or the model lies outside its
     run, it says so.
     """
-    folder = path.parent if path.name == 'model' else path
     try:
+        folder = final_model.run_of(path)
         card, fields = model_folder.read_card(model_folder.find(path)), run_folder.earlier(folder)
         about = repr((VERSION, card.fingerprint, sorted((name, repr(value)) for name, value in fields.items())))
         kept = cache.folder('shortcuts') / f'{hashlib.sha256(about.encode()).hexdigest()[:32]}.json'
