@@ -1,16 +1,23 @@
 """Fixtures of all tests; annotations of array shapes are checked at run time in every one of them."""
 
+import functools
 import gc
 import logging
 import os
 import shutil
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import matplotlib
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+sys.dont_write_bytecode = False  # where it is not kept, each process compiles 600 files: half the time of its start
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
+    os.environ.setdefault(name, '1')  # of the two processes to come: each would start threads for both cores
 install_import_hook('alljax', 'lazy_beartype.checked')
 settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded machine is no fault of the code
 settings.load_profile('alljax')
@@ -58,10 +65,42 @@ def cache(tmp_path_factory):
     os.environ.pop('ALLJAX_DATA', None)
     os.environ['ALLJAX_OFFLINE'] = '1'  # tests say themselves when they download
     os.environ['LOKY_MAX_CPU_COUNT'] = '1'  # features are measured here: processes for them take seconds to start
-    from alljax.storage.cache import keep_compiled_programs
+    from alljax.storage import cache
 
-    keep_compiled_programs()
+    cache.WORTH_KEEPING = 0.1  # many tests compile one program
+    cache.keep_compiled_programs()
     return folder
+
+
+@pytest.fixture(scope='session', autouse=True)
+def drawings(cache):
+    """Keeps the drawn cells, each of which takes 50 ms, for other sets of the same seed."""
+    from alljax.data.synthetic import folder
+
+    drawn, kept = folder._drawn, {}
+
+    @functools.wraps(drawn)
+    def once(planned, number, seed, slides):
+        key = planned.kind, planned.slide, number, seed  # all that a slide depends on
+        if key not in kept:
+            kept[key] = drawn(planned, number, seed, slides)
+        return kept[key].copy()
+
+    folder._drawn = once
+    yield
+    folder._drawn = drawn
+
+
+@pytest.fixture(scope='session', autouse=True)
+def coarse_figures():
+    """Figures are written with a quarter of their pixels; what looks at their pixels takes `fine_figures`."""
+    matplotlib.rcParams['savefig.dpi'] = 50
+
+
+@pytest.fixture
+def fine_figures(monkeypatch):
+    """Figures are written as for users."""
+    monkeypatch.setitem(matplotlib.rcParams, 'savefig.dpi', 'figure')
 
 
 @pytest.fixture(autouse=True)

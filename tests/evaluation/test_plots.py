@@ -7,6 +7,7 @@ from PIL import Image
 
 from alljax.evaluation import plots
 
+pytestmark = pytest.mark.usefixtures('fine_figures')
 LONG = ['immature granulocyte (metamyelocyte)', 'early_pre_b_lymphoblast_of_the_second_kind', 'a $b$', '50%', '_', 'L1']
 
 
