@@ -74,21 +74,27 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope='session', autouse=True)
 def drawings(cache):
-    """Keeps the drawn cells, each of which takes 50 ms, for other sets of the same seed."""
-    from alljax.data.synthetic import folder
+    """Keeps the drawn cells, each of which takes 50 ms, for other sets of the same seed and for their masks."""
+    from alljax.data.synthetic import Drawing, folder, ground_truth
 
-    drawn, kept = folder._drawn, {}
+    draw, kept = folder.draw, {}
 
-    @functools.wraps(drawn)
-    def once(planned, number, seed, slides):
-        key = planned.kind, planned.slide, number, seed  # all that a slide depends on
+    @functools.wraps(draw)
+    def once(kind, slide, rng, size=257):
+        key = kind, slide, str(rng.bit_generator.state), size
         if key not in kept:
-            kept[key] = drawn(planned, number, seed, slides)
-        return kept[key].copy()
+            kept[key] = draw(kind, slide, rng, size)
+        return Drawing(*(layer.copy() for layer in kept[key]))
 
-    folder._drawn = once
+    folder.draw = ground_truth.draw = once
     yield
-    folder._drawn = drawn
+    folder.draw = ground_truth.draw = draw
+
+
+@pytest.fixture(scope='session', autouse=True)
+def unsynced():
+    """Files are not waited for until they are on the disk: no test loses its power, and there are thousands of them."""
+    os.fsync = lambda descriptor: None
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -22,10 +22,10 @@ from alljax.errors import UserError
 @pytest.fixture(scope='module', autouse=True)
 def drawn_anew(drawings):
     """Here every cell is drawn, also one that another test has drawn before."""
-    once = synthetic_folder._drawn
-    synthetic_folder._drawn = once.__wrapped__
+    once = synthetic_folder.draw
+    synthetic_folder.draw = once.__wrapped__
     yield
-    synthetic_folder._drawn = once
+    synthetic_folder.draw = once
 
 
 def rows(path: Path) -> list[dict[str, str]]:
