@@ -23,9 +23,10 @@ settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded 
 settings.load_profile('alljax')
 
 LONGEST = (
-    'networks', 'audit', 'fields', 'classical_system', 'all_idb2', 'readme', 'classifier_file', 'curvature', 'explain',
-    'step', 'weight_cache', 'moved_data', 'plots', 'preparation', 'baselines_command', 'synthetic', 'frozen_features',
-    'cut_out', 'cpu_convolution', 'external', 'model_selection', 'damage', 'damaged_models',
+    'networks', 'fields', 'audit', 'classical_system', 'ensemble', 'curvature', 'step', 'weight_cache', 'plots', 'all_idb2',
+    'moved_data', 'readme', 'calibrated_runs', 'classifier_file', 'cpu_convolution', 'advice', 'synthetic',
+    'damaged_models', 'example_gradients', 'loop', 'older_release', 'layers', 'frozen_features', 'explain', 'external',
+    'alexnet_bvlc', 'protocol', 'baselines_command', 'execution', 'comparison_table', 'cut_out', 'argument_checks', 'metrics',
 )  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
@@ -99,8 +100,11 @@ def unsynced():
 
 @pytest.fixture(scope='session', autouse=True)
 def coarse_figures():
-    """Figures are written with a quarter of their pixels; what looks at their pixels takes `fine_figures`."""
+    """Figures are small, and sheets of outlines show few cells; what looks at the pixels takes `fine_figures`."""
+    from alljax.runs import segmentation_sheet
+
     matplotlib.rcParams['savefig.dpi'] = 50
+    segmentation_sheet.SHOWN = 4
 
 
 @pytest.fixture
