@@ -1,25 +1,33 @@
 """Fixtures of all tests; annotations of array shapes are checked at run time in every one of them."""
 
+import functools
 import gc
 import logging
 import os
 import shutil
+import sys
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import matplotlib
 import pytest
 from hypothesis import settings
 from jaxtyping import install_import_hook
 
+sys.dont_write_bytecode = False  # where it is not kept, each process compiles 600 files: half the time of its start
+os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
+for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
+    os.environ.setdefault(name, '1')  # of the two processes to come: each would start threads for both cores
 install_import_hook('alljax', 'lazy_beartype.checked')
 settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded machine is no fault of the code
 settings.load_profile('alljax')
 
 LONGEST = (
-    'networks', 'audit', 'fields', 'classical_system', 'all_idb2', 'readme', 'classifier_file', 'curvature', 'explain',
-    'step', 'weight_cache', 'moved_data', 'plots', 'preparation', 'baselines_command', 'synthetic', 'frozen_features',
-    'cut_out', 'cpu_convolution', 'external', 'model_selection', 'damage', 'damaged_models',
+    'networks', 'fields', 'audit', 'classical_system', 'ensemble', 'curvature', 'step', 'weight_cache', 'plots', 'all_idb2',
+    'moved_data', 'readme', 'calibrated_runs', 'classifier_file', 'cpu_convolution', 'advice', 'synthetic',
+    'damaged_models', 'example_gradients', 'loop', 'older_release', 'layers', 'frozen_features', 'explain', 'external',
+    'alexnet_bvlc', 'protocol', 'baselines_command', 'execution', 'comparison_table', 'cut_out', 'argument_checks', 'metrics',
 )  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
@@ -59,10 +67,51 @@ def cache(tmp_path_factory):
     os.environ.pop('ALLJAX_DATA', None)
     os.environ['ALLJAX_OFFLINE'] = '1'  # tests say themselves when they download
     os.environ['LOKY_MAX_CPU_COUNT'] = '1'  # features are measured here: processes for them take seconds to start
-    from alljax.storage.cache import keep_compiled_programs
+    from alljax.storage import cache
 
-    keep_compiled_programs()
+    cache.WORTH_KEEPING = 0.1  # many tests compile one program
+    cache.keep_compiled_programs()
     return folder
+
+
+@pytest.fixture(scope='session', autouse=True)
+def drawings(cache):
+    """Keeps the drawn cells, each of which takes 50 ms, for other sets of the same seed and for their masks."""
+    from alljax.data.synthetic import Drawing, folder, ground_truth
+
+    draw, kept = folder.draw, {}
+
+    @functools.wraps(draw)
+    def once(kind, slide, rng, size=257):
+        key = kind, slide, str(rng.bit_generator.state), size
+        if key not in kept:
+            kept[key] = draw(kind, slide, rng, size)
+        return Drawing(*(layer.copy() for layer in kept[key]))
+
+    folder.draw = ground_truth.draw = once
+    yield
+    folder.draw = ground_truth.draw = draw
+
+
+@pytest.fixture(scope='session', autouse=True)
+def unsynced():
+    """Files are not waited for until they are on the disk: no test loses its power, and there are thousands of them."""
+    os.fsync = lambda descriptor: None
+
+
+@pytest.fixture(scope='session', autouse=True)
+def coarse_figures():
+    """Figures are small, and sheets of outlines show few cells; what looks at the pixels takes `fine_figures`."""
+    from alljax.runs import segmentation_sheet
+
+    matplotlib.rcParams['savefig.dpi'] = 50
+    segmentation_sheet.SHOWN = 4
+
+
+@pytest.fixture
+def fine_figures(monkeypatch):
+    """Figures are written as for users."""
+    monkeypatch.setitem(matplotlib.rcParams, 'savefig.dpi', 'figure')
 
 
 @pytest.fixture(autouse=True)

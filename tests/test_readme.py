@@ -98,7 +98,7 @@ def train(path, folder, given):
 def run(tmp_path_factory, mine):
     """The network of the example, hardly trained, in runs/my-run."""
     folder = tmp_path_factory.mktemp('home') / 'runs' / 'my-run'
-    yield train(mine('network'), folder, {'epochs': '1', 'data.cells': '40'})
+    yield train(mine('network'), folder, {'epochs': '1', 'data.cells': '40', 'data.size': '64'})
     MODELS.pop('mine', None)
 
 

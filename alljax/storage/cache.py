@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+WORTH_KEEPING = 0.5  # seconds that XLA took for a program
+
 
 def folder(*parts: str) -> Path:
     """A folder under $ALLJAX_CACHE, else $XDG_CACHE_HOME/alljax, else ~/.cache/alljax; made if absent."""
@@ -20,4 +22,4 @@ def keep_compiled_programs() -> None:
     import jax  # here, because who only asks for a folder need not wait for it
 
     jax.config.update('jax_compilation_cache_dir', str(folder('xla')))
-    jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.5)
+    jax.config.update('jax_persistent_cache_min_compile_time_secs', WORTH_KEEPING)

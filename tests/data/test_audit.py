@@ -249,7 +249,7 @@ def test_shortcuts_are_told_from_noise(tmp_path):
 )
 @pytest.mark.parametrize('everywhere', [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_what_was_drawn_over_one_class_is_a_shortcut(tmp_path, draw, suffix, everywhere):
-    for number, cell in enumerate(pictures(24)):
+    for number, cell in enumerate(pictures(16)):
         picture = Image.fromarray(cell.image)
         if number % 2 or everywhere:
             draw(ImageDraw.Draw(picture))

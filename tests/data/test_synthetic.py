@@ -13,9 +13,19 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from alljax.data.synthetic import CLASSES, Drawing, draw, plan, slide, write
+from alljax.data.synthetic import folder as synthetic_folder
 from alljax.data.synthetic.appearance import APPEARANCES, Appearance, blend
 from alljax.data.synthetic.texture import noise
 from alljax.errors import UserError
+
+
+@pytest.fixture(scope='module', autouse=True)
+def drawn_anew(drawings):
+    """Here every cell is drawn, also one that another test has drawn before."""
+    once = synthetic_folder.draw
+    synthetic_folder.draw = once.__wrapped__
+    yield
+    synthetic_folder.draw = once
 
 
 def rows(path: Path) -> list[dict[str, str]]:

@@ -259,9 +259,9 @@ def test_a_table_without_lines_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('count', 'series', 'name'), [(1, 1, ''), (8, 3, 'HSV'), (30, 5, 'a $long$ name that goes on ' * 6)]
+    ('count', 'series', 'name'), [(1, 1, ''), (8, 3, 'HSV'), (16, 5, 'a $long$ name that goes on ' * 6)]
 )
-def test_the_chart_is_drawn_and_not_clipped(count, series, name):
+def test_the_chart_is_drawn_and_not_clipped(count, series, name, fine_figures):
     points = [
         comparison_chart.Point(90.0, (80.0, 89.0)),
         comparison_chart.Point(float('nan'), None),

@@ -21,7 +21,7 @@ def test_a_run_that_never_looked_is_told_from_one_that_did():
     assert not gradient_curves.has_gradients(rows()[:1])
 
 
-def test_four_panels_are_drawn_of_deep_networks_and_of_missing_numbers_too(tmp_path):
+def test_four_panels_are_drawn_of_deep_networks_and_of_missing_numbers_too(tmp_path, fine_figures):
     deep = rows([f'layer{n}_0/conv1' for n in range(40)] + ['head/logits'])
     deep[1] = {key: value for key, value in deep[1].items() if not key.startswith('noise_scale')}
     gradient_curves.curves(deep, tmp_path / 'curves.png', title='synthetic cells')

@@ -7,6 +7,7 @@ from PIL import Image
 
 from alljax.evaluation import plots
 
+pytestmark = pytest.mark.usefixtures('fine_figures')
 LONG = ['immature granulocyte (metamyelocyte)', 'early_pre_b_lymphoblast_of_the_second_kind', 'a $b$', '50%', '_', 'L1']
 
 
@@ -76,7 +77,7 @@ def test_smoothing_is_the_mean_of_the_finite_neighbors():
 
 
 @pytest.mark.parametrize('classes', [2, 4, 10])
-def test_confusion_is_drawn_and_not_clipped(tmp_path, classes):
+def test_confusion_is_drawn_and_not_clipped(tmp_path, classes, fine_figures):
     matrix = np.random.default_rng(classes).integers(0, 2000, (classes, classes))
     matrix[1] = 0  # a class without cells must not divide by zero
     names = [f'{LONG[i % len(LONG)]} {i}' for i in range(classes)]
@@ -102,7 +103,7 @@ def test_pyplot_stays_untouched():
 
 
 @pytest.mark.parametrize('classes', [13, 50, 300])
-def test_many_classes_are_colors_in_a_picture_that_does_not_grow(tmp_path, classes):
+def test_many_classes_are_colors_in_a_picture_that_does_not_grow(tmp_path, classes, fine_figures):
     matrix = np.diag(np.arange(classes))
     matrix[1, :5] = 1
     names = [f'{LONG[number % len(LONG)]} {number}' for number in range(classes)]

@@ -247,7 +247,7 @@ def test_another_size_scales_what_a_photograph_is_resized_to():
 
 
 def test_initial_variables_are_drawn_within_another_program_too():
-    model = models.create('alexnet', 2, head=4, width=0.02)
+    model = models.create('alexnet', 2, head=4, width=0.02, size=64)
     drawn, within = model.init(jax.random.key(0)), jax.jit(model.init)(jax.random.key(0))
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     assert jax.tree.map(lambda leaf: leaf.shape, drawn) == jax.tree.map(lambda leaf: leaf.shape, shapes)

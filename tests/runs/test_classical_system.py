@@ -16,7 +16,7 @@ from alljax.data import datasets
 from alljax.data.datasets import DataOptions
 from alljax.data.protocol import divide
 from alljax.errors import UserError
-from alljax.runs import classical_system, experiment, network
+from alljax.runs import classical_system, experiment, network, verdict_log
 from alljax.storage import cache
 from configs import common, detection, subtype
 
@@ -69,7 +69,7 @@ def test_a_run_has_the_results_and_files_of_any_run(run):
 
 def test_a_run_ends_with_its_verdict_in_words(run, caplog):
     with caplog.at_level('INFO'):
-        experiment.log_verdict(run)
+        verdict_log.write(run)
     first, *further = caplog.messages
     assert ' right' in first
     assert ' [synthetic cells, grouped (' in first
