@@ -23,10 +23,11 @@ settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded 
 settings.load_profile('alljax')
 
 LONGEST = (
-    'networks', 'fields', 'audit', 'classical_system', 'ensemble', 'curvature', 'step', 'weight_cache', 'plots', 'all_idb2',
-    'moved_data', 'readme', 'calibrated_runs', 'classifier_file', 'cpu_convolution', 'advice', 'synthetic',
+    'networks', 'fields', 'audit', 'classical_system', 'ensemble', 'curvature', 'step', 'weight_cache', 'plots',
+    'all_idb2', 'moved_data', 'readme', 'calibrated_runs', 'classifier_file', 'cpu_convolution', 'advice', 'synthetic',
     'damaged_models', 'example_gradients', 'loop', 'older_release', 'layers', 'frozen_features', 'explain', 'external',
-    'alexnet_bvlc', 'protocol', 'baselines_command', 'execution', 'comparison_table', 'cut_out', 'argument_checks', 'metrics',
+    'alexnet_bvlc', 'protocol', 'baselines_command', 'execution', 'comparison_table', 'cut_out', 'argument_checks',
+    'metrics',
 )  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
