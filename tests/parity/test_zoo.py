@@ -80,9 +80,9 @@ SMALLEST = {
 # Second ones of their family: one of each is enough for gradients, which take a minute.
 SECOND = ('vgg11', 'resnext50_32x4d', 'mobilenet_v3_large', 'efficientnet_v2_s')
 
-# Their gradients are compared in pictures of 96 pixels, which they take as they are: at full size these three take
+# Their gradients are compared in pictures of 96 pixels, which they take as they are: at full size they take
 # minutes in float64. The layers' own shapes, and so which form a convolution takes, are those of the logits' test.
-SMALL = ('convnext_tiny', 'densenet121', 'efficientnet_b0')
+SMALL = ('convnext_tiny', 'densenet121', 'efficientnet_b0', 'googlenet')
 
 # Of so many residuals that what goes through them grows by 10^6, too much for float32, unless batch norm has seen it.
 GROWING = ('efficientnet_v2_s',)
