@@ -56,7 +56,7 @@ def test_the_worst_come_first(found):
     assert (np.diff(dice[order]) >= 0).all()
 
 
-def test_the_sheet_is_a_picture_of_all_of_them(found, tmp_path):
+def test_the_sheet_is_a_picture_of_all_of_them(found, tmp_path, fine_figures):
     from PIL import Image
 
     result = found[2]

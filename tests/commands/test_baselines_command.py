@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp('cells') / 'cells'
     y, x = np.mgrid[:96, :96]
     rng, rows = np.random.default_rng(0), []
-    for number in range(24):
+    for number in range(40):
         label = ('large', 'small')[number % 2]
         picture = np.full((96, 96, 3), (235, 210, 215), float)
         radius = (26, 13)[number % 2] + rng.normal(0, 1)
@@ -60,7 +60,7 @@ def test_a_folder_of_class_folders_is_trained_and_tested(first):
 def test_beside_a_run_it_takes_its_cells_and_compares(first, capsys):
     assert baselines.main(['li2016', str(first)]) == 0
     out = capsys.readouterr().out
-    assert 'li2016 100.0%, chatap2014 100.0% of 12 cells' in out
+    assert 'li2016 100.0%, chatap2014 100.0% of 16 cells' in out
     assert 'McNemar p = 1' in out
     mine = first.with_name('first-li2016')
     names = [list(csv.DictReader((run / 'predictions.csv').open())) for run in (first, mine)]
@@ -69,9 +69,9 @@ def test_beside_a_run_it_takes_its_cells_and_compares(first, capsys):
 
 def test_masks_and_measurements_of_any_images(folder, tmp_path, capsys):
     assert baselines.main(['moradiamin2015_fcm', str(folder), '--measure', str(tmp_path / 'out')]) == 0
-    assert '24 images, nothing found in 0' in capsys.readouterr().out
+    assert '40 images, nothing found in 0' in capsys.readouterr().out
     rows = list(csv.DictReader((tmp_path / 'out' / 'measured.csv').open()))
-    assert len(rows) == 24
+    assert len(rows) == 40
     areas = {
         label: [float(r['nucleus area']) for r in rows if r['file'].startswith(label)] for label in ('large', 'small')
     }

@@ -67,6 +67,7 @@ def test_help_that_is_looked_up_is_that_of_the_rooms(capsys):
 def test_a_room_s_own_entry_prints_the_same_help(module, name, capsys, monkeypatch):
     monkeypatch.setattr(sys, 'argv', [module, '--help'])
     monkeypatch.setattr(sys, 'path', [*sys.path])
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)  # or a user's Python would find the checked code in its place
     with pytest.raises(SystemExit) as done:
         runpy.run_module(module, run_name='__main__')
     assert done.value.code == 0
