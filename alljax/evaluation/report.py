@@ -88,7 +88,9 @@ def write(
             grouping=formatting.GROUPINGS.get(grouping, ''),
             doubtful=formatting.DOUBTFUL.get(grouping, ''),
             correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),
-            recall_ci=_recall_intervals(results['test']['confusion']),
+            recall_ci=_recall_intervals(
+                results['test']['confusion'], results.get('cross_validation', {}).get('repeats', 1)
+            ),
             pretraining=results.get('pretraining'),  # earlier releases have none
             undefined=any(None in row.values() for row in results['test']['per_class'].values()),
             measures=_measures(results['test']),
@@ -181,9 +183,9 @@ def _certainty(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
     }
 
 
-def _recall_intervals(confusion: Mapping[str, Any]) -> dict[str, list[float] | None]:
+def _recall_intervals(confusion: Mapping[str, Any], repeats: int) -> dict[str, list[float] | None]:
     rows = zip(confusion['labels'], confusion['matrix'], strict=True)
-    return {name: wilson(row[i], sum(row)) if sum(row) else None for i, (name, row) in enumerate(rows)}
+    return {name: wilson(row[i], sum(row), repeats=repeats) if sum(row) else None for i, (name, row) in enumerate(rows)}
 
 
 def _measures(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:

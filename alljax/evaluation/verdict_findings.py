@@ -97,10 +97,10 @@ def seen_before(known: Facts) -> Sentence | None:
 
 
 def chance(known: Facts) -> Sentence | None:
-    """An accuracy that always giving the most frequent class may reach."""
+    """An accuracy that always giving the most frequent class may reach; of a single tested class nobody can tell."""
     counts = known.matrix.sum(1)
     share, name = counts.max() / counts.sum(), known.classes[int(counts.argmax())]
-    if intervals.quoted(known.test['accuracy_ci95'])[0] > share or len(known.classes) < 2:
+    if intervals.quoted(known.test['accuracy_ci95'])[0] > share or np.count_nonzero(counts) < 2:
         return None
     said = percent(share, known.test['n'])
     return Sentence(
@@ -126,7 +126,13 @@ def training(known: Facts) -> Sentence | None:
         what = 'the slides' if known.new_slides else 'its training cells by heart'
         partly = '' if gap >= LEARNED else 'partly '
         return Sentence('training', f'{both}: it {partly}learned {what}.', 'bad')
-    if abs(gap) <= CARRIES_OVER and not augmented and known.new_slides and chance(known) is None:
+    if (
+        abs(gap) <= CARRIES_OVER
+        and not augmented
+        and known.new_slides
+        and np.count_nonzero(known.matrix.sum(1)) > 1
+        and chance(known) is None
+    ):
         return Sentence('training', f'{both}: what it learned carries over to new slides.', 'good')
     return None
 
@@ -193,7 +199,8 @@ def confidence(known: Facts) -> Sentence | None:
     share, expected = float(right[chosen].mean()), float(sure[chosen].mean())
     noun = 'predictions' if known.predictions.repeats > 1 else 'cells'
     said = f'Confidence {CONFIDENT} or more is right {percent(share)} of the time ({count:,} {noun})'
-    if share < expected - 0.05 and intervals.wilson(int(right[chosen].sum()), count)[1] < expected:
+    most = intervals.wilson(int(right[chosen].sum()), count, repeats=known.predictions.repeats)[1]
+    if share < expected - 0.05 and most < expected:
         return Sentence('confidence', f'{said}: it promises more than it holds.', 'bad' if share < 0.8 else 'warn')
     if abs(share - expected) <= 0.05 and known.new_slides:
         return Sentence('confidence', f'{said}: it can be taken at its word.', 'good')

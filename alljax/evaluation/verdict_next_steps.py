@@ -7,6 +7,7 @@ from alljax.evaluation.slides import KNOWN, worst
 from alljax.evaluation.verdict_facts import Facts, Sentence, listed
 
 Step = Callable[[Facts], str]  # '' where it is not needed
+EVERY_CLASS = 'Collect more slides of every class: one more slide says more than many cells of a known one.'
 
 
 def own_cells(known: Facts) -> str:
@@ -38,13 +39,15 @@ def more_slides(known: Facts) -> str:
     count = {name: known.slides_of(name) for name in known.classes}
     few = [name for name in sorted(count, key=lambda name: count[name]) if count[name] <= verdict_findings.FEW_SLIDES]
     if few and len(few) == len(count):
-        return 'Collect more slides of every class: one more slide says more than many cells of a known one.'
+        return EVERY_CLASS
     if few:
         return f'Collect more slides, of {listed(few)} first: one more slide says more than many cells of a known one.'
     recalls = {name: row['recall'] for name, row in known.test['per_class'].items() if row['recall'] is not None}
     lowest = min(recalls, key=lambda name: recalls[name])
     if verdict_findings.accuracy(known).tone != 'warn' and recalls[lowest] >= 0.9:
         return ''
+    if recalls[lowest] == 1:
+        return EVERY_CLASS
     return (
         f'Collect more slides, of {lowest} first (its sensitivity, {verdict_findings.percent(recalls[lowest])}, is the '
         'lowest): one more slide says more than many cells of a known one.'

@@ -47,7 +47,7 @@ def text(results: Results, rows: Rows, run: str) -> str:
     data, split, test = results['data'], results['split'], results['test']
     grouping = data.get('grouping', '')
     said = verdict.sentences(results, rows)
-    known = results.get('calibration', {})
+    known, folds = results.get('calibration', {}), results.get('cross_validation', {})
     return environment.from_string(template).render(
         model=name(results['model']),
         data_name=formatting.set_name(data['name'], data.get('root', '')),
@@ -63,14 +63,19 @@ def text(results: Results, rows: Rows, run: str) -> str:
         grouping=formatting.GROUPINGS.get(grouping, 'of which the run says nothing'),
         doubtful='' if split['leaky'] else formatting.DOUBTFUL.get(grouping, ''),
         sides={side: split.get(f'{side}_counts', {}) for side in ('train', 'validation', 'test')},
-        per_class=_per_class(test),
+        per_class=_per_class(test, folds.get('repeats', 1)),
         external=[_external(one) for one in _listed(results.get('external', []))],
         certainty=calibration_table.lines(known, test['n']) if 'test' in known else [],
         error=percent(test.get('calibration_error'), test['n']),
         worst=[_slide(one) for one in slides.by_slide(rows)[:WORST] if one.wrong] if grouping == slides.KNOWN else [],
         command=_code(results.get('command', '')),
-        use=_code(f'alljax predict {shlex.quote(run)} image.tif folder/ --csv out.csv --top 2'),
+        use=_code(f'alljax predict {shlex.quote(_with_model(run, folds))} image.tif folder/ --csv out.csv --top 2'),
     )  # fmt: skip
+
+
+def _with_model(run: str, folds: Results) -> str:
+    """The folder whose model predicts: of a cross-validation without a final model that of its first fold."""
+    return run if not folds or folds['final'] else f'{run}/{folds["folds"][0]["folder"]}'
 
 
 def name(model: Results) -> str:
@@ -101,13 +106,13 @@ def _scores(test: Results) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _per_class(test: Results) -> list[tuple[str, str, str, str, str]]:
+def _per_class(test: Results, repeats: int) -> list[tuple[str, str, str, str, str]]:
     """Name, test cells, sensitivity, its Wilson interval and precision of each class."""
     matrix = np.array(test['confusion']['matrix'])
     rows = []
     for place, (known, row) in enumerate(test['per_class'].items()):
         n = int(matrix[place].sum())
-        bounds = interval(intervals.wilson(int(matrix[place, place]), n)) if n else formatting.MISSING
+        bounds = interval(intervals.wilson(int(matrix[place, place]), n, repeats=repeats)) if n else formatting.MISSING
         rows.append((known, f'{n:,}', percent(row['recall'], test['n']), bounds, percent(row['precision'], test['n'])))
     return rows
 

@@ -82,14 +82,14 @@ def score(cells: Cells, logits: Float[np.ndarray, 'cells classes']) -> Results:
     return scores(judged, cells.classes)
 
 
-def scores(judged: Judged, classes: tuple[str, ...]) -> Results:
-    """Every measure of judged cells, with the intervals of those that are quoted."""
+def scores(judged: Judged, classes: tuple[str, ...], repeats: int = 1) -> Results:
+    """Every measure of judged cells, each judged `repeats` times, with the intervals of those that are quoted."""
     labels, predicted, probabilities, groups = judged
     counts = intervals.confusion_by_group(labels, predicted, groups, len(classes))
     found = metrics.scores(counts.total(), classes)
     accuracy = found.pop('accuracy')
     interval = {
-        'wilson': intervals.wilson(int((predicted == labels).sum()), len(labels)),
+        'wilson': intervals.wilson(int((predicted == labels).sum()), len(labels), repeats=repeats),
         'bootstrap_groups': intervals.group_bootstrap(counts, metrics.OVERALL['accuracy']),
     }
     ranked = metrics.probability_scores(labels, probabilities, classes)

@@ -91,7 +91,7 @@ def _results(found: Folds, final: Path | None) -> Results:
     """The content of results.json, but for the calibration and external tests."""
     facts, runs = found.facts, found.runs
     rows, classes = found.rows, found.classes
-    test = pooled.scores(found.tables, classes)
+    test = pooled.scores(found.tables, classes, found.repeats)
     folds = [
         {
             'folder': run.folder,

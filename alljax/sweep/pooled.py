@@ -81,7 +81,7 @@ def write(folder: Path, found: Sequence[CrossValidation]) -> dict[str, Results |
             'repeats': len({run.repeat for run in one.runs}),
             'cells': len({row['file'] for rows in tables for row in rows}),
             'predictions': one.place.as_posix(),
-            **scores(tables, classes),
+            **scores(tables, classes, len({run.repeat for run in one.runs})),
             **calibrated(tables, facts),
         }
     if numbers:
@@ -121,9 +121,9 @@ def incomplete(runs: Sequence[Run], tables: Sequence[Rows], facts: Sequence[Resu
     return ''
 
 
-def scores(tables: Sequence[Rows], classes: tuple[str, ...]) -> Results:
-    """Every measure of the rows of all tables together, groups known by name."""
-    return results.scores(judged([row for table in tables for row in table], classes), classes)
+def scores(tables: Sequence[Rows], classes: tuple[str, ...], repeats: int = 1) -> Results:
+    """Every measure of the rows of all tables together, groups known by name; of as many repetitions."""
+    return results.scores(judged([row for table in tables for row in table], classes), classes, repeats)
 
 
 def judged(rows: Rows, classes: tuple[str, ...]) -> Judged:

@@ -155,6 +155,8 @@ def test_no_better_than_the_most_frequent_class():
         'That may be no better than no model at all: always answering a is right in 33.3%.'
     )
     assert 'chance' not in said(GOOD)
+    one_class = rows_of(*((f's{number}', 'a', 'a', 9) for number in range(12)))
+    assert 'chance' not in said(one_class)  # any number is below that of its only class
 
 
 def test_training_against_new_slides():
@@ -220,6 +222,10 @@ def test_a_class_with_few_slides():
 def test_the_class_that_is_recognized_worst_needs_slides():
     assert 'of b first (its sensitivity, 84.9%, is the lowest)' in said(GOOD)['more slides'].text
     assert 'more slides' not in said(slides(15, wrong=0, right=30))
+    right = rows_of(*((f's{number}', CLASSES[number % 3], CLASSES[number % 3], 2) for number in range(9)))
+    more = rows_of(*((f's{number}', name, name, 2) for number in range(4) for name in CLASSES))
+    assert said(right)['few slides']
+    assert 'slides of every class' in said(more)['more slides'].text  # no class is the worst: all are right
 
 
 def test_confidence_that_promises_more_than_it_holds():

@@ -61,7 +61,7 @@ def test_the_card_says_what_the_scores_say():
         ({'leaky': True}, '**Leaky split (random): its numbers are too high for new patients.**'),
         ({'grouping': 'unknown'}, 'Nothing is known of patients, slides or repeats'),
         ({'transductive': {'uses': 'the set'}}, '**Transductive: the set.**'),
-        ({'cross_validation': {'folds': []}}, 'so it has no test of its own'),
+        ({'cross_validation': {'folds': [], 'final': 'final'}}, 'so it has no test of its own'),
         ({'weights': [{'name': 'alexnet.pth (V1)', 'license': 'BSD-3-Clause', 'address': 'https://x.org/a'}]},
          '- Published weights: alexnet.pth (V1), license BSD-3-Clause, from https://x.org/a'),
     ],
@@ -69,6 +69,24 @@ def test_the_card_says_what_the_scores_say():
 def test_what_limits_a_run_stands_on_its_card(given, words):
     assert words in text(**given)
     assert words not in text()
+
+
+def test_a_cross_validation_without_a_final_model_claims_none():
+    folds = [{'folder': 'mine/grouped-fold-0'}]
+    card = text(cross_validation={'folds': folds, 'final': ''})
+    assert 'trained on all cells' not in card.replace('adds one that is trained on all cells', '')
+    assert "alljax predict 'my run/mine/grouped-fold-0' image.tif" in card
+    assert "alljax predict 'my run' image.tif" in text(cross_validation={'folds': folds, 'final': 'final'})
+    assert 'copies of them' not in card
+    leaky = results_of(leaky=True, cross_validation={'folds': folds, 'final': ''})
+    leaky['split']['protocol'] = 'paper'
+    assert 'but may have seen copies of them. This folder' in model_card.text(leaky, ROWS, 'run')
+
+
+def test_a_cell_that_was_tested_four_times_counts_once_in_its_interval():
+    card = text(cross_validation={'folds': [], 'final': 'final', 'repeats': 4})
+    low, high = intervals.wilson(3, 5)  # of 11 in 20
+    assert f'| monocyte | 20 | 55.0% | {100 * low:.1f}% to {100 * high:.1f}% |' in card
 
 
 def test_a_demo_says_so():

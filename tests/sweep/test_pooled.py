@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score
 
-from alljax.evaluation import learning_curve
+from alljax.evaluation import intervals, learning_curve
 from alljax.evaluation.learning_curve import CELLS, SLIDES, Curve, Point
 from alljax.evaluation.metrics import calibration_error, confusion
-from alljax.sweep import Sweep, Variant
+from alljax.sweep import Sweep, Variant, pooled
 from alljax.sweep.summary import write
 from alljax.sweep.variants import list_runs
 from configs import common
@@ -173,3 +173,18 @@ def test_a_gain_is_of_the_half_and_has_students_interval():
     assert learning_curve.last_doubling(wide).mean == pytest.approx(0.1)  # half way in the logarithm
     assert learning_curve.last_doubling(Curve(SLIDES, [Point(3, 9, (0.4,)), Point(4, 12, (0.6,))])) is None
     assert 'does not reach' in learning_curve.conclusion([wide], 'accuracy')
+
+
+def test_the_interval_of_independent_cells_counts_a_cell_of_several_repetitions_once():
+    names, rng = [f'{n}.png' for n in range(50)], np.random.default_rng(0)
+    tables = []
+    for _ in range(4):
+        right = rng.uniform(size=50) < 0.7
+        tables.append([{'file': name, 'group': name, 'label': 'L1', 'prediction': 'L1' if hit else 'L2',
+                        'probability_L1': f'{float(hit)}', 'probability_L2': f'{1 - float(hit)}'}
+                       for name, hit in zip(names, right, strict=True)])  # fmt: skip
+    found = pooled.scores(tables, CLASSES, 4)
+    assert found['n'] == 200
+    assert found['accuracy_ci95']['wilson'] == intervals.wilson(round(50 * found['accuracy']), 50)
+    once = pooled.scores(tables[:1], CLASSES)
+    assert once['accuracy_ci95']['wilson'] == intervals.wilson(round(50 * once['accuracy']), 50)
