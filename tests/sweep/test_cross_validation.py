@@ -231,6 +231,7 @@ def test_what_reads_a_run_knows_its_folds(whole, tmp_path, monkeypatch, capsys):
     assert results.read(tmp_path / 'beside')['test']['n'] == CELLS
     theirs = write_set(tmp_path / 'theirs', 1)
     (entry,) = external.evaluate_on(shutil.copytree(whole, tmp_path / 'whole'), theirs)
+    assert ', another set: accuracy' in (tmp_path / 'whole' / 'MODEL_CARD.md').read_text()
     mine = results.read(tmp_path / 'whole')
     assert mine['external']['accuracy'] == entry['accuracy']
     assert len(results.external_predictions(tmp_path / 'whole', mine['external'])) == CELLS
