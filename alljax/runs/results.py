@@ -15,15 +15,7 @@ from jaxtyping import Float, Integer
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.evaluation import (
-    formatting,
-    gradient_curves,
-    intervals,
-    metrics,
-    mistakes,
-    plots,
-    report,
-)
+from alljax.evaluation import formatting, gradient_curves, intervals, metrics, mistakes, plots, report
 from alljax.evaluation.prediction_rows import Rows
 from alljax.runs import model_card, prediction_table
 from alljax.runs.prediction_table import Columns

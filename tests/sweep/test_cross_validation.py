@@ -66,7 +66,7 @@ def _in_this_process():
     """Does the runs in threads, without a sheet of outlines each: processes and sheets take seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segmentation_sheet, 'score', lambda *_, **__: ({}, {}))
-        patch.setattr(execution, '_pool', lambda jobs: ThreadPoolExecutor(1))
+        patch.setattr(execution, '_pool', lambda jobs, heard: execution.Pool(ThreadPoolExecutor(1)))
         yield
 
 
