@@ -10,6 +10,7 @@ from pathlib import Path
 
 import alljax
 from alljax.commands import Parser, train
+from alljax.errors import UserError
 
 CONFIG = Path(alljax.__file__).parent / 'config' / 'my_cells.py'
 
@@ -17,6 +18,11 @@ CONFIG = Path(alljax.__file__).parent / 'config' / 'my_cells.py'
 def main(arguments: Sequence[str] | None = None) -> int:
     """Trains with the packaged config; the exit code is 1 if a fold failed."""
     options, more = _parser().parse_known_args(arguments)
+    for argument in more:
+        if argument.lstrip('-').partition('=')[0] in ('config', 'config.data.root'):
+            raise UserError(
+                f'{argument}: alljax try has its own config and names its FOLDER; use alljax train for others'
+            )
     given = [f'--workdir={options.workdir}'] if options.workdir else []
     given += [f'--jobs={options.jobs}'] if options.jobs else []
     given += ['--dry_run'] if options.dry_run else []

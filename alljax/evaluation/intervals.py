@@ -33,16 +33,15 @@ class GroupedCounts(NamedTuple):
 def wilson(successes: int | np.integer, n: int | np.integer, level: float = 0.95, *, repeats: int = 1) -> list[float]:
     """Return Wilson's score interval [low, high] of a proportion, as fractions of 1.
 
-    It takes every cell as independent, so it is too narrow where cells of one slide resemble each other. A cell that was
-    tested `repeats` times, among the n, counts once: to test it again tells nothing of other cells. Raises ValueError
-    for n = 0. Source: Wilson 1927, J. Am. Stat. Assoc. 22:209.
+    It takes every cell as independent, so it is too narrow where cells of one slide resemble each other. A cell
+    that was tested `repeats` times, among the n, counts once: to test it again tells nothing of other cells. Raises
+    ValueError for n = 0. Source: Wilson 1927, J. Am. Stat. Assoc. 22:209.
     """
     if n < 1:
         raise ValueError(f'n is {n}: an interval needs at least one cell')
     once = max(1, round(n / repeats))
-    interval = stats.binomtest(min(once, round(successes / repeats)), once).proportion_ci(
-        confidence_level=level, method='wilson'
-    )
+    test = stats.binomtest(min(once, round(successes / repeats)), once)
+    interval = test.proportion_ci(confidence_level=level, method='wilson')
     return [float(interval.low), float(interval.high)]
 
 

@@ -15,15 +15,7 @@ from jaxtyping import Float, Integer
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.evaluation import (
-    formatting,
-    gradient_curves,
-    intervals,
-    metrics,
-    mistakes,
-    plots,
-    report,
-)
+from alljax.evaluation import formatting, gradient_curves, intervals, metrics, mistakes, plots, report
 from alljax.evaluation.prediction_rows import Rows
 from alljax.runs import model_card, prediction_table
 from alljax.runs.prediction_table import Columns
@@ -266,7 +258,7 @@ def with_externals(results: Results, entries: list[Results]) -> Results:
 
 
 def rewrite_externals(workdir: Path, entries: list[Results], written: str) -> None:
-    """Puts external tests into the report and the results.json of a finished run; all else there stays.
+    """Puts external tests into the report, the results.json and the model card of a finished run; all else there stays.
 
     `written` is the file of predictions that is new.
     """
@@ -274,6 +266,9 @@ def rewrite_externals(workdir: Path, entries: list[Results], written: str) -> No
     known = {name: checksum for name, checksum in results.pop(FILES, {}).items() if name != written}
     report.rewrite_external(workdir / 'report.html', results)
     _write_with_checksums(workdir, results, known)
+    if (workdir / model_card.FILE).is_file():  # earlier releases wrote none
+        with suppress(UserError):  # its predictions.csv is damaged, and the card stays as it is
+            model_card.write(workdir, results, predictions(workdir))
 
 
 def _damaged(workdir: Path, name: str, error: Exception) -> UserError:

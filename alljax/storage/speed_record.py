@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import platform
 from collections.abc import Mapping
@@ -30,7 +31,10 @@ def read() -> Speeds:
         if record.get('machine') != machine():
             return {}
         kinds = record['kinds']
-        return {kind: {name: float(seconds) for name, seconds in its.items()} for kind, its in kinds.items()}
+        found = {kind: {name: float(seconds) for name, seconds in its.items()} for kind, its in kinds.items()}
+        if all(0 <= seconds < math.inf for its in found.values() for seconds in its.values()):
+            return found
+        problem = 'holds no seconds'
     except Damaged as error:
         problem = str(error)
     except (KeyError, TypeError, ValueError, AttributeError):

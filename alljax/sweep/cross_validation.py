@@ -143,7 +143,7 @@ def _results(found: Folds, final: Path | None) -> Results:
 
 
 def _training(facts: Sequence[Results]) -> Results:
-    """What the folds say alike of their training, the seconds of all, and the mean accuracy on training cells."""
+    """The facts of training in which the folds agree, the seconds of all, and the mean accuracy on training cells."""
     each = [one['train'] for one in facts]
     found = {**_same(facts, 'train'), 'seconds': round(sum(one.get('seconds', 0) for one in each), 1)}
     accuracies = [one.get('accuracy') for one in each]

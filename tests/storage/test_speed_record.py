@@ -20,7 +20,12 @@ def test_a_damaged_file_is_measured_again_and_it_is_said(monkeypatch, tmp_path, 
     monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path))
     speed_record.add('a', {'step': 1.0})
     path = tmp_path / speed_record.FILE
-    for text in (path.read_text()[:-20], path.read_text().replace('1.0', '"fast"'), '[]'):
+    good = path.read_text()
+    for text in (
+        good[:-20],
+        *(good.replace('"step": 1.0', f'"step": {bad}') for bad in ('"fast"', 'NaN', '-1.0', 'Infinity')),
+        '[]',
+    ):
         path.write_text(text)
         assert speed_record.read() == {}
         assert 'it is part of the cache, and measured again' in caplog.text

@@ -66,7 +66,7 @@ def _in_this_process():
     """Does the runs in threads, without a sheet of outlines each: processes and sheets take seconds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segmentation_sheet, 'score', lambda *_, **__: ({}, {}))
-        patch.setattr(execution, '_pool', lambda jobs: ThreadPoolExecutor(1))
+        patch.setattr(execution, '_pool', lambda jobs, heard: execution.Pool(ThreadPoolExecutor(1)))
         yield
 
 
@@ -219,7 +219,7 @@ def test_what_reads_a_run_knows_its_folds(whole, tmp_path, monkeypatch, capsys):
     joined = ensemble_of_runs.written([whole], tmp_path / 'average')
     assert [path.name for path in joined.runs] == [f'grouped-fold-{f}' for f in '01']
 
-    def copied(plans, config_file, folder, jobs, failed):
+    def copied(plans, config_file, folder, jobs, failed, bar):
         for run, plan in plans:
             fold = whole / 'folder' / run.folder.partition('/')[2]
             assert (plan.system.name, plan.split) == ('li2016', resolve.of_run(fold).split)
@@ -231,6 +231,7 @@ def test_what_reads_a_run_knows_its_folds(whole, tmp_path, monkeypatch, capsys):
     assert results.read(tmp_path / 'beside')['test']['n'] == CELLS
     theirs = write_set(tmp_path / 'theirs', 1)
     (entry,) = external.evaluate_on(shutil.copytree(whole, tmp_path / 'whole'), theirs)
+    assert ', another set: accuracy' in (tmp_path / 'whole' / 'MODEL_CARD.md').read_text()
     mine = results.read(tmp_path / 'whole')
     assert mine['external']['accuracy'] == entry['accuracy']
     assert len(results.external_predictions(tmp_path / 'whole', mine['external'])) == CELLS
