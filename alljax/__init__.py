@@ -1,4 +1,4 @@
-"""Leukaemia cells in, probabilities and gradients out, every step a pure function of a plain params tree."""
+"""Leukemia cells in, probabilities and gradients out, every step a pure function of a plain params tree."""
 
 import importlib
 from importlib.metadata import version

@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print('\n'.join(listing()))
         return 0
     if not options.name:
-        raise UserError('a NAME is missing; python -m alljax.weights --list shows all, for example resnet50')
+        raise UserError('a NAME is missing; alljax weights --list shows all, for example resnet50')
     from alljax import models
     from alljax.weights import published, weight_cache
     from alljax.weights.published import CONVOLUTIONS
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.name not in models.MODELS:
         raise UserError(
             f'{options.name}: there is no such network{nearest(options.name, models.MODELS)}; '
-            'python -m alljax.weights --list shows all'
+            'alljax weights --list shows all'
         )
     if options.convolutions:
         if options.weights or options.without_head or options.prefix is not None:

@@ -85,6 +85,7 @@ def write(
         .render(
             results=results,
             test=results['test'],
+            set_name=formatting.set_name(results['data']['name'], results['data'].get('root') or ''),
             grouping=formatting.GROUPINGS.get(grouping, ''),
             doubtful=formatting.DOUBTFUL.get(grouping, ''),
             correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),

@@ -23,7 +23,8 @@ def of_files(files: Iterable[Path], classes: Sequence[str], run: Path) -> Mappin
     found = {}
     for file in files:
         if own and (label := own.label(file)):
-            found[file] = TrueClass(label, 'a test cell of the run')
+            source = 'by the run; not new to the model' if own.all_seen else 'a test cell of the run'
+            found[file] = TrueClass(label, source)
         elif label := class_of_folder('/'.join(file.absolute().parts[-FOLDERS - 1 :]), classes):
             trained = own is not None and own.name(file)
             found[file] = TrueClass(label, 'by its folder' + ('; of the cells that made the model' if trained else ''))

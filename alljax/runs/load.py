@@ -29,6 +29,6 @@ def load(what: str | Path) -> TrainedNetwork:
     if name not in known:
         raise UserError(
             f'{what}: there is no such folder, and no such network with published weights; name a run folder, or a '
-            f'network that python -m alljax.weights --list shows{nearest(name, known)}'
+            f'network that alljax weights --list shows{nearest(name, known)}'
         )
     return network.load(weight_cache.obtain(name, weights))

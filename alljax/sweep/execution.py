@@ -3,13 +3,14 @@
 import logging
 import os
 import queue
+import signal
 import sys
 import threading
 import time
-from collections.abc import Collection, MutableMapping, Sequence
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.util import Finalize
@@ -121,7 +122,9 @@ def run_all(
         following = bar.following(run.folder, pool.channel) if bar and pool.channel else nullcontext()
         try:
             with following:
-                error = pool.executor.submit(_run, config_file, plan, folder / run.folder).result()
+                with _interrupts_wait():  # a new process inherits it, and imports for seconds before it can handle one
+                    future = pool.executor.submit(_run, config_file, plan, folder / run.folder)
+                error = future.result()
         except BrokenProcessPool:
             pool = _pool(jobs, heard=bool(bar))
             error = 'its process was killed, perhaps for lack of memory; try a smaller --config.batch_size or --jobs=1'
@@ -203,6 +206,29 @@ def _start(jobs: int, channel: Connection | None = None) -> None:
         sys.stderr = Path(os.devnull).open('w')  # noqa: SIM115 --  their bars would write over each other
     if channel:
         progress_bar.listen(progress_bar.throttled(channel.send))
+    _handle_interrupts()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Lets Ctrl-C wait in this thread, and in a process that it starts, until `_handle_interrupts` there."""
+    if not hasattr(signal, 'pthread_sigmask'):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _handle_interrupts() -> None:
+    """Ends this process without a traceback if Ctrl-C came while it started."""
+    try:
+        if hasattr(signal, 'pthread_sigmask'):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    except KeyboardInterrupt:
+        os._exit(130)
 
 
 def _end_helpers() -> None:

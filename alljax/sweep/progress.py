@@ -77,6 +77,8 @@ def ended(state: State, run: str, now: float) -> None:
     """Notes that a run has come to its end, well or not."""
     state.ended.add(run)
     its, work = state.running.pop(run, None), state.works.get(run)
+    if not state.running:  # the seconds of this process begin anew, and not where it stopped before the runs
+        state.here, state.here_began = (PAGE if state.ended >= set(state.works) else STARTING), now
     if its and work:
         state.measured[work.kind, REST] = max(0.0, now - its.began - sum(its.spent.values()))
 

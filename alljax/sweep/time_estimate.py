@@ -61,6 +61,8 @@ def _name(ready: PreparedRun, runs: Sequence[PreparedRun]) -> str:
     run = ready.run
     if len({(one.run.variant.name, one.run.protocol) for one in runs}) > 1 or len(runs) == 1:
         return str(run)
+    if run.final:
+        return 'final model'
     repetition = f'repetition {run.repeat + 1}, ' if any(one.run.repeat for one in runs) else ''
     return f'{repetition}fold {run.fold + 1} of {1 + max(one.run.fold for one in runs)}'
 

@@ -57,7 +57,7 @@ def find(name: str, weights: str = '') -> Published:
     if not rows:
         known = dict.fromkeys(row.network for row in published)
         raise UserError(
-            f'{name}: no published weights are known{nearest(name, known)}; python -m alljax.weights --list shows '
+            f'{name}: no published weights are known{nearest(name, known)}; alljax weights --list shows '
             'those that are, and --file converts a file of your own'
         )
     chosen = [row for row in rows if weights in ('', row.weights)]

@@ -1,5 +1,6 @@
 """The processes of a sweep."""
 
+import signal
 import threading
 
 from alljax.baselines import extraction
@@ -14,3 +15,14 @@ def test_a_process_that_measured_features_ends_when_it_is_told_to():
     end.start()
     end.join(100)  # idle helpers would hold it for 300 seconds
     assert not end.is_alive()
+
+
+def test_ctrl_c_waits_while_a_process_starts_and_is_then_as_before():
+    def blocked():
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    with execution._interrupts_wait():
+        assert blocked()  # and so in a process that is started here
+        execution._handle_interrupts()  # as that process does
+        assert not blocked()
+    assert not blocked()

@@ -80,6 +80,16 @@ def test_on_a_terminal_it_is_one_line_that_is_never_silent(monkeypatch):
     assert '\n' not in said
 
 
+def test_the_seconds_of_this_process_begin_anew_after_the_runs():
+    state = State(works=works())
+    progress.heard(state, 1.0, Stage('reading the cells'))
+    for run in state.works:
+        progress.heard(state, 4.0, Stage('testing'), run)
+    progress.ended(state, 'fold-0', 100.0)
+    progress.ended(state, 'fold-1', 104.0)
+    assert progress.words(state, 106.0) == '10 s left, tables and pages, 2 s'
+
+
 def test_in_a_pipe_there_is_none():
     with progress.shown(1, 0.0) as bar:
         assert bar is None

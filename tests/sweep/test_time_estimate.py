@@ -16,7 +16,10 @@ from configs import my_cells
 
 def prepared(folds=3):
     values = my_cells.get_config()
-    changes = {'data.root': '/nowhere', 'model.init': 'random', 'split.folds': folds, 'epochs': 3, 'batch_size': 4}
+    changes = {
+        'data.root': '/nowhere', 'model.init': 'random', 'split.folds': folds, 'split.final_model': False,
+        'calibration.fit': 'none', 'epochs': 3, 'batch_size': 4,
+    }  # fmt: skip
     cells = make_cells([0] * 9 + [1] * 9, groups=[n // 3 for n in range(18)], size=8)
     found = []
     for fold in range(folds):
@@ -37,6 +40,13 @@ def test_a_plan_of_known_speed_is_told_without_a_network(monkeypatch, tmp_path):
     ]  # fmt: skip
     assert told[1].rstrip().endswith('about 8.5 s')  # the pictures have their features by then
     assert told[3].startswith('3 runs, about 43.5 s one after the other')
+
+
+def test_a_final_model_is_no_fold():
+    runs = prepared()
+    runs.append(runs[0]._replace(run=runs[0].run._replace(fold=-1, folder='final')))
+    names = [work.name for work in time_estimate.works(runs).values()]
+    assert names == ['fold 1 of 3', 'fold 2 of 3', 'fold 3 of 3', 'final model']
 
 
 def test_what_is_not_known_is_timed_once(monkeypatch, tmp_path):
