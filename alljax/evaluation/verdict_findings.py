@@ -8,6 +8,7 @@ from alljax.evaluation import intervals
 from alljax.evaluation.formatting import interval, percent
 from alljax.evaluation.slides import KNOWN, counted, worst
 from alljax.evaluation.verdict_facts import Facts, Sentence, listed
+from alljax.storage.calibration_record import OF_FOLDS
 
 LEARNED, LEARNED_PARTLY = 0.3, 0.15  # between training and test accuracy
 CARRIES_OVER = 0.05
@@ -198,7 +199,8 @@ def confidence(known: Facts) -> Sentence | None:
         return _mean_confidence(known, float(sure.mean()))
     share, expected = float(right[chosen].mean()), float(sure[chosen].mean())
     noun = 'predictions' if known.predictions.repeats > 1 else 'cells'
-    said = f'Confidence {CONFIDENT} or more is right {percent(share)} of the time ({count:,} {noun})'
+    before = ' before calibration' * _calibrated_later(known)
+    said = f'Confidence {CONFIDENT} or more{before} is right {percent(share)} of the time ({count:,} {noun})'
     most = intervals.wilson(int(right[chosen].sum()), count, repeats=known.predictions.repeats)[1]
     if share < expected - 0.05 and most < expected:
         return Sentence('confidence', f'{said}: it promises more than it holds.', 'bad' if share < 0.8 else 'warn')
@@ -211,8 +213,26 @@ def _mean_confidence(known: Facts, mean: float) -> Sentence | None:
     gap, n = mean - known.test['accuracy'], known.test['n']
     if abs(gap) <= 0.1 or n < FEWEST_CONFIDENT:
         return None
-    said = f'It is {percent(mean, n)} sure on average and right in {percent(known.test["accuracy"], n)}'
+    before = ' before calibration' * _calibrated_later(known)
+    said = f'It is {percent(mean, n)} sure on average{before} and right in {percent(known.test["accuracy"], n)}'
     return Sentence('confidence', f'{said}: it promises {"more than it holds" if gap > 0 else "too little"}.', 'warn')
+
+
+def _calibrated_later(known: Facts) -> bool:
+    """True where the probabilities are those of the folds, and the model that is kept was calibrated by them."""
+    return known.results.get('calibration', {}).get('source') == OF_FOLDS
+
+
+def calibration_error(known: Facts) -> Sentence | None:
+    """The calibration error of the folds before and after the calibration that the kept model has."""
+    if not _calibrated_later(known):
+        return None
+    test = known.results['calibration']['test']
+    before, after = test['error_before'], test['error_after']
+    said = f'Calibration by the other folds takes the calibration error from {percent(before)} to {percent(after)}'
+    if after > before:
+        return Sentence('calibration', f'{said}: do not trust the probabilities of so few slides.', 'warn')
+    return Sentence('calibration', f'{said}.', 'plain')
 
 
 def certainty(known: Facts) -> Sentence | None:
@@ -274,5 +294,5 @@ def undersampling(known: Facts) -> Sentence | None:
 
 FINDINGS: tuple[Callable[[Facts], Sentence | None], ...] = (  # the most important first
     accuracy, fold, seen_before, chance, training, never_predicted, worst_slides, few_slides, confidence,
-    certainty, undersampling, confused, unlike,
+    calibration_error, certainty, undersampling, confused, unlike,
 )  # fmt: skip

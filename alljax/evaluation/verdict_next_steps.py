@@ -1,5 +1,6 @@
 """The advice of a verdict: a function for each step, which gives it only where the numbers ask for it."""
 
+import shlex
 from collections.abc import Callable
 
 from alljax.evaluation import verdict_findings
@@ -67,7 +68,9 @@ def recipe(known: Facts) -> str:
     found = verdict_findings.training(known)
     if not known.new_slides or not found or found.tone != 'bad' or known.results['model'].get('members'):
         return ''
-    return 'Try the recipe that was made for new slides: --config=configs/new_slide.py.'
+    root = shlex.quote(known.results['data'].get('root') or 'DIR')
+    command = f'python launch.py --config=configs/new_slide.py --config.data.root={root}'
+    return f'Try the recipe that was made for new slides: `{command}`.'
 
 
 def test_every_slide(known: Facts) -> str:

@@ -7,6 +7,7 @@ import pytest
 
 from alljax.evaluation import intervals, metrics, report, verdict
 from alljax.evaluation.verdict_facts import listed
+from alljax.storage.calibration_record import OF_FOLDS
 
 CLASSES = ('a', 'b', 'c')
 SURE = 0.6  # confidence of made rows
@@ -267,6 +268,21 @@ def test_the_answers_of_a_calibrated_model():
     assert 'calibrate' not in said(slides(15, wrong=3, right=5, sure=0.95), calibration=worse)
 
 
+def test_probabilities_of_folds_are_said_to_be_those_before_the_calibration():
+    rows = slides(15, wrong=3, right=5, sure=0.95)
+    test = {'answered': 0.5, 'accuracy_of_answered': 0.96, 'error_before': 0.25, 'error_after': 0.06}
+    found = said(rows, calibration={'source': OF_FOLDS, 'accuracy': 0.95, 'test': test})
+    assert found['confidence'].text.startswith('Confidence 0.9 or more before calibration is right 59.1%')
+    assert found['calibration'].text == (
+        'Calibration by the other folds takes the calibration error from 25.0% to 6.0%.'
+    )
+    worse = {'source': OF_FOLDS, 'accuracy': 0.95, 'test': {**test, 'error_before': 0.05}}
+    assert said(rows, calibration=worse)['calibration'].tone == 'warn'
+    alone = said(rows, calibration={'source': 'validation fold', 'accuracy': 0.95, 'test': test})
+    assert 'calibration' not in alone  # the probabilities are calibrated ones
+    assert 'before' not in alone['confidence'].text
+
+
 def test_test_cells_unlike_the_training_cells():
     assert '30.0% of the test cells look unlike' in said(GOOD, unlike={'score': 'knn', 'share_of_test_cells': 0.3})[
         'unlike'].text  # fmt: skip
@@ -332,4 +348,4 @@ def test_the_part_of_the_page_tells_tones_in_words_and_escapes_names():
     assert '<script' not in html
     assert html.count('&lt;script&gt;') == 2  # the worst slide, and the advice to look at it
     assert '<code>--config.split.folds=5</code>.' in html
-    assert '<code>--config=configs/new_slide.py</code>.' in html
+    assert '<code>python launch.py --config=configs/new_slide.py --config.data.root=' in html
