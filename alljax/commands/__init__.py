@@ -6,6 +6,8 @@ stands in the rooms below; they are imported after the arguments are read, so th
 
 import argparse
 import importlib
+import os
+import select
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -79,8 +81,22 @@ def run(name: str, arguments: Sequence[str]) -> int:
                 f'{name}: is no command{nearest(name, COMMANDS)}; they are {", ".join(COMMANDS)} (see alljax --help)'
             )
         set_up_logging()
-        code: int = importlib.import_module(command.module).main(arguments)
+        try:
+            code: int = importlib.import_module(command.module).main(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if not _nobody_reads():
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+            return 1
     return code
+
+
+def _nobody_reads() -> bool:
+    """True if whoever read what the command prints has seen enough, as `head` has."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
 
 class Parser(argparse.ArgumentParser):

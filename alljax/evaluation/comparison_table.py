@@ -137,7 +137,7 @@ def _markdown(table: ComparisonTable) -> str:
     leaky = [name for name, leaky in table.columns.items() if leaky]
     warnings = [
         *(
-            [f'**{formatting.markdown(formatting.label(table.banner))}: these numbers say nothing about leukaemia.**']
+            [f'**{formatting.markdown(formatting.label(table.banner))}: these numbers say nothing about leukemia.**']
             if table.banner
             else []
         ),

@@ -33,7 +33,7 @@ from alljax.weights import training_sets
 
 log = logging.getLogger(__name__)
 DEMO = (
-    'DEMO on synthetic cells: the numbers of this run say nothing about leukaemia. '
+    'DEMO on synthetic cells: the numbers of this run say nothing about leukemia. '
     'Name your ALL-IDB2 with --config.data.root=DIR or $ALLJAX_DATA.'
 )
 

@@ -123,3 +123,13 @@ def test_the_package_offers_what_people_import():
     assert alljax.gradients.saliency
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         alljax.nothing  # noqa: B018
+
+
+def test_a_reader_that_has_seen_enough_ends_a_list_without_a_traceback():
+    command = f'{sys.executable} -B -m alljax weights --list'
+    with subprocess.Popen(
+        command.split(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
+    ) as program:
+        program.stdout.close()
+        assert program.stderr.read() == ''
+    assert program.returncode == 1

@@ -153,7 +153,7 @@ def test_a_file_name_that_is_not_utf8_is_printed(render):
 def test_banners_stand_exactly_where_due(render, synthetic, leaky):
     page = render(make_results(synthetic=synthetic, leaky=leaky))
     assert page.banners() == ['banner synthetic'] * synthetic + ['banner leaky'] * leaky
-    assert ('these numbers say nothing about leukaemia' in page.text) is synthetic
+    assert ('these numbers say nothing about leukemia' in page.text) is synthetic
     assert ('Leaky split' in page.text) is leaky
 
 
