@@ -128,7 +128,7 @@ def _results(found: Folds, final: Path | None) -> Results:
         'test': test,
         CROSS_VALIDATION: {
             'name': fold_table.name(protocol, len({run.fold for run in runs}), found.repeats),
-            'cells': len({row['file'] for row in rows}),
+            'cells': min(len({row['file'] for row in rows}), sum(facts[0]['data']['counts'].values())),  # not copies
             'repeats': found.repeats,
             'folds': folds,
             'final': FINAL if final else '',
