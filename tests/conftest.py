@@ -23,6 +23,7 @@ install_import_hook('alljax', 'lazy_beartype.checked')
 settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded machine is no fault of the code
 settings.load_profile('alljax')
 
+FSYNC = os.fsync
 LONGEST = (
     'networks', 'fields', 'audit', 'classical_system', 'ensemble', 'curvature', 'step', 'weight_cache', 'plots',
     'all_idb2', 'moved_data', 'readme', 'calibrated_runs', 'classifier_file', 'cpu_convolution', 'advice', 'synthetic',
@@ -96,8 +97,14 @@ def drawings(cache):
 
 @pytest.fixture(scope='session', autouse=True)
 def unsynced():
-    """Files are not waited for until they are on the disk: no test loses its power, and there are thousands of them."""
+    """Files are not waited for until they are on the disk, for there are thousands of them; `synced` waits again."""
     os.fsync = lambda descriptor: None
+
+
+@pytest.fixture
+def synced(monkeypatch):
+    """Files are waited for, as a test that loses its power has to."""
+    monkeypatch.setattr(os, 'fsync', FSYNC)
 
 
 @pytest.fixture(scope='session', autouse=True)

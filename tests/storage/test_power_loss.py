@@ -55,7 +55,7 @@ class Disk:
 
 
 @pytest.fixture
-def disk(tmp_path):
+def disk(tmp_path, synced):
     found = Disk(tmp_path)
     if os.geteuid() or not shutil.which('mkfs.ext4'):
         pytest.skip('a file system of its own needs root and mkfs.ext4')
