@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     name, *rest = arguments
     if name in ('-h', '--help'):
-        print(overview())
+        with commands.while_read():
+            print(overview())
         return 0
     if name == '--version':
         print(f'alljax {__version__}')

@@ -74,26 +74,32 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
 
 def run(name: str, arguments: Sequence[str]) -> int:
     """The exit code of a command: its own, 2 after a mistake of the user, 130 after Ctrl-C."""
-    command = COMMANDS.get(name)
+    command, code = COMMANDS.get(name), 1
     with exit_on_user_error(command.interrupted if command else ''):
         if not command:
             raise UserError(
                 f'{name}: is no command{nearest(name, COMMANDS)}; they are {", ".join(COMMANDS)} (see alljax --help)'
             )
         set_up_logging()
-        try:
-            code: int = importlib.import_module(command.module).main(arguments)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            if not _nobody_reads():
-                raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
-            return 1
+        with while_read():
+            code = importlib.import_module(command.module).main(arguments)
     return code
 
 
+@contextmanager
+def while_read() -> Iterator[None]:
+    """Ends what is done in it, without an error, once whoever reads what is printed has seen enough, as `head` has."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        if not _nobody_reads():
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is flushed at the end
+
+
 def _nobody_reads() -> bool:
-    """True if whoever read what the command prints has seen enough, as `head` has."""
+    """True if the other end of stdout is closed."""
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))

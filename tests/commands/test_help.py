@@ -125,11 +125,12 @@ def test_the_package_offers_what_people_import():
         alljax.nothing  # noqa: B018
 
 
-def test_a_reader_that_has_seen_enough_ends_a_list_without_a_traceback():
-    command = f'{sys.executable} -B -m alljax weights --list'
+@pytest.mark.parametrize(('arguments', 'code'), [('weights --list', 1), ('--help', 0)])
+def test_a_reader_that_has_seen_enough_ends_it_without_a_traceback(arguments, code):
+    command = f'{sys.executable} -B -m alljax {arguments}'
     with subprocess.Popen(
         command.split(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT
     ) as program:
         program.stdout.close()
         assert program.stderr.read() == ''
-    assert program.returncode == 1
+    assert program.returncode == code
