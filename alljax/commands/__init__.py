@@ -12,14 +12,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from alljax.errors import UserError, exit_on_user_error, nearest, printable
 from alljax.storage.log import set_up_logging
 
-TICK = 1.0  # seconds between two moves of a bar's clock
 UNCOUNTED = '{desc} [{elapsed}]'  # a bar before it is known how many steps there are
 
 
@@ -154,17 +152,11 @@ def progress_bar(doing: str) -> Iterator[Any]:
     """
     from tqdm import tqdm
 
-    with tqdm(
-        desc=doing, bar_format=UNCOUNTED, leave=False, disable=not sys.stderr.isatty(), dynamic_ncols=True
-    ) as shown:
-        done = Event()
-        clock = Thread(target=_tick, args=(shown, done), daemon=True)
-        clock.start()
-        try:
-            yield shown
-        finally:
-            done.set()
-            clock.join()
+    from alljax.storage.progress_bar import on_terminal, ticking
+
+    bar = tqdm(desc=doing, bar_format=UNCOUNTED, leave=False, disable=not on_terminal(), dynamic_ncols=True)
+    with bar, ticking(bar):
+        yield bar
 
 
 def count_steps(shown: Any, steps: int, unit: str) -> Callable[[str, int], None]:
@@ -180,8 +172,3 @@ def count_steps(shown: Any, steps: int, unit: str) -> Callable[[str, int], None]
         shown.update(done)
 
     return step
-
-
-def _tick(shown: Any, done: Event) -> None:
-    while not done.wait(TICK):
-        shown.refresh()

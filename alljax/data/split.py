@@ -57,13 +57,13 @@ def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
     """
     grouped = options.protocol in BY_GROUP
     draw = seed + SEED_STEP * options.repeat
-    part = partial(by_group, draw=options.draw) if grouped else by_file
+    part = partial(by_group, order=options.draw) if grouped else by_file
     if options.all_cells:
         rest, test = np.arange(len(cells)), np.arange(0)
     elif options.protocol == LEAVE_ONE:
         rest, test = leave_one_group_out(cells, options.fold)
     elif options.folds > 1:
-        folds = partial(by_group_folds, draw=options.draw) if grouped else by_file_folds
+        folds = partial(by_group_folds, order=options.draw) if grouped else by_file_folds
         rest, test = folds(cells, options.folds, draw)[options.fold]
     else:
         rest, test = part(cells, np.arange(len(cells)), options.test, draw)
@@ -105,7 +105,7 @@ def by_file(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[Ind
     return np.sort(first), np.sort(second)
 
 
-def by_group(cells: Cells, among: Index, fraction: float, seed: int, draw: str = 'balanced') -> tuple[Index, Index]:
+def by_group(cells: Cells, among: Index, fraction: float, seed: int, order: str = 'balanced') -> tuple[Index, Index]:
     """Two parts of `among` that share no group, the second with about `fraction` of each class.
 
     The second part is a of the b folds of `by_group_folds`, a/b being the fraction. UserError if no draw leaves every
@@ -120,7 +120,7 @@ def by_group(cells: Cells, among: Index, fraction: float, seed: int, draw: str =
             f'{len(set(groups))} groups are too few to put {fraction:g} of the cells apart; name more groups (slides, '
             'patients), or choose a larger fraction'
         )
-    draws = group_folds.draws(cells, among, share.denominator, seed, draw)
+    draws = group_folds.draws(cells, among, share.denominator, seed, order)
     tested = ([np.concatenate(sides[: share.numerator])] for sides in draws)
     chosen = group_folds.closest(cells, among, fraction, tested, everywhere=True)
     second = np.isin(np.arange(len(among)), chosen[0])
@@ -139,10 +139,10 @@ def by_file_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Inde
     return [(first, second) for first, second in kfold.split(cells.labels, cells.labels)]
 
 
-def by_group_folds(cells: Cells, folds: int, seed: int, draw: str = 'balanced') -> list[tuple[Index, Index]]:
+def by_group_folds(cells: Cells, folds: int, seed: int, order: str = 'balanced') -> list[tuple[Index, Index]]:
     """The two sides of each fold; no group is in two folds, and every cell is in one.
 
-    With the draw 'balanced' they are those of scikit-learn's StratifiedGroupKFold, which deals groups out by how uneven
+    In the order 'balanced' they are those of scikit-learn's StratifiedGroupKFold, which deals groups out by how uneven
     they are: where no two are alike the seed changes little, and repetitions are nearly the same. 'shuffled' deals them
     out in any order, for folds that differ from repetition to repetition, and are a little less even.
 
@@ -155,7 +155,7 @@ def by_group_folds(cells: Cells, folds: int, seed: int, draw: str = 'balanced') 
         return by_file_folds(cells, folds, seed)
     if groups < folds:
         raise UserError(f'config.split.folds is {folds}, but there are {groups} groups; lower it, or name more groups')
-    draws = group_folds.draws(cells, everything, folds, seed, draw)
+    draws = group_folds.draws(cells, everything, folds, seed, order)
     best = group_folds.closest(cells, everything, 1 / folds, draws, everywhere=False)
     return [(np.setdiff1d(everything, test), np.sort(test)) for test in best]
 

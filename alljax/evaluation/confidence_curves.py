@@ -34,18 +34,21 @@ class Bin(NamedTuple):
 
 
 def abstention(
-    confidence: Float[np.ndarray, ' cells'], right: Bool[np.ndarray, ' cells'], groups: Integer[np.ndarray, ' cells']
+    confidence: Float[np.ndarray, ' cells'],
+    right: Bool[np.ndarray, ' cells'],
+    groups: Integer[np.ndarray, ' cells'],
+    repeats: int = 1,
 ) -> list[Answered]:
     """Numbers of cells that are answered, and of these that are right, at thresholds of 0.00, 0.01, … 1.00.
 
     The risk-coverage curve of Geifman & El-Yaniv 2017 (arXiv:1705.08500). Its intervals draw the same groups for every
-    threshold, so that of 0.00 is the interval of the accuracy.
+    threshold, so that of 0.00 is the interval of the accuracy. Each cell stands there `repeats` times.
     """
     thresholds = np.arange(STEPS + 1) / STEPS
     chosen = confidence[:, None] >= thresholds - SLACK
     return [
         Answered(float(threshold), *row)
-        for threshold, row in zip(thresholds, _rows(chosen, right, groups), strict=True)
+        for threshold, row in zip(thresholds, _rows(chosen, right, groups, repeats), strict=True)
     ]
 
 
@@ -54,6 +57,7 @@ def reliability(
     right: Bool[np.ndarray, ' cells'],
     groups: Integer[np.ndarray, ' cells'],
     bins: int = metrics.BINS,
+    repeats: int = 1,
 ) -> list[Bin]:
     """The bins of the expected calibration error that hold cells (`metrics.confidence_error`)."""
     member = metrics.bin_of(confidence, bins)
@@ -68,13 +72,16 @@ def reliability(
             bounds,
             by,
         )
-        for place, (cells, hits, bounds, by) in enumerate(_rows(chosen, right, groups))
+        for place, (cells, hits, bounds, by) in enumerate(_rows(chosen, right, groups, repeats))
         if bounds is not None
     ]
 
 
 def _rows(
-    chosen: Bool[np.ndarray, 'cells columns'], right: Bool[np.ndarray, ' cells'], groups: Integer[np.ndarray, ' cells']
+    chosen: Bool[np.ndarray, 'cells columns'],
+    right: Bool[np.ndarray, ' cells'],
+    groups: Integer[np.ndarray, ' cells'],
+    repeats: int,
 ) -> list[tuple[int, int, list[float] | None, bool]]:
     """For each column: cells, how many of them are right, the interval of that share, and whether it is over groups."""
     found: list[tuple[int, int, list[float] | None, bool]] = []
@@ -84,6 +91,8 @@ def _rows(
         if not cells:
             found.append((0, 0, None, False))
             continue
-        bounds = intervals.quoted({'bootstrap_groups': grouped, 'wilson': intervals.wilson(hits, cells)})
+        bounds = intervals.quoted(
+            {'bootstrap_groups': grouped, 'wilson': intervals.wilson(hits, cells, repeats=repeats)}
+        )
         found.append((int(cells), int(hits), bounds, bounds is grouped))
     return found

@@ -87,8 +87,9 @@ def section(
     unit = 'slide' if known else 'group'
     cells = of_rows(rows, results['test']['confusion']['labels'])
     groups = np.unique(list(cells.groups), return_inverse=True)[1]
-    answered = confidence_curves.abstention(cells.confidence, cells.right, groups)
-    bins = confidence_curves.reliability(cells.confidence, cells.right, groups)
+    repeats = max(1, len(set(cells.repeats)))
+    answered = confidence_curves.abstention(cells.confidence, cells.right, groups, repeats)
+    bins = confidence_curves.reliability(cells.confidence, cells.right, groups, repeats=repeats)
     kept = kept_pictures(cells, pictures, PICTURES)
     certain = results.get('calibration', {}).get('certain')
     return Markup(

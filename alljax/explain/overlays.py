@@ -1,6 +1,5 @@
 """Heat maps over cells, and curves, drawn without pyplot."""
 
-import base64
 import io
 import textwrap
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from alljax.data.image import RgbImage
-from alljax.evaluation import plots
+from alljax.evaluation import plots, thumbnails
 from alljax.explain.measurements import Explanation
 from alljax.explain.methods import METHODS
 
@@ -86,7 +85,7 @@ def jpeg_uri(picture: RgbImage) -> str:
     """A picture as an address that holds it, a sixth of what it would be as PNG."""
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, 'JPEG', quality=88)
-    return 'data:image/jpeg;base64,' + base64.b64encode(stream.getvalue()).decode('ascii')
+    return thumbnails.jpeg_uri(stream.getvalue())
 
 
 def _scaled(found: Float[np.ndarray, 'height width']) -> Float[np.ndarray, 'height width']:

@@ -158,7 +158,7 @@ def _certainty(card: Card) -> str:
 
 def _results(path: Path) -> dict[str, Any] | None:
     """The results.json of the run in a folder, or of that whose model/ it is; None where there is none to be read."""
-    folder = path.absolute().parent if path.name == 'model' else path
+    folder = run_folder.around(path)
     try:
         return results.read(folder) if run_folder.is_finished(folder) else None
     except UserError:

@@ -57,7 +57,7 @@ def of_run(path: Path) -> OwnCells | None:
 
     So it is for a model without its run, a damaged one, and a run on drawn cells, which are no files.
     """
-    folder = path.absolute().parent if path.name == 'model' else path
+    folder = run_folder.around(path)
     try:
         found = results.read(folder) if run_folder.is_finished(folder) else {}
     except UserError:

@@ -31,6 +31,11 @@ def default(config_file: str, data: str, demo: bool) -> Path:
     return Path('runs') / '-'.join(parts)
 
 
+def around(path: Path) -> Path:
+    """The run folder that a path means: that of a model/ folder, or the folder itself."""
+    return path.absolute().parent if path.name == 'model' else path
+
+
 def earlier(workdir: Path | None) -> Fields:
     """The config fields of the run that is in the folder; none if there is no run, or no folder yet.
 

@@ -177,7 +177,7 @@ def _estimate(result: VariantResult | str, measure: str) -> Estimate | str:
     bounds = intervals.group_bootstrap(result.counts, compute)
     if bounds and bounds[0] == bounds[1]:  # nothing varies between groups: a point would claim certainty
         cells = _denominator(result, measure)
-        bounds = intervals.wilson(round(value * cells), cells)
+        bounds = intervals.wilson(round(value * cells), cells, repeats=result.repeats)
     return Estimate(value, (bounds[0], bounds[1]) if bounds else None, result.n)
 
 

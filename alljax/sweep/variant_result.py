@@ -30,6 +30,11 @@ class VariantResult(NamedTuple):
         """The number of different pictures that were tested."""
         return len({file for run in self.correct_by_file for file in run})
 
+    @property
+    def repeats(self) -> int:
+        """The number of times that a picture was tested, on average."""
+        return max(1, round(int(self.counts.total().sum()) / self.n))
+
 
 def read_result(folder: Path, runs: Sequence[Run], failed: Mapping[str, str]) -> VariantResult | str:
     """The result of runs that are all finished; else, in words, why there is none."""

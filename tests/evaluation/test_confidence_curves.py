@@ -32,3 +32,13 @@ def test_interval_of_a_single_group_is_wilsons():
     answered = confidence_curves.abstention(np.full(5, 0.5), np.array([True] * 4 + [False]), np.zeros(5, int))
     assert answered[50] == (0.5, 5, 4, intervals.wilson(4, 5), False)
     assert exploration.interval(answered[50], 'slide') == '95% interval by Wilson 37.6% to 96.4%'
+
+
+def test_a_cell_that_was_tested_several_times_counts_once_in_wilson_s_interval():
+    confidence, right, groups = np.full(20, 0.5), np.array([True] * 16 + [False] * 4), np.zeros(20, int)
+    twice = [np.tile(column, 2) for column in (confidence, right, groups)]
+    once, again = confidence_curves.abstention(confidence, right, groups), confidence_curves.abstention(*twice, 2)
+    assert again[0].answered == 40
+    assert again[0].interval == once[0].interval == intervals.wilson(16, 20)
+    (row,) = confidence_curves.reliability(*twice, repeats=2)
+    assert row.interval == intervals.wilson(16, 20)

@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
+from alljax.evaluation import intervals
 from alljax.evaluation.metrics import confusion
-from alljax.sweep import Sweep, Variant, compared_models
+from alljax.sweep import Sweep, Variant, compared_models, summary, variant_result
 from alljax.sweep.summary import label, write
 from alljax.sweep.variants import list_runs
 from configs import common
@@ -174,3 +175,12 @@ def test_a_row_has_its_model_its_reports_and_its_worst_slides(tmp_path):
     assert compared_models.by_variant(tmp_path / 'empty', runs) == {}
     (tmp_path / 'a' / 'report.html').write_text('the report of all folds')
     assert list(compared_models.by_variant(tmp_path, runs)['a'].pages.values()) == ['all folds', 'grouped fold 1']
+
+
+def test_a_picture_of_several_repetitions_counts_once_where_no_group_differs():
+    rows = [{'file': f'{n}', 'group': f'{n % 2}', 'label': 'a', 'prediction': 'ab'[n < 4]} for n in range(20)]
+    facts = {'split': {'test_n': 20, 'train_n': 20}, 'data': {'synthetic': False, 'groups': 2, 'counts': {'a': 20}}}
+    once, thrice = (variant_result.of_tables([rows] * times, ('a', 'b'), [facts] * times) for times in (1, 3))
+    assert (thrice.n, thrice.repeats) == (20, 3)
+    bounds = summary._estimate(thrice, 'accuracy').interval
+    assert bounds == summary._estimate(once, 'accuracy').interval == tuple(intervals.wilson(16, 20))
