@@ -1,6 +1,7 @@
 """What a page lets run, and text that would break out of it."""
 
 import json
+import re
 
 from alljax.storage import page_script
 
@@ -35,3 +36,12 @@ def test_text_cannot_end_the_element():
     text = str(page_script.data(hostile))
     assert not {'<', '>', '&', '\u2028'} & set(text)
     assert json.loads(text) == hostile
+
+
+def test_pictures_are_kept_in_lines():
+    names = [f'data:image/jpeg;base64,{number:04}' for number in range(2 * page_script.BLOCK + 1)]
+    text = str(page_script.blocks(names))
+    parts = re.findall(r'<script type="text/plain" class="pictures">([^<]*)</script>', text)
+    assert [len(part.split('\n')) for part in parts] == [page_script.BLOCK, page_script.BLOCK, 1]
+    assert '\n'.join(parts).split('\n') == names
+    assert page_script.blocks([]) == ''

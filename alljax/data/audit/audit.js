@@ -10,7 +10,7 @@ const pairs = audit.pairs.map(([first, second, kind, plain, score, oneCell], pla
   equal: kind === 'same file' || kind === 'same pixels',
   conflict: Boolean(oneCell) && labels[first] !== labels[second],
 }));
-const pictured = new Set(audit.pictured);
+const pictured = new Map(audit.pictured.map((file, place) => [file, place]));
 const quoted = new Map(audit.csv.cells);
 const controls = Object.fromEntries(
   ['kind', 'label', 'group', 'text', 'least', 'most', 'conflict', 'marked', 'order'].map((id) => [id, byId(id)]),
@@ -143,8 +143,7 @@ function cardOf(pair) {
   if (pair.conflict) part('told').textContent = `labels ${labels[pair.first]} and ${labels[pair.second]}`;
   ends(pair).forEach((file, side) => {
     const picture = node.querySelectorAll('.picture')[side];
-    if (pictured.has(file)) picture.classList.add(`p${file}`);
-    else picture.textContent = 'left out, so that the page stays small';
+    showPicture(picture, file);
     picture.setAttribute('aria-label', files[file]);
     node.querySelectorAll('.file')[side].textContent = files[file];
     node.querySelectorAll('.of')[side].textContent = about(file);
@@ -168,6 +167,20 @@ function cardOf(pair) {
   showState(pair, parts);
   cards.set(pair.place, parts);
   return node;
+}
+
+// The first pictures have a style each; the lines of the others are read when one of them is shown.
+const blocks = [...document.querySelectorAll('.pictures')].map((node) => {
+  let lines;
+  return (place) => (lines ??= node.textContent.split('\n'))[place];
+});
+
+function showPicture(node, file) {
+  const place = pictured.get(file);
+  const later = place - audit.styled;
+  if (place === undefined) node.textContent = 'left out, so that the page stays small';
+  else if (later < 0) node.classList.add(`p${file}`);
+  else node.style.backgroundImage = `url(${blocks[Math.floor(later / audit.block)](later % audit.block)})`;
 }
 
 const about = (file) => [

@@ -23,7 +23,7 @@ from alljax.data.audit.repeat_kinds import without_numbers
 from alljax.data.audit.shortcuts import LEVEL, Shortcut
 from alljax.storage import page_script
 
-SHOWN = 200  # pairs at a time, and all in a browser that runs no script
+SHOWN = 120  # pairs at a time, and all in a browser that runs no script
 SIDE = 144  # pixels of a picture on the page
 PICTURES_MB = 40  # of all pictures, some 6,000: such a page still opens in seconds
 AT_ONCE = 64  # pictures read together; those beyond the limit are not read
@@ -49,14 +49,17 @@ def render(audit: Any, columns: Sequence[str], written: Sequence[Path], track: T
     cells = list(dict.fromkeys(cell for pair in pairs for cell in pair[:2]))
     paths = [audit.listing.home / audit.listing.files[cell] for cell in cells]
     pictures = dict(zip(cells, track(_pictures(paths)), strict=False))  # as many as the page may hold
+    styled = len({cell for pair in pairs[:SHOWN] for cell in pair[:2]} & pictures.keys())  # the first of them
+    sizes = {'step': SHOWN, 'styled': styled, 'block': page_script.BLOCK}
     return environment.from_string(text).render(
         **_facts(audit),
         pairs=[(pair, conflicting(audit, pair)) for pair in pairs[:SHOWN]],
         more=len(pairs) - len(pairs[:SHOWN]),
-        pictures=pictures,
+        pictures=dict(list(pictures.items())[:styled]),
+        blocks=page_script.blocks(list(pictures.values())[styled:]),
         without=len(cells) - len(pictures),
         limit=PICTURES_MB,
-        data=page_script.data(page_data(audit, columns, pairs, pictures) | {'step': SHOWN}),
+        data=page_script.data(page_data(audit, columns, pairs, pictures) | sizes),
         script=Markup(script),
         policy=page_script.policy(script),
         written=[str(path) for path in written],

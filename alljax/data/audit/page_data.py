@@ -31,7 +31,7 @@ def page_data(audit: Any, columns: Sequence[str], pairs: Sequence[Any], pictured
             for pair in pairs
         ],
         'uncompared': audit.uncompared,
-        'pictured': sorted(pictured),
+        'pictured': list(pictured),
         'csv': {
             'groups': csv_line(columns),
             'not_same': csv_line(NOT_SAME_COLUMNS),
