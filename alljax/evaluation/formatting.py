@@ -72,6 +72,8 @@ def value(item: Any, key: str = '') -> str:
         return 'yes' if item else 'no'
     if isinstance(item, int) and key != 'seed':
         return f'{item:,}'
+    if key == 'accuracy' and isinstance(item, float):
+        return percent(item)
     if isinstance(item, float):
         return f'{item:.4g}' if abs(item) < 1000 else f'{item:,.0f}'
     if isinstance(item, Mapping):

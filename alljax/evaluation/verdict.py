@@ -42,9 +42,14 @@ def section(results: Results, rows: Rows, template: jinja2.Template) -> Markup:
     return Markup(
         template.render(
             findings=[(one, *MARKS[one.tone]) for one in found if one.tone != 'next'],
-            steps=[_with_code(one.text) for one in found if one.tone == 'next'],
+            steps=[_for_page(one.text) for one in found if one.tone == 'next'],
         )
     )
+
+
+def _for_page(text: str) -> Markup:
+    """A step for the page that it speaks of: a link in the place of the page's name."""
+    return _with_code(text).replace('in report.html', Markup('in the <a href="#slides">table of slides</a>'))
 
 
 def _with_code(text: str) -> Markup:
