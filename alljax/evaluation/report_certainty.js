@@ -51,7 +51,8 @@ function drawReliability(svg) {
 function drawAbstention(svg) {
   const known = answers.filter((row) => row.accuracy !== null);
   const least = Math.min(...known.map((row) => row.interval[0]), 1);
-  const { x, y } = axes(svg, 'cells answered (%)', 'of them right (%)', Math.min(0.8, Math.floor(10 * least) / 10));
+  const lowest = [0.75, 0.5, 0].find((share) => share <= least); // whose five steps are whole numbers
+  const { x, y } = axes(svg, 'cells answered (%)', 'of them right (%)', lowest);
   const path = (rows, value) => rows.map((row) => `${x(row.coverage)},${y(value(row))}`).join(' ');
   const [low, high] = [path(known, (row) => row.interval[0]), path(known.toReversed(), (row) => row.interval[1])];
   draw(svg, 'polygon', { points: `${low} ${high}`, class: 'band' });

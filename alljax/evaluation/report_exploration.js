@@ -119,6 +119,7 @@ function drawMatrix(chosen) {
   for (let cell = 0; cell < total; cell++) {
     if (inRepeat(cell, chosen)) counts[cells.label[cell]][cells.prediction[cell]]++;
   }
+  table.classList.toggle('many', classes.length > 12); // whose names are written upward
   const head = make('tr', {}, make('th', { scope: 'col' }, 'true ↓ predicted →'));
   head.append(...classes.map((name) => make('th', { scope: 'col' }, name)));
   const rows = counts.map((row, label) => {

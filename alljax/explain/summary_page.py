@@ -57,5 +57,7 @@ def lines(run: TrainedNetwork, found: Summary) -> list[str]:
 
 
 def short(value: Any) -> str:
-    """Three digits, and a word for what is beyond measure."""
-    return '∞' if np.isinf(value) else f'{float(value):.3g}'
+    """Three digits, or all before the point, and a sign for what is beyond measure."""
+    if np.isinf(value):
+        return '∞'
+    return f'{float(value):.3g}' if abs(value) < 999.5 else f'{float(value):,.0f}'

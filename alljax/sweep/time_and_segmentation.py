@@ -20,7 +20,8 @@ NOTE = (
 
 
 def _milliseconds(seconds: float) -> str:
-    return f'{1000 * seconds:.3g}'
+    milliseconds = 1000 * seconds
+    return f'{milliseconds:,.0f}' if milliseconds >= 999.5 else f'{milliseconds:.3g}'
 
 
 COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {

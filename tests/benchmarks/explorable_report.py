@@ -3,11 +3,12 @@
     python tests/benchmarks/explorable_report.py [--cells 5000] [--classes 5] [--slides 100] [--data DIR]
 
 The cells are noise, or with --data the pictures of a class folder, over and over. Opening ends when the list of cells
-is drawn; a click ends when the next frame is.
+is drawn; a click ends when the next frame is. The processor time is that of all processes of the browser.
 """
 
 import argparse
 import itertools
+import os
 import shutil
 import statistics
 import sys
@@ -20,8 +21,9 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'evaluation')]
+sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'evaluation'), str(Path(__file__).parent)]
 
+from processor_time import processor_seconds
 from test_report import make_results
 from test_report_exploration import rows_of
 
@@ -53,7 +55,10 @@ def main() -> None:
               f'{file.stat().st_size / 1e6:.1f} MB')  # fmt: skip
         browser = driver.chromium.launch(executable_path=shutil.which('chromium'), args=['--no-sandbox'])
         pages = [browser.new_page() for _ in range(TIMES)]
+        before = processor_seconds(browser)
         say('opened', [seconds(page, lambda page: page.goto(file.as_uri())) for page in pages])
+        print(f'processor time of opening {(processor_seconds(browser) - before) / TIMES:.2f} s; '
+              f'load {os.getloadavg()[0]:.1f}')  # fmt: skip
         page = pages[0]
         buttons = itertools.cycle(page.locator('#matrix button:enabled').all())
         say('a click on the matrix', [seconds(page, lambda _: next(buttons).click()) for _ in range(TIMES)])

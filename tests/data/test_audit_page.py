@@ -14,6 +14,7 @@ from alljax.data.audit.audit_files import groups_csv, write
 from alljax.data.audit.folder_listing import FolderListing
 from alljax.data.audit.shortcuts import MEANS
 from alljax.data.groups import merged, repeats
+from alljax.storage import page_script
 from alljax.storage.text_files import csv_rows
 
 BAD = os.fsdecode(b'a/\xff.png')  # no UTF-8
@@ -250,6 +251,21 @@ def test_many_pairs_come_in_steps_and_pictures_up_to_a_limit(home, open_page, tm
     assert shown(page) == [5, 0, 1, 6, 7, 2, 3, 4]
     assert page.get_by_text('left out, so that the page stays small').count() > 0
     assert page.get_by_role('button', name='Show').count() == 0
+
+
+def test_a_picture_of_a_later_pair_is_its_own(home, page, open_page, tmp_path, monkeypatch):
+    pictures = """nodes => Object.fromEntries(nodes.map(node =>
+        [node.ariaLabel, getComputedStyle(node).backgroundImage]))"""
+    expected = page.eval_on_selector_all('#pairs .picture', pictures)
+    monkeypatch.setattr(audit_page, 'SHOWN', 1)
+    monkeypatch.setattr(page_script, 'BLOCK', 3)
+    text = audit_page.render(made(home), ('file', 'group', 'repeat'), ())
+    (tmp_path / 'audit.html').write_bytes(text.encode(errors='backslashreplace'))
+    later = open_page(tmp_path / 'audit.html')
+    assert later.locator('script.pictures').count() == 3  # for 8 of the 10 pictures
+    for _ in PAIRS[1:]:
+        later.click('#more')
+    assert later.eval_on_selector_all('#pairs .picture', pictures) == expected
 
 
 def test_without_a_script_the_first_pairs_are_listed(home, chromium):

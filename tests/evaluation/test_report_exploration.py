@@ -269,6 +269,7 @@ def test_print_and_no_script_show_what_was_there(open_page, chromium, file):
     assert [part.is_visible() for part in visible.values()] == [False, True, True, True]
     page.emulate_media(media='print')
     assert [part.is_visible() for part in visible.values()] == [True, False, True, True]
+    assert page.get_by_text('Cells answered, and how many of them are right').is_visible()  # folded on a screen
     plain = chromium.new_page(java_script_enabled=False)
     plain.goto(file.as_uri())
     assert plain.locator('.unexplored img').is_visible()
@@ -284,6 +285,8 @@ def test_words_stand_out(open_page, file, dark):
     page = open_page(file, width=360, dark=dark)
     assert page.evaluate('document.documentElement.scrollWidth') == 360
     assert page.evaluate(CONTRASTS, dark) == []
+    page.set_viewport_size({'width': 800, 'height': 900})
+    assert page.evaluate('document.documentElement.scrollWidth') == 800
 
 
 # of all elements with words of their own: those whose contrast with what is behind them is below 4.5 (WCAG 1.4.3)
