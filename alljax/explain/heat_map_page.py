@@ -10,12 +10,13 @@ import numpy as np
 from alljax.errors import UserError
 from alljax.evaluation import report
 from alljax.explain import border, images, overlays
-from alljax.explain.layer_words import in_words
 from alljax.explain.measurements import Explanation, mean_region_areas, mean_region_scores
-from alljax.explain.methods import METHODS, last_map_layer, shape_at
+from alljax.explain.methods import METHODS
 from alljax.explain.page import area, fill, share, shortcut_sentences
 from alljax.explain.request import CheckedRequest
 from alljax.explain.true_class import TrueClass
+from alljax.runs.layer_words import in_words
+from alljax.runs.map_layer import last_map_layer, shape_at
 from alljax.runs.training_shortcuts import TrainingShortcuts
 
 SHOWN = 100  # cells; a page of more takes long to open

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from alljax.explain import overlays
-from alljax.explain.layer_words import in_words
 from alljax.explain.page import fill, shortcut_sentences
 from alljax.explain.summary import Summary
 from alljax.gradients.example_statistics import ALL
+from alljax.runs.layer_words import in_words
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.training_shortcuts import TrainingShortcuts
 
