@@ -16,6 +16,7 @@ from alljax.evaluation.prediction_rows import Rows
 from alljax.evaluation.slides import Pictures
 from alljax.evaluation.thumbnails import jpeg_uri, thumbnail
 from alljax.storage import page_script
+from alljax.storage.calibration_record import OF_FOLDS
 
 PICTURES = 6000  # cells that have a picture in the page, at about 2 kB each: mistakes first, then the least confident
 HEAT_MAPS = 1000  # that the page holds, as large as pictures
@@ -94,7 +95,9 @@ def section(
     bins = confidence_curves.reliability(cells.confidence, cells.right, groups, repeats=repeats)
     kept = kept_pictures(cells, pictures, PICTURES)
     maps = kept_heat_maps(cells, heat_maps, HEAT_MAPS)
-    certain = results.get('calibration', {}).get('certain')
+    # where the folds calibrate a final model, their own probabilities stay as they come
+    of_folds = results.get('calibration', {}).get('source') == OF_FOLDS
+    certain = None if of_folds else results.get('calibration', {}).get('certain')
     return Markup(
         template.render(
             unit=unit,
@@ -104,6 +107,7 @@ def section(
             start=np.ceil(100 * (CONFIDENT if certain is None else certain) - 1e-9) / 100,
             matrix=len(cells.classes) <= CLASSES,
             uncertain=bool(cells.answers),
+            as_they_come=of_folds,
             repeats=sorted(set(cells.repeats)),
             shown=len(kept),
             total=len(set(cells.files)),

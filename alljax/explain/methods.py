@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from alljax import gradients
+from alljax.explain import calibrated
 from alljax.gradients.guided_backpropagation import RULES, with_rule
 from alljax.models import Model, Variables
 from alljax.runs import map_layer
@@ -21,6 +22,7 @@ class Options(NamedTuple):
     layer: str  # whose map the CAMs take; '' if the network has none
     batch_size: int  # images at once, whether changed, noisy or as they are
     rectified: bool = False  # the network goes on with what is above zero of the layer
+    temperature: float = 1.0  # of a calibrated model, whose logits are divided by it before they are probabilities
 
 
 class Method(NamedTuple):
@@ -80,7 +82,13 @@ def _occlusion(model: Model, variables: Variables, x: Array, target: Array, opti
 
 def _rise(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
     found = gradients.rise(
-        model, variables, x, target, key=jax.random.key(0), masks=500, batch_size=options.batch_size
+        calibrated.divided(model.apply, options.temperature),
+        variables,
+        x,
+        target,
+        key=jax.random.key(0),
+        masks=500,
+        batch_size=options.batch_size,
     ).map
     return found - found.min((1, 2), keepdims=True)  # what every pixel has in common tells none from another
 
