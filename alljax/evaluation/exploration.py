@@ -95,6 +95,7 @@ def section(
     bins = confidence_curves.reliability(cells.confidence, cells.right, groups, repeats=repeats)
     kept = kept_pictures(cells, pictures, PICTURES)
     maps = kept_heat_maps(cells, heat_maps, HEAT_MAPS)
+    first = np.array(cells.repeats or [0] * len(rows)) == min(cells.repeats, default=0)  # the repetition of the maps
     # where the folds calibrate a final model, their own probabilities stay as they come
     of_folds = results.get('calibration', {}).get('source') == OF_FOLDS
     certain = None if of_folds else results.get('calibration', {}).get('certain')
@@ -112,7 +113,7 @@ def section(
             shown=len(kept),
             total=len(set(cells.files)),
             maps=len(maps),
-            most_maps=HEAT_MAPS,
+            unmapped=len({cells.files[place] for place in np.flatnonzero(~cells.right & first)} - set(maps)),
             about_maps=results.get('heat_maps', {}),  # earlier releases have none
             scale=jpeg_uri(thumbnail(scale(signed=False))),
             cells=page_script.data(content(cells, kept, unit)),

@@ -265,7 +265,7 @@ def test_hostile_names_are_text(page, predicted):
     assert shown(page)[0] == np.sum((predicted.labels[:CELLS] == 0) & (predicted.predictions[:CELLS] == 0))
 
 
-def test_heat_maps_stand_beside_their_cells_until_a_button_hides_them(page):
+def test_heat_maps_stand_beside_their_cells_until_a_button_hides_them(page, predicted):
     choose(page)
     choose(page, sort='file')
     pair = page.locator('#cells figure').first.locator('img')
@@ -288,7 +288,9 @@ def test_heat_maps_stand_beside_their_cells_until_a_button_hides_them(page):
     said = ' '.join(page.locator('#exploration').inner_text().split())
     assert 'comes from: Grad-CAM of the last convolution, 13 × 13 positions (conv5), each in colors' in said
     assert 'no proof that a decision has its reason there' in said
-    assert f'1 of {CELLS} cells have one, to keep the page small: the mistakes, and some right cells' in said
+    without = np.sum(~predicted.right[1:CELLS])  # the first cell has one
+    kept = f'mistakes, the most confident first ({without} have none), and some right cells of each class'
+    assert f'1 of {CELLS} cells have one, to keep the page small: {kept}.' in said
     assert said.endswith('They are of repetition 0.')
 
 
@@ -298,6 +300,9 @@ def test_page_says_why_there_are_no_heat_maps(tmp_path):
     assert 'There are no heat maps: it is &lt;small&gt;.' in text
     assert 'id="heat-maps"' not in text
     assert 'There are no heat maps' not in write(tmp_path, rows, ['x', 'y'], heat_maps=None).read_text()  # earlier runs
+    rows[0]['file'] = HOSTILE  # the only cell with one, and there is no mistake
+    text = ' '.join(write(tmp_path, rows, ['x', 'y']).read_text().split())
+    assert '1 of 2 cells have one, to keep the page small: the mistakes, and some right cells of each class.' in text
 
 
 def test_heat_maps_of_the_most_confident_mistakes_come_first():
