@@ -7,18 +7,21 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from helpers import make_cells, variables_of
+from helpers import make_cells, plan_of, variables_of
 from PIL import Image
 
+from alljax.data.split import Split
 from alljax.evaluation import heat_maps as drawing
 from alljax.models import Input, Model
 from alljax.models.head import Linear
 from alljax.models.layers import batch_norm
-from alljax.runs import heat_maps, results, transduction
+from alljax.runs import experiment, heat_maps, results, single_kinds, transduction
 from alljax.runs.network import TrainedNetwork
+from alljax.runs.run_cells import RunCells
 from alljax.storage import heat_map_file
 from alljax.storage.card import Card
 from alljax.training import inference
+from configs import common
 
 CLASSES = ('class0', 'class1', 'class2')
 
@@ -122,6 +125,15 @@ def test_it_lowers_for_cuda(run, cells):
 def test_a_model_without_a_map_says_why(cells, output, card, model, reason):
     found = heat_maps.of_test(TrainedNetwork(model, {}, card), output, cells)
     assert (found.found['heat_maps'], dict(found.heat_maps)) == ({'none': reason}, {})
+
+
+def test_a_config_turns_them_off(run, cells, output, tmp_path):
+    plan = plan_of(common.get_config())
+    parts = Split(np.arange(0), np.arange(0), np.arange(20), 'random')
+    kind = single_kinds.NETWORK._replace(score=lambda *_: output)
+    found = experiment._tested(kind, run, plan._replace(heat_maps=False), RunCells(cells, cells, parts, None), tmp_path)
+    assert found.found['heat_maps'] == {'none': 'config.report.heat_maps was off'}
+    assert not found.heat_maps
 
 
 def test_all_mistakes_and_some_right_cells_of_each_class_are_chosen(monkeypatch):
