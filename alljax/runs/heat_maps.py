@@ -43,7 +43,7 @@ def of_test(trained: Trained, output: TestOutput, test: Cells) -> TestOutput:
     reason = without_maps(trained.card)
     layer = '' if reason else map_layer.last_map_layer(trained.model, trained.variables)
     if not layer:
-        return without(output, reason or f'{trained.card.model["name"]} has no layer with a map of positions')
+        return without(output, reason or f'{trained.model.name} has no layer with a map of positions')
     shares = inference.probabilities(output.logits, 'the model')
     index = heat_maps.chosen(test.labels, shares)
     found = maps_of(trained, layer, test, index, shares.argmax(1)[index])

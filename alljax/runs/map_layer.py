@@ -11,17 +11,18 @@ from jaxtyping import Array, Float
 
 from alljax import gradients
 from alljax.errors import UserError
+from alljax.gradients.intermediates import with_layer
 from alljax.models import Apply, Model, Variables, is_linen
 from alljax.models.trees import flatten
 
 
 def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
-    """The shape of what a layer gives for one image; UserError for a layer that does not exist."""
+    """The shape of what a layer gives for one image, () if it gives several; UserError for an unknown layer."""
     try:
-        output = jax.eval_shape(partial(gradients.layer_output, model, layer=layer), variables, _blank(model))
+        output = jax.eval_shape(with_layer(model.apply, layer), variables, _blank(model)).layer
     except ValueError as error:
         raise UserError(f'{model.name}: {error}') from None
-    return output.shape
+    return getattr(output, 'shape', ())
 
 
 def is_map(shape: tuple[int, ...]) -> bool:

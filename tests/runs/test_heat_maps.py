@@ -15,7 +15,7 @@ from alljax.evaluation import heat_maps as drawing
 from alljax.models import Input, Model
 from alljax.models.head import Linear
 from alljax.models.layers import batch_norm
-from alljax.runs import experiment, heat_maps, results, single_kinds, transduction
+from alljax.runs import experiment, heat_maps, map_layer, results, single_kinds, transduction
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.run_cells import RunCells
 from alljax.storage import heat_map_file
@@ -104,6 +104,29 @@ def test_cell_of_a_transductive_run_has_the_statistics_of_its_slide(cells):
     for row, place in enumerate(index):
         expected = by_hand(own[place // 5], cells.images[[place]], wanted[[row]], normalized=True)
         np.testing.assert_allclose(found[row], expected[0], rtol=1e-4, atol=1e-6)
+
+
+class Pair(nn.Module):
+    """A layer that gives its output and its mean."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(2, (3, 3), name='inner')(x)
+        return x, x.mean()
+
+
+class WithPair(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return Linear(3, name='head')(Pair(name='pair')(x)[0])
+
+
+def test_a_layer_that_gives_several_arrays_is_no_map():
+    module = WithPair()
+    model = Model('with a pair', module.init, module.apply, Input(8))
+    variables = variables_of(lambda key: module.init(key, jnp.zeros((1, 8, 8, 3))))
+    assert map_layer.shape_at(model, variables, 'pair') == ()
+    assert map_layer.last_map_layer(model, variables) == 'pair/inner'
 
 
 def test_it_lowers_for_cuda(run, cells):
