@@ -14,7 +14,7 @@ from alljax.storage.image_preparation import UNCHANGED
 # What all candidates have in common: the cells, who tests, and the ensemble itself.
 COMMON = (
     'calibration.', 'data.cells', 'data.denoise', 'data.name', 'data.root', 'data.size', 'data.source', 'data.task',
-    'ensemble.', 'seed', 'split.', 'test.',
+    'ensemble.', 'report.', 'seed', 'split.', 'test.',
 )  # fmt: skip
 FORM = "(('a name', {'baseline.system': 'putzu2014', 'data.stain': 'white_balance'}), …)"
 

@@ -19,7 +19,7 @@ LATER = (
     'augment.blur', 'augment.gray', 'augment.jpeg', 'augment.mixup', 'augment.noise', 'augment.stain', 'baseline.',
     'calibration.', 'data.crop', 'data.groups', 'data.mask', 'data.source', 'data.stain', 'ensemble.', 'loss.',
     'model.dense', 'model.norm', 'model.statistics', 'optimizer.ema', 'optimizer.layer_decay', 'predict.',
-    'split.all_cells', 'split.draw', 'split.final_model', 'split.train_', 'test.',
+    'report.', 'split.all_cells', 'split.draw', 'split.final_model', 'split.train_', 'test.',
 )  # fmt: skip
 
 # Values that replace the defaults in three situations, unless the user sets the field. A random start has no old layers

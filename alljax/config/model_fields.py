@@ -218,4 +218,8 @@ MODEL_FIELDS: dict[str, Field] = {
         low=0,
         high=MOST_COPIES,
     ),
+    # --- the report
+    'report.heat_maps': Field(
+        True, 'where in a picture the logit of the predicted class comes from (Grad-CAM), for mistakes and some others'
+    ),
 }

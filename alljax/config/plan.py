@@ -108,3 +108,4 @@ class Plan(NamedTuple):
     candidates: tuple[Candidate, ...] = ()  # in the place of network and system: some of them are averaged
     ensemble: EnsembleOptions = EnsembleOptions()
     calibration: CalibrationOptions = CalibrationOptions()
+    heat_maps: bool = True  # of test cells, in the report

@@ -246,6 +246,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
         views=views_of(config),
         ensemble=EnsembleOptions(**{name: config.ensemble[name] for name in EnsembleOptions._fields}),
         calibration=CalibrationOptions(**config.calibration),
+        heat_maps=config.report.heat_maps,
     )
     return ensemble_plans.of_whole(plan) if config.ensemble.candidates else plan
 

@@ -11,12 +11,15 @@ from markupsafe import Markup
 
 from alljax.evaluation import confidence_curves, formatting
 from alljax.evaluation.confidence_curves import Answered, Bin
+from alljax.evaluation.heat_maps import scale
 from alljax.evaluation.prediction_rows import Rows
 from alljax.evaluation.slides import Pictures
-from alljax.evaluation.thumbnails import thumbnail
+from alljax.evaluation.thumbnails import jpeg_uri, thumbnail
 from alljax.storage import page_script
+from alljax.storage.calibration_record import OF_FOLDS
 
 PICTURES = 6000  # cells that have a picture in the page, at about 2 kB each: mistakes first, then the least confident
+HEAT_MAPS = 1000  # that the page holds, as large as pictures
 CLASSES = 40  # classes at most for a table of buttons
 SHARES = 5  # classes at most whose probability is shown, the most probable first, and the cell's own
 CONFIDENT = 0.9  # from which a model without a calibration answers, before the reader says otherwise
@@ -91,7 +94,11 @@ def section(
     answered = confidence_curves.abstention(cells.confidence, cells.right, groups, repeats)
     bins = confidence_curves.reliability(cells.confidence, cells.right, groups, repeats=repeats)
     kept = kept_pictures(cells, pictures, PICTURES)
-    certain = results.get('calibration', {}).get('certain')
+    maps = kept_heat_maps(cells, heat_maps, HEAT_MAPS)
+    first = np.array(cells.repeats or [0] * len(rows)) == min(cells.repeats, default=0)  # the repetition of the maps
+    # where the folds calibrate a final model, their own probabilities stay as they come
+    of_folds = results.get('calibration', {}).get('source') == OF_FOLDS
+    certain = None if of_folds else results.get('calibration', {}).get('certain')
     return Markup(
         template.render(
             unit=unit,
@@ -101,15 +108,20 @@ def section(
             start=np.ceil(100 * (CONFIDENT if certain is None else certain) - 1e-9) / 100,
             matrix=len(cells.classes) <= CLASSES,
             uncertain=bool(cells.answers),
+            as_they_come=of_folds,
             repeats=sorted(set(cells.repeats)),
             shown=len(kept),
             total=len(set(cells.files)),
+            maps=len(maps),
+            unmapped=len({cells.files[place] for place in np.flatnonzero(~cells.right & first)} - set(maps)),
+            about_maps=results.get('heat_maps', {}),  # earlier releases have none
+            scale=jpeg_uri(thumbnail(scale(signed=False))),
             cells=page_script.data(content(cells, kept, unit)),
             curves=page_script.data(curves(answered, bins, unit)),
             pictures=page_script.data(
                 {
                     'cells': [_text(thumbnail(pictures[file])) for file in kept],
-                    'heat_maps': {file: _text(jpeg) for file, jpeg in heat_maps.items()},
+                    'heat_maps': {file: _text(heat_maps[file]) for file in maps},
                 }
             ),
         )
@@ -144,6 +156,13 @@ def kept_pictures(cells: PredictedCells, pictures: Pictures, most: int) -> list[
     order = np.lexsort((cells.confidence, cells.right))
     files = dict.fromkeys(cells.files[place] for place in order)
     return [file for file in files if file in pictures][:most]
+
+
+def kept_heat_maps(cells: PredictedCells, heat_maps: Mapping[str, bytes], most: int) -> list[str]:
+    """The files whose heat map the page holds: those of the most confident mistakes first."""
+    order = np.lexsort((-cells.confidence, cells.right))
+    files = dict.fromkeys(cells.files[place] for place in order)
+    return [file for file in files if file in heat_maps][:most]
 
 
 def curves(answered: Sequence[Answered], bins: Sequence[Bin], unit: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 from alljax.evaluation.prediction_rows import Rows
 from alljax.evaluation.slides import Pictures
+from alljax.evaluation.thumbnails import jpeg_uri
 from alljax.storage import page_script
 from alljax.storage.run_folder import CROSS_VALIDATION
 from alljax.storage.text_files import write_text
@@ -99,7 +100,9 @@ def write(
             training=_training(results),
             tables=_tables(results, facts or {}),
             figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
-            mistakes=[(mistake, data_uri(_png(mistake.image))) for mistake in mistakes],
+            mistakes=[
+                (mistake, data_uri(_png(mistake.image)), _heat_map(mistake, heat_maps or {})) for mistake in mistakes
+            ],
             external=_external(results),
             folds=_folds(results),
             verdict=_verdict(results, tested),
@@ -216,6 +219,11 @@ def _tables(results: Mapping[str, Any], facts: Mapping[str, Mapping[str, Any]]) 
     }
     tables['Training']['seed'] = results['seed']
     return tables | {title: dict(rows) for title, rows in facts.items()}
+
+
+def _heat_map(mistake: Mistake, heat_maps: Mapping[str, bytes]) -> str:
+    """The heat map of a cell as an address that holds it; '' where it has none."""
+    return jpeg_uri(heat_maps[mistake.name]) if mistake.name in heat_maps else ''
 
 
 def _png(image: UInt8[np.ndarray, 'height width 3']) -> bytes:

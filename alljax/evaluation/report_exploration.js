@@ -74,13 +74,20 @@ function bars(cell) {
   return list;
 }
 
+// several repetitions have a model each, and a map is of the first one's
+function heatMap(cell) {
+  const maps = pictures().heat_maps;
+  const name = cells.name[cell];
+  if (!Object.hasOwn(maps, name) || cells.repeat?.[cell] !== cells.repeat?.[0]) return [];
+  return [picture(maps[name], 'heat map')];
+}
+
 function card(cell) {
   const [label, prediction] = [classes[cells.label[cell]], classes[cells.prediction[cell]]];
   const shown = make('div', { className: 'pair' });
   const place = cells.picture[cell];
-  const maps = pictures().heat_maps;
   shown.append(place < 0 ? make('span', {}, 'no picture kept') : picture(pictures().cells[place], ''));
-  if (Object.hasOwn(maps, cells.name[cell])) shown.append(picture(maps[cells.name[cell]], 'heat map'));
+  shown.append(...heatMap(cell));
   const words = [`${cells.unit} ${groups[cells.group[cell]]}`];
   if (cells.fold) words.push(`fold ${cells.fold[cell]}`);
   if (form.elements.repeat) words.push(`repetition ${cells.repeat[cell]}`);
@@ -220,6 +227,12 @@ form.addEventListener('change', ({ target }) => {
   update();
 });
 byId('threshold').addEventListener('change', update);
+byId('heat-maps')?.addEventListener('click', ({ target }) => {
+  const on = target.getAttribute('aria-pressed') !== 'true';
+  target.setAttribute('aria-pressed', String(on));
+  byId('cells').classList.toggle('mapped', on);
+});
+byId('cells').classList.toggle('mapped', byId('heat-maps') !== null);
 byId('more').addEventListener('click', () => showMore()?.focus());
 addEventListener('hashchange', fromAddress);
 fromAddress();

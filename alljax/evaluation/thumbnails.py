@@ -13,11 +13,16 @@ QUALITY = 80  # of JPEG: about 2 kB a cell
 
 def thumbnail(image: UInt8[np.ndarray, 'height width 3']) -> bytes:
     """The bytes of a JPEG file of a picture, 64 pixels along its longer side; a smaller one keeps its size."""
+    stream = io.BytesIO()
+    Image.fromarray(shrunk(image)).save(stream, 'JPEG', quality=QUALITY)
+    return stream.getvalue()
+
+
+def shrunk(image: UInt8[np.ndarray, 'height width 3']) -> UInt8[np.ndarray, 'rows columns 3']:
+    """A picture, 64 pixels along its longer side; a smaller one keeps its size."""
     picture = Image.fromarray(image)
     picture.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    picture.save(stream, 'JPEG', quality=QUALITY)
-    return stream.getvalue()
+    return np.asarray(picture)
 
 
 def jpeg_uri(jpeg: bytes) -> str:

@@ -9,22 +9,13 @@ import numpy as np
 from alljax.data import image_files
 from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
-from alljax.explain import border, heat_map_page, output_folder, overlays, true_class
+from alljax.explain import border, calibrated, heat_map_page, output_folder, overlays, true_class
 from alljax.explain.measurements import Explanation, Step, explain, no_step
-from alljax.explain.methods import (
-    DEFAULT,
-    METHODS,
-    Method,
-    Options,
-    goes_on_rectified,
-    has_rectifiers,
-    is_map,
-    last_map_layer,
-    shape_at,
-)
+from alljax.explain.methods import DEFAULT, METHODS, Method, Options, has_rectifiers
 from alljax.explain.request import CheckedRequest, Request
 from alljax.models import is_linen
 from alljax.runs import network, preparation, training_shortcuts
+from alljax.runs.map_layer import goes_on_rectified, is_map, last_map_layer, shape_at
 from alljax.runs.network import TrainedNetwork
 from alljax.storage import model_folder
 from alljax.storage.atomic import write_whole
@@ -122,6 +113,7 @@ def check(request: Request) -> CheckedRequest:
         )
     if run.card.views:
         notes.append('This run averages predictions over views of an image; the heat maps are of the image as it is.')
+    notes += filter(None, [calibrated.note(run.card.calibration)])
     on_map = any(METHODS[name].needs == 'map' for name in chosen)
     rectified = on_map and goes_on_rectified(run.model, run.variables, layer)
     options = Options(layer, request.batch_size, rectified)

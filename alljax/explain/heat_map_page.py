@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from alljax.errors import UserError
-from alljax.evaluation import report
+from alljax.evaluation import heat_maps, report
 from alljax.explain import border, images, overlays
-from alljax.explain.layer_words import in_words
 from alljax.explain.measurements import Explanation, mean_region_areas, mean_region_scores
-from alljax.explain.methods import METHODS, last_map_layer, shape_at
+from alljax.explain.methods import METHODS
 from alljax.explain.page import area, fill, share, shortcut_sentences
 from alljax.explain.request import CheckedRequest
 from alljax.explain.true_class import TrueClass
+from alljax.runs.layer_words import in_words
+from alljax.runs.map_layer import last_map_layer, shape_at
 from alljax.runs.training_shortcuts import TrainingShortcuts
 
 SHOWN = 100  # cells; a page of more takes long to open
@@ -34,8 +35,8 @@ def render(request: CheckedRequest, cells: Sequence[Explanation], shortcuts: Tra
         methods={name: METHODS[name] for name in methods},
         layer=_layer(request),
         uses_layer=any(METHODS[name].needs == 'map' for name in methods),
-        signed=overlays.jpeg_uri(overlays.scale(True)),
-        unsigned=overlays.jpeg_uri(overlays.scale(False)),
+        signed=overlays.jpeg_uri(heat_maps.scale(True)),
+        unsigned=overlays.jpeg_uri(heat_maps.scale(False)),
         blur=f'{images.BLUR:.0%}',
         region_scores={name: mean_region_scores(cells, name) for name in methods},
         region_areas=region_areas,
@@ -91,7 +92,7 @@ def _row(cell: Explanation, classes: tuple[str, ...], known: Mapping[Path, TrueC
         'others': len(classes) - len(bars),
         'maps': [
             (METHODS[name].title, scored, overlays.jpeg_uri(
-                overlays.overlay(cell.rgb, scored.map, METHODS[name].signed)),
+                heat_maps.overlay(cell.rgb, scored.map, METHODS[name].signed)),
              border.share_in_ring(scored.map) if border.rings(scored.map) else None)
             for name, scored in cell.maps.items()
         ],

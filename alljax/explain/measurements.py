@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, UInt8
 from alljax.data.image_files import ImageFile
 from alljax.errors import UserError, some
 from alljax.evaluation import calibration
-from alljax.explain import images, masks
+from alljax.explain import calibrated, images, masks
 from alljax.explain.methods import METHODS, Options
 from alljax.gradients import Curve, deletion, insertion, localization
 from alljax.runs.network import TrainedNetwork
@@ -41,7 +41,7 @@ class ScoredMap(NamedTuple):
     map: Float[np.ndarray, 'size size']
     deletion_auc: float  # area under the curve, 0 to 1
     insertion_auc: float
-    deletion_curve: Float[np.ndarray, ' points']  # probability of the target while pixels go
+    deletion_curve: Float[np.ndarray, ' points']  # probability of the target, as the model says it, while pixels go
     insertion_curve: Float[np.ndarray, ' points']  # the same while they come back
     regions: dict[str, RegionScores]  # 'cell' and 'nucleus', where they are known
 
@@ -67,6 +67,7 @@ def explain(
     UserError, with the name of the cell, for logits or a map with NaN or infinity: neither a class nor a score follows.
     """
     logits_of = inference.make_logits(run.model)
+    options = options._replace(temperature=calibrated.temperature_of(run.card.calibration))
     parts = math.ceil(len(cells) / min(CELLS_AT_ONCE, options.batch_size)) if cells else 0
     for index in np.array_split(np.arange(len(cells)), parts) if parts else []:
         full = math.ceil(len(cells) / parts)
@@ -123,7 +124,7 @@ def _measured(
     model, variables = run.model, run.variables
     found = METHODS[name].function(model, variables, batch.x, wanted, options)
     _require_finite(cells, np.asarray(found), f'the values of the map of {name}')
-    arguments = (model.apply, variables, batch.x, wanted, found)
+    arguments = (calibrated.divided(model.apply, options.temperature), variables, batch.x, wanted, found)
     settings: dict[str, Any] = {'steps': CURVE_STEPS, 'baseline': batch.blurred, 'batch_size': options.batch_size}
     return np.asarray(found), deletion(*arguments, **settings), insertion(*arguments, **settings)
 

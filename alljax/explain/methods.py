@@ -1,19 +1,17 @@
 """The methods by name: of a network, images and targets each gives one map an image, at the size of the input."""
 
 from collections.abc import Callable
-from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from alljax import gradients
-from alljax.errors import UserError
+from alljax.explain import calibrated
 from alljax.gradients.guided_backpropagation import RULES, with_rule
-from alljax.models import Model, Variables, is_linen
-from alljax.models.trees import flatten
+from alljax.models import Model, Variables
+from alljax.runs import map_layer
 
 Pixels = Float[Array, 'batch size size']
 
@@ -24,6 +22,7 @@ class Options(NamedTuple):
     layer: str  # whose map the CAMs take; '' if the network has none
     batch_size: int  # images at once, whether changed, noisy or as they are
     rectified: bool = False  # the network goes on with what is above zero of the layer
+    temperature: float = 1.0  # of a calibrated model, whose logits are divided by it before they are probabilities
 
 
 class Method(NamedTuple):
@@ -65,7 +64,7 @@ def _rectified(rule: Any) -> Callable[[Model, Variables, Array, Array, Options],
 
 def _cam(kind: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixels]:
     def method(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
-        apply = _rectifying(model.apply, options.layer) if options.rectified else model.apply
+        apply = map_layer.rectifying(model.apply, options.layer) if options.rectified else model.apply
         found = gradients.grad_cam(
             apply, variables, x, target, layer=options.layer, kind=kind, batch_size=options.batch_size
         )
@@ -83,7 +82,13 @@ def _occlusion(model: Model, variables: Variables, x: Array, target: Array, opti
 
 def _rise(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
     found = gradients.rise(
-        model, variables, x, target, key=jax.random.key(0), masks=500, batch_size=options.batch_size
+        calibrated.divided(model.apply, options.temperature),
+        variables,
+        x,
+        target,
+        key=jax.random.key(0),
+        masks=500,
+        batch_size=options.batch_size,
     ).map
     return found - found.min((1, 2), keepdims=True)  # what every pixel has in common tells none from another
 
@@ -127,66 +132,6 @@ def has_rectifiers(model: Model, variables: Variables) -> bool:
     except ValueError:
         return False
     return True
-
-
-def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
-    """The shape of what a layer gives for one image; UserError for a layer that does not exist."""
-    try:
-        output = jax.eval_shape(partial(gradients.layer_output, model, layer=layer), variables, _blank(model))
-    except ValueError as error:
-        raise UserError(f'{model.name}: {error}') from None
-    return output.shape
-
-
-def is_map(shape: tuple[int, ...]) -> bool:
-    """True for [1, rows, columns, channels] with more than one position."""
-    return len(shape) == 4 and shape[1] * shape[2] > 1
-
-
-def last_map_layer(model: Model, variables: Variables) -> str:
-    """The last layer with weights before the head whose output is a map; '' if there is none.
-
-    A network that goes on with tokens [batch, tokens, features] has none: the map of its first layer, long before the
-    decision, would explain little.
-    """
-    if not is_linen(model):
-        return ''
-    weighted = ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
-    for layer in reversed(gradients.layer_names(model, variables, _blank(model))):
-        if not any(name.startswith(f'{layer}/') for name in weighted):
-            continue  # dropout, pooling, or the head
-        shape = shape_at(model, variables, layer)
-        if is_map(shape):
-            return layer
-        if len(shape) == 3:
-            return ''
-    return ''
-
-
-def goes_on_rectified(model: Model, variables: Variables, layer: str) -> bool:
-    """True if nothing changes when the layer's output is rectified, as where a rectifier follows it.
-
-    The CAMs then take what is above zero, as published: what is below goes nowhere, yet would outweigh all else.
-    """
-    x = jax.random.normal(jax.random.key(0), (2, *_blank(model).shape[1:]))
-    plain, rectified = (jax.jit(apply)(variables, x) for apply in (model.apply, _rectifying(model.apply, layer)))
-    return bool(jnp.allclose(plain, rectified, rtol=1e-4, atol=1e-5))
-
-
-@lru_cache(maxsize=8)  # the same function each time, or all is compiled again
-def _rectifying(apply: Callable[..., Any], layer: str) -> Callable[..., Any]:
-    """`apply` with the layer's output rectified, as those see it who watch from outside."""
-
-    def changed(variables: Variables, x: Array) -> Array:
-        def intercept(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
-            output = call(*args, **keywords)
-            at_layer = '/'.join(context.module.path) == layer and context.method_name == '__call__'
-            return jax.nn.relu(output) if at_layer else output
-
-        with nn.intercept_methods(intercept):  # the last one added is the innermost
-            return apply(variables, x)
-
-    return changed
 
 
 def _blank(model: Model) -> jax.ShapeDtypeStruct:

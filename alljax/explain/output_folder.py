@@ -8,7 +8,7 @@ from pathlib import Path
 from alljax.data import image
 from alljax.data.image_files import Unread
 from alljax.errors import UserError
-from alljax.explain import overlays
+from alljax.evaluation import heat_maps
 from alljax.explain.measurements import Explanation, RegionScores
 from alljax.explain.methods import METHODS
 from alljax.storage.atomic import write_whole
@@ -47,7 +47,7 @@ def write_overlays(folder: Path, number: int, cell: Explanation) -> None:
     """Write an overlay for each method, named by the number of the image, its file and the method."""
     stem = re.sub(r'[^\w.-]', '_', Path(cell.file).stem, flags=re.ASCII)[:60]
     for name, scored in cell.maps.items():
-        drawn = overlays.overlay(cell.rgb, scored.map, METHODS[name].signed)
+        drawn = heat_maps.overlay(cell.rgb, scored.map, METHODS[name].signed)
         write_whole(folder / f'{number:03}-{stem}-{name}.png', image.to_png(drawn))
 
 

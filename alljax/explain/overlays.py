@@ -1,39 +1,22 @@
-"""Heat maps over cells, and curves, drawn without pyplot."""
+"""Many heat maps in one picture, and curves, drawn without pyplot."""
 
 import io
 import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
 from alljax.data.image import RgbImage
 from alljax.evaluation import plots, thumbnails
+from alljax.evaluation.heat_maps import overlay
 from alljax.explain.measurements import Explanation
 from alljax.explain.methods import METHODS
 
 ROWS = 6  # of the overview
-COVER = 0.65  # how much of the cell the heat map hides
-PERCENTILE = 99.5  # of the absolute values: what lies above is shown alike, or a single pixel would dim all others
 COLORS = (plots.BLUE, plots.VERMILION, plots.GREEN, plots.PURPLE, plots.ORANGE, plots.SKY, plots.GRAY)
-SIGNED, UNSIGNED = 'RdBu_r', 'viridis'  # both told apart by every common kind of color vision
-
-
-def overlay(cell: RgbImage, found: Float[np.ndarray, 'height width'], signed: bool) -> RgbImage:
-    """A map over the gray cell; red speaks for the class and blue against, or yellow is most and violet none."""
-    gray = np.repeat(cell.astype(np.float64).mean(2, keepdims=True), 3, axis=2)
-    heat = 255 * _colored(_scaled(found), signed)
-    return np.rint((1 - COVER) * gray + COVER * heat).astype(np.uint8)
-
-
-def scale(signed: bool) -> RgbImage:
-    """The colors from the least to the most, as a strip, over a gray of middle brightness."""
-    values = np.linspace(-1 if signed else 0, 1, 240)[None].repeat(12, axis=0)
-    return overlay(np.full((12, 240, 3), 170, np.uint8), values, signed)
 
 
 def faithfulness_curves(cell: Explanation, target: str) -> bytes:
@@ -86,19 +69,6 @@ def jpeg_uri(picture: RgbImage) -> str:
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, 'JPEG', quality=88)
     return thumbnails.jpeg_uri(stream.getvalue())
-
-
-def _scaled(found: Float[np.ndarray, 'height width']) -> Float[np.ndarray, 'height width']:
-    """-1 to 1, or 0 to 1 for a map without signs."""
-    # of a map that is zero almost everywhere the percentile is zero too
-    top = np.percentile(np.abs(found), PERCENTILE) or np.abs(found).max() or 1.0
-    return np.clip(found / top, -1, 1)
-
-
-def _colored(values: Float[np.ndarray, 'height width'], signed: bool) -> Float[np.ndarray, 'height width 3']:
-    if signed:
-        return colormaps[SIGNED]((values + 1) / 2)[..., :3]
-    return colormaps[UNSIGNED](values)[..., :3]
 
 
 def _panel(axes: Axes, title: str, below: str) -> None:

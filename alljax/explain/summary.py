@@ -19,6 +19,7 @@ from alljax.data import image_files
 from alljax.data.audit.shortcuts import Shortcut
 from alljax.data.cells import Cells
 from alljax.errors import UserError
+from alljax.evaluation import calibration
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
 from alljax.runs import final_model, preparation, run_cells, training_shortcuts
@@ -43,7 +44,7 @@ class InfluencedCell(NamedTuple):
     name: str
     image: np.ndarray
     label: str  # its class; of an image from outside, the predicted one
-    probability: float
+    probability: float  # of that class, as the model says it: calibrated if the model is
     helpful: list['Influence']
     harmful: list['Influence']
 
@@ -189,21 +190,21 @@ _ready = jax.jit(inference.prepared, static_argnames='form')
 
 
 def _worst(run: TrainedNetwork, cells: Cells, test: np.ndarray, batch_size: int) -> tuple[Any, ...]:
-    """Images, labels, names and probabilities of the test cells with the greatest loss."""
+    """Images, labels, names and probabilities, as the model says them, of the test cells with the greatest loss."""
     logits = inference.run(inference.make_logits(run.model), run.variables, cells.images, test, batch_size)
-    probability = np.asarray(jax.nn.softmax(inference.finite(logits, run.whose)))[
-        np.arange(len(test)), cells.labels[test]
-    ]
-    order = np.argsort(probability, kind='stable')[:WORST_CELLS]
+    shares = inference.probabilities(logits, run.whose)
+    order = np.argsort(shares[np.arange(len(test)), cells.labels[test]], kind='stable')[:WORST_CELLS]
     chosen = test[order]
-    return cells.images[chosen], cells.labels[chosen], [cells.names[index] for index in chosen], probability[order]
+    labels = cells.labels[chosen]
+    said = calibration.as_said(shares[order], run.card.calibration)[np.arange(len(chosen)), labels]
+    return cells.images[chosen], labels, [cells.names[index] for index in chosen], said
 
 
 def _asked(run: TrainedNetwork, images: Sequence[image_files.ImageFile]) -> tuple[Any, ...]:
     """The same of images from outside, with their predicted classes as labels."""
     pixels = np.stack([one.pixels for one in images])
     logits = inference.run(inference.make_logits(run.model), run.variables, pixels, np.arange(len(images)), len(images))
-    chances = np.asarray(jax.nn.softmax(inference.finite(logits, run.whose)))
+    chances = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
     return pixels, chances.argmax(1), [str(one.path) for one in images], chances.max(1)
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from alljax.explain import overlays
-from alljax.explain.layer_words import in_words
+from alljax.explain import calibrated, overlays
 from alljax.explain.page import fill, shortcut_sentences
 from alljax.explain.summary import Summary
 from alljax.gradients.example_statistics import ALL
+from alljax.runs.layer_words import in_words
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.training_shortcuts import TrainingShortcuts
 
@@ -25,6 +25,7 @@ def render(run: TrainedNetwork, name: str, found: Summary) -> str:
         {'short': short, 'picture': overlays.jpeg_uri, 'words': _words},
         classes=run.classes,
         found=found,
+        calibrated=calibrated.note(run.card.calibration),
         shortcuts=shortcut_sentences(TrainingShortcuts(found.shortcuts)),
         layers=layers | {ALL_LAYERS: found.statistics[ALL]},
     )
@@ -46,6 +47,7 @@ def lines(run: TrainedNetwork, found: Summary) -> list[str]:
         f'{conflict}',
         f'Hessian: largest eigenvalues {", ".join(map(short, found.eigenvalues))}; trace {short(found.trace[0])} ± '
         f'{short(found.trace[1])} (standard error)',
+        *filter(None, [calibrated.note(run.card.calibration)]),
         *(
             f'{one.name} ({one.label} {one.probability:.1%}): helped by '
             + (', '.join(f'{origin.name} ({origin.label})' for origin in one.helpful[:2]) or 'none')

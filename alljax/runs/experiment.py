@@ -13,6 +13,7 @@ from alljax.runs import (
     data_check,
     environment,
     external,
+    heat_maps,
     initial_variables,
     kinds,
     likeness,
@@ -93,7 +94,9 @@ def _tested(kind: Kind, trained: Trained, plan: Plan, found: RunCells, folder: P
     output = kind.score(trained, plan, cells, parts, folder)
     output = calibration.of_test(output, trained.card, cells.take(parts.test))
     output.found.update(likeness.of_test(kind, trained, folder, cells.take(parts.test), plan.batch_size))
-    return output
+    if not plan.heat_maps:
+        return heat_maps.without(output, heat_maps.OFF)
+    return heat_maps.of_test(trained, output, cells.take(parts.test))
 
 
 def record_untested(plan: Plan, found: RunCells, folder: Path, card: Card, tests: list[Results]) -> None:

@@ -19,9 +19,10 @@ from alljax.evaluation import formatting, gradient_curves, intervals, metrics, m
 from alljax.evaluation.prediction_rows import Rows
 from alljax.runs import model_card, prediction_table
 from alljax.runs.prediction_table import Columns
-from alljax.storage import checksums
+from alljax.storage import checksums, heat_map_file
 from alljax.storage.atomic import write_json
 from alljax.storage.checksums import Damaged
+from alljax.storage.heat_map_file import HeatMaps
 from alljax.storage.json_records import read_object
 from alljax.storage.run_folder import RESULTS
 from alljax.storage.text_files import csv_rows
@@ -48,6 +49,7 @@ class TestOutput(NamedTuple):
     logits: Float[np.ndarray, 'test classes']
     figures: Mapping[str, Path]  # heading in the report → PNG file that is drawn already
     columns: Columns = MappingProxyType({})  # further ones of predictions.csv
+    heat_maps: HeatMaps = MappingProxyType({})
 
 
 class Tested(NamedTuple):
@@ -56,6 +58,7 @@ class Tested(NamedTuple):
     cells: Cells
     probabilities: Float[np.ndarray, 'cells classes']
     rows: Rows  # of predictions.csv: of a cross-validation those of all repetitions
+    heat_maps: HeatMaps = MappingProxyType({})
 
 
 PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
@@ -63,7 +66,6 @@ FILES, CHECKSUM = 'files', 'checksum'  # keys of results.json: checksums of othe
 FURTHER = {
     'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell',
     'prediction': 'Views of each cell whose probabilities are averaged',
-
     'unlike': 'Unlike the training cells',
 }  # fmt: skip
 
@@ -135,10 +137,11 @@ def write(
     output: TestOutput,
     history: list[dict[str, Any]],
 ) -> None:
-    """predictions.csv, the figures, report.html and, last, results.json, for the test cells."""
+    """predictions.csv, heat maps, the figures, report.html and, last, results.json, for the test cells."""
     probabilities = inference.probabilities(output.logits, workdir / 'model')
     rows = prediction_table.write(workdir / PREDICTIONS, cells, probabilities, output.columns)
-    write_report(workdir, results, Tested(cells, probabilities, rows), output.figures, history)
+    heat_map_file.write(workdir, output.heat_maps)
+    write_report(workdir, results, Tested(cells, probabilities, rows, output.heat_maps), output.figures, history)
 
 
 def write_report(
@@ -152,7 +155,7 @@ def write_report(
 
     `tested` are the cells whose pictures the report may show; `drawn` has figures that there are already.
     """
-    cells, probabilities, rows = tested
+    cells, probabilities, rows, maps = tested
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])
     plots.confusion_matrix(matrix, cells.classes, workdir / 'confusion.png', title=title)
@@ -169,7 +172,9 @@ def write_report(
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
     pictured = report.TestedCells(rows, dict(zip(cells.names, cells.images, strict=True)))
-    report.write(workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=pictured)
+    report.write(
+        workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=pictured, heat_maps=maps
+    )
     model_card.write(workdir, results, rows)
     _write_with_checksums(workdir, results, {})
 

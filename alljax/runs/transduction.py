@@ -1,7 +1,7 @@
 """Test cells in the sets whose own unlabelled statistics a model is to use: each slide, or all together."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -45,14 +45,18 @@ def logits_by_set(
     `ask` gives logits with the variables that it is handed.
     """
     sets = sets_of(test, unit)
-    chunk = min(new_statistics.CHUNK, max(map(len, sets.members)))
-    estimate = new_statistics.make_estimate(model)
-    parts = []
-    for places in sets.members:
-        own = new_statistics.with_statistics_of(estimate, variables, test.images[places], chunk)
-        parts.append(ask(own, test.images[places]))
+    own = variables_by_set(model, variables, test, sets)
+    parts = [ask(adapted, test.images[places]) for places, adapted in zip(sets.members, own, strict=True)]
     rows = np.concatenate(parts)[np.argsort(np.concatenate(sets.members))]
     return rows, about('batch normalization: the statistics', unit, sets)
+
+
+def variables_by_set(model: Model, variables: Variables, test: Cells, sets: Sets) -> Iterator[Variables]:
+    """The variables under the batch statistics of each set of test cells, in the order of the sets."""
+    chunk = min(new_statistics.CHUNK, max(map(len, sets.members)))
+    estimate = new_statistics.make_estimate(model)
+    for places in sets.members:
+        yield new_statistics.with_statistics_of(estimate, variables, test.images[places], chunk)
 
 
 def about(what: str, unit: str, sets: Sets) -> dict[str, object]:

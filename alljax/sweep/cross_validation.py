@@ -13,9 +13,9 @@ from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import COPY_MARK
 from alljax.evaluation import fold_table, intervals
-from alljax.runs import data_check, environment, final_model, results, verdict_log
+from alljax.runs import data_check, environment, final_model, heat_maps, results, verdict_log
 from alljax.runs.results import Results, Tested
-from alljax.storage import model_folder
+from alljax.storage import heat_map_file, model_folder
 from alljax.storage.calibration_record import OF_FOLDS, Calibration
 from alljax.storage.card import Scores
 from alljax.storage.run_folder import CROSS_VALIDATION, FINAL, RESULTS, is_finished
@@ -25,7 +25,7 @@ from alljax.sweep.pooled import Rows
 from alljax.sweep.variants import Run
 
 # Parts of results.json that are those of the folds, as far as these agree.
-COMMON = ('pretraining', 'transductive', 'prediction')
+COMMON = ('pretraining', 'transductive', 'prediction', heat_maps.PART)
 
 
 class Folds(NamedTuple):
@@ -214,7 +214,7 @@ def _note(
 
 
 def _pictured(found: Folds, plan: Plan, folder: Path) -> Tested:
-    """The test cells of the first repetition with their pictures, as they were read, and their probabilities.
+    """The test cells of the first repetition with pictures, as they were read, heat maps and probabilities.
 
     A copy that was tested, as the protocol 'paper' does, is shown by the picture that it is a copy of.
     """
@@ -226,4 +226,8 @@ def _pictured(found: Folds, plan: Plan, folder: Path) -> Tested:
     names = [row['file'] for row in rows]
     index = np.array([place[name] if name in place else place[name.rpartition(COPY_MARK)[0]] for name in names])
     shown = replace(cells.take(index), names=tuple(names))
-    return Tested(shown, pooled.judged(rows, found.classes).probabilities, found.rows)
+    maps: dict[str, bytes] = {}  # each by the model of its fold
+    for run in found.runs:
+        if str(run.repeat) == first:
+            maps |= heat_map_file.read(folder / run.folder)
+    return Tested(shown, pooled.judged(rows, found.classes).probabilities, found.rows, maps)

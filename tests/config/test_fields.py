@@ -163,6 +163,10 @@ def views(config):
     return plan_of(config).views
 
 
+def shown(config):
+    return plan_of(config).heat_maps
+
+
 def ensemble(config):
     plan = plan_of(config)
     return [*plan.ensemble, *(f'{one.name} {one.plan.system}' for one in plan.candidates)]
@@ -270,6 +274,7 @@ CHANGES = {
     'gradients.every': (5, schedule, {}),
     'predict.turns': (8, views, {}),
     'predict.copies': (2, views, {'augment.stain': 0.1}),
+    'report.heat_maps': (False, shown, {}),
 }
 
 

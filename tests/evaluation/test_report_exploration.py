@@ -39,18 +39,22 @@ def made():
     return rows_of(CLASSES, labels, probabilities, files, cell % SLIDES, fold=cell % 3, repeat=repeats)
 
 
+LAYER = {'method': 'Grad-CAM', 'layer': 'conv5', 'in_words': 'the last convolution, 13 × 13 positions (conv5)'}
+
+
 def gray(rows):
     """A picture for each file, of its number."""
     return {row['file']: np.full((8, 8, 3), number % CELLS, np.uint8) for number, row in enumerate(rows)}
 
 
-def write(folder, rows, classes=CLASSES, *, calibration=None):
+def write(folder, rows, classes=CLASSES, *, calibration=None, heat_maps=LAYER):
     Image.new('RGB', (40, 20), 'red').save(folder / 'confusion.png')
     results = make_results()
     results['data']['grouping'] = 'patient or slide'
     results['test']['confusion'] = {'labels': classes, 'matrix': np.eye(len(classes), dtype=int).tolist()}
     results['test']['per_class'] = dict.fromkeys(classes, results['test']['per_class']['L1'])
     results |= {'calibration': calibration} if calibration else {}
+    results |= {'heat_maps': heat_maps} if heat_maps else {}
     report.write(
         folder / 'report.html', results, mistakes=[mistake(), mistake()], tested=report.TestedCells(rows, gray(rows)),
         figures={'Confusion matrix': folder / 'confusion.png'},
@@ -261,6 +265,53 @@ def test_hostile_names_are_text(page, predicted):
     assert shown(page)[0] == np.sum((predicted.labels[:CELLS] == 0) & (predicted.predictions[:CELLS] == 0))
 
 
+def test_heat_maps_stand_beside_their_cells_until_a_button_hides_them(page, predicted):
+    choose(page)
+    choose(page, sort='file')
+    pair = page.locator('#cells figure').first.locator('img')
+    button = page.get_by_role('button', name='Heat maps')
+    assert [pair.nth(n).is_visible() for n in range(2)] == [True, True]
+    assert pair.nth(1).evaluate(PIXEL) == 0
+    left, right = (pair.nth(n).bounding_box() for n in range(2))
+    assert (left['y'], left['width']) == (right['y'], right['width'])
+    assert button.get_attribute('aria-pressed') == 'true'
+    button.press('Enter')
+    assert button.get_attribute('aria-pressed') == 'false'
+    assert [pair.nth(n).is_visible() for n in range(2)] == [True, False]
+    choose(page, sort='file', only='right')
+    choose(page, sort='file')
+    assert not pair.nth(1).is_visible()  # nor of cells that are shown later
+    button.click()
+    assert pair.nth(1).is_visible()
+    choose(page, sort='file', repeat='1')  # which has another model
+    assert pair.count() == 1
+    said = ' '.join(page.locator('#exploration').inner_text().split())
+    assert 'comes from: Grad-CAM of the last convolution, 13 × 13 positions (conv5), each in colors' in said
+    assert 'no proof that a decision has its reason there' in said
+    without = np.sum(~predicted.right[1:CELLS])  # the first cell has one
+    kept = f'mistakes, the most confident first ({without} have none), and some right cells of each class'
+    assert f'1 of {CELLS} cells have one, to keep the page small: {kept}.' in said
+    assert said.endswith('They are of repetition 0.')
+
+
+def test_page_says_why_there_are_no_heat_maps(tmp_path):
+    rows = rows_of(['x', 'y'], [0, 1], np.eye(2), ['a.png', 'b.png'], ['s', 't'])
+    text = write(tmp_path, rows, ['x', 'y'], heat_maps={'none': 'it is <small>'}).read_text()
+    assert 'There are no heat maps: it is &lt;small&gt;.' in text
+    assert 'id="heat-maps"' not in text
+    assert 'There are no heat maps' not in write(tmp_path, rows, ['x', 'y'], heat_maps=None).read_text()  # earlier runs
+    rows[0]['file'] = HOSTILE  # the only cell with one, and there is no mistake
+    text = ' '.join(write(tmp_path, rows, ['x', 'y']).read_text().split())
+    assert '1 of 2 cells have one, to keep the page small: the mistakes, and some right cells of each class.' in text
+
+
+def test_heat_maps_of_the_most_confident_mistakes_come_first():
+    shares = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3]])
+    cells = exploration.of_rows(rows_of(['x', 'y'], [0, 1, 1, 0], shares, list('abcd'), 'ssss'), ['x', 'y'])
+    assert exploration.kept_heat_maps(cells, dict.fromkeys('abcd', b''), 3) == ['c', 'b', 'a']
+    assert exploration.kept_heat_maps(cells, {'d': b'', 'b': b''}, 3) == ['b', 'd']
+
+
 def test_print_and_no_script_show_what_was_there(open_page, chromium, file):
     page = open_page(file)
     visible = {
@@ -330,6 +381,17 @@ CALIBRATION = {
         'covered_by_group': {'mean': 1.0, 'lowest': 1.0, 'groups': 2, 'groups_that_reach_it': 2},
     },
 }  # fmt: skip
+
+
+def test_folds_of_a_calibrated_final_model_are_said_to_be_as_they_come(tmp_path):
+    rows = rows_of(['x', 'y'], [0, 1], np.array([[0.9, 0.1], [0.6, 0.4]]), ['a.png', 'b.png'], ['s', 't'])
+    known = CALIBRATION | {'source': 'folds of the cross-validation'}
+    text = ' '.join(write(tmp_path, rows, ['x', 'y'], calibration=known).read_text().split())
+    assert 'the model’s probabilities, as the folds give them: the final model’s are calibrated.' in text
+    assert 'step="0.01" value="0.90"' in text  # for 'certain' is of calibrated ones
+    text = ' '.join(write(tmp_path, rows, ['x', 'y'], calibration=CALIBRATION).read_text().split())
+    assert 'as the folds give them' not in text
+    assert 'step="0.01" value="0.75"' in text
 
 
 def test_pictures_of_mistakes_and_of_the_least_confident_come_first():

@@ -16,7 +16,7 @@ from alljax.data import image, image_files, synthetic
 from alljax.data.synthetic import ground_truth
 from alljax.errors import UserError
 from alljax.explain import images, masks, measurements, methods, overlays
-from alljax.runs import network
+from alljax.runs import map_layer, network
 from alljax.storage.card import Card
 
 SIZE = 96
@@ -92,7 +92,7 @@ def shapes(name, **options):
 
 def test_the_layer_of_a_network_without_a_map_is_none():
     def found(name, **options):
-        return methods.last_map_layer(*shapes(name, **options))
+        return map_layer.last_map_layer(*shapes(name, **options))
 
     assert found('alexnet', width=0.05) == 'conv5'
     assert found('resnet18') == 'layer4_1'
@@ -153,10 +153,10 @@ def test_a_map_with_nan_is_an_error_and_never_scored(run, cells, monkeypatch):
 @pytest.mark.slow
 def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
     loaded = network.load(run)
-    assert methods.goes_on_rectified(loaded.model, loaded.variables, 'conv5')
-    assert not methods.goes_on_rectified(loaded.model, loaded.variables, 'head/logits')
+    assert map_layer.goes_on_rectified(loaded.model, loaded.variables, 'conv5')
+    assert not map_layer.goes_on_rectified(loaded.model, loaded.variables, 'head/logits')
     x = jax.random.normal(jax.random.key(0), (1, SIZE, SIZE, 3))
-    rectifying = methods._rectifying(loaded.model.apply, 'conv5')
+    rectifying = map_layer.rectifying(loaded.model.apply, 'conv5')
     seen = gradients.layer_output(rectifying, loaded.variables, x, 'conv5')
     plain = gradients.layer_output(loaded.model, loaded.variables, x, 'conv5')
     assert plain.min() < 0

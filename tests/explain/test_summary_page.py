@@ -10,6 +10,7 @@ from alljax.data.audit.shortcuts import Shortcut
 from alljax.explain import summary_page
 from alljax.explain.summary import Summary
 from alljax.runs.network import TrainedNetwork
+from alljax.storage.calibration_record import Calibration
 from alljax.storage.card import Card
 
 
@@ -23,3 +24,9 @@ def test_layers_are_in_words_and_the_border_is_told():
     assert '<th scope="row">convolution 1 (conv1)</th>' in text
     assert '<th scope="row">all layers</th>' in text
     assert 'the border alone (the outer 8 pixels) tells the class: right in 80% (70% to 90%), by chance in 50%.' in text
+    assert 'calibrated' not in text
+    known = Calibration(1.5, 0.9, 0.1, 0.95, 0.8, cells=40, groups=10, source='validation fold')
+    run = run._replace(card=Card(('a', 'b'), calibration=known))
+    said = 'Probabilities are calibrated, as alljax predict gives them: logits are divided by 1.50.'
+    assert said in summary_page.render(run, 'my run', found)
+    assert any(line.startswith(said) for line in summary_page.lines(run, found))

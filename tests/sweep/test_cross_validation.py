@@ -1,5 +1,6 @@
 """A cross-validation of drawn cells is a run like any other, with a final model that predict takes."""
 
+import base64
 import csv
 import json
 import logging
@@ -16,7 +17,7 @@ from alljax.errors import UserError
 from alljax.evaluation.calibration import temperature
 from alljax.runs import ensemble_of_runs, external, final_model, results, segmentation_sheet
 from alljax.runs.results import Judged
-from alljax.storage import model_folder, run_folder
+from alljax.storage import heat_map_file, model_folder, run_folder
 from alljax.sweep import cross_validation, execution, fold_calibration, launch
 from alljax.sweep.cross_validation import Folds
 from alljax.sweep.fold_calibration import Folded
@@ -242,11 +243,15 @@ def test_the_same_command_goes_on_and_rewrites_what_is_pooled(whole, data, tmp_p
     folder = shutil.copytree(whole, tmp_path / 'whole')
     shutil.rmtree(folder / 'folder/grouped-fold-0')
     (folder / 'final/results.json').unlink()
+    tested = rows(folder / 'folder/grouped-fold-1')[0]['file']
+    heat_map_file.write(folder / 'folder/grouped-fold-1', {tested: b'as of a network'})
     with caplog.at_level(logging.INFO):
         assert run(data, folder, 'folds', final_model=True)
     assert '1 runs are finished and kept' in caplog.text
     before, after = results.read(whole), results.read(folder)
     assert (after['test'], after['calibration']) == (before['test'], before['calibration'])
+    assert base64.b64encode(b'as of a network').decode() in (folder / 'report.html').read_text()
+    assert 'There are no heat maps: a classical system has no layers' in (whole / 'report.html').read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from alljax.explain.layer_words import in_words
+from alljax.runs.layer_words import in_words
 
 MAP = (1, 13, 13, 256)
 SIZE = '13 × 13 positions, 256 channels'

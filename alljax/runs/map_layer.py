@@ -1,0 +1,96 @@
+"""The layer of a network whose map the class activation maps take, and the network as they see it."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from alljax import gradients
+from alljax.errors import UserError
+from alljax.gradients.intermediates import with_layer
+from alljax.models import Apply, Model, Variables, is_linen
+from alljax.models.trees import flatten
+
+
+def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
+    """The shape of what a layer gives for one image, () if it gives several; UserError for an unknown layer."""
+    try:
+        output = jax.eval_shape(with_layer(model.apply, layer), variables, _blank(model)).layer
+    except ValueError as error:
+        raise UserError(f'{model.name}: {error}') from None
+    return getattr(output, 'shape', ())
+
+
+def is_map(shape: tuple[int, ...]) -> bool:
+    """True for [1, rows, columns, channels] with more than one position."""
+    return len(shape) == 4 and shape[1] * shape[2] > 1
+
+
+def last_map_layer(model: Model, variables: Variables) -> str:
+    """The last layer with weights before the head whose output is a map; '' if there is none.
+
+    A network that goes on with tokens [batch, tokens, features] has none: the map of its first layer, long before the
+    decision, would explain little.
+    """
+    if not is_linen(model):
+        return ''
+    weighted = ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
+    for layer in reversed(gradients.layer_names(model, variables, _blank(model))):
+        if not any(name.startswith(f'{layer}/') for name in weighted):
+            continue  # dropout, pooling, or the head
+        shape = shape_at(model, variables, layer)
+        if is_map(shape):
+            return layer
+        if len(shape) == 3:
+            return ''
+    return ''
+
+
+def goes_on_rectified(model: Model, variables: Variables, layer: str) -> bool:
+    """True if nothing changes when the layer's output is rectified, as where a rectifier follows it.
+
+    The CAMs then take what is above zero, as published: what is below goes nowhere, yet would outweigh all else.
+    """
+    output = jax.random.normal(jax.random.key(0), (2, *shape_at(model, variables, layer)[1:]))
+    images = jnp.zeros((2, *_blank(model).shape[1:]))
+    plain, rectified = (
+        _logits_after(model.apply, layer, variables, images, one) for one in (output, jax.nn.relu(output))
+    )
+    return bool(jnp.allclose(plain, rectified, rtol=1e-4, atol=1e-5))
+
+
+@lru_cache(maxsize=8)  # the same function each time, or all is compiled again
+def rectifying(apply: Apply, layer: str) -> Callable[[Variables, Array], Array]:
+    """`apply` with the layer's output rectified, as those see it who watch from outside."""
+    return _with_changed_layer(apply, layer, jax.nn.relu)
+
+
+@partial(jax.jit, static_argnames=('apply', 'layer'))
+def _logits_after(
+    apply: Apply, layer: str, variables: Variables, images: Array, output: Float[Array, 'batch ...']
+) -> Float[Array, 'batch classes']:
+    """The logits where a layer gives `output`; what comes before it is left out of the program."""
+    return _with_changed_layer(apply, layer, lambda _: output)(variables, images)
+
+
+def _with_changed_layer(
+    apply: Apply, layer: str, change: Callable[[Array], Array]
+) -> Callable[[Variables, Array], Array]:
+    def changed(variables: Variables, x: Array) -> Array:
+        def intercept(call: Any, args: Any, keywords: dict[str, Any], context: nn.module.InterceptorContext) -> Any:
+            output = call(*args, **keywords)
+            at_layer = '/'.join(context.module.path) == layer and context.method_name == '__call__'
+            return change(output) if at_layer else output
+
+        with nn.intercept_methods(intercept):  # the last one added is the innermost
+            return apply(variables, x)
+
+    return changed
+
+
+def _blank(model: Model) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct((1, model.input.size, model.input.size, 3), jnp.float32)
