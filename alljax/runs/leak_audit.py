@@ -12,10 +12,7 @@ from alljax.data.cells import Cells
 from alljax.data.datasets import DATASETS, tables
 from alljax.data.split import Index
 from alljax.errors import UserError
-from alljax.storage import cache
-from alljax.storage.atomic import write_json
-from alljax.storage.checksums import Damaged
-from alljax.storage.json_records import read_object
+from alljax.storage import cache, cached_record
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +60,12 @@ def _all_pairs(sources: Cells, second: Cells) -> list[FilePair]:
     """The pairs between two whole sets, from the cache if they were searched before."""
     about = repr((VERSION, audit.THRESHOLD, sources.origin.fingerprint, second.origin.fingerprint, second.names))
     path = cache.folder('pairs') / f'{hashlib.sha256(about.encode()).hexdigest()[:32]}.json'
-    try:
-        return [FilePair(*row) for row in read_object(path)['pairs']]
-    except (Damaged, KeyError, TypeError):
-        pass  # not searched yet, or damaged: searched again
+    if known := cached_record.read(path):
+        return [FilePair(*row) for row in known['pairs']]
     log.info('looking for cells of %s among those of %s, once', second.origin.root, sources.origin.root)
     pairs = audit.pairs_between(_files(sources), _files(second))
     found = [_named(pair, sources.names, second.names) for pair in pairs]
-    write_json(path, {'pairs': found})
+    cached_record.write(path, {'pairs': found})
     return found
 
 
