@@ -33,6 +33,7 @@ def test_a_damaged_record_is_told_and_replaced(path, content, caplog):
     path.unlink()
     path.write_bytes(content) if content is not None else path.mkdir()
     assert cached_record.read(path) is None
-    assert f'{path}: ' in caplog.text and 'it is part of the cache, and made again' in caplog.text
+    assert f'{path}: ' in caplog.text
+    assert 'it is part of the cache, and made again' in caplog.text
     cached_record.write(path, VALUES)
     assert cached_record.read(path) == VALUES
