@@ -16,8 +16,12 @@ from alljax.errors import UserError, printable
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the advice, and writes its page if one is asked for."""
     options = _parser().parse_args(arguments)
-    if options.to and options.to.exists() and not options.to.is_dir():
+    from alljax.storage.disk_errors import expect_writable
+
+    if options.to and options.to.is_file():
         raise UserError(f'{options.to}: is a file, expected a folder; correct --to')
+    if options.to:
+        expect_writable(options.to, '--to')
     from tqdm import tqdm
 
     from alljax.storage import progress_bar

@@ -113,7 +113,7 @@ def read_labels(path: Path, classes: Sequence[str]) -> dict[str, str]:
     for theirs in rows:
         if (first := by_name.setdefault(layout.plain(theirs), theirs)) != theirs:
             found.append(
-                f'{path}: {first} and {theirs} are one label, whose case, spaces and hyphens do not count; keep one line'
+                f'{path}: {first} and {theirs} are one label, for case, spaces and hyphens do not count; keep one'
             )
     if not rows and not found:
         found.append(f'{path}: has no line below its header; expected theirs,ours for each label of the second set')

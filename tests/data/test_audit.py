@@ -336,7 +336,7 @@ def test_a_not_same_csv_that_cannot_be_is_told(tmp_path):
     assert '1 of its 2 pairs stay in one group' in not_same_table.notes(table, marks, there)[0]
     assert not_same_table.notes(table, marks, there._replace(groups=('s', 's', 't'))) == []
     for saved in (  # by spreadsheets of other languages
-        "file;other_file\n'=b.png;a.png\nc.png;a.png\n".encode(),
+        b"file;other_file\n'=b.png;a.png\nc.png;a.png\n",
         b'sep=;\r\nfile;other_file\r\n=b.png;a.png\r\nc.png;a.png\r\n',
         'file\tother_file\n=b.png\ta.png\nc.png\ta.png\n'.encode('utf-16'),
     ):
