@@ -25,7 +25,8 @@ THUMBNAILS = frozenset({'preview', 'previews', 'thumb', 'thumbnail', 'thumbnails
 UNIT = re.compile(
     r'(animal|batch|camera|case|cent(er|re)|clinic|cohort|dataset|donor|field|fov|hospital|id|institut(e|ion)'
     r'|lab(oratory)?|microscope|mouse|part|patient|phase|pid|plate|round|run|sample|scan|scanner|series|session|set|site'
-    r'|slide|smear|specimen|subject|subset|uid|visit|well)[ _.-]*(\d+|[a-z])|(p|pt|pat|s|sl|subj)[ _.-]*0\d+|\d+[ _.-]*x|(19|20)\d\d([ _.-]?\d\d){0,2}'
+    r'|slide|smear|specimen|subject|subset|uid|visit|well)[ _.-]*(\d+|[a-z])'
+    r'|(p|pt|pat|s|sl|subj)[ _.-]*0\d+|\d+[ _.-]*x|(19|20)\d\d([ _.-]?\d\d){0,2}'
 )
 # As file managers and people name a copy: 'blast - Copy (2)', 'blast copy', 'blast (1)', 'Copy of blast', 'blast_old'.
 COPY = re.compile(
@@ -103,7 +104,8 @@ def _no_classes(level: Tree) -> str:
     if len(names) > 1 and all(_words(name) & (VERSIONS | THUMBNAILS) for name in names):
         return f'{some(names, 4)} look like versions of the same pictures, not like classes'
     if small := [name for name in names if _words(name) <= THUMBNAILS and _words(name)]:
-        return f'{some(small, 4)} {"look" if len(small) > 1 else "looks"} like smaller versions of pictures, not like a class'
+        looks = 'look' if len(small) > 1 else 'looks'
+        return f'{some(small, 4)} {looks} like smaller versions of pictures, not like a class'
     if len(names) > 1 and all(UNIT.fullmatch(name.lower()) for name in names):
         return f'{some(names, 4)} look like sets, slides or patients, not like classes'
     if len(names) == 1:
