@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from alljax.commands import Parser
+from alljax.commands import Parser, taking_a_folder
 from alljax.errors import UserError, printable
 
 
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from alljax.storage import progress_bar
 
     track = partial(tqdm, disable=not sys.stderr.isatty(), leave=False)
-    with progress_bar.shown('reading the cells'):
+    with progress_bar.shown('reading the cells'), taking_a_folder('advise'):
         from alljax.runs import advice
         from alljax.runs.advice import features, page, sentences
 
