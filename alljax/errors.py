@@ -7,8 +7,10 @@ import sys
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-# What a disk can do to us at any write.
-OUTSIDE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM})
+SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# What a disk, or a path that no file can have, can do to us at any write.
+OUTSIDE = SPACE | {errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENODEV, errno.ENOTDIR,
+                   errno.ENAMETOOLONG, errno.ELOOP}  # fmt: skip
 STEERING = frozenset({'Cc', 'Cs', 'Zl', 'Zp'})  # Unicode's categories: control, surrogate, ends of line and paragraph
 TURNING = frozenset({'LRE', 'RLE', 'LRO', 'RLO', 'PDF', 'LRI', 'RLI', 'FSI', 'PDI'})  # the direction of writing
 
@@ -40,7 +42,8 @@ def exit_on_user_error(after: str = 'the same command starts again') -> Iterator
         if error.errno not in OUTSIDE:
             raise
         where = error.filename or 'the run folder'
-        sys.exit(_print(f'{where}: {error.strerror}; free space or fix its permissions, then try again', 2))
+        fix = 'free space' if error.errno in SPACE else 'fix its permissions or name another place'
+        sys.exit(_print(f'{where}: {error.strerror}; {fix}, then try again', 2))
     except KeyboardInterrupt:
         sys.exit(_print(f'stopped by Ctrl-C; {after}', 130))
 

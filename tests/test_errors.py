@@ -34,6 +34,8 @@ def test_problems_become_sentences_and_exit_codes(capsys):
 def test_a_full_disk_is_a_sentence_but_a_bug_is_not(capsys):
     assert exit_of(OSError(errno.ENOSPC, 'No space left on device', 'metrics.jsonl')) == 2
     assert 'metrics.jsonl: No space left on device' in capsys.readouterr().err
+    assert exit_of(OSError(errno.ENAMETOOLONG, 'File name too long', 'xxx')) == 2
+    assert 'xxx: File name too long; fix its permissions or name another place' in capsys.readouterr().err
     with pytest.raises(FileNotFoundError), exit_on_user_error():
         raise FileNotFoundError(errno.ENOENT, 'No such file', 'x')
 

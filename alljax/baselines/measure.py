@@ -15,6 +15,7 @@ from alljax.data import image
 from alljax.data.image import RgbImage
 from alljax.errors import UserError
 from alljax.storage.atomic import write_whole
+from alljax.storage.disk_errors import expect_writable
 from alljax.storage.text_files import csv_text, write_text
 
 PALETTE = (255, 255, 255, 86, 180, 233, 213, 94, 0)  # background, cytoplasm, nucleus
@@ -33,6 +34,8 @@ def write(system: System, place: Path, files: Sequence[Path], out: Path, say: Ca
         )
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         problems.append(f'--measure {out}: exists and is not an empty folder; name a new one')
+    else:
+        expect_writable(out, '--measure')
     pictures = []
     for file in files:
         if file.is_dir():

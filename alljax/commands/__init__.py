@@ -19,6 +19,7 @@ from alljax.errors import UserError, exit_on_user_error, nearest, printable
 from alljax.storage.log import set_up_logging
 
 UNCOUNTED = '{desc} [{elapsed}]'  # a bar before it is known how many steps there are
+DATA_ROOT = '--config.data.root'
 
 
 class Command(NamedTuple):
@@ -82,6 +83,16 @@ def run(name: str, arguments: Sequence[str]) -> int:
         with while_read():
             code = importlib.import_module(command.module).main(arguments)
     return code
+
+
+@contextmanager
+def taking_a_folder(name: str) -> Iterator[None]:
+    """Says the remedies of a data set's problems, which name a field of a config, as `alljax name FOLDER` has them."""
+    try:
+        yield
+    except UserError as error:
+        found = (said.replace(f'{DATA_ROOT}=', f'alljax {name} ') for said in error.problems)
+        raise UserError(*(said.replace(DATA_ROOT, 'FOLDER') for said in found)) from None
 
 
 @contextmanager

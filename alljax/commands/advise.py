@@ -9,21 +9,25 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from alljax.commands import Parser
+from alljax.commands import Parser, taking_a_folder
 from alljax.errors import UserError, printable
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measures, prints the advice, and writes its page if one is asked for."""
     options = _parser().parse_args(arguments)
-    if options.to and options.to.exists() and not options.to.is_dir():
+    from alljax.storage.disk_errors import expect_writable
+
+    if options.to and options.to.is_file():
         raise UserError(f'{options.to}: is a file, expected a folder; correct --to')
+    if options.to:
+        expect_writable(options.to, '--to')
     from tqdm import tqdm
 
     from alljax.storage import progress_bar
 
     track = partial(tqdm, disable=not sys.stderr.isatty(), leave=False)
-    with progress_bar.shown('reading the cells'):
+    with progress_bar.shown('reading the cells'), taking_a_folder('advise'):
         from alljax.runs import advice
         from alljax.runs.advice import features, page, sentences
 

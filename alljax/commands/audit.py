@@ -23,7 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     from alljax.data.audit import THRESHOLD, audit
     from alljax.data.audit.audit_files import write
+    from alljax.storage.disk_errors import expect_writable
 
+    if options.out and not options.out.is_file():
+        expect_writable(options.out, '--out')
     threshold = THRESHOLD if options.threshold is None else options.threshold
     shown = sys.stderr.isatty()
     found = audit(options.folder, threshold, shown, options.not_same)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import alljax
-from alljax.commands import Parser, train
+from alljax.commands import Parser, taking_a_folder, train
 from alljax.errors import UserError
 
 CONFIG = Path(alljax.__file__).parent / 'config' / 'my_cells.py'
@@ -26,7 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = [f'--workdir={options.workdir}'] if options.workdir else []
     given += [f'--jobs={options.jobs}'] if options.jobs else []
     given += ['--dry_run'] if options.dry_run else []
-    return train.main([f'--config={CONFIG}', f'--config.data.root={options.folder}', *given, *more])
+    with taking_a_folder('try'):
+        return train.main([f'--config={CONFIG}', f'--config.data.root={options.folder}', *given, *more])
 
 
 def _parser() -> Parser:

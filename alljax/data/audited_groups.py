@@ -15,10 +15,7 @@ from alljax.data.datasets.folder import ALONE
 from alljax.data.datasets.listing import Listing
 from alljax.data.datasets.tables import normal
 from alljax.errors import some
-from alljax.storage import cache, speed_record
-from alljax.storage.atomic import write_json
-from alljax.storage.checksums import Damaged
-from alljax.storage.json_records import read_object
+from alljax.storage import cache, cached_record, speed_record
 
 log = logging.getLogger(__name__)
 
@@ -94,15 +91,13 @@ def _pairs(cells: Cells, listing: Listing) -> list[Repeated]:
     """The pairs among cells, from the cache if they were searched before."""
     about = repr((VERSION, audit.THRESHOLD, cells.origin.fingerprint))
     path = cache.folder('pairs') / f'audit-{hashlib.sha256(about.encode()).hexdigest()[:32]}.json'
-    try:
-        return [Repeated(*row) for row in read_object(path)['pairs']]
-    except (Damaged, KeyError, TypeError):
-        pass  # not searched yet, or damaged: searched again
+    if known := cached_record.read(path):
+        return [Repeated(*row) for row in known['pairs']]
     log.info('looking for repeats among the %d cells of %s, once', len(cells), listing.root)
     on_disk = {normal(record.file): listing.root / record.file for record in listing.records}
     began = time.monotonic()
     found = audit.pairs_within([on_disk[name] for name in cells.names])
     speed_record.add(AUDIT, {'picture': (time.monotonic() - began) / len(cells)})
     pairs = [Repeated(pair.first, pair.second, pair.one_cell) for pair in found]
-    write_json(path, {'pairs': pairs})
+    cached_record.write(path, {'pairs': pairs})
     return pairs

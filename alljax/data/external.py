@@ -109,6 +109,12 @@ def read_labels(path: Path, classes: Sequence[str]) -> dict[str, str]:
             found.append(
                 f'{path}: {theirs} is said to be {ours!r}{nearest(ours, classes)}; the classes are {some([*classes])}'
             )
+    by_name: dict[str, str] = {}
+    for theirs in rows:
+        if (first := by_name.setdefault(layout.plain(theirs), theirs)) != theirs:
+            found.append(
+                f'{path}: {first} and {theirs} are one label, for case, spaces and hyphens do not count; keep one'
+            )
     if not rows and not found:
         found.append(f'{path}: has no line below its header; expected theirs,ours for each label of the second set')
     if found:

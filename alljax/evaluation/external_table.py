@@ -97,8 +97,7 @@ def overconfidence(side: Side) -> str:
 
 def _figure(test: Results, key: str) -> Figure:
     bounds = test.get(f'{key}_ci95')
-    if isinstance(bounds, Mapping):
-        bounds = intervals.quoted(bounds)
+    bounds = intervals.quoted(bounds) if isinstance(bounds, Mapping) else intervals.of_groups(bounds)
     return Figure(
         formatting.percent(test.get(key), test['n']), formatting.interval(bounds, test['n']) if bounds else ''
     )

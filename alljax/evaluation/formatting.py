@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from alljax.errors import printable
+
 MISSING = '—'
 LABELS = {
     'init': 'initial weights',
@@ -110,8 +112,8 @@ def _duration(seconds: float | None) -> str:
 
 
 def markdown(text: str) -> str:
-    """Text on one line that Markdown shows as it is."""
-    return re.sub(r'([\\`*<>|\[\]])', r'\\\1', ' '.join(text.split()))
+    """Text on one line that Markdown shows as it is; what would steer a terminal is escaped."""
+    return re.sub(r'([\\`*<>|\[\]])', r'\\\1', printable(' '.join(text.split())))
 
 
 def set_name(name: str, root: str) -> str:

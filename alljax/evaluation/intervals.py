@@ -50,8 +50,12 @@ def quoted(both: Mapping[str, Any]) -> Any:  # two numbers, as JSON has them
 
     Wilson's stands in where groups cannot be resampled, or do not vary: a point would claim certainty.
     """
-    grouped = both['bootstrap_groups']
-    return grouped if grouped and grouped[0] != grouped[1] else both['wilson']
+    return of_groups(both['bootstrap_groups']) or both['wilson']
+
+
+def of_groups(bounds: Any) -> Any:  # two numbers, as JSON has them, or None
+    """The interval over groups; None where it cannot be had, or is a point, as where no group differs from another."""
+    return bounds if bounds and bounds[0] != bounds[1] else None
 
 
 def accuracy_bootstrap(

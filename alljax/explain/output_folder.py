@@ -7,11 +7,11 @@ from pathlib import Path
 
 from alljax.data import image
 from alljax.data.image_files import Unread
-from alljax.errors import UserError
 from alljax.evaluation import heat_maps
 from alljax.explain.measurements import Explanation, RegionScores
 from alljax.explain.methods import METHODS
 from alljax.storage.atomic import write_whole
+from alljax.storage.disk_errors import expect_writable
 from alljax.storage.text_files import csv_text, write_text
 
 COLUMNS = ('file', 'prediction', 'target', 'probability', 'method', 'deletion_auc', 'insertion_auc', 'mass_on_cell',
@@ -34,13 +34,8 @@ def problem(folder: Path) -> str:
 
 def make(folder: Path) -> None:
     """Make the folder; UserError if that cannot be."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / '.probe'
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f'--to {folder}: cannot be written ({error.strerror}); name another folder') from None
+    expect_writable(folder, '--to')
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def write_overlays(folder: Path, number: int, cell: Explanation) -> None:

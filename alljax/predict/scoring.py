@@ -29,6 +29,7 @@ class Scored(NamedTuple):
     all_own: bool  # every scored picture is a test cell of the run
     compared: bool  # with the files of the run's data set, which are there
     unread: int  # pictures whose class is known, but that could not be read
+    again: int = 0  # rows of a picture that has one already, as where a folder and one in it are named
 
     @property
     def interval(self) -> list[float]:
@@ -38,8 +39,15 @@ class Scored(NamedTuple):
 
 
 def scored(rows: Sequence[Row], classes: tuple[str, ...], known: KnownCells, own: OwnCells | None) -> Scored | None:
-    """The score of the rows whose class is known; None if there is none. `own` are the cells of the model's run."""
-    judged = [row for row in rows if row.label and row.probabilities is not None]
+    """The score of the rows whose class is known; None if there is none. `own` are the cells of the model's run.
+
+    A picture counts once, however often it is named, by whatever path.
+    """
+    readable = [row for row in rows if row.label and row.probabilities is not None]
+    first: dict[Path, Row] = {}
+    for row in readable:
+        first.setdefault(Path(row.file).resolve(), row)
+    judged = [*first.values()]
     if not judged:
         return None
     labels = np.array([classes.index(row.label) for row in judged], np.int32)
@@ -54,7 +62,8 @@ def scored(rows: Sequence[Row], classes: tuple[str, ...], known: KnownCells, own
         sides.count('seen'),
         sides.count('unseen') == len(judged),
         own is not None and own.root.is_dir(),
-        sum(bool(row.label) for row in rows) - len(judged),
+        sum(bool(row.label) for row in rows) - len(readable),
+        len(readable) - len(judged),
     )
 
 
@@ -88,6 +97,8 @@ def sentences(found: Scored) -> list[str]:
     if found.known.others:
         kinds = some([f'{name} {count:,}' for name, count in found.known.others.items()])
         said.append(f'Not scored, since no folder or table names a class of the model for them: {kinds}.')
+    if found.again:
+        said.append(f'Scored once, though named more than once: {found.again:,} lines are of a picture above them.')
     if found.unread:
         said.append(f'Not scored, since they could not be read: {found.unread:,}.')
     return said

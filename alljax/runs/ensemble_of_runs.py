@@ -9,6 +9,7 @@ from alljax.runs import ensemble
 from alljax.runs.ensemble import Ensemble, Member
 from alljax.storage import model_folder, run_folder
 from alljax.storage.card import Card
+from alljax.storage.disk_errors import expect_writable
 from alljax.storage.image_preparation import UNCHANGED
 
 
@@ -29,8 +30,10 @@ def written(paths: Sequence[Path], to: Path) -> Joined:
     """
     if to.exists() and not (to.is_dir() and not any(to.iterdir())):
         raise UserError(f'--to {to}: is there already; name a new folder')
+    expect_writable(to, '--to')
     runs = tuple(run for path in paths for run in _runs(path))
-    same = sorted({str(run) for run in runs if runs.count(run) > 1})
+    homes = [run.parent if run.name == 'model' else run for run in runs]
+    same = sorted({str(home) for home in homes if homes.count(home) > 1})
     if same:
         raise UserError(f'{some(same)}: is named twice; name each run once')
     members: list[Member] = []

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from jaxtyping import Float
@@ -20,7 +19,7 @@ from alljax.data.split import SEED_STEP, Index, Split
 from alljax.errors import UserError
 from alljax.runs import classical_system, network, preparation, single_kinds
 from alljax.runs.single_kinds import Probabilities, Trained
-from alljax.storage.atomic import temporary_folder, write_whole
+from alljax.storage.atomic import delete, temporary_folder, write_whole
 from alljax.storage.image_preparation import CellPreparation
 
 log = logging.getLogger(__name__)
@@ -133,11 +132,15 @@ def _key(candidate: Candidate, cells: Cells, parts: Folds) -> str:
 
 
 def _kept(path: Path) -> dict[str, Probabilities]:
-    """The probabilities in the file of an earlier start, by key; none if there is no file or it is damaged."""
+    """The probabilities in the file of an earlier start, by key; none if there is no file or, saying so, damage."""
+    if not path.exists():
+        return {}
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return dict(zip(arrays['keys'].tolist(), arrays['probabilities'], strict=True))
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+    except Exception as error:  # a damaged archive may break any line of NumPy and of what it calls
+        log.warning('%s: cannot be read (%s); its candidates are asked again', path, error)
+        delete(path)
         return {}
 
 

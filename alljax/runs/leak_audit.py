@@ -2,20 +2,15 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
-from alljax.data import audit
+from alljax.data import audit, cell_files
 from alljax.data.audit import Pair
 from alljax.data.cells import Cells
-from alljax.data.datasets import DATASETS, tables
 from alljax.data.split import Index
 from alljax.errors import UserError
-from alljax.storage import cache
-from alljax.storage.atomic import write_json
-from alljax.storage.checksums import Damaged
-from alljax.storage.json_records import read_object
+from alljax.storage import cache, cached_record
 
 log = logging.getLogger(__name__)
 
@@ -63,37 +58,17 @@ def _all_pairs(sources: Cells, second: Cells) -> list[FilePair]:
     """The pairs between two whole sets, from the cache if they were searched before."""
     about = repr((VERSION, audit.THRESHOLD, sources.origin.fingerprint, second.origin.fingerprint, second.names))
     path = cache.folder('pairs') / f'{hashlib.sha256(about.encode()).hexdigest()[:32]}.json'
-    try:
-        return [FilePair(*row) for row in read_object(path)['pairs']]
-    except (Damaged, KeyError, TypeError):
-        pass  # not searched yet, or damaged: searched again
+    if known := cached_record.read(path):
+        return [FilePair(*row) for row in known['pairs']]
     log.info('looking for cells of %s among those of %s, once', second.origin.root, sources.origin.root)
-    pairs = audit.pairs_between(_files(sources), _files(second))
+    pairs = audit.pairs_between(cell_files.of_cells(sources), cell_files.of_cells(second))
     found = [_named(pair, sources.names, second.names) for pair in pairs]
-    write_json(path, {'pairs': found})
+    cached_record.write(path, {'pairs': found})
     return found
 
 
 def _named(pair: Pair, names: Sequence[str], others: Sequence[str]) -> FilePair:
     return FilePair(names[pair.first], others[pair.second], pair.kind, round(pair.score, 4), pair.one_cell)
-
-
-def _files(cells: Cells) -> list[Path]:
-    """The files of cells as they are named on the disk, where accents may be written in another way."""
-    root = Path(cells.origin.root)
-    if all((root / name).is_file() for name in cells.names):
-        return [root / name for name in cells.names]
-    dataset = DATASETS.get(cells.origin.name)
-    if dataset is None or not root.is_dir():
-        raise UserError(f'{root}: its files are no longer there; restore them')
-    on_disk: Mapping[str, Any] = {
-        tables.normal(record.file): record.file
-        for record in dataset.list_cells(root, next(iter(dataset.tasks))).records
-    }
-    absent = [name for name in cells.names if name not in on_disk]
-    if absent:
-        raise UserError(f'{root}: {absent[0]} is no longer there; restore it')
-    return [root / on_disk[name] for name in cells.names]
 
 
 def first_pairs(found: LeakAudit, count: int = 4) -> list[str]:

@@ -14,6 +14,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from alljax.errors import printable
 from alljax.evaluation import calibration_table, formatting, intervals, slides, verdict
 from alljax.evaluation.formatting import interval, percent
 from alljax.evaluation.prediction_rows import Rows
@@ -89,7 +90,8 @@ def _escaped(value: Any) -> Any:  # of any type
 
 
 def _code(command: str) -> Markup:
-    """Lines that Markdown shows letter by letter."""
+    """Lines that Markdown shows letter by letter; what would steer a terminal is escaped."""
+    command = printable(command)
     fence = '`' * max(3, 1 + max(map(len, re.findall('`+', command)), default=0))
     return Markup(f'{fence}text\n{command or "(not known)"}\n{fence}')
 
@@ -100,7 +102,7 @@ def _scores(test: Results) -> list[tuple[str, str, str]]:
     rows = []
     for key, title in shown.items():
         bounds = test.get(f'{key}_ci95')
-        bounds = bounds['bootstrap_groups'] if isinstance(bounds, Mapping) else bounds
+        bounds = intervals.of_groups(bounds['bootstrap_groups'] if isinstance(bounds, Mapping) else bounds)
         told = f'95% interval over groups {interval(bounds, test["n"])}' if bounds else 'no interval over groups'
         rows.append((title, percent(test[key], test['n']), told))
     return rows

@@ -13,10 +13,8 @@ from alljax.data.audit.shortcuts import Shortcut, told_by
 from alljax.errors import UserError
 from alljax.runs import data_check, final_model, run_cells
 from alljax.runs.run_cells import RunCells
-from alljax.storage import cache, model_folder, run_folder
-from alljax.storage.atomic import write_json
-from alljax.storage.checksums import Damaged
-from alljax.storage.json_records import read_object
+from alljax.storage import cache, cached_record, model_folder, run_folder
+from alljax.storage.json_records import Json
 
 VERSION = 1  # raise it when the same cells would get other answers
 
@@ -39,14 +37,14 @@ def of_run(path: Path, data: Path | None = None) -> TrainingShortcuts:
         card, fields = model_folder.read_card(model_folder.find(path)), run_folder.earlier(folder)
         about = repr((VERSION, card.fingerprint, sorted((name, repr(value)) for name, value in fields.items())))
         kept = cache.folder('shortcuts') / f'{hashlib.sha256(about.encode()).hexdigest()[:32]}.json'
-        if known := _read(kept):
-            return known
+        if known := cached_record.read(kept):
+            return TrainingShortcuts(tuple(map(_shortcut, known['found'])))
         cells = run_cells.load(resolve.of_run(folder, data), test=False)
         data_check.same_data(card.fingerprint, cells.cells, folder)
     except UserError as error:
         return TrainingShortcuts((), str(error))
     found = TrainingShortcuts(measured(cells))
-    write_json(kept, {'found': [one._asdict() for one in found.found]})
+    cached_record.write(kept, {'found': [one._asdict() for one in found.found]})
     return found
 
 
@@ -75,11 +73,6 @@ def sentence(one: Shortcut) -> str:
     )
 
 
-def _read(path: Path) -> TrainingShortcuts | None:
-    """The answers in a file of the cache; None where there are none, or damaged ones."""
-    try:
-        rows = read_object(path)['found']
-        found = [Shortcut(**{**row, 'interval': row['interval'] and tuple(row['interval'])}) for row in rows]
-    except (Damaged, KeyError, TypeError):
-        return None
-    return TrainingShortcuts(tuple(found))
+def _shortcut(row: Json) -> Shortcut:
+    """An answer as the cache has it."""
+    return Shortcut(**{**row, 'interval': row['interval'] and tuple(row['interval'])})

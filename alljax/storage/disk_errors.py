@@ -1,10 +1,11 @@
 """The failures of a disk, each in one sentence: Orbax reports it under several types."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from alljax.errors import UserError
+from alljax.storage.atomic import part_file
 
 WORDS = ('No space left', 'RESOURCE_EXHAUSTED', 'Permission denied', 'PERMISSION_DENIED', 'Read-only',
          'File too large', 'Input/output error', 'Error writing', 'Error opening', 'OS error',
@@ -31,3 +32,19 @@ def disk_errors_explained(folder: Path, after: str = ': it goes on from the last
         raise UserError(
             f'{folder}: cannot be written or read ({cause}); {fix} and give the same command again{after}'
         ) from error
+
+
+def expect_writable(folder: Path, flag: str) -> None:
+    """UserError, before any work, for a folder that could not be written at its end; nothing is left of the trial."""
+    made: list[Path] = []
+    try:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        with part_file(folder / 'trial'):
+            pass
+    except OSError as error:
+        raise UserError(f'{flag} {folder}: cannot be written ({error.strerror}); name another folder') from None
+    finally:
+        for path in made:
+            with suppress(OSError):
+                path.rmdir()

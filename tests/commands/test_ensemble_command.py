@@ -108,6 +108,7 @@ def test_what_is_damaged_unfinished_twice_or_no_run_is_named(folds, tmp_path):
         ([folds, damaged], 'damaged/model'),
         ([unfinished], 'unfinished: is not finished'),
         ([first, folds], 'grouped-fold-0: is named twice'),
+        ([first, first / 'model'], 'grouped-fold-0: is named twice'),
         ([tmp_path / 'empty'], 'empty: holds no model'),
         ([tmp_path / 'nowhere'], 'nowhere: there is no such folder'),
     ):

@@ -335,7 +335,16 @@ def test_a_not_same_csv_that_cannot_be_is_told(tmp_path):
     there = FolderListing(tmp_path, files, ('',) * 3, ('a.png', 'a.png', 's'), frozenset(files), tmp_path / 'g.csv', ())
     assert '1 of its 2 pairs stay in one group' in not_same_table.notes(table, marks, there)[0]
     assert not_same_table.notes(table, marks, there._replace(groups=('s', 's', 't'))) == []
+    for saved in (  # by spreadsheets of other languages
+        b"file;other_file\n'=b.png;a.png\nc.png;a.png\n",
+        b'sep=;\r\nfile;other_file\r\n=b.png;a.png\r\nc.png;a.png\r\n',
+        'file\tother_file\n=b.png\ta.png\nc.png\ta.png\n'.encode('utf-16'),
+    ):
+        table.write_bytes(saved)
+        assert not_same_table.read(table, files) == marks
     for text, words in (
+        ('', ('expected the columns file,other_file',)),  # as a disk leaves a file that was not synced
+        (f'file,other_file\n{"x" * 200_000},a.png\n', ('is no CSV table',)),
         ('file,other_file\nx.png,a.png\na.png,a.png\n', ('x.png is not among the images', 'on both sides of a line')),
         ('file,group\na.png,x\n', ('expected the columns file,other_file',)),
     ):

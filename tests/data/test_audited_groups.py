@@ -72,8 +72,13 @@ def test_equal_pictures_are_no_problem_where_an_audit_groups_them(folder):
         load(folder, 'named')  # though the cells are in the cache by now
 
 
-def test_a_damaged_record_of_an_audit_is_made_again(folder):
+def test_a_damaged_record_of_an_audit_is_made_again(folder, tmp_path_factory, monkeypatch, caplog):
+    monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path_factory.mktemp('cache')))
     first = load(folder)
-    for path in cache.folder('pairs').glob('audit-*.json'):
-        path.write_text('{"pairs": [[1]]}')
-    assert (load(folder).groups == first.groups).all()
+    (path,) = cache.folder('pairs').glob('audit-*.json')
+    good = path.read_text()
+    for bad in ('{"pairs": [[1]]}', good.replace('4,', '6,', 1), good.replace('4,', '3,', 1)):  # no, and another, cell
+        path.write_text(bad)
+        caplog.clear()
+        assert (load(folder).groups == first.groups).all()
+        assert f'{path}: is not as it was written' in caplog.text

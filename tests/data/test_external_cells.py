@@ -35,6 +35,7 @@ def test_labels_are_mapped_by_table_and_else_by_name():
         ('theirs,ours\n', 'has no line below its header'),
         ('theirs,ours\na,blst\n', "a is said to be 'blst', did you mean 'blast'"),
         ('theirs,ours\na,blast\na,normal\n', 'a named in more than one line'),
+        ('theirs,ours\na b,blast\nA-B,normal\n', 'a b and A-B are one label'),
     ],
 )
 def test_a_table_of_labels_is_read_or_told(tmp_path, text, expected):

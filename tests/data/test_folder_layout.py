@@ -48,6 +48,7 @@ def problems(root):
         (('all_images/ALL', 'all_images/HEM'), 'all_images'),
         (('set/pictures/ALL', 'set/pictures/HEM'), 'set/pictures'),
         (('MunichA/blast', 'MunichA/normal', 'Rome/blast', 'Rome/normal', 'extra'), 'MunichA'),
+        (('center1/ALL', 'center1/HEM', 'center2/ALL', 'center2/AML'), 'center1'),
         (('data/train/ALL', 'data/train/HEM', 'data/val/ALL', 'data/val/HEM'), 'data/train'),
     ],
 )
@@ -80,6 +81,11 @@ def test_levels_above_the_classes_stop_with_the_folder_to_name(tmp_path, folders
         ('phase1', 'phase2'),
         ('2020-01-01', '2020-02-01'),
         ('1999', '2021'),
+        ('ALL', 'HEM', 'thumbnails'),
+        ('hospital_1', 'hospital_2'),
+        ('Lab A', 'Lab B'),
+        ('smear1', 'smear2'),
+        ('donor-3', 'donor-4'),
     ],
 )
 def test_sides_without_class_folders_ask_for_a_table(tmp_path, folders):
@@ -103,6 +109,8 @@ def test_sides_without_class_folders_ask_for_a_table(tmp_path, folders):
         ('type (1)', 'type (2)'),
         ('SEG', 'BAND'),
         ('SEG', 'BAN', 'labels'),
+        ('young', 'old'),
+        ('sample', 'labels'),
     ],
 )
 def test_class_folders_of_many_kinds_are_taken(tmp_path, folders):
@@ -122,6 +130,8 @@ def test_class_folders_of_many_kinds_are_taken(tmp_path, folders):
         ('blast (1)', 'Blast'),
         ('Copy of blast', 'blast'),
         ('blast copy 2', 'blast'),
+        ('blast_old', 'blast'),
+        ('blast.bak', 'Blast'),
     ],
 )
 def test_classes_that_only_look_different_stop(tmp_path, one, other):

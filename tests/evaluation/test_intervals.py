@@ -45,6 +45,12 @@ def test_wilson_widens_with_the_level():
     assert intervals.wilson(90, 100, 0.99)[0] < intervals.wilson(90, 100, 0.95)[0]
 
 
+def test_a_point_is_no_interval():
+    assert intervals.of_groups([0.5, 0.5]) is intervals.of_groups(None) is None
+    assert intervals.of_groups([0.5, 0.6]) == [0.5, 0.6]
+    assert intervals.quoted({'bootstrap_groups': [1.0, 1.0], 'wilson': [0.8, 1.0]}) == [0.8, 1.0]
+
+
 def test_wilson_needs_cells():
     with pytest.raises(ValueError, match='n'):
         intervals.wilson(0, 0)

@@ -38,6 +38,20 @@ def test_measures_are_those_of_the_rows_of_known_class():
     assert (found.groups, found.unread) == (3, 1)
 
 
+def test_a_picture_counts_once_however_often_it_is_named():
+    once = made()
+    rows = [Row(f'/set/{n}.png', shares(place), label=label) for n, (label, place, _) in enumerate(CELLS)]
+    again = [row._replace(file=row.file.replace('/set/', '/set/../set/')) for row in rows[:2]]
+    known = {Path(row.file): KnownCell(row.label, group) for row, (*_, group) in zip(rows, CELLS, strict=True)}
+    known |= {Path(row.file): known[Path(row.file.replace('../set/', ''))] for row in again}
+    cells = KnownCells(known, 'patient or slide', {}, ())
+    found = scoring.scored([*rows, rows[4], *again], CLASSES, cells, None)
+    assert found.test == once.test
+    assert (found.groups, found.unread, found.again) == (3, 0, 3)
+    assert 'Scored once, though named more than once: 3 lines' in ' '.join(scoring.sentences(found))
+    assert 'once' not in ' '.join(scoring.sentences(once))
+
+
 def test_the_interval_is_over_slides_and_wilson_s_where_these_are_unknown():
     found, rng = made(), np.random.default_rng(0)
     right, total = np.array([2, 0, 2]), np.array([2, 2, 2])

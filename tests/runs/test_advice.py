@@ -167,6 +167,15 @@ def test_sentences_on_single_numbers(of_class, of_slide, unknown):
     text = said(of_class._replace(by_slide=found._replace(expected=Score(0.3, [0.2, 0.4]))))
     assert 'nothing is told beyond chance' in text
     assert 'nothing is told beyond chance' not in said(of_class)
+    point = found._replace(expected=Score(1.0, [1.0, 1.0]), lost=Score(0.0, [0.0, 0.001]))
+    text = said(of_class._replace(by_slide=point))
+    assert 'expect at least about 100% (no interval: nothing varies) macro recall' in text
+    assert 'by file 0 points (0 to 0).' in text
+    two = of_slide.scores[0].slide_told._replace(score=Score(0.9, None))  # no interval: of two slides
+    text = said(of_slide._replace(scores=[of_slide.scores[0]._replace(slide_told=two), *of_slide.scores[1:]]))
+    assert 'told in 90% from the whole picture' in text
+    assert 'That is of two slides, too few to say whether each slide has a look of its own.' in text
+    assert 'look alike' not in text
     text = said(of_class._replace(by_slide=found._replace(recalls={'a': 1.0, 'b': 0.5, 'c': 0.9})))
     assert 'The weakest class is b: 50% of its cells are found on new slides.' in text
     assert 'weakest' not in said(of_class)

@@ -127,6 +127,21 @@ def test_names_from_outside_are_only_names():
     assert len([line for line in card.splitlines() if line.startswith('# Model card')]) == 1
 
 
+def test_names_cannot_steer_a_terminal_and_a_point_is_no_interval():
+    steering = 'a\x1b[2J\u202eb'
+    found = results_of(command=f'python launch.py {steering}')
+    found['data'] |= {'name': steering}
+    found['test'] |= {'accuracy_ci95': {'wilson': [0.6, 0.8], 'bootstrap_groups': [0.725, 0.725]}}
+    found['test'] |= {'macro_precision_ci95': [0.756, 0.756]}
+    card = model_card.text(found, [{**row, 'group': steering} for row in ROWS], f'run{steering}')
+    assert '\x1b' not in card
+    assert '\u202e' not in card
+    assert r'a\\x1b\[2J\\u202eb' in card
+    assert r'python launch.py a\x1b[2J\u202eb' in card
+    assert '- Accuracy: 72.5%, no interval over groups' in card
+    assert '- Macro precision: 75.6%, no interval over groups' in card
+
+
 def test_the_card_is_written_beside_the_report(tmp_path):
     model_card.write(tmp_path, results_of(), ROWS)
     assert (tmp_path / model_card.FILE).read_text(encoding='utf-8') == model_card.text(

@@ -7,9 +7,9 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from alljax.data.audit.folder_listing import FolderListing
+from alljax.data.datasets import tables
 from alljax.data.datasets.tables import normal
 from alljax.errors import UserError
-from alljax.storage.text_files import csv_rows
 
 COLUMNS = ('file', 'other_file')
 
@@ -17,19 +17,22 @@ Marks = frozenset[tuple[int, int]]  # places among the files of an audit, the lo
 
 
 def read(path: Path, files: Sequence[str]) -> Marks:
-    """The pairs of a not_same.csv; UserError for no such table, and with every line that names no two of the files."""
-    try:
-        rows = csv_rows(path.read_text(encoding='utf-8-sig'))
-    except OSError as error:
-        raise UserError(f'{path}: cannot be read ({error.strerror}); correct --not_same') from None
-    except UnicodeDecodeError:
-        raise UserError(f'{path}: is no UTF-8 text; save it as "CSV UTF-8"') from None
-    if not all(set(COLUMNS) <= row.keys() for row in rows):
+    """The pairs of a not_same.csv, also one that a spreadsheet saved.
+
+    UserError for no such table, and with every line that names no two of the files.
+    """
+    if not path.is_file():
+        raise UserError(f'{path}: is no file; correct --not_same')
+    problems: list[str] = []
+    table = tables.lines(path, problems)
+    if table is None:
+        raise UserError(*problems)
+    if not set(COLUMNS) <= set(table.names):
         raise UserError(f'{path}: expected the columns {",".join(COLUMNS)}, as audit.html writes them')
     # as text_files.write_text writes a name that is not UTF-8
     places = {normal(file.encode(errors='backslashreplace').decode()): place for place, file in enumerate(files)}
-    found, problems = set(), []
-    for row in rows:
+    found = set()
+    for row in table.values:
         names = [normal(row[column]) for column in COLUMNS]
         missing = [name for name in names if name not in places]
         problems += [f'{path}: {name} is not among the images; correct its name or delete the line' for name in missing]

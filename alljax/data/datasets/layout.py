@@ -20,13 +20,18 @@ VERSIONS = frozenset(
     {'augmented', 'color', 'cropped', 'denoised', 'gray', 'grayscale', 'grey', 'normalized', 'original', 'originals'}
     | {'preprocessed', 'processed', 'raw', 'resized', 'segmented', 'unprocessed'}
 )
-# Sets, slides and patients, numbered.
+THUMBNAILS = frozenset({'preview', 'previews', 'thumb', 'thumbnail', 'thumbnails', 'thumbs'})  # of any class
+# Sets, slides, patients and places, numbered or with a letter.
 UNIT = re.compile(
-    r'(batch|case|dataset|id|part|patient|phase|pid|plate|round|run|scan|series|session|set|site|slide|subject|subset'
-    r'|uid|visit|well)[ _.-]*\d+|(p|pt|pat|s|sl|subj)[ _.-]*0\d+|\d+[ _.-]*x|(19|20)\d\d([ _.-]?\d\d){0,2}'
+    r'(animal|batch|camera|case|cent(er|re)|clinic|cohort|dataset|donor|field|fov|hospital|id|institut(e|ion)'
+    r'|lab(oratory)?|microscope|mouse|part|patient|phase|pid|plate|round|run|sample|scan|scanner|series|session|set|site'
+    r'|slide|smear|specimen|subject|subset|uid|visit|well)[ _.-]*(\d+|[a-z])'
+    r'|(p|pt|pat|s|sl|subj)[ _.-]*0\d+|\d+[ _.-]*x|(19|20)\d\d([ _.-]?\d\d){0,2}'
 )
-# As file managers name a copy: 'blast - Copy (2)', 'blast copy', 'blast (1)', 'Copy of blast'.
-COPY = re.compile(r'( -)?[ _]+copy( ?\(?\d+\)?)?$|[ _]*\(\d+\)$|^copy[ _]*(\(\d+\)[ _]*)?of[ _]+')
+# As file managers and people name a copy: 'blast - Copy (2)', 'blast copy', 'blast (1)', 'Copy of blast', 'blast_old'.
+COPY = re.compile(
+    r'( -)?[ _]+copy( ?\(?\d+\)?)?$|[ _]*\(\d+\)$|[ _.-]+(old|bak|backup)$|^copy[ _]*(\(\d+\)[ _]*)?of[ _]+'
+)
 
 
 def tree(files: Iterable[str]) -> Tree:
@@ -96,8 +101,11 @@ def _no_classes(level: Tree) -> str:
     sides = [name for name in names if _words(name) & SIDES]
     if any(_words(name) & (SIDES - WEAK_SIDES) for name in sides) or len(sides) > 1:
         return f'{some(sides, 4)} {"look" if len(sides) > 1 else "looks"} like a side of a split, not like a class'
-    if len(names) > 1 and all(_words(name) & VERSIONS for name in names):
+    if len(names) > 1 and all(_words(name) & (VERSIONS | THUMBNAILS) for name in names):
         return f'{some(names, 4)} look like versions of the same pictures, not like classes'
+    if small := [name for name in names if _words(name) <= THUMBNAILS and _words(name)]:
+        looks = 'look' if len(small) > 1 else 'looks'
+        return f'{some(small, 4)} {looks} like smaller versions of pictures, not like a class'
     if len(names) > 1 and all(UNIT.fullmatch(name.lower()) for name in names):
         return f'{some(names, 4)} look like sets, slides or patients, not like classes'
     if len(names) == 1:

@@ -26,6 +26,13 @@ NO_GROUP = frozenset(
 Rows = dict[str, dict[str, str]]  # by the `file` column, or another that names the lines
 
 
+class Lines(NamedTuple):
+    """The lines of a table below its first."""
+
+    names: list[str]  # of the columns, in small letters
+    values: list[dict[str, str]]  # of each line, by name
+
+
 class Matches(NamedTuple):
     """The files that the names in a table stand for."""
 
@@ -73,32 +80,17 @@ def read(path: Path, columns: tuple[str, ...], problems: list[str], key: str = '
     Files that cannot be read, missing columns and keys named twice are added to `problems`. A group that says that it
     is unknown is none.
     """
-    text = _text(path, problems)
-    if text is None:
+    found = lines(path, problems)
+    if found is None:
         return {}
-    text = text.replace('\r\n', '\n').replace('\r', '\n')
-    first, _, rest = text.partition('\n')
-    said = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # as Excel writes, and asks for
-    if said:
-        text, first = rest, rest.partition('\n')[0]
-    dialect = csv.excel()
-    dialect.delimiter = said[1] if said else max(',;\t', key=first.count)  # spreadsheets write any of the three
-    reader = csv.DictReader(io.StringIO(text, newline=''), dialect=dialect)
-    try:
-        names = [(name or '').strip().lower() for name in reader.fieldnames or []]
-        if key not in names or not set(columns) & set(names):
-            problems.append(
-                f'{path}: its first line is {",".join(names)!r}, expected the header {",".join((key, *columns))!r}'
-            )
-            return {}
-        reader.fieldnames = names
-        lines = [{name: csv_value((row[name] or '').strip()) for name in names if name} for row in reader]
-    except csv.Error as error:
-        problems.append(f'{path}: is no CSV table ({error}); save it as "CSV UTF-8"')
+    if key not in found.names or not set(columns) & set(found.names):
+        problems.append(
+            f'{path}: its first line is {",".join(found.names)!r}, expected the header {",".join((key, *columns))!r}'
+        )
         return {}
     rows: Rows = {}
     twice = []
-    for values in lines:
+    for values in found.values:
         file = normal(values.pop(key).replace('\\', '/').removeprefix('./'))
         if not file:
             continue
@@ -110,6 +102,28 @@ def read(path: Path, columns: tuple[str, ...], problems: list[str], key: str = '
     if twice:
         problems.append(f'{path}: {some(twice)} named in more than one line; keep one')
     return rows
+
+
+def lines(path: Path, problems: list[str]) -> Lines | None:
+    """The lines of a CSV file as any spreadsheet writes it; None, and a sentence in `problems`, if it is none."""
+    text = _text(path, problems)
+    if text is None:
+        return None
+    text = text.replace('\r\n', '\n').replace('\r', '\n')
+    first, _, rest = text.partition('\n')
+    said = re.fullmatch(r'"?sep=(.)"?\s*', first, re.IGNORECASE)  # as Excel writes, and asks for
+    if said:
+        text, first = rest, rest.partition('\n')[0]
+    dialect = csv.excel()
+    dialect.delimiter = said[1] if said else max(',;\t', key=first.count)  # spreadsheets write any of the three
+    reader = csv.DictReader(io.StringIO(text, newline=''), dialect=dialect)
+    try:
+        names = [(name or '').strip().lower() for name in reader.fieldnames or []]
+        reader.fieldnames = names
+        return Lines(names, [{name: csv_value((row[name] or '').strip()) for name in names if name} for row in reader])
+    except csv.Error as error:
+        problems.append(f'{path}: is no CSV table ({error}); save it as "CSV UTF-8"')
+        return None
 
 
 def match(names: Iterable[str], files: Collection[str]) -> Matches:
@@ -197,7 +211,7 @@ def _text(path: Path, problems: list[str]) -> str | None:
             return data.decode('utf-16')
         text = data.decode('utf-8-sig')
     except OSError as error:
-        problems.append(f'{path}: cannot be read ({error.strerror}); correct its permissions')
+        problems.append(f'{path}: cannot be read ({error.strerror}); correct its name or its permissions')
         return None
     except UnicodeDecodeError as error:
         kind = 'a spreadsheet, not CSV' if data.startswith((b'PK', b'\xd0\xcf')) else f'no UTF-8 text ({error})'

@@ -15,6 +15,7 @@ from alljax.data.synthetic.slides import Slide, slide
 from alljax.errors import UserError
 from alljax.storage.atomic import new_folder
 from alljax.storage.checksums import Damaged
+from alljax.storage.disk_errors import expect_writable
 from alljax.storage.json_records import read_object
 from alljax.storage.text_files import csv_text, write_text
 
@@ -96,6 +97,7 @@ def write(out: Path, cells: int = 260, seed: int = 0, repeats: int = 0) -> None:
     out = out.absolute()
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f'{out} exists and is not an empty folder: name a new folder, or remove it first')
+    expect_writable(out, 'OUT')
     with new_folder(out) as part:
         _fill(part / 'ALL_IDB2', planned, seed, chosen)
 

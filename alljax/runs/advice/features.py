@@ -1,7 +1,6 @@
 """Cheap features of cells: no network, nothing to download, one classical segmentation."""
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ from jaxtyping import Float
 
 from alljax.baselines import extraction
 from alljax.baselines.systems import WHOLE, System, putzu2014
-from alljax.data import stain
+from alljax.data import cell_files, stain
 from alljax.data.audit.measurements import border_colors
 from alljax.data.cells import Cells
 from alljax.data.image import to_square
@@ -70,9 +69,8 @@ def measure(cells: Cells, track: Track = silent) -> Tables:
 
 
 def _shortcuts(cells: Cells) -> dict[str, Values]:
-    root = Path(cells.origin.root)
     found = {
-        'file size': np.log([[float((root / name).stat().st_size)] for name in cells.names]),
+        'file size': np.log([[float(file.stat().st_size)] for file in cell_files.of_cells(cells)]),
         'border': np.stack([border_colors(image) for image in cells.images]),
     }
     return found if cells.sizes is None else {**found, 'image size': cells.sizes.astype(float)}

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from alljax.data.split import LEAVE_ONE
 from alljax.errors import some
+from alljax.evaluation import intervals
 from alljax.runs.advice.features import CELL
 from alljax.runs.advice.findings import Advice, BySlide
 from alljax.runs.advice.growth import Growth
@@ -97,7 +98,9 @@ def about_looks(advice: Advice) -> list[str]:
             f'Among the slides of its class, the slide of a cell is told in {_score(whole.score)} from the whole '
             f'picture (mean over slides; chance {percent(whole.chance)}){edge}.'
         )
-        if whole.score.low > whole.chance:
+        if not whole.score.interval:
+            said.append('That is of two slides, too few to say whether each slide has a look of its own.')
+        elif whole.score.low > whole.chance:
             said.append('So each slide has a look of its own, which a network may learn instead of the cell.')
         else:
             said.append('So slides look alike: their look is no way to be right.')
@@ -228,10 +231,19 @@ def percent(fraction: float | None) -> str:
 
 
 def _score(score: Score) -> str:
-    bounds = f' ({percent(score.interval[0])} to {percent(score.interval[1])})' if score.interval else ''
-    return f'{percent(score.value)}{bounds}'
+    if not score.interval:
+        return percent(score.value)
+    if not intervals.of_groups(score.interval):
+        return f'{percent(score.value)} (no interval: nothing varies)'
+    return f'{percent(score.value)} ({percent(score.interval[0])} to {percent(score.interval[1])})'
 
 
 def _points(score: Score) -> str:
-    bounds = ' ({:+.0f} to {:+.0f})'.format(*(100 * bound for bound in score.interval)) if score.interval else ''
-    return f'{100 * score.value:+.0f} points{bounds}'.replace('-', '−').replace('+0 ', '0 ').replace('−0 ', '0 ')
+    bounds = f' ({" to ".join(map(_signed, score.interval))})' if score.interval else ''
+    return f'{_signed(score.value)} points{bounds}'
+
+
+def _signed(fraction: float) -> str:
+    """A difference of fractions in whole points."""
+    points = round(100 * fraction)
+    return f'{points:+d}'.replace('-', '−') if points else '0'

@@ -1,0 +1,33 @@
+"""Small records in the cache: files of JSON with a checksum, so that what is damaged is made again, never believed."""
+
+import logging
+from pathlib import Path
+
+from alljax.storage import checksums
+from alljax.storage.atomic import delete, write_json
+from alljax.storage.checksums import Damaged
+from alljax.storage.json_records import Json, read_object
+
+log = logging.getLogger(__name__)
+
+CHECKSUM = 'checksum'  # a key of its own, over all others
+
+
+def read(path: Path) -> Json | None:
+    """The content of a record as it was given to `write`; None, saying so, for a damaged one, and if there is none."""
+    try:
+        found = dict(read_object(path))
+        if found.pop(CHECKSUM, None) != checksums.of_values(found):
+            raise Damaged('is not as it was written')
+    except Damaged as error:
+        if path.exists():
+            log.warning('%s: %s; it is part of the cache, and made again', path, error)
+        return None
+    return found
+
+
+def write(path: Path, values: Json) -> None:
+    """Keeps a record in the place of an earlier or damaged one; `values` are those of JSON."""
+    if path.is_dir():
+        delete(path)
+    write_json(path, {**values, CHECKSUM: checksums.of_values(values)})
