@@ -189,7 +189,11 @@ def test_a_damaged_file_is_told_or_made_anew(cells, whole, tmp_path, capsys):
 def follow(said, folder):
     """Does what a message asks for: deletes, or moves away, what it names."""
     (place,) = re.findall(rf'(?:delete|move) ({re.escape(str(folder))}\S*|it\b)', said)[:1]
-    path = Path(place.rstrip(',:;')) if place != 'it' else Path(re.findall(rf'{re.escape(str(folder))}\S*?(?=: )', said)[0])
+    path = (
+        Path(place.rstrip(',:;'))
+        if place != 'it'
+        else Path(re.findall(rf'{re.escape(str(folder))}\S*?(?=: )', said)[0])
+    )
     shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     if ' and results.json and ' in said:
         (path.parent / 'results.json').unlink()

@@ -283,6 +283,25 @@ def test_probabilities_of_folds_are_said_to_be_those_before_the_calibration():
     assert 'before' not in alone['confidence'].text
 
 
+def test_a_refused_calibration():
+    test = {'answered': 0.05, 'accuracy_of_answered': 0.4, 'error_before': 0.12, 'error_after': 0.1}
+    refused = {'source': OF_FOLDS, 'accuracy': 0.95, 'certain': None, 'test': test, 'judged': {'error': (0.12, 0.21)}}
+    both = said(GOOD, calibration={**refused, 'refused': ('temperature', 'answers')})
+    assert both['calibration'].text == (
+        'Calibration is refused: measured on some slides, it takes the calibration error of others from 12.0% to '
+        '21.0%. The probabilities stay as they come: do not take them at their word.'
+    )
+    assert both['certainty'].text == (
+        'Too few slides to promise 95.0% right answers: it calls every new cell uncertain, and names its most probable '
+        'class.'
+    )
+    sure = slides(15, wrong=3, right=5, sure=0.95)
+    assert 'before' not in said(sure, calibration={**refused, 'refused': ('temperature',)})['confidence'].text
+    neither = said(GOOD, calibration=refused)
+    assert neither['calibration'].text.startswith('Calibration by the other folds takes')
+    assert neither['certainty'].text.startswith('No confidence is right in 95.0% of the cells: ')
+
+
 def test_test_cells_unlike_the_training_cells():
     assert '30.0% of the test cells look unlike' in said(GOOD, unlike={'score': 'knn', 'share_of_test_cells': 0.3})[
         'unlike'].text  # fmt: skip
