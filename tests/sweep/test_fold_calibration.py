@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from alljax.config.plan import CalibrationOptions
-from alljax.evaluation import calibration_table
+from alljax.evaluation import calibration_table, formatting
 from alljax.evaluation.calibration import tempered
 from alljax.runs.results import Judged
 from alljax.storage.calibration_record import OF_FOLDS, Calibration
@@ -69,7 +69,7 @@ def test_what_one_fold_breaks_is_refused():
     )
     lines = {line.name: line for line in calibration_table.lines(whole, 210)}
     assert lines['Expected calibration error'].number.startswith('0.2')  # 0.952 - 0.95, as the folds give it
-    assert (lines['Answered'].number, lines['Accuracy of the answers'].number) == ('0.0%', '–')
+    assert (lines['Answered'].number, lines['Accuracy of the answers'].number) == ('0.0%', formatting.MISSING)
     assert 'too few groups to promise 95.0%' in lines['Answered'].remark
 
 
