@@ -82,7 +82,7 @@ function card(cell) {
   shown.append(place < 0 ? make('span', {}, 'no picture kept') : picture(pictures().cells[place], ''));
   if (Object.hasOwn(maps, cells.name[cell])) shown.append(picture(maps[cells.name[cell]], 'heat map'));
   const words = [`${cells.unit} ${groups[cells.group[cell]]}`];
-  if (cells.fold) words.push(`fold ${cells.fold[cell]}`);
+  if (cells.fold) words.push(`fold ${cells.fold[cell] + 1}`);
   if (cells.repeat) words.push(`repetition ${cells.repeat[cell]}`);
   const caption = make(
     'figcaption',

@@ -80,7 +80,7 @@ def fold(known: Facts) -> Sentence | None:
     split = known.results['split']
     if split.get('folds', 1) < 2 or 'cross_validation' in known.results:
         return None
-    told = f'This is fold {split["fold"]} (from 0) of {split["folds"]}'
+    told = f'This is fold {split["fold"] + 1} of {split["folds"]} (split.fold={split["fold"]})'
     return Sentence('fold', f'{told}: the number to quote is that of all of them together.', 'plain')
 
 

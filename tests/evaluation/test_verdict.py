@@ -139,7 +139,7 @@ def test_a_fold_says_that_it_is_one():
     found = results_of(GOOD)
     found['split'] |= {'folds': 5, 'fold': 2}
     kinds = {one.kind: one.text for one in verdict.sentences(found, GOOD)}
-    assert 'fold 2 (from 0) of 5' in kinds['fold']
+    assert 'fold 3 of 5 (split.fold=2)' in kinds['fold']
     assert 'fold' not in {one.kind for one in verdict.sentences({**found, 'cross_validation': {}}, GOOD)}
     assert 'fold' not in said(GOOD)
 
