@@ -123,20 +123,13 @@ def words(state: State, now: float) -> str:
         )
     else:
         said = f'{_stage(state.here)}, {now - state.here_began:.0f} s'
-    return f'{about(left(state, now))} left, {said}'
+    return f'{formatting.about(left(state, now))} left, {said}'
 
 
 def _stage(stage: Stage) -> str:
     if not stage.total or stage.unit == STEPS:  # whose name counts epochs
         return stage.name
     return f'{stage.name} {stage.done:,.0f} of {stage.total:,.0f}'
-
-
-def about(seconds: float) -> str:
-    """A time as one says it: to ten seconds, to the minute."""
-    if seconds < 90:
-        return f'{max(10, round(seconds, -1)):.0f} s'
-    return formatting.value(60.0 * round(seconds / 60), 'seconds').removesuffix(' 0 s')
 
 
 class Bar:

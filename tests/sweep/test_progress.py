@@ -8,6 +8,7 @@ from multiprocessing import Pipe
 
 import pytest
 
+from alljax.evaluation import formatting
 from alljax.runs.speeds import Speed
 from alljax.storage.progress_bar import Stage
 from alljax.sweep import progress
@@ -61,7 +62,7 @@ def test_before_the_runs_are_known_there_is_a_rough_time():
 
 @pytest.mark.parametrize(('seconds', 'said'), [(3.0, '10 s'), (84.0, '80 s'), (100.0, '2 min'), (3700.0, '1 h 2 min')])
 def test_a_time_is_said_as_one_does(seconds, said):
-    assert progress.about(seconds) == said
+    assert formatting.about(seconds) == said
 
 
 def test_on_a_terminal_it_is_one_line_that_is_never_silent(monkeypatch):
