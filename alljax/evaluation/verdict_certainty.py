@@ -7,6 +7,7 @@ from alljax.evaluation.verdict_facts import SMALL_SHARE, Facts, Sentence
 from alljax.storage.calibration_record import ANSWERS, OF_FOLDS, TEMPERATURE
 
 CONFIDENT, FEWEST_CONFIDENT = 0.9, 20
+REFUSED = 'refused calibration', 'refused answers'  # kinds of sentences that a terminal always shows
 
 
 def confidence(known: Facts) -> Sentence | None:
@@ -52,7 +53,7 @@ def refused_temperature(known: Facts) -> Sentence | None:
         return None
     before, after = map(percent, found['judged']['error'])
     return Sentence(
-        'calibration',
+        REFUSED[0],
         f'Calibration is refused: measured on some slides, it takes the calibration error of others from {before} to '
         f'{after}. The probabilities stay as they come: do not take them at their word.',
         'warn',
@@ -80,7 +81,7 @@ def certainty(known: Facts) -> Sentence | None:
     if ANSWERS in whole.get('refused', ()):
         slides = 'slides' if known.grouping == KNOWN else 'groups of cells'
         return Sentence(
-            'certainty',
+            REFUSED[1],
             f'Too few {slides} to promise {percent(whole["accuracy"])} right answers: it calls every new cell '
             'uncertain, and names its most probable class.',
             'bad',

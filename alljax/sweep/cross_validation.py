@@ -1,6 +1,5 @@
 """The folder of a cross-validation as that of one run: pooled results, one report, and the card of its final model."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from alljax.config.plan import CalibrationOptions, Plan
 from alljax.data import datasets
 from alljax.data.cells import Cells
 from alljax.data.protocol import COPY_MARK
-from alljax.evaluation import calibration_table, fold_table, intervals
+from alljax.evaluation import fold_table, intervals
 from alljax.runs import data_check, environment, final_model, results, verdict_log
 from alljax.runs.results import Results, Tested
 from alljax.storage import model_folder
@@ -25,8 +24,6 @@ from alljax.sweep import fold_calibration, pooled
 from alljax.sweep.fold_calibration import Folded
 from alljax.sweep.pooled import Rows
 from alljax.sweep.variants import Run
-
-log = logging.getLogger(__name__)
 
 # Parts of results.json that are those of the folds, as far as these agree.
 COMMON = ('pretraining', 'transductive', 'prediction')
@@ -183,8 +180,6 @@ def _calibration(
             len({row['file'] for row in found.rows}),
         )
         known, whole = fold_calibration.fitted(folded, options)
-        for said in calibration_table.refusals(whole):
-            log.warning('calibration: %s', said)
         return known, {'calibration': whole}
     about = pooled.calibrated(found.tables, found.facts)
     if about:

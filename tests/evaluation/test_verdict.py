@@ -287,16 +287,18 @@ def test_a_refused_calibration():
     test = {'answered': 0.05, 'accuracy_of_answered': 0.4, 'error_before': 0.12, 'error_after': 0.1}
     refused = {'source': OF_FOLDS, 'accuracy': 0.95, 'certain': None, 'test': test, 'judged': {'error': (0.12, 0.21)}}
     both = said(GOOD, calibration={**refused, 'refused': ('temperature', 'answers')})
-    assert both['calibration'].text == (
+    assert both['refused calibration'].text == (
         'Calibration is refused: measured on some slides, it takes the calibration error of others from 12.0% to '
         '21.0%. The probabilities stay as they come: do not take them at their word.'
     )
-    assert both['certainty'].text == (
+    assert both['refused answers'].text == (
         'Too few slides to promise 95.0% right answers: it calls every new cell uncertain, and names its most probable '
         'class.'
     )
     sure = slides(15, wrong=3, right=5, sure=0.95)
     assert 'before' not in said(sure, calibration={**refused, 'refused': ('temperature',)})['confidence'].text
+    many = [verdict.Sentence('x', str(n), 'bad') for n in range(9)]
+    assert verdict.shortest([*many, both['refused answers']])[-1] == both['refused answers']
     neither = said(GOOD, calibration=refused)
     assert neither['calibration'].text.startswith('Calibration by the other folds takes')
     assert neither['certainty'].text.startswith('No confidence is right in 95.0% of the cells: ')
