@@ -7,6 +7,7 @@ from alljax.evaluation.verdict_facts import SMALL_SHARE, Facts, Sentence
 from alljax.storage.calibration_record import ANSWERS, OF_FOLDS, TEMPERATURE
 
 CONFIDENT, FEWEST_CONFIDENT = 0.9, 20
+DOUBTFUL = 0.05  # calibration error from which probabilities are not to be taken at their word
 REFUSED = 'refused calibration', 'refused answers'  # kinds of sentences that a terminal always shows
 
 
@@ -51,11 +52,15 @@ def refused_temperature(known: Facts) -> Sentence | None:
     found = known.results.get('calibration', {})
     if TEMPERATURE not in found.get('refused', ()):
         return None
-    before, after = map(percent, found['judged']['error'])
+    error, losses = found['judged']['error'], found['judged']['log_loss']
+    harm = f'calibration error of others from {percent(error[0])} to {percent(error[1])}'
+    if error[1] <= error[0]:
+        harm = f'log loss of others from {losses[0]:.2f} to {losses[1]:.2f}'
+    doubt = ': do not take them at their word' if error[0] > DOUBTFUL else ''
     return Sentence(
         REFUSED[0],
-        f'Calibration is refused: measured on some slides, it takes the calibration error of others from {before} to '
-        f'{after}. The probabilities stay as they come: do not take them at their word.',
+        f'Calibration is refused: measured on some slides, it takes the {harm}. The probabilities stay as they come'
+        f'{doubt}.',
         'warn',
     )
 

@@ -86,13 +86,13 @@ def _decided(found: Folded, options: CalibrationOptions) -> tuple[Calibration, J
         calibration.tempered(probabilities[own], one.temperature) for (own, _), one in zip(turns, known, strict=True)
     ])  # fmt: skip
     losses = calibration.log_loss(plain, right), calibration.log_loss(warm, right)
-    errors = metrics.calibration_error(right, plain), metrics.calibration_error(right, warm)
+    correct = plain.argmax(1) == right  # with any temperature
+    errors = metrics.confidence_error(correct, plain.max(1)), metrics.confidence_error(correct, warm.max(1))
     harmful = losses[1] > losses[0] or errors[1] > errors[0]
     sure = np.concatenate([
         _certain(found.judged, own, others, one, harmful=harmful)
         for (own, others), one in zip(turns, known, strict=True)
     ])  # fmt: skip
-    correct = plain.argmax(1) == right
     accuracy = float(correct[sure].mean()) if sure.any() else None
     broken = sure.sum() < calibration.FEWEST or accuracy is None or accuracy < options.accuracy - MISSED
     judgement = Judgement(fresh.temperature, losses, errors, float(sure.mean()), accuracy)

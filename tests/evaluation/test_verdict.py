@@ -285,7 +285,13 @@ def test_probabilities_of_folds_are_said_to_be_those_before_the_calibration():
 
 def test_a_refused_calibration():
     test = {'answered': 0.05, 'accuracy_of_answered': 0.4, 'error_before': 0.12, 'error_after': 0.1}
-    refused = {'source': OF_FOLDS, 'accuracy': 0.95, 'certain': None, 'test': test, 'judged': {'error': (0.12, 0.21)}}
+    refused = {
+        'source': OF_FOLDS,
+        'accuracy': 0.95,
+        'certain': None,
+        'test': test,
+        'judged': {'error': (0.12, 0.21), 'log_loss': (1.6, 1.5)},
+    }
     both = said(GOOD, calibration={**refused, 'refused': ('temperature', 'answers')})
     assert both['refused calibration'].text == (
         'Calibration is refused: measured on some slides, it takes the calibration error of others from 12.0% to '
@@ -297,6 +303,11 @@ def test_a_refused_calibration():
     )
     sure = slides(15, wrong=3, right=5, sure=0.95)
     assert 'before' not in said(sure, calibration={**refused, 'refused': ('temperature',)})['confidence'].text
+    other = {**refused, 'refused': ('temperature',), 'judged': {'error': (0.04, 0.03), 'log_loss': (0.5, 0.75)}}
+    assert said(GOOD, calibration=other)['refused calibration'].text == (
+        'Calibration is refused: measured on some slides, it takes the log loss of others from 0.50 to 0.75. The '
+        'probabilities stay as they come.'
+    )
     many = [verdict.Sentence('x', str(n), 'bad') for n in range(9)]
     assert verdict.shortest([*many, both['refused answers']])[-1] == both['refused answers']
     neither = said(GOOD, calibration=refused)
