@@ -83,7 +83,7 @@ function card(cell) {
   if (Object.hasOwn(maps, cells.name[cell])) shown.append(picture(maps[cells.name[cell]], 'heat map'));
   const words = [`${cells.unit} ${groups[cells.group[cell]]}`];
   if (cells.fold) words.push(`fold ${cells.fold[cell] + 1}`);
-  if (cells.repeat) words.push(`repetition ${cells.repeat[cell]}`);
+  if (cells.repeat) words.push(`repetition ${cells.repeat[cell] + 1}`);
   const caption = make(
     'figcaption',
     {},
