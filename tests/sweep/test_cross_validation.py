@@ -258,6 +258,25 @@ def test_the_same_command_goes_on_and_rewrites_what_is_pooled(whole, data, tmp_p
     assert (after['test'], after['calibration']) == (before['test'], before['calibration'])
 
 
+def test_damage_is_told_by_the_same_command_and_by_ensemble(whole, data, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / 'whole')
+    (folder / 'folder/grouped-fold-1/config.json').unlink()
+    with pytest.raises(UserError, match=r'grouped-fold-1/config.json: is missing, .* delete .*/grouped-fold-1 and'):
+        ensemble_of_runs.written([folder], tmp_path / 'average')
+    largest = max((path for path in (folder / 'final/model').iterdir()), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    with pytest.raises(UserError) as told:
+        run(data, folder, 'folds', final_model=True)
+    first, second = sorted(told.value.problems, key=lambda said: 'config.json' not in said)
+    assert 'config.json: is missing' in first
+    assert f'delete {folder / "final"} and give the same command again, which trains it again' in second
+    shutil.rmtree(folder / 'folder/grouped-fold-1')
+    with pytest.raises(UserError, match='grouped-fold-1: is gone, a fold of this cross-validation'):
+        ensemble_of_runs.written([folder], tmp_path / 'average')
+
+
 @pytest.mark.parametrize(
     ('fields', 'said'),
     [
