@@ -39,9 +39,11 @@ def exit_on_user_error(after: str = 'the same command starts again') -> Iterator
     except UserError as error:
         sys.exit(_print(str(UserError(*(printable(problem, keep='') for problem in error.problems))), 2))
     except OSError as error:
+        where = error.filename or 'the run folder'
+        if error.errno == errno.EISDIR:
+            sys.exit(_print(f'{where}: is a folder, expected a file; move it away, then try again', 2))
         if error.errno not in OUTSIDE:
             raise
-        where = error.filename or 'the run folder'
         fix = 'free space' if error.errno in SPACE else 'fix its permissions or name another place'
         sys.exit(_print(f'{where}: {error.strerror}; {fix}, then try again', 2))
     except KeyboardInterrupt:

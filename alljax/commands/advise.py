@@ -4,10 +4,9 @@ From cheap features alone: how well classes and slides are told apart, and wheth
 500 cells.
 """
 
-import sys
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from alljax.commands import Parser, taking_a_folder
 from alljax.errors import UserError, printable
@@ -22,17 +21,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f'{options.to}: is a file, expected a folder; correct --to')
     if options.to:
         expect_writable(options.to, '--to')
-    from tqdm import tqdm
-
     from alljax.storage import progress_bar
 
-    track = partial(tqdm, disable=not sys.stderr.isatty(), leave=False)
     with progress_bar.shown('reading the cells'), taking_a_folder('advise'):
         from alljax.runs import advice
         from alljax.runs.advice import features, page, sentences
 
         cells, task = advice.read(options.folder)
-    found = advice.advise(cells, features.measure(cells, track), task, track)
+    found = advice.advise(cells, features.measure(cells, _tracked), task, _tracked)
     for section in sentences.sections(found):
         print(f'\n{section.title}')
         print(*(f'  {printable(line, keep="")}' for line in (*section.sentences, *section.commands)), sep='\n')
@@ -40,6 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.to:
         print(f'written: {page.write(found, options.to)}')
     return 0
+
+
+def _tracked(items: Sequence[Any], desc: str, unit: str = ' parts') -> Iterable[Any]:
+    """The items, with a bar that shows how many are done."""
+    from alljax.storage import progress_bar
+
+    return progress_bar.each(items, desc, len(items), unit)
 
 
 def _parser() -> Parser:

@@ -1,6 +1,5 @@
 """Finds repeated cells and shortcuts in a folder of cell crops; writes groups.csv, pairs.csv and audit.html into it."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,18 +18,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f'--threshold {options.threshold}: expected a number above 0, up to 1')
     from functools import partial
 
-    from tqdm import tqdm
+    from alljax.storage import progress_bar
 
-    from alljax.data.audit import THRESHOLD, audit
-    from alljax.data.audit.audit_files import write
-    from alljax.storage.disk_errors import expect_writable
+    with progress_bar.shown('starting'):
+        from alljax.data.audit import THRESHOLD, audit
+        from alljax.data.audit.audit_files import write
+        from alljax.storage.disk_errors import expect_writable
 
     if options.out and not options.out.is_file():
         expect_writable(options.out, '--out')
     threshold = THRESHOLD if options.threshold is None else options.threshold
-    shown = sys.stderr.isatty()
-    found = audit(options.folder, threshold, shown, options.not_same)
-    bar = partial(tqdm, disable=not shown, leave=False, desc='writing audit.html', unit=' pictures')
+    found = audit(options.folder, threshold, progress_bar.on_terminal(), options.not_same)
+    bar = partial(progress_bar.each, name='writing audit.html', total=0, unit=' pictures')
     written = write(found, options.out, bar)
     print(*(printable(line, keep='') for line in summary(found, written)), sep='\n')
     return 0

@@ -142,9 +142,13 @@ def _tell(rows: Iterable['Row'], output: Output) -> int:
 
 def _limit(run: 'Predictor') -> str:
     """The reason why answers are uncertain."""
+    from alljax.storage.calibration_record import ANSWERS
+
     known = run.card.calibration
     assert known
     cells = f'on the {known.cells} cells that calibrated the model'
+    if ANSWERS in known.refused:
+        return f'{known.groups} groups of cells were too few to promise {known.accuracy:.0%} right answers'
     if known.certain is None:
         return f'no confidence reached an accuracy of {known.accuracy:.0%} {cells}'
     return f'their confidence is below {known.certain:.1%}, from which {known.accuracy:.0%} were right {cells}'

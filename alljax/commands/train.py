@@ -7,13 +7,14 @@ save. `--evaluate_on=DIR --workdir=RUN` trains nothing: it tests a finished run 
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from absl import app, flags
 
 from alljax.errors import UserError
-from alljax.storage import progress_bar
+from alljax.evaluation import formatting
+from alljax.storage import progress_bar, speed_record
 from alljax.storage.log import set_up_logging
 
 CONFIG = flags.DEFINE_string('config', None, 'The config file; --config.a.b=value changes a field of it.')
@@ -58,7 +59,7 @@ def _train(overrides: dict[str, str]) -> int:
         raise UserError('--labels goes with --evaluate_on; for a run that is to be trained set --config.test.labels')
     if CONFIG.value is None:
         raise UserError('--config is missing; try python launch.py --config=configs/subtype.py')
-    with progress_bar.shown('starting'):  # takes seconds
+    with progress_bar.shown(_starting(CONFIG.value, overrides)):  # takes seconds
         from alljax import config, sweep
 
     values = config.load(CONFIG.value)
@@ -66,6 +67,12 @@ def _train(overrides: dict[str, str]) -> int:
     folder = Path(WORKDIR.value).expanduser() if WORKDIR.value else None
     good = sweep.launch(values, CONFIG.value, overrides, folder, jobs=JOBS.value, dry_run=DRY_RUN.value)
     return 0 if good else 1
+
+
+def _starting(config_file: str, overrides: Mapping[str, str]) -> str:
+    """The words of the bar while the package is loaded: with the time that all takes, where an earlier one tells it."""
+    seconds = speed_record.whole(config_file, overrides.get('data.root', '')) if progress_bar.on_terminal() else 0
+    return f'{formatting.about(seconds)} left, starting' if seconds else 'starting'
 
 
 def _evaluate(root: str, overrides: dict[str, str]) -> int:

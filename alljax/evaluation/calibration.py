@@ -35,29 +35,38 @@ def fitted(
     """
     if not len(labels):
         raise ValueError('a calibration needs cells that did not train the model; found none')
-    found = temperature(probabilities, labels)
-    shares = tempered(probabilities, found)
-    return Calibration(
-        temperature=found,
-        coverage=coverage,
-        least=least_probability(shares[np.arange(len(labels)), labels], groups, coverage),
-        accuracy=accuracy,
-        certain=least_confidence(shares.max(1), shares.argmax(1) == labels, accuracy),
-        cells=len(labels),
-        groups=len(np.unique(groups)),
-        source=source,
+    plain = Calibration(1.0, coverage, 0.0, accuracy, None, len(labels), len(np.unique(groups)), source)
+    return at_temperature(plain, temperature(probabilities, labels), probabilities, labels, groups)
+
+
+def at_temperature(
+    known: Calibration,
+    temperature: float,
+    probabilities: Probabilities,
+    labels: Labels,
+    groups: Integer[np.ndarray, ' cells'],
+) -> Calibration:
+    """A calibration with another temperature, and with the sets and the confidence that these cells give with it."""
+    shares = tempered(probabilities, temperature)
+    return known._replace(
+        temperature=temperature,
+        least=least_probability(shares[np.arange(len(labels)), labels], groups, known.coverage),
+        certain=least_confidence(shares.max(1), shares.argmax(1) == labels, known.accuracy),
     )
 
 
 def temperature(probabilities: Probabilities, labels: Labels) -> float:
     """The number that logits are divided by for the least log loss (Guo et al. 2017), from 1/20 to 20."""
-    own = np.arange(len(labels))
 
-    def log_loss(log_temperature: float) -> float:
-        shares = tempered(probabilities, float(np.exp(log_temperature)))
-        return float(-np.log(np.maximum(shares[own, labels], TINY)).mean())
+    def loss(log_temperature: float) -> float:
+        return log_loss(tempered(probabilities, float(np.exp(log_temperature))), labels)
 
-    return float(np.exp(minimize_scalar(log_loss, bounds=(-np.log(20), np.log(20)), method='bounded').x))
+    return float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method='bounded').x))
+
+
+def log_loss(probabilities: Probabilities, labels: Labels) -> float:
+    """The mean of -log of the probability of each cell's own class."""
+    return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], TINY)).mean())
 
 
 def tempered(probabilities: Probabilities, temperature: float) -> Probabilities:

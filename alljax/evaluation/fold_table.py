@@ -1,6 +1,7 @@
 """The part of a page about the folds of a cross-validation: each with its result and a link to its own page."""
 
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -35,7 +36,7 @@ def section(known: Mapping[str, Any], template: jinja2.Template, *, leaky: bool)
     """The part of the page, from the `cross_validation` of results.json; `leaky` splits have copies on both sides."""
     lines = [
         Line(
-            f'fold {one["fold"]}' + (f', repetition {one["repeat"]}' if known['repeats'] > 1 else ''),
+            _name(one, repeated=known['repeats'] > 1),
             quote(f'{one["folder"]}/report.html'),
             formatting.percent(one['accuracy'], one['n']),
             one['n'],
@@ -45,6 +46,12 @@ def section(known: Mapping[str, Any], template: jinja2.Template, *, leaky: bool)
         for one in known['folds']
     ]
     return Markup(template.render(known=known, lines=lines))
+
+
+def _name(fold: Mapping[str, Any], *, repeated: bool) -> str:
+    """The fold and the repetition, from 1 as in all words, and the folder, which counts from 0."""
+    repetition = f', repetition {fold["repeat"] + 1}' if repeated else ''
+    return f'fold {fold["fold"] + 1}{repetition} ({PurePosixPath(fold["folder"]).name})'
 
 
 def _trained(fold: Mapping[str, Any], *, leaky: bool) -> str:

@@ -119,3 +119,10 @@ def markdown(text: str) -> str:
 def set_name(name: str, root: str) -> str:
     """The name of a set as a reader knows it: that of its folder, where the data set `name` is any folder."""
     return (Path(root).name if name == 'folder' else '') or name
+
+
+def about(seconds: float) -> str:
+    """A time as one says it: to ten seconds, to the minute."""
+    if seconds < 90:
+        return f'{max(10, round(seconds, -1)):.0f} s'
+    return value(60.0 * round(seconds / 60), 'seconds').removesuffix(' 0 s')

@@ -89,8 +89,8 @@ function card(cell) {
   shown.append(place < 0 ? make('span', {}, 'no picture kept') : picture(pictures().cells[place], ''));
   shown.append(...heatMap(cell));
   const words = [`${cells.unit} ${groups[cells.group[cell]]}`];
-  if (cells.fold) words.push(`fold ${cells.fold[cell]}`);
-  if (form.elements.repeat) words.push(`repetition ${cells.repeat[cell]}`);
+  if (cells.fold) words.push(`fold ${cells.fold[cell] + 1}`);
+  if (form.elements.repeat) words.push(`repetition ${cells.repeat[cell] + 1}`);
   const caption = make(
     'figcaption',
     {},

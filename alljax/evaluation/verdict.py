@@ -6,6 +6,7 @@ import jinja2
 from markupsafe import Markup
 
 from alljax.evaluation.prediction_rows import Rows
+from alljax.evaluation.verdict_certainty import REFUSED
 from alljax.evaluation.verdict_facts import Results, Sentence, facts
 from alljax.evaluation.verdict_findings import FINDINGS
 from alljax.evaluation.verdict_next_steps import next_steps
@@ -25,10 +26,10 @@ def sentences(results: Results, rows: Rows) -> list[Sentence]:
 
 
 def shortest(found: list[Sentence]) -> list[Sentence]:
-    """The sentences that a terminal has room for: the most important findings and steps."""
+    """The sentences that a terminal has room for: the most important findings and steps, and what was refused."""
     steps = [one for one in found if one.tone == 'next']
     rest = [one for one in found if one.tone != 'next']
-    return [*rest[:SHOWN], *steps[:ADVICE]]
+    return [*rest[:SHOWN], *(one for one in rest[SHOWN:] if one.kind in REFUSED), *steps[:ADVICE]]
 
 
 def lines(found: list[Sentence]) -> list[str]:

@@ -9,6 +9,8 @@ from alljax.evaluation import prediction_rows, slides
 from alljax.evaluation.prediction_rows import Predictions, Rows
 from alljax.evaluation.slides import KNOWN, Slide
 
+SMALL_SHARE = 0.2  # of the slides or cells: so few that make half of the errors are the worst, more are no exception
+
 Results = Mapping[str, Any]  # the content of results.json, or a part of it
 
 

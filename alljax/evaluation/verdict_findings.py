@@ -7,17 +7,15 @@ import numpy as np
 from alljax.evaluation import intervals
 from alljax.evaluation.formatting import interval, percent
 from alljax.evaluation.slides import KNOWN, counted, worst
-from alljax.evaluation.verdict_facts import Facts, Sentence, listed
-from alljax.storage.calibration_record import OF_FOLDS
+from alljax.evaluation.verdict_certainty import calibration_error, certainty, confidence, refused_temperature, unlike
+from alljax.evaluation.verdict_facts import SMALL_SHARE, Facts, Sentence, listed
 
 LEARNED, LEARNED_PARTLY = 0.3, 0.15  # between training and test accuracy
 CARRIES_OVER = 0.05
 FEW_SLIDES = 3  # of a class, at most, for its number to mean little
-SMALL_SHARE = 0.2  # of the slides, at most, that make half of the errors
 WORSE = 1.25  # their share of the errors over their share of the cells
 FEWEST_SLIDES = 5  # of which a few may be told apart as the worst
 FEWEST_ERRORS = 10  # whose spread over slides or classes says something
-CONFIDENT, FEWEST_CONFIDENT = 0.9, 20
 WIDE = 0.2  # of an interval
 CONFUSED = 0.25  # of all errors that two classes make with each other
 
@@ -82,7 +80,7 @@ def fold(known: Facts) -> Sentence | None:
     split = known.results['split']
     if split.get('folds', 1) < 2 or 'cross_validation' in known.results:
         return None
-    told = f'This is fold {split["fold"]} (from 0) of {split["folds"]}'
+    told = f'This is fold {split["fold"] + 1} of {split["folds"]} (split.fold={split["fold"]})'
     return Sentence('fold', f'{told}: the number to quote is that of all of them together.', 'plain')
 
 
@@ -188,86 +186,6 @@ def few_slides(known: Facts) -> Sentence | None:
     return Sentence('few slides', f'Classes with few test slides: {told}; {ending} little.', 'warn')
 
 
-def confidence(known: Facts) -> Sentence | None:
-    """The share of right answers among confident ones; the mean confidence where few are confident."""
-    sure, right = known.predictions.confidence, known.predictions.right
-    if sure is None:
-        return None
-    chosen = sure >= CONFIDENT
-    count = int(chosen.sum())
-    if count < FEWEST_CONFIDENT:
-        return _mean_confidence(known, float(sure.mean()))
-    share, expected = float(right[chosen].mean()), float(sure[chosen].mean())
-    noun = 'predictions' if known.predictions.repeats > 1 else 'cells'
-    before = ' before calibration' * _calibrated_later(known)
-    said = f'Confidence {CONFIDENT} or more{before} is right {percent(share)} of the time ({count:,} {noun})'
-    most = intervals.wilson(int(right[chosen].sum()), count, repeats=known.predictions.repeats)[1]
-    if share < expected - 0.05 and most < expected:
-        return Sentence('confidence', f'{said}: it promises more than it holds.', 'bad' if share < 0.8 else 'warn')
-    if abs(share - expected) <= 0.05 and known.new_slides:
-        return Sentence('confidence', f'{said}: it can be taken at its word.', 'good')
-    return None
-
-
-def _mean_confidence(known: Facts, mean: float) -> Sentence | None:
-    gap, n = mean - known.test['accuracy'], known.test['n']
-    if abs(gap) <= 0.1 or n < FEWEST_CONFIDENT:
-        return None
-    before = ' before calibration' * _calibrated_later(known)
-    said = f'It is {percent(mean, n)} sure on average{before} and right in {percent(known.test["accuracy"], n)}'
-    return Sentence('confidence', f'{said}: it promises {"more than it holds" if gap > 0 else "too little"}.', 'warn')
-
-
-def _calibrated_later(known: Facts) -> bool:
-    """True where the probabilities are those of the folds, and the model that is kept was calibrated by them."""
-    return known.results.get('calibration', {}).get('source') == OF_FOLDS
-
-
-def calibration_error(known: Facts) -> Sentence | None:
-    """The calibration error of the folds before and after the calibration that the kept model has."""
-    if not _calibrated_later(known):
-        return None
-    test = known.results['calibration']['test']
-    before, after = test['error_before'], test['error_after']
-    said = f'Calibration by the other folds takes the calibration error from {percent(before)} to {percent(after)}'
-    if after > before:
-        return Sentence('calibration', f'{said}: do not trust the probabilities of so few slides.', 'warn')
-    return Sentence('calibration', f'{said}.', 'plain')
-
-
-def certainty(known: Facts) -> Sentence | None:
-    """The answers of a calibrated model, and how many of them are right."""
-    whole = known.results.get('calibration')
-    if not whole:
-        return None
-    test, n = whole.get('test', whole), known.test['n']
-    if test['accuracy_of_answered'] is None:
-        return Sentence(
-            'certainty', 'It calls every test cell uncertain: it has no confidence that it can trust.', 'bad'
-        )
-    wanted = whole.get('accuracy')
-    tone = 'plain' if wanted is None else 'good' if test['accuracy_of_answered'] >= wanted - 0.02 else 'warn'
-    asked = '' if wanted is None else f' ({percent(wanted)} was asked)'
-    return Sentence(
-        'certainty',
-        f'It answers {percent(test["answered"], n)} of the cells and is right in '
-        f'{percent(test["accuracy_of_answered"], n)} of these{asked}; the others it calls uncertain.',
-        tone,
-    )
-
-
-def unlike(known: Facts) -> Sentence | None:
-    """Test cells that many of which are unlike the training cells."""
-    found = known.results.get('unlike', {})
-    share = found.get('share_of_test_cells', 0)
-    if share <= SMALL_SHARE:
-        return None
-    said = (
-        f'{percent(share, known.test["n"])} of the test cells look unlike the training cells ({found["score"]} score).'
-    )
-    return Sentence('unlike', said, 'warn')
-
-
 def confused(known: Facts) -> Sentence | None:
     """The two classes that are taken for each other most, where they make a large share of the errors."""
     wrong = known.matrix - np.diag(known.matrix.diagonal())
@@ -294,5 +212,5 @@ def undersampling(known: Facts) -> Sentence | None:
 
 FINDINGS: tuple[Callable[[Facts], Sentence | None], ...] = (  # the most important first
     accuracy, fold, seen_before, chance, training, never_predicted, worst_slides, few_slides, confidence,
-    calibration_error, certainty, undersampling, confused, unlike,
+    refused_temperature, calibration_error, certainty, undersampling, confused, unlike,
 )  # fmt: skip

@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Callable
 
-from alljax.evaluation import verdict_findings
+from alljax.evaluation import verdict_certainty, verdict_findings
 from alljax.evaluation.slides import KNOWN, worst
 from alljax.evaluation.verdict_facts import Facts, Sentence, listed
 
@@ -83,7 +83,7 @@ def test_every_slide(known: Facts) -> str:
 
 def calibrate(known: Facts) -> str:
     """A calibration, where the confidence promises more than it holds."""
-    found = verdict_findings.confidence(known)
+    found = verdict_certainty.confidence(known)
     if 'calibration' in known.results or not found or found.tone == 'good':
         return ''
     return (

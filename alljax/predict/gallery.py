@@ -18,6 +18,7 @@ from alljax.runs import results
 from alljax.runs.calibration import UNCERTAIN
 from alljax.storage import page_script, run_folder
 from alljax.storage.atomic import part_file
+from alljax.storage.calibration_record import ANSWERS, TEMPERATURE
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import UNCHANGED
 from alljax.storage.text_files import write_text
@@ -149,6 +150,10 @@ def _certainty(card: Card) -> str:
     if known is None:
         return 'not calibrated: a confidence says little about how often the model is right'
     measured = f'calibrated on {known.cells:,} cells of {known.groups:,} groups that did not train it, {known.source}'
+    if TEMPERATURE in known.refused:
+        measured = f'not calibrated: a temperature did harm on cells of {known.groups:,} groups that had no part in it'
+    if ANSWERS in known.refused:
+        return f'{measured}; too few groups to promise an accuracy of {known.accuracy:.0%}, so all is called uncertain'
     if known.certain is None:
         return (
             f'{measured}; no confidence reached an accuracy of {known.accuracy:.0%} there, so all is called uncertain'

@@ -88,7 +88,7 @@ def of_test(output: TestOutput, card: Card, test: Cells) -> TestOutput:
     said = told(shares, known, test)
     return output._replace(
         logits=np.log(np.maximum(said.probabilities, np.finfo(float).tiny)),
-        found={**output.found, 'calibration': {**known._asdict(), 'test': said.found}},
+        found={**output.found, 'calibration': {**known.to_json(), 'test': said.found}},
         columns=said.columns,
     )
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alljax.errors import UserError, some
-from alljax.runs import ensemble
+from alljax.runs import ensemble, results
 from alljax.runs.ensemble import Ensemble, Member
 from alljax.storage import model_folder, run_folder
 from alljax.storage.card import Card
@@ -65,12 +65,27 @@ def _runs(path: Path) -> list[Path]:
     if any((folder / model_folder.CARD).is_file() for folder in (path, path / 'model')):
         return [path]
     runs = run_folder.runs_below(path)
+    _check_all_folds(path, runs)
     unfinished = [str(run) for run in runs if not run_folder.is_finished(run)]
     if not runs:
         model_folder.find(path)
     if unfinished:
         raise UserError(f'{some(unfinished, 4)}: is not finished; give the command of that run or sweep again first')
     return runs
+
+
+def _check_all_folds(path: Path, runs: Sequence[Path]) -> None:
+    """UserError if the folder of a finished cross-validation lacks one of the folds that its results name."""
+    if not run_folder.is_cross_validation(path):
+        return
+    folds = [path / one['folder'] for one in results.read(path)[run_folder.CROSS_VALIDATION]['folds']]
+    lost = [fold for fold in folds if fold not in runs]
+    for fold in lost:
+        run_folder.check_config(fold)
+    if lost:
+        raise UserError(
+            f'{some([*map(str, lost)], 4)}: is gone, a fold of this cross-validation; give its command again first'
+        )
 
 
 def _models(run: Path, paths: Sequence[Path]) -> list[tuple[str, Path, float]]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from alljax.data.split import BY_GROUP
+from alljax.errors import UserError
 from alljax.evaluation import fold_table
 from alljax.runs import results
 from alljax.runs.results import Results
@@ -38,6 +39,14 @@ def about(path: Path) -> str:
         f'the final model of a {name}, trained on {whole}; its accuracy on {where} was estimated by the folds: '
         f'{accuracy:.1f} % ({low:.1f} to {high:.1f})'
     )
+
+
+def check(run: Path) -> None:
+    """UserError, with the remedy, if the final model in its finished run folder is damaged."""
+    try:
+        model_folder.check(run / 'model')
+    except UserError as error:
+        raise UserError(f'{error}: delete {run} and give the same command again, which trains it again') from None
 
 
 def run_of(path: Path) -> Path:

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 PICTURES = 'pictures'
 OF_FOLDS = 'folds of the cross-validation'  # the source of a final model's calibration
+TEMPERATURE, ANSWERS = 'temperature', 'answers'  # what a calibration may refuse
 UNLIKE = (PICTURES, 'mahalanobis', 'knn', 'energy')  # what tells a cell unlike the training cells
 
 
@@ -20,6 +21,12 @@ class Calibration(NamedTuple):
     cells: int  # that it was measured on
     groups: int
     source: str  # 'validation fold', 'inner folds' or OF_FOLDS
+    refused: tuple[str, ...] = ()  # TEMPERATURE, which is 1 then, and ANSWERS: what did not hold on held-out folds
+
+    def to_json(self) -> dict[str, Any]:  # JSON
+        """The record for a file; what was refused only where something was."""
+        values = self._asdict()
+        return values if self.refused else {name: value for name, value in values.items() if name != 'refused'}
 
     def problems(self) -> Iterator[str]:
         """All that is wrong with a record that was read from a file."""

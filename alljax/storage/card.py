@@ -128,7 +128,7 @@ class Card:
             'train': dict(self.train) or None,
             'scores': self.scores and self.scores._asdict(),
             'pictures': self.pictures and self.pictures._asdict(),
-            'calibration': self.calibration and self.calibration._asdict(),
+            'calibration': self.calibration and self.calibration.to_json(),
             'members': self.members or None,
             'member_weights': self.member_weights or None,
             'likeness': self.likeness and self.likeness._asdict(),

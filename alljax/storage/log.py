@@ -1,6 +1,8 @@
 """The log of the package, as people read it on the terminal; a run folder keeps a copy in its run.log."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from alljax.errors import printable
 
@@ -28,3 +30,15 @@ def set_up_logging(*, terminal: bool = True) -> None:
     logger = logging.getLogger('alljax')
     logger.setLevel(logging.INFO)
     logger.propagate = terminal
+
+
+@contextmanager
+def said_before(room: str) -> Iterator[None]:
+    """Keeps a room of the package, such as 'alljax.data', from saying again what it has said: all but errors."""
+    logger = logging.getLogger(room)
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -21,7 +21,7 @@ from alljax.storage.card import Card, Scores
 from alljax.storage.checksums import Checksums, Damaged
 from alljax.storage.disk_errors import disk_errors_explained
 from alljax.storage.json_records import Json, read_object
-from alljax.storage.tree_folder import read_tree, write_tree
+from alljax.storage.tree_folder import Tree, read_tree, write_tree
 
 CARD, VARIABLES, LIKENESS = 'facts.json', 'tree', 'likeness.npz'  # files are named as in every release
 CHECKSUMS = 'checksums.json'  # of each array in tree/, and of each file beside it
@@ -87,14 +87,27 @@ def read_card(folder: Path) -> Card:
 
 def read_variables(folder: Path) -> Variables:
     """The variables in the model folder of a network, on the device; UserError, naming what is damaged."""
+    variables: Variables = jax.tree.map(jnp.asarray, _read_arrays(folder))
+    return variables
+
+
+def _read_arrays(folder: Path) -> Tree:
     with disk_errors_explained(folder):
         expected = _expected(folder, 'arrays')
         try:
-            tree = read_tree(folder / VARIABLES, expected)
+            return read_tree(folder / VARIABLES, expected)
         except Damaged as error:
             raise UserError(f'{folder / VARIABLES}: {error}; {AGAIN}') from None
-    variables: Variables = jax.tree.map(jnp.asarray, tree)
-    return variables
+
+
+def check(folder: Path) -> None:
+    """UserError, naming what is damaged, unless all of a model, and of its members, is as it was written."""
+    card = read_card(folder)
+    check_files(folder)
+    if card.network:
+        _read_arrays(folder)
+    for name in card.members:
+        check(folder / name)
 
 
 def has_checksums(folder: Path) -> bool:

@@ -58,6 +58,15 @@ def is_finished(workdir: Path) -> bool:
     return (workdir / RESULTS).is_file()
 
 
+def check_config(workdir: Path) -> None:
+    """UserError, with the remedy, for a folder of results whose config.json is lost."""
+    if is_finished(workdir) and not (workdir / CONFIG).exists():
+        raise UserError(
+            f'{workdir / CONFIG}: is missing, so it is not known which config the results there have; restore the file '
+            f'from a copy, or delete {workdir} and give the command of this run again, which starts anew'
+        )
+
+
 def is_cross_validation(workdir: Path) -> bool:
     """True if the folder holds the pooled results of several runs of one config."""
     with suppress(Damaged):
@@ -134,6 +143,7 @@ def _claim(workdir: Path, fields: Fields, later: Fields, may_change: Collection[
     path = workdir / CONFIG
     delete_abandoned(workdir)
     if not path.exists():
+        check_config(workdir)
         others = sorted(p.name for p in workdir.iterdir() if p.name != '.lock')
         if others:
             raise UserError(

@@ -20,6 +20,7 @@ from alljax.storage.locks import entry_lock
 log = logging.getLogger(__name__)
 
 FILE = 'speeds.json'
+WHOLE = 'all runs of {}'  # a config file: their seconds from start to end for each file of the folder
 Speeds = dict[str, dict[str, float]]  # kind of work → what is timed ('step', 'picture', 'run') → seconds
 
 
@@ -54,6 +55,22 @@ def add(kind: str, seconds: Mapping[str, float]) -> None:
         known = read()
         known[kind] = {**known.get(kind, {}), **{name: float(f'{value:.3g}') for name, value in seconds.items()}}
         write_json(path, {'machine': machine(), 'kinds': known})
+
+
+def whole(config_file: str, root: str) -> float:
+    """Seconds of all runs of a config on a folder, by those on the last new folder, of any size; 0 if not known."""
+    return read().get(WHOLE.format(Path(config_file).stem), {}).get('picture', 0.0) * files_below(root)
+
+
+def add_whole(config_file: str, root: str, seconds: float) -> None:
+    """Keeps the seconds of all runs of a config on a folder."""
+    if count := files_below(root):
+        add(WHOLE.format(Path(config_file).stem), {'picture': seconds / count})
+
+
+def files_below(root: str) -> int:
+    """The number of files in a folder and below; 0 if there is none."""
+    return sum(len(names) for _, _, names in os.walk(Path(root).expanduser())) if root else 0
 
 
 def machine() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Many runs of one config, and the table that compares them with each other and with a paper's numbers."""
 
 import logging
+import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -15,7 +16,7 @@ from alljax.config.fields import later_fields
 from alljax.config.plan import CalibrationOptions
 from alljax.errors import printable
 from alljax.runs import experiment
-from alljax.storage import cache, run_folder
+from alljax.storage import cache, run_folder, speed_record
 from alljax.sweep import cross_validation, execution, left_open, progress, summary, time_estimate
 from alljax.sweep.execution import Loaded
 from alljax.sweep.progress import Bar
@@ -61,17 +62,22 @@ def launch(
     `dry_run` only the plan and an estimate of its time are printed. UserError for whatever would stop a run, before
     the first begins.
     """
+    began = time.monotonic()
     config.check(values, data=False)
     loaded: Loaded = {}
     with ExitStack() as stack:
-        bar = None if dry_run else stack.enter_context(progress.shown(jobs, time_estimate.rough(values)))
+        bar = None if dry_run else stack.enter_context(progress.shown(jobs, time_estimate.rough(values, config_file)))
         values = left_open.found(values, overrides, run_folder.earlier(folder), loaded)
         sweep = load_sweep(config_file, values, overrides)
         runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=overrides))
         if not dry_run and (len(runs) > 1 or sweep.declared):
             data = config.data_options(values)
             folder = folder or run_folder.default(config_file, data.name, data.synthetic)
-            return _run_all(Runs(sweep, runs, values, overrides, config_file, jobs), folder, loaded, bar)
+            new = not folder.exists()
+            good = _run_all(Runs(sweep, runs, values, overrides, config_file, jobs), folder, loaded, bar)
+            if new and good and not sweep.declared:
+                speed_record.add_whole(config_file, data.root, time.monotonic() - began)
+            return good
     if dry_run:
         cache.keep_compiled_programs()
         prepared = execution.prepare(runs, values, overrides, folder, loaded)

@@ -18,6 +18,7 @@ from alljax.runs.results import Results, Tested
 from alljax.storage import heat_map_file, model_folder
 from alljax.storage.calibration_record import OF_FOLDS, Calibration
 from alljax.storage.card import Scores
+from alljax.storage.log import said_before
 from alljax.storage.run_folder import CROSS_VALIDATION, FINAL, RESULTS, is_finished
 from alljax.sweep import fold_calibration, pooled
 from alljax.sweep.fold_calibration import Folded
@@ -178,8 +179,8 @@ def _calibration(
             np.repeat([run.repeat for run in found.runs], sizes),
             len({row['file'] for row in found.rows}),
         )
-        known, test = fold_calibration.fitted(folded, options)
-        return known, {'calibration': {**known._asdict(), 'test': test}}
+        known, whole = fold_calibration.fitted(folded, options)
+        return known, {'calibration': whole}
     about = pooled.calibrated(found.tables, found.facts)
     if about:
         each = [{**one['calibration']} for one in found.facts]
@@ -218,7 +219,8 @@ def _pictured(found: Folds, plan: Plan, folder: Path) -> Tested:
 
     A copy that was tested, as the protocol 'paper' does, is shown by the picture that it is a copy of.
     """
-    cells: Cells = datasets.load(plan.data, plan.seed)
+    with said_before('alljax.data'):  # at the start, of the same cells
+        cells: Cells = datasets.load(plan.data, plan.seed)
     data_check.same_data(found.facts[0]['data']['fingerprint'], cells, folder)
     first = str(found.runs[0].repeat)
     rows = [row for row in found.rows if row['repeat'] == first]

@@ -30,7 +30,7 @@ from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalCells, ExternalOptions
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.runs import data_check, experiment, results, run_cells
+from alljax.runs import data_check, experiment, final_model, results, run_cells
 from alljax.storage import progress_bar, run_folder
 from alljax.storage.log import set_up_logging
 from alljax.sweep import progress
@@ -77,6 +77,8 @@ def prepare(
             found.append(PreparedRun(run, plan, sources, cells, parts))
             if place:
                 _check_same(place, plan, sources)
+                if run.final and run_folder.is_finished(place):
+                    final_model.check(place)
         except UserError as error:
             problems |= dict.fromkeys(error.problems)
     if problems:
@@ -95,6 +97,7 @@ def _check_same(place: Path, plan: Plan, sources: Cells) -> None:
     if differences:
         raise UserError(f'{place}: holds a run of another config ({"; ".join(differences)}); name a new --workdir')
     if run_folder.is_finished(place):
+        run_folder.check_config(place)
         data_check.same_data(results.read(place)['data']['fingerprint'], sources, place)
 
 

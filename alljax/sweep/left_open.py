@@ -14,7 +14,7 @@ from alljax.config.resolve import resolve
 from alljax.data import split
 from alljax.data.cells import Cells
 from alljax.data.split import LEAVE_ONE, SplitOptions
-from alljax.errors import UserError
+from alljax.errors import UserError, some
 from alljax.sweep import execution
 from alljax.sweep.execution import Loaded
 
@@ -57,5 +57,30 @@ def most_folds(cells: Cells, options: SplitOptions, seed: int, most: int = MOST_
         except UserError:
             continue
         return folds
+    if said := _too_few(cells):
+        raise UserError(said)
     split.split(cells, options._replace(folds=2, fold=0), seed)
     return 2
+
+
+def _too_few(cells: Cells) -> str:
+    """A sentence on what cells lack to be tested at all, where no number of folds was set; '' if they lack nothing.
+
+    A class of a single cell, or a single slide, cannot both train and test.
+    """
+    root, slides = cells.origin.root, sorted({cells.group_names[group] for group in cells.groups})
+    single = [name for name, count in cells.counts().items() if count == 1]
+    if single:
+        return (
+            f'{root}: {some(single, 4)} {"has" if len(single) == 1 else "have"} a single cell, and a model is tested '
+            'on cells that it has not seen: every class needs two at least, one to learn from and one to test on, and '
+            'dozens from several slides for a number that means something; add cells, or move the folder of this class '
+            'away'
+        )
+    if len(slides) == 1:
+        return (
+            f'{root}: all {len(cells)} cells are of one slide or patient ({slides[0]}), and a model is tested on '
+            'slides that it has not seen: two are needed at least, each with every class, and ten or more for a number '
+            'that means something; add cells of other slides, or correct groups.csv'
+        )
+    return ''

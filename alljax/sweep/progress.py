@@ -22,7 +22,7 @@ STEPS, PICTURES = ' steps', ' images'  # units of stages whose speed is measured
 REST = ''  # and all else in a run
 STARTING = Stage('starting')
 PAGE = Stage('tables and pages')
-SETTLED = 0.02  # share of a stage from which its own speed is taken
+SETTLED, SURE = 0.02, 0.25  # shares of a stage from which its own speed counts, and counts alone
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Running:
     stage_began: float = 0.0
     counted: dict[str, float] = field(default_factory=dict)  # unit → share of its work that is done
     spent: dict[str, float] = field(default_factory=dict)  # unit → seconds that it took
+    expected: dict[str, float] = field(default_factory=dict)  # unit → seconds for one, by what was known before it
 
 
 @dataclass
@@ -69,8 +70,11 @@ def heard(state: State, now: float, stage: Stage, run: str = '') -> None:
         share = stage.done / stage.total
         its.counted[stage.unit] = share
         its.spent[stage.unit] = now - its.stage_began
+        expected = its.expected.setdefault(stage.unit, _speed(state, work, stage.unit))
         if share >= SETTLED and stage.done > 1:
-            state.measured[work.kind, stage.unit] = its.spent[stage.unit] / stage.done
+            weight = min(1.0, share / SURE)
+            measured = its.spent[stage.unit] / stage.done
+            state.measured[work.kind, stage.unit] = weight * measured + (1 - weight) * expected
 
 
 def ended(state: State, run: str, now: float) -> None:
@@ -79,8 +83,9 @@ def ended(state: State, run: str, now: float) -> None:
     its, work = state.running.pop(run, None), state.works.get(run)
     if not state.running:  # the seconds of this process begin anew, and not where it stopped before the runs
         state.here, state.here_began = (PAGE if state.ended >= set(state.works) else STARTING), now
-    if its and work:
-        state.measured[work.kind, REST] = max(0.0, now - its.began - sum(its.spent.values()))
+    if its and work:  # the first run of a process waits for its start, so it counts as much as what was known
+        rest = max(0.0, now - its.began - sum(its.spent.values()))
+        state.measured[work.kind, REST] = (rest + _speed(state, work, REST)) / 2
 
 
 def left(state: State, now: float) -> float:
@@ -92,10 +97,7 @@ def left(state: State, now: float) -> float:
 
 
 def _left_of(state: State, run: str, work: Work, now: float) -> float:
-    step, picture, other = work.speed
-    other = state.measured.get((work.kind, REST), other)
-    step = state.measured.get((work.kind, STEPS), step)
-    picture = state.measured.get((work.kind, PICTURES), picture)
+    step, picture, other = (_speed(state, work, unit) for unit in (STEPS, PICTURES, REST))
     its = state.running.get(run)
     if its is None:
         return work.steps * step + work.pictures * picture + other
@@ -104,6 +106,12 @@ def _left_of(state: State, run: str, work: Work, now: float) -> float:
         pictures = 0  # those that were in the cache already
     rest = other - (now - its.began - sum(its.spent.values()))
     return steps * step + pictures * picture + max(rest, 0.1 * other)
+
+
+def _speed(state: State, work: Work, unit: str) -> float:
+    """Seconds for one of a unit, or for all else in a run: by the runs before, and by what is stored before any."""
+    stored = {STEPS: work.speed.step, PICTURES: work.speed.picture, REST: work.speed.run}
+    return state.measured.get((work.kind, unit), stored[unit])
 
 
 def words(state: State, now: float) -> str:
@@ -115,20 +123,13 @@ def words(state: State, now: float) -> str:
         )
     else:
         said = f'{_stage(state.here)}, {now - state.here_began:.0f} s'
-    return f'{about(left(state, now))} left, {said}'
+    return f'{formatting.about(left(state, now))} left, {said}'
 
 
 def _stage(stage: Stage) -> str:
     if not stage.total or stage.unit == STEPS:  # whose name counts epochs
         return stage.name
     return f'{stage.name} {stage.done:,.0f} of {stage.total:,.0f}'
-
-
-def about(seconds: float) -> str:
-    """A time as one says it: to ten seconds, to the minute."""
-    if seconds < 90:
-        return f'{max(10, round(seconds, -1)):.0f} s'
-    return formatting.value(60.0 * round(seconds / 60), 'seconds').removesuffix(' 0 s')
 
 
 class Bar:

@@ -4,7 +4,6 @@ A kind of run whose speed is not known is timed: two steps of a network, some pi
 """
 
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -67,11 +66,12 @@ def _name(ready: PreparedRun, runs: Sequence[PreparedRun]) -> str:
     return f'{repetition}fold {run.fold + 1} of {1 + max(one.run.fold for one in runs)}'
 
 
-def rough(config: ConfigDict) -> float:
+def rough(config: ConfigDict, config_file: str = '') -> float:
     """Seconds of all runs of a config before anything of it was read, by the number of files in its folder."""
     data, split = fields.data_options(config), config.split
-    folder = Path(data.root) if data.root else None
-    files = sum(len(names) for _, _, names in os.walk(folder)) if folder else data.cells
+    if known := speed_record.whole(config_file, data.root):
+        return known
+    files = speed_record.files_below(data.root) if data.root else data.cells
     audit = speed_record.read().get(AUDIT, {}).get('picture', 0.06) * files if data.groups == 'audit' else 0.0
     runs = max(split.folds, left_open.MOST_FOLDS if split.folds == 0 else 1) * split.repeats
     return audit + 0.01 * files + files * GUESS.picture + 2 * OVERHEAD * runs

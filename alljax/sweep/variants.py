@@ -62,7 +62,11 @@ class Run(NamedTuple):
     def __str__(self) -> str:
         if self.final:
             return f'{self.variant.name}, final model on all cells'
-        return f'{self.variant.name}, {self.protocol}' + self.folder.rpartition(self.protocol)[2].replace('-', ' ')
+        suffix = self.folder.rpartition(self.protocol)[2].removeprefix('-')
+        counted = {'repetition': self.repeat} if 'repeat-' in suffix else {}
+        counted |= {'fold': self.fold} if 'fold-' in suffix else {}
+        words = ', '.join(f'{name} {number + 1}' for name, number in counted.items())
+        return f'{self.variant.name}, {self.protocol}' + (f' {words} ({suffix})' if words else '')
 
 
 def load_sweep(config_file: str | Path, config: ConfigDict, given: Collection[str] = ()) -> Sweep:

@@ -145,7 +145,10 @@ def test_cell_of_the_matrix_shows_its_pictures(page, predicted):
     place = np.flatnonzero(wanted)[np.argmin(confidence[wanted])]
     card = page.locator('#cells figure').first
     words = card.inner_text().split('\n')
-    assert (words[0], words[2]) == ('✗ L2 → normal', f'slide {predicted.groups[place]}, fold {place % 3}, repetition 0')
+    assert (words[0], words[2]) == (
+        '✗ L2 → normal',
+        f'slide {predicted.groups[place]}, fold {place % 3 + 1}, repetition 1',
+    )
     ordered = np.argsort(-predicted.probabilities[place])
     assert [re.split(r'\s*\n\s*', line) for line in card.locator('li').all_inner_texts()] == [
         [predicted.classes[i], f'{round(1000 * predicted.probabilities[place, i]) / 10:.1f}%'] for i in ordered

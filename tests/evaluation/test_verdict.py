@@ -139,7 +139,7 @@ def test_a_fold_says_that_it_is_one():
     found = results_of(GOOD)
     found['split'] |= {'folds': 5, 'fold': 2}
     kinds = {one.kind: one.text for one in verdict.sentences(found, GOOD)}
-    assert 'fold 2 (from 0) of 5' in kinds['fold']
+    assert 'fold 3 of 5 (split.fold=2)' in kinds['fold']
     assert 'fold' not in {one.kind for one in verdict.sentences({**found, 'cross_validation': {}}, GOOD)}
     assert 'fold' not in said(GOOD)
 
@@ -281,6 +281,38 @@ def test_probabilities_of_folds_are_said_to_be_those_before_the_calibration():
     alone = said(rows, calibration={'source': 'validation fold', 'accuracy': 0.95, 'test': test})
     assert 'calibration' not in alone  # the probabilities are calibrated ones
     assert 'before' not in alone['confidence'].text
+
+
+def test_a_refused_calibration():
+    test = {'answered': 0.05, 'accuracy_of_answered': 0.4, 'error_before': 0.12, 'error_after': 0.1}
+    refused = {
+        'source': OF_FOLDS,
+        'accuracy': 0.95,
+        'certain': None,
+        'test': test,
+        'judged': {'error': (0.12, 0.21), 'log_loss': (1.6, 1.5)},
+    }
+    both = said(GOOD, calibration={**refused, 'refused': ('temperature', 'answers')})
+    assert both['refused calibration'].text == (
+        'Calibration is refused: measured on some slides, it takes the calibration error of others from 12.0% to '
+        '21.0%. The probabilities stay as they come: do not take them at their word.'
+    )
+    assert both['refused answers'].text == (
+        'Too few slides to promise 95.0% right answers: it calls every new cell uncertain, and names its most probable '
+        'class.'
+    )
+    sure = slides(15, wrong=3, right=5, sure=0.95)
+    assert 'before' not in said(sure, calibration={**refused, 'refused': ('temperature',)})['confidence'].text
+    other = {**refused, 'refused': ('temperature',), 'judged': {'error': (0.04, 0.03), 'log_loss': (0.5, 0.75)}}
+    assert said(GOOD, calibration=other)['refused calibration'].text == (
+        'Calibration is refused: measured on some slides, it takes the log loss of others from 0.50 to 0.75. The '
+        'probabilities stay as they come.'
+    )
+    many = [verdict.Sentence('x', str(n), 'bad') for n in range(9)]
+    assert verdict.shortest([*many, both['refused answers']])[-1] == both['refused answers']
+    neither = said(GOOD, calibration=refused)
+    assert neither['calibration'].text.startswith('Calibration by the other folds takes')
+    assert neither['certainty'].text.startswith('No confidence is right in 95.0% of the cells: ')
 
 
 def test_test_cells_unlike_the_training_cells():

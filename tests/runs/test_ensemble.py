@@ -263,9 +263,9 @@ def test_a_sweep_varies_candidates_and_estimates_the_time_of_all(drawn, small, t
     config = config_of(drawn, (), **{'split.folds': 2, 'batch_size': 20})
     assert sweep.launch(config, str(tmp_path / 'mine.py'), {}, tmp_path / 'none', dry_run=True)
     first, second, total = capsys.readouterr().out.splitlines()
-    assert first.startswith('both, grouped fold 0  36 cells, 72 an epoch, train  44 are tested  ')
+    assert first.startswith('both, grouped fold 1 (fold-0)  36 cells, 72 an epoch, train  44 are tested  ')
     assert '16 steps' in first  # 2 epochs of 4, in 2 folds without a half, and once more on the whole
-    assert second.split()[3] == '1'
+    assert second.split()[3] == '2'
     assert total.startswith('2 runs, about')
     assert pickle.loads(pickle.dumps(plan_of(config_of(drawn)))) == plan_of(config_of(drawn))
 

@@ -32,3 +32,16 @@ def test_a_damaged_file_is_measured_again_and_it_is_said(monkeypatch, tmp_path, 
         caplog.clear()
     speed_record.add('a', {'step': 2.0})
     assert speed_record.read() == {'a': {'step': 2.0}}
+
+
+def test_the_time_of_all_runs_of_a_config_goes_with_the_files_of_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path / 'cache'))
+    for name, count in (('small', 4), ('large', 12)):
+        (tmp_path / name / 'a').mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / name / 'a' / f'{number}.png').touch()
+    assert speed_record.whole('configs/my_cells.py', str(tmp_path / 'large')) == 0
+    speed_record.add_whole('configs/my_cells.py', str(tmp_path / 'small'), 20.0)
+    assert speed_record.whole('elsewhere/my_cells.py', str(tmp_path / 'large')) == 60
+    assert speed_record.whole('configs/my_cells.py', str(tmp_path / 'nowhere')) == 0
+    assert speed_record.whole('configs/folder.py', str(tmp_path / 'large')) == 0

@@ -164,9 +164,16 @@ def test_its_calibration_is_that_of_cells_which_the_folds_did_not_train_on(whole
     table = rows(whole)
     shares = np.array([[float(row[f'probability_{name}']) for name in ('large', 'small')] for row in table])
     labels = np.array([('large', 'small').index(row['label']) for row in table])
-    assert known.temperature == pytest.approx(temperature(shares, labels))
-    assert (known.cells, known.groups, known.source) == (CELLS, SLIDES, 'folds of the cross-validation')
     found = results.read(whole)['calibration']
+    assert found['judged']['temperature'] == pytest.approx(temperature(shares, labels))
+    assert known.temperature == 1  # since that one does harm on the other fold
+    assert (
+        found['judged']['error'][1]
+        > found['judged']['error'][0]
+        == pytest.approx(results.read(whole)['test']['calibration_error'])
+    )
+    assert known.refused == tuple(found['refused'])
+    assert (known.cells, known.groups, known.source) == (CELLS, SLIDES, 'folds of the cross-validation')
     assert found['temperature'] == known.temperature
     assert found['test']['error_before'] == pytest.approx(results.read(whole)['test']['calibration_error'])
     assert (
@@ -189,7 +196,9 @@ def test_each_fold_is_judged_by_the_calibration_of_the_others():
     known, test = fold_calibration.fitted(Folded(judged, folds, np.zeros(400, int), 400), options)
     second = temperature(probabilities[folds == 1], labels[folds == 1])
     first = temperature(probabilities[folds == 0], labels[folds == 0])
-    assert second < known.temperature < first
+    assert second < test['judged']['temperature'] < first
+    assert (known.temperature, known.refused) == (1.0, ('temperature',))  # it does harm on the other fold
+    test = test['test']
     said = [1 / (1 + (1 / p - 1) ** (1 / t)) for p, t in ((0.99, second), (0.6, first))]
     share = [right[folds == fold].mean() for fold in (0, 1)]
     expected = np.mean(np.abs(np.array(said) - share))
@@ -252,6 +261,25 @@ def test_the_same_command_goes_on_and_rewrites_what_is_pooled(whole, data, tmp_p
     assert (after['test'], after['calibration']) == (before['test'], before['calibration'])
     assert base64.b64encode(b'as of a network').decode() in (folder / 'report.html').read_text()
     assert 'There are no heat maps: a classical system has no layers' in (whole / 'report.html').read_text()
+
+
+def test_damage_is_told_by_the_same_command_and_by_ensemble(whole, data, tmp_path):
+    folder = shutil.copytree(whole, tmp_path / 'whole')
+    (folder / 'folder/grouped-fold-1/config.json').unlink()
+    with pytest.raises(UserError, match=r'grouped-fold-1/config.json: is missing, .* delete .*/grouped-fold-1 and'):
+        ensemble_of_runs.written([folder], tmp_path / 'average')
+    largest = max((path for path in (folder / 'final/model').iterdir()), key=lambda path: path.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 1
+    largest.write_bytes(content)
+    with pytest.raises(UserError) as told:
+        run(data, folder, 'folds', final_model=True)
+    first, second = sorted(told.value.problems, key=lambda said: 'config.json' not in said)
+    assert 'config.json: is missing' in first
+    assert f'delete {folder / "final"} and give the same command again, which trains it again' in second
+    shutil.rmtree(folder / 'folder/grouped-fold-1')
+    with pytest.raises(UserError, match='grouped-fold-1: is gone, a fold of this cross-validation'):
+        ensemble_of_runs.written([folder], tmp_path / 'average')
 
 
 @pytest.mark.parametrize(

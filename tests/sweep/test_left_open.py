@@ -19,3 +19,7 @@ def test_five_folds_or_as_many_as_the_groups_allow():
     assert folds([0] * 6 + [1] * 3, None) == 3  # of three cells of the rarest class, each alone
     with pytest.raises(UserError, match='cannot be split so that every class is on both sides'):
         folds([0] * 8 + [1] * 4, [n // 4 for n in range(12)])  # all of one class on one slide
+    with pytest.raises(UserError, match='class1 has a single cell, and a model is tested on cells that it has not'):
+        folds([0] * 5 + [1], None)
+    with pytest.raises(UserError, match=r'all 8 cells are of one slide or patient \(group0\), .* two are needed at'):
+        folds([0, 1] * 4, [0] * 8)

@@ -8,6 +8,7 @@ from multiprocessing import Pipe
 
 import pytest
 
+from alljax.evaluation import formatting
 from alljax.runs.speeds import Speed
 from alljax.storage.progress_bar import Stage
 from alljax.sweep import progress
@@ -33,7 +34,17 @@ def test_time_left_follows_the_work_and_what_it_really_takes():
     assert progress.words(state, 20.0) == '50 s left, fold 0: epoch 2 of 4'
     progress.heard(state, 30.0, Stage('epoch 4 of 4', 100, 100, STEPS), 'fold-0')
     progress.ended(state, 'fold-0', 46.0)
-    assert progress.left(state, 46.0) == pytest.approx(20 + 16 + progress.END)  # twice as slow in all else too
+    assert progress.left(state, 46.0) == pytest.approx(20 + 12 + progress.END)  # of 8 s and the 16 s of this run
+
+
+def test_what_was_measured_comes_in_by_and_by():
+    state = State(works=works(1))
+    progress.heard(state, 0.0, Stage('features', 0, 500, PICTURES), 'fold-0')
+    progress.heard(state, 5.0, Stage('features', 50, 500, PICTURES), 'fold-0')  # 0.1 s each, and 0.02 s were known
+    blended = 0.4 * 0.1 + 0.6 * 0.02  # a tenth is 0.4 of the quarter from which it counts alone
+    assert progress.left(state, 5.0) == pytest.approx(450 * blended + 10 + 8 + progress.END)
+    progress.heard(state, 20.0, Stage('features', 200, 500, PICTURES), 'fold-0')
+    assert progress.left(state, 20.0) == pytest.approx(300 * 0.1 + 10 + 8 + progress.END)
 
 
 def test_several_at_a_time_take_less_and_pictures_in_the_cache_none():
@@ -51,7 +62,7 @@ def test_before_the_runs_are_known_there_is_a_rough_time():
 
 @pytest.mark.parametrize(('seconds', 'said'), [(3.0, '10 s'), (84.0, '80 s'), (100.0, '2 min'), (3700.0, '1 h 2 min')])
 def test_a_time_is_said_as_one_does(seconds, said):
-    assert progress.about(seconds) == said
+    assert formatting.about(seconds) == said
 
 
 def test_on_a_terminal_it_is_one_line_that_is_never_silent(monkeypatch):

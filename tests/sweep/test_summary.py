@@ -169,12 +169,15 @@ def test_a_row_has_its_model_its_reports_and_its_worst_slides(tmp_path):
     write(tmp_path, sweep, runs, {})
     found = compared_models.by_variant(tmp_path, runs)['a']
     assert found.model == 'vogado2017 (network → svm; alexnet)'
-    assert found.pages == {f'{runs[-1].folder}/report.html': 'grouped fold 1'}
+    assert found.pages == {f'{runs[-1].folder}/report.html': 'grouped fold 2 (fold-1)'}
     assert found.worst == ''  # twenty errors lie on eight of sixteen slides
     assert f'href="{runs[-1].folder}/report.html"' in (tmp_path / 'table.html').read_text()
     assert compared_models.by_variant(tmp_path / 'empty', runs) == {}
     (tmp_path / 'a' / 'report.html').write_text('the report of all folds')
-    assert list(compared_models.by_variant(tmp_path, runs)['a'].pages.values()) == ['all folds', 'grouped fold 1']
+    assert list(compared_models.by_variant(tmp_path, runs)['a'].pages.values()) == [
+        'all folds',
+        'grouped fold 2 (fold-1)',
+    ]
 
 
 def test_a_picture_of_several_repetitions_counts_once_where_no_group_differs():

@@ -36,7 +36,7 @@ def test_a_plan_of_known_speed_is_told_without_a_network(monkeypatch, tmp_path):
     monkeypatch.setattr(models, 'create', None)
     told = time_estimate.describe(runs, None).splitlines()
     assert told[0].split('  ') == [
-        'mine, grouped fold 0', '12 cells, 12 an epoch, train', '6 are tested', '9 steps', 'about 26.5 s'
+        'mine, grouped fold 1 (fold-0)', '12 cells, 12 an epoch, train', '6 are tested', '9 steps', 'about 26.5 s'
     ]  # fmt: skip
     assert told[1].rstrip().endswith('about 8.5 s')  # the pictures have their features by then
     assert told[3].startswith('3 runs, about 43.5 s one after the other')

@@ -47,7 +47,7 @@ def test_every_cell_protocol_and_fold_has_a_folder_of_its_own():
         'split.repeat': 0,
         'split.fold': 0,
     }
-    assert str(runs[0]) == 'HSV, subtype, paper fold 0'
+    assert str(runs[0]) == 'HSV, subtype, paper fold 1 (fold-0)'
     assert [run.folder for run in list_runs(sweep, config())][:2] == ['HSV-subtype/paper', 'HSV-subtype/grouped']
 
 

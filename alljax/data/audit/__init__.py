@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
-from tqdm import tqdm
 
 from alljax.data import groups
 from alljax.data.audit import exact_repeats, not_same_table, repeat_kinds
@@ -23,7 +22,7 @@ __all__ = ['THRESHOLD', 'Audit', 'Pair', 'Shortcut', 'audit', 'pairs_between']
 THRESHOLD = 0.6  # least score of a pair; tests/benchmarks/audit.py measures what it finds
 ROUND = 4096  # pairs laid on each other before those are left out whose cells were found to be the same already
 
-Track = Callable[..., Any]  # tqdm, partly told
+Track = Callable[..., Any]  # progress_bar.shown, partly told
 
 
 class Pair(NamedTuple):
@@ -58,20 +57,23 @@ class Audit(NamedTuple):
 
 
 def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False, not_same: Path | None = None) -> Audit:
-    """Find repeated cells and shortcuts in a folder; nothing is written.
+    """Find repeated cells and shortcuts in a folder; nothing is written. `progress` shows bars on a terminal.
 
     The pairs of the table `not_same` are left out, so that likely pairs which they would have connected are compared.
     UserError for a folder without cells and, all together, for files that cannot be read.
     """
+    if not progress:
+        with progress_bar.heard_by(lambda _: None):
+            return audit(root, threshold, True, not_same)
     found = list_folder(root)
     marks = not_same_table.read(not_same, found.files) if not_same else not_same_table.Marks()
-    track = partial(tqdm, disable=not progress, leave=False)
-    reading = partial(track, desc='reading', total=len(found.files), unit=' cells')
+    reading = partial(progress_bar.each, name='reading', total=len(found.files), unit=' cells')
     measured = measure_files(found.home, found.files, reading)
     if not_same:
         found = found._replace(notes=(*found.notes, *not_same_table.notes(not_same, marks, found)))
         marks = not_same_table.of_pictures(not_same, marks, found.files, measured.pixel_digests)
-    pairs, uncompared = _all_pairs(measured, threshold, partial(track, desc='comparing', unit=' pairs'), marks)
+    comparing = partial(progress_bar.shown, 'comparing', unit=' pairs')
+    pairs, uncompared = _all_pairs(measured, threshold, comparing, marks)
     merged = groups.merged(found.groups, [(pair.first, pair.second) for pair in pairs], found.unnamed_groups)
     return Audit(
         found,

@@ -20,7 +20,7 @@ CELL = putzu2014  # the best classical system on real cells under white balance
 CHUNK = 24  # pictures between two moves of the bar: about two seconds
 
 Values = Float[np.ndarray, 'cells features']
-Track = Callable[..., Iterable[Any]]  # tqdm, or `silent`
+Track = Callable[..., Iterable[Any]]  # items, desc and unit to the items, with a bar; or `silent`
 
 
 def silent(items: Iterable[Any], **about: Any) -> Iterable[Any]:
