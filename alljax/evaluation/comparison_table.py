@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 
-from alljax.evaluation import compared_model, comparison_chart, formatting, plots, report
+from alljax.evaluation import compared_model, comparison_chart, formatting, page_template, plots, report
 from alljax.evaluation.compared_model import ComparedModel
 from alljax.storage.atomic import write_whole
 from alljax.storage.text_files import csv_text, write_text
@@ -233,9 +233,8 @@ def _fields(head: str, estimate: Estimate | str | None) -> dict[str, Any]:
 
 
 def _html(table: ComparisonTable, png: bytes) -> str:
-    environment = report.environment()
-    environment.filters |= {'percentage_points': percentage_points, 'verdict': verdict}
-    return environment.from_string(report.resource('comparison_table.html.jinja')).render(
+    template = page_template.load('comparison_table.html.jinja', percentage_points=percentage_points, verdict=verdict)
+    return template.render(
         table=table,
         heads=_heads(table),
         shown=_shown(table),
@@ -261,7 +260,7 @@ def _html(table: ComparisonTable, png: bytes) -> str:
         doubtful=_doubtful(table),
         intervals=INTERVALS,
         chart=report.data_uri(png),
-        css=Markup(report.resource('report.css')),
+        css=Markup(page_template.text('report.css')),
     )
 
 

@@ -4,17 +4,24 @@ import base64
 import io
 import os
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 from jaxtyping import UInt8
 from markupsafe import Markup
 from PIL import Image
 
-from alljax.evaluation import calibration_table, exploration, external_table, fold_table, formatting, slides, verdict
+from alljax.evaluation import (
+    calibration_table,
+    exploration,
+    external_table,
+    fold_table,
+    formatting,
+    page_template,
+    slides,
+    verdict,
+)
 from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 from alljax.evaluation.prediction_rows import Rows
@@ -77,42 +84,38 @@ def write(
     Fractions of 1 are printed in percent. Everything from outside is escaped. Raises KeyError where a part of `results`
     the page needs is missing.
     """
-    scripts = [resource(name) for name in exploration.SCRIPTS] if tested else []
+    scripts = [page_template.text(name) for name in exploration.SCRIPTS] if tested else []
     # leaky splits keep no groups together, and earlier releases do not say what the groups are
     grouping = '' if results['split']['leaky'] else results['data'].get('grouping', '')
-    page = (
-        environment()
-        .from_string(resource('report.html.jinja'))
-        .render(
-            results=results,
-            test=results['test'],
-            set_name=formatting.set_name(results['data']['name'], results['data'].get('root') or ''),
-            grouping=formatting.GROUPINGS.get(grouping, ''),
-            doubtful=formatting.DOUBTFUL.get(grouping, ''),
-            correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),
-            recall_ci=_recall_intervals(
-                results['test']['confusion'], results.get('cross_validation', {}).get('repeats', 1)
-            ),
-            pretraining=results.get('pretraining'),  # earlier releases have none
-            undefined=any(None in row.values() for row in results['test']['per_class'].values()),
-            measures=_measures(results['test']),
-            counts=_counts(results),
-            training=_training(results),
-            tables=_tables(results, facts or {}),
-            figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
-            mistakes=[
-                (mistake, data_uri(_png(mistake.image)), _heat_map(mistake, heat_maps or {})) for mistake in mistakes
-            ],
-            external=_external(results),
-            folds=_folds(results),
-            verdict=_verdict(results, tested),
-            slides=_slides(results, tested),
-            certainty=_certainty(results),
-            exploration=_exploration(results, tested, heat_maps or {}),
-            scripts=list(map(Markup, scripts)),
-            policy=page_script.policy(*scripts),
-            css=Markup(''.join(map(resource, STYLES))),
-        )
+    page = page_template.load('report.html.jinja').render(
+        results=results,
+        test=results['test'],
+        set_name=formatting.set_name(results['data']['name'], results['data'].get('root') or ''),
+        grouping=formatting.GROUPINGS.get(grouping, ''),
+        doubtful=formatting.DOUBTFUL.get(grouping, ''),
+        correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),
+        recall_ci=_recall_intervals(
+            results['test']['confusion'], results.get('cross_validation', {}).get('repeats', 1)
+        ),
+        pretraining=results.get('pretraining'),  # earlier releases have none
+        undefined=any(None in row.values() for row in results['test']['per_class'].values()),
+        measures=_measures(results['test']),
+        counts=_counts(results),
+        training=_training(results),
+        tables=_tables(results, facts or {}),
+        figures=[(title, data_uri(Path(file).read_bytes())) for title, file in (figures or {}).items()],
+        mistakes=[
+            (mistake, data_uri(_png(mistake.image)), _heat_map(mistake, heat_maps or {})) for mistake in mistakes
+        ],
+        external=_external(results),
+        folds=_folds(results),
+        verdict=_verdict(results, tested),
+        slides=_slides(results, tested),
+        certainty=_certainty(results),
+        exploration=_exploration(results, tested, heat_maps or {}),
+        scripts=list(map(Markup, scripts)),
+        policy=page_script.policy(*scripts),
+        css=Markup(''.join(map(page_template.text, STYLES))),
     )
     write_text(Path(path), page)
 
@@ -124,56 +127,34 @@ def rewrite_external(path: Path, results: Mapping[str, Any]) -> None:
 
 
 def _external(results: Mapping[str, Any]) -> Markup:
-    template = environment().from_string(resource('external_table.html.jinja'))
+    template = page_template.load('external_table.html.jinja')
     return external_table.section(results, template)
 
 
 def _folds(results: Mapping[str, Any]) -> Markup:
     if CROSS_VALIDATION not in results:
         return Markup()
-    template = environment().from_string(resource('fold_table.html.jinja'))
+    template = page_template.load('fold_table.html.jinja')
     return fold_table.section(results[CROSS_VALIDATION], template, leaky=results['split']['leaky'])
 
 
 def _verdict(results: Mapping[str, Any], tested: TestedCells | None) -> Markup:
     if tested is None:
         return Markup()
-    return verdict.section(results, tested.rows, environment().from_string(resource('verdict.html.jinja')))
+    return verdict.section(results, tested.rows, page_template.load('verdict.html.jinja'))
 
 
 def _slides(results: Mapping[str, Any], tested: TestedCells | None) -> Markup:
     if tested is None:
         return Markup()
-    return slides.section(results, *tested, environment().from_string(resource('slides.html.jinja')))
+    return slides.section(results, *tested, page_template.load('slides.html.jinja'))
 
 
 def _exploration(results: Mapping[str, Any], tested: TestedCells | None, heat_maps: Mapping[str, bytes]) -> Markup:
     if tested is None:
         return Markup()
-    template = environment().from_string(resource('report_exploration.html.jinja'))
+    template = page_template.load('report_exploration.html.jinja')
     return exploration.section(results, tested.rows, tested.pictures, heat_maps, template)
-
-
-def environment() -> jinja2.Environment:
-    """Return the Jinja environment of every page, with the functions of `formatting` as filters.
-
-    All from outside is escaped, and a missing value is an error. Markup of our own has to come as `markupsafe.Markup`.
-    """
-    made = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {
-        'percent': formatting.percent,
-        'interval': formatting.interval,
-        'probability': formatting.probability,
-        'label': formatting.label,
-        'value': formatting.value,
-        'timestamp': formatting.timestamp,
-    }
-    return made
-
-
-def resource(name: str) -> str:
-    """Return the text of a template or style sheet of this room."""
-    return resources.files('alljax.evaluation').joinpath(name).read_text(encoding='utf-8')
 
 
 def _certainty(results: Mapping[str, Any]) -> Mapping[str, Any] | None:

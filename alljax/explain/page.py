@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import Any
 
 from markupsafe import Markup
 
 import alljax
-from alljax.evaluation import formatting, report
+from alljax.evaluation import formatting, page_template
 from alljax.runs import training_shortcuts
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.training_shortcuts import TrainingShortcuts
@@ -16,11 +15,8 @@ from alljax.runs.training_shortcuts import TrainingShortcuts
 
 def fill(template: str, run: TrainedNetwork, name: str, filters: Mapping[str, Callable[..., Any]], **facts: Any) -> str:
     """A page about a run from a template of this room; `filters` and `facts` are what the template asks for."""
-    environment = report.environment()
-    environment.filters |= filters
-    text = resources.files('alljax.explain').joinpath(template).read_text(encoding='utf-8')
-    return environment.from_string(text).render(
-        css=Markup(report.resource('report.css')),
+    return page_template.load(template, 'alljax.explain', **filters).render(
+        css=Markup(page_template.text('report.css')),
         version=alljax.__version__,
         name=name,
         network=run.model.name,

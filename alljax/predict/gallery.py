@@ -3,7 +3,6 @@
 import base64
 import os
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +10,7 @@ from markupsafe import Markup
 
 import alljax
 from alljax.errors import UserError, printable, some
-from alljax.evaluation import formatting, intervals, report
+from alljax.evaluation import formatting, intervals, page_template
 from alljax.predict import Predictor, Row, in_words, scoring
 from alljax.predict.scoring import Scored
 from alljax.runs import results
@@ -24,6 +23,7 @@ from alljax.storage.image_preparation import UNCHANGED
 from alljax.storage.text_files import write_text
 
 BARS, LEAST = 4, 0.0005  # classes of a picture at most, and the probability from which one is named
+ROOM = 'alljax.predict'  # where its template lies
 DIGITS = 5  # of a probability: the page shows a tenth of a percent
 
 
@@ -63,34 +63,28 @@ def render(gallery: Gallery) -> str:
     """The page: one file that loads nothing, in which only its own script may run."""
     run, rows, score = gallery.run, gallery.rows, gallery.score
     read, home = [row for row in rows if row.probabilities is not None], _home(rows)
-    script = _resource('gallery.js')
-    return (
-        report.environment()
-        .from_string(_resource('gallery.html.jinja'))
-        .render(
-            policy=page_script.policy(script),
-            script=Markup(script),
-            data=page_script.data({'classes': run.classes, 'rows': [_row(row, run.classes, home) for row in read]}),
-            css=Markup(report.resource('report.css')),
-            own_css=Markup(_resource('gallery.css')),
-            version=alljax.__version__,
-            run=printable(str(gallery.path), keep=''),
-            model=_name(run.card),
-            synthetic=run.card.synthetic,
-            total=len(rows),
-            summary=_summary(rows, run.card),
-            about=about(run.card, gallery.path),
-            calibrated=run.card.calibration is not None,
-            score=score,
-            sentences=scoring.sentences(score) if score else [],
-            classes=run.classes,
-            predicted=_occurring(
-                [int(row.probabilities.argmax()) for row in read if row.probabilities is not None], run
-            ),
-            labelled=_occurring([run.classes.index(row.label) for row in read if row.label], run),
-            pictures=_about_pictures(run.card, home),
-            unread=[(_short(row.file, home), row.error) for row in rows if row.error],
-        )
+    script = page_template.text('gallery.js', ROOM)
+    return page_template.load('gallery.html.jinja', ROOM).render(
+        policy=page_script.policy(script),
+        script=Markup(script),
+        data=page_script.data({'classes': run.classes, 'rows': [_row(row, run.classes, home) for row in read]}),
+        css=Markup(page_template.text('report.css')),
+        own_css=Markup(page_template.text('gallery.css', ROOM)),
+        version=alljax.__version__,
+        run=printable(str(gallery.path), keep=''),
+        model=_name(run.card),
+        synthetic=run.card.synthetic,
+        total=len(rows),
+        summary=_summary(rows, run.card),
+        about=about(run.card, gallery.path),
+        calibrated=run.card.calibration is not None,
+        score=score,
+        sentences=scoring.sentences(score) if score else [],
+        classes=run.classes,
+        predicted=_occurring([int(row.probabilities.argmax()) for row in read if row.probabilities is not None], run),
+        labelled=_occurring([run.classes.index(row.label) for row in read if row.label], run),
+        pictures=_about_pictures(run.card, home),
+        unread=[(_short(row.file, home), row.error) for row in rows if row.error],
     )
 
 
@@ -231,10 +225,6 @@ def _row(row: Row, classes: Sequence[str], home: str) -> dict[str, Any]:
         'note': row.note,
         'picture': base64.b64encode(row.thumbnail).decode('ascii'),
     }
-
-
-def _resource(name: str) -> str:
-    return resources.files('alljax.predict').joinpath(name).read_text(encoding='utf-8')
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

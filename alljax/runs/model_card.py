@@ -6,7 +6,7 @@ Its sections are those of Mitchell et al. 2019, "Model Cards for Model Reporting
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from alljax.errors import printable
-from alljax.evaluation import calibration_table, formatting, intervals, slides, verdict
+from alljax.evaluation import calibration_table, formatting, intervals, page_template, slides, verdict
 from alljax.evaluation.formatting import interval, percent
 from alljax.evaluation.prediction_rows import Rows
 from alljax.storage.text_files import write_text
@@ -36,20 +36,11 @@ def write(folder: Path, results: Results, rows: Rows) -> None:
 
 def text(results: Results, rows: Rows, run: str) -> str:
     """The content of MODEL_CARD.md; `run` is the name of the run folder."""
-    template = resources.files('alljax.runs').joinpath('model_card.md.jinja').read_text(encoding='utf-8')
-    environment = jinja2.Environment(
-        finalize=_escaped,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-        keep_trailing_newline=True,
-    )
     data, split, test = results['data'], results['split'], results['test']
     grouping = data.get('grouping', '')
     said = verdict.sentences(results, rows)
     known, folds = results.get('calibration', {}), results.get('cross_validation', {})
-    return environment.from_string(template).render(
+    return _template().render(
         model=name(results['model']),
         data_name=formatting.set_name(data['name'], data.get('root', '')),
         results=results,
@@ -72,6 +63,19 @@ def text(results: Results, rows: Rows, run: str) -> str:
         command=_code(results.get('command', '')),
         use=_code(f'alljax predict {shlex.quote(_with_model(run, folds))} image.tif folder/ --csv out.csv --top 2'),
     )  # fmt: skip
+
+
+@cache  # compiled once for all runs of a sweep
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        finalize=_escaped,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,
+        keep_trailing_newline=True,
+    )
+    return environment.from_string(page_template.text('model_card.md.jinja', 'alljax.runs'))
 
 
 def _with_model(run: str, folds: Results) -> str:

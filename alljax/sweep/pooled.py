@@ -110,14 +110,14 @@ def incomplete(runs: Sequence[Run], tables: Sequence[Rows], facts: Sequence[Resu
     for repeat, counts in tested.items():
         twice = [file for file, count in counts.items() if count > 1]
         if twice:
-            return f'repetition {repeat} tests {twice[0]} more than once'
+            return f'repetition {repeat + 1} tests {twice[0]} more than once'
     if len({run.fold for run in runs}) < 2:
         return ''
     copies = facts[0]['split'].get('copies', 0) if runs[0].protocol == 'paper' else 0
     expected = sum(facts[0]['data']['counts'].values()) + copies
     for repeat, counts in tested.items():
         if len(counts) != expected:
-            return f'repetition {repeat} tests {len(counts)} cells, expected {expected}'
+            return f'repetition {repeat + 1} tests {len(counts)} cells, expected {expected}'
     return ''
 
 

@@ -294,7 +294,7 @@ def test_heat_maps_stand_beside_their_cells_until_a_button_hides_them(page, pred
     without = np.sum(~predicted.right[1:CELLS])  # the first cell has one
     kept = f'mistakes, the most confident first ({without} have none), and some right cells of each class'
     assert f'1 of {CELLS} cells have one, to keep the page small: {kept}.' in said
-    assert said.endswith('They are of repetition 0.')
+    assert said.endswith('They are of repetition 1.')
 
 
 def test_page_says_why_there_are_no_heat_maps(tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from alljax.evaluation import report, slides
+from alljax.evaluation import page_template, slides
 from alljax.evaluation.slides import Slide
 
 EVIL = '"><script src=http://evil.example/x.js></script>'
@@ -70,7 +70,7 @@ def test_a_strip_shows_wrong_cells_first_and_each_once():
 
 def section(rows, *, grouping='patient or slide', leaky=False, pictures=PICTURES):
     results = {'data': {'grouping': grouping}, 'split': {'leaky': leaky}}
-    template: jinja2.Template = report.environment().from_string(report.resource('slides.html.jinja'))
+    template: jinja2.Template = page_template.load('slides.html.jinja')
     return str(slides.section(results, rows, pictures, template))
 
 

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from alljax.evaluation import intervals, metrics, report, verdict
+from alljax.evaluation import intervals, metrics, page_template, verdict
 from alljax.evaluation.verdict_facts import listed
 from alljax.storage.calibration_record import OF_FOLDS
 
@@ -373,7 +373,7 @@ def test_names_in_a_sentence():
 def test_the_part_of_the_page_tells_tones_in_words_and_escapes_names():
     evil = '<script>alert(1)</script>'
     rows = GOOD + rows_of((evil, 'a', 'c', 40, 0.95))
-    template = report.environment().from_string(report.resource('verdict.html.jinja'))
+    template = page_template.load('verdict.html.jinja')
     html = str(verdict.section(results_of(rows, train={'accuracy': 1.0}), rows, template))
     assert html.count('<li') == len(verdict.sentences(results_of(rows, train={'accuracy': 1.0}), rows))
     assert html.index('</span> Caution') < html.index('</span> Problem')

@@ -1,11 +1,10 @@
 """advice.html: the sentences of an advice with their figures, in one file that loads nothing."""
 
-from importlib import resources
 from pathlib import Path
 
 from markupsafe import Markup
 
-from alljax.evaluation import report
+from alljax.evaluation import page_template, report
 from alljax.runs.advice import figures, sentences
 from alljax.runs.advice.findings import Advice
 from alljax.storage.text_files import write_text
@@ -22,19 +21,14 @@ def write(advice: Advice, folder: Path) -> Path:
 
 def render(advice: Advice) -> str:
     """The page."""
-    text = resources.files('alljax.runs.advice').joinpath('advice.html.jinja').read_text(encoding='utf-8')
     curves = figures.curves(advice)
-    return (
-        report.environment()
-        .from_string(text)
-        .render(
-            advice=advice,
-            name=Path(advice.cells.origin.root).name,
-            sections=sentences.sections(advice),
-            percent=sentences.percent,
-            recalls=advice.by_slide.recalls if advice.by_slide else {},
-            comparison=report.data_uri(figures.comparison(advice)),
-            curves=report.data_uri(curves) if curves else '',
-            css=Markup(report.resource('report.css')),
-        )
+    return page_template.load('advice.html.jinja', 'alljax.runs.advice').render(
+        advice=advice,
+        name=Path(advice.cells.origin.root).name,
+        sections=sentences.sections(advice),
+        percent=sentences.percent,
+        recalls=advice.by_slide.recalls if advice.by_slide else {},
+        comparison=report.data_uri(figures.comparison(advice)),
+        curves=report.data_uri(curves) if curves else '',
+        css=Markup(page_template.text('report.css')),
     )
