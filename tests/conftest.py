@@ -96,6 +96,23 @@ def drawings(cache):
 
 
 @pytest.fixture(scope='session', autouse=True)
+def quick_png():
+    """PNG files are compressed as fast as can be: their pixels stay, and so do files of one process alike."""
+    from PIL import Image
+    Image.init()
+
+    save = Image.SAVE['PNG']
+
+    def quickly(image, stream, filename, *rest):
+        image.encoderinfo.setdefault('compress_level', 1)
+        save(image, stream, filename, *rest)
+
+    Image.register_save('PNG', quickly)
+    yield
+    Image.register_save('PNG', save)
+
+
+@pytest.fixture(scope='session', autouse=True)
 def unsynced():
     """Files are not waited for until they are on the disk, for there are thousands of them; `synced` waits again."""
     os.fsync = lambda descriptor: None

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Int32, Integer
@@ -28,10 +29,19 @@ def draws(cells: Cells, among: Index, folds: int, seed: int, order: str) -> Iter
             dealt = _dealt(labels, groups, folds, np.random.default_rng([seed, draw]))
             yield [np.flatnonzero(dealt == fold) for fold in range(folds)]
             continue
-        kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed * DRAWS + draw) % 2**32)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged by _closest
-            yield [second for _, second in kfold.split(labels, labels, groups)]
+        yield list(_stratified(labels.tobytes(), groups.tobytes(), folds, (seed * DRAWS + draw) % 2**32))
+
+
+@lru_cache(maxsize=10 * DRAWS)  # each fold of a cross-validation asks for all of them again
+def _stratified(labels: bytes, groups: bytes, folds: int, seed: int) -> tuple[Index, ...]:
+    kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    of_cells, of_groups = np.frombuffer(labels, np.int32), np.frombuffer(groups, np.int32)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged by `closest`
+        parts = tuple(second for _, second in kfold.split(of_cells, of_cells, of_groups))
+    for part in parts:
+        part.flags.writeable = False  # all who ask share them
+    return parts
 
 
 def _dealt(
