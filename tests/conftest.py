@@ -34,9 +34,23 @@ LONGEST = (
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
 
+class WithoutTorch:
+    """A finder of modules that finds no torch."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == 'torch':
+            raise ModuleNotFoundError(name)
+
+
+def is_quick(config):
+    """Whether the slow tests are left out."""
+    return 'not slow' in config.getoption('markexpr')
+
+
 def pytest_configure(config):
     """Has XLA optimize less for the quick tests, whose tiny programs take longer to compile than to run."""
-    if 'not slow' in config.getoption('markexpr'):
+    if is_quick(config):
         flags = ['--xla_backend_optimization_level=0', '--xla_llvm_disable_expensive_passes=true']
         if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
             flags.append('--xla_cpu_use_fusion_emitters=false')
@@ -47,6 +61,11 @@ def pytest_configure(config):
 def pytest_collection():
     """Spares the garbage collector what is loaded here: it stays, and a look at it all takes half a second."""
     gc.disable()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        sys.meta_path.insert(0, WithoutTorch)
+        import skops.io  # noqa: F401  it imports all of scikit-learn, and that torch, which takes seconds
+
+        sys.meta_path.remove(WithoutTorch)
     try:
         return (yield)
     finally:
@@ -62,16 +81,18 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope='session', autouse=True)
-def cache(tmp_path_factory):
-    """A cache folder of the tests' own, also for the processes they start."""
+def cache(tmp_path_factory, pytestconfig):
+    """A cache folder of the tests' own, also for their processes; compiled programs are kept for the next time."""
     folder = tmp_path_factory.mktemp('cache')
+    if is_quick(pytestconfig):
+        (folder / 'xla').symlink_to(pytestconfig.cache.mkdir('xla'))
     os.environ['ALLJAX_CACHE'] = str(folder)
     os.environ.pop('ALLJAX_DATA', None)
     os.environ['ALLJAX_OFFLINE'] = '1'  # tests say themselves when they download
     os.environ['LOKY_MAX_CPU_COUNT'] = '1'  # features are measured here: processes for them take seconds to start
     from alljax.storage import cache
 
-    cache.WORTH_KEEPING = 0.1  # many tests compile one program
+    cache.WORTH_KEEPING = 0  # many tests compile one program
     cache.keep_compiled_programs()
     return folder
 
@@ -99,6 +120,7 @@ def drawings(cache):
 def quick_png():
     """PNG files are compressed as fast as can be: their pixels stay, and so do files of one process alike."""
     from PIL import Image
+
     Image.init()
 
     save = Image.SAVE['PNG']

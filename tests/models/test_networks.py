@@ -23,10 +23,10 @@ from alljax.training.new_statistics import make_estimate, with_statistics_of
 from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
 from configs import common
 
-QUICK = ('alexnet_bvlc', 'resnet18', 'squeezenet1_1', 'mobilenet_v3_small', 'vit_b_32')
+QUICK = ('alexnet_bvlc', 'mobilenet_v3_small', 'vit_b_32')
 OTHERS = (
-    'alexnet', 'vgg11', 'vgg11_bn', 'resnext50_32x4d', 'densenet121', 'googlenet', 'inception_v3', 'mobilenet_v2',
-    'efficientnet_b0', 'efficientnet_v2_s', 'efficientnet_lite0', 'convnext_tiny',
+    'alexnet', 'resnet18', 'squeezenet1_1', 'vgg11', 'vgg11_bn', 'resnext50_32x4d', 'densenet121', 'googlenet',
+    'inception_v3', 'mobilenet_v2', 'efficientnet_b0', 'efficientnet_v2_s', 'efficientnet_lite0', 'convnext_tiny',
     'convnextv2_nano', 'dinov2_reg4_vit_s_14', 'swinv2_tiny_window8_256',
 )  # fmt: skip
 NORMS = ('batch', 'group')

@@ -211,6 +211,7 @@ def test_what_was_asked_before_a_kill_is_taken_if_config_and_cells_are_the_same(
     assert len(asked) == 6
 
 
+@pytest.mark.slow
 def test_a_network_beside_a_system_leaves_nothing_of_its_inner_training(cells, drawn, small, tmp_path):
     tiny = {'model.name': 'small', 'model.init': 'random', 'model.head': 4, 'epochs': 1, 'batch_size': 20,
             'augment.rotate': 0.0, 'augment.mirror': False}  # fmt: skip
