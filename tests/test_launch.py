@@ -129,6 +129,7 @@ def test_a_folder_that_holds_no_run_is_refused(tmp_path, told):
     assert 'holds thesis.txt but no run' in told(*SMALL, f'--workdir={tmp_path}')
 
 
+@pytest.mark.slow
 def test_a_mistake_is_a_sentence():
     result = launch('--config.model.init=random', '--config.epoch=3')  # as a process, which shows all that it says
     assert result.returncode == 2

@@ -3,10 +3,13 @@
 import signal
 import threading
 
+import pytest
+
 from alljax.baselines import extraction
 from alljax.sweep import execution
 
 
+@pytest.mark.slow  # it starts processes that import all of the package
 def test_a_process_that_measured_features_ends_when_it_is_told_to():
     pool = execution._pool(1).executor
     many = ['ab'] * extraction.FEW  # so many that they go to processes of their own
