@@ -19,10 +19,10 @@ from alljax.evaluation import (
     fold_table,
     formatting,
     page_template,
+    recall_intervals,
     slides,
     verdict,
 )
-from alljax.evaluation.intervals import wilson
 from alljax.evaluation.mistakes import Mistake
 from alljax.evaluation.prediction_rows import Rows
 from alljax.evaluation.slides import Pictures
@@ -94,9 +94,7 @@ def write(
         grouping=formatting.GROUPINGS.get(grouping, ''),
         doubtful=formatting.DOUBTFUL.get(grouping, ''),
         correct=int(np.trace(np.asarray(results['test']['confusion']['matrix']))),
-        recall_ci=_recall_intervals(
-            results['test']['confusion'], results.get('cross_validation', {}).get('repeats', 1)
-        ),
+        recall_interval=recall_intervals.in_words(results, tested.rows if tested else ()),
         pretraining=results.get('pretraining'),  # earlier releases have none
         undefined=any(None in row.values() for row in results['test']['per_class'].values()),
         measures=_measures(results['test']),
@@ -166,11 +164,6 @@ def _certainty(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
         'lines': calibration_table.lines(known, results['test']['n']),
         'sentences': calibration_table.sentences(known, leaky=results['split']['leaky']),
     }
-
-
-def _recall_intervals(confusion: Mapping[str, Any], repeats: int) -> dict[str, list[float] | None]:
-    rows = zip(confusion['labels'], confusion['matrix'], strict=True)
-    return {name: wilson(row[i], sum(row), repeats=repeats) if sum(row) else None for i, (name, row) in enumerate(rows)}
 
 
 def _measures(test: Mapping[str, Any]) -> list[tuple[str, str, str]]:

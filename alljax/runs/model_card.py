@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 
 from alljax.errors import printable
-from alljax.evaluation import calibration_table, formatting, intervals, page_template, slides, verdict
+from alljax.evaluation import calibration_table, formatting, intervals, page_template, recall_intervals, slides, verdict
 from alljax.evaluation.formatting import interval, percent
 from alljax.evaluation.prediction_rows import Rows
 from alljax.storage.text_files import write_text
@@ -39,6 +39,7 @@ def text(results: Results, rows: Rows, run: str) -> str:
     data, split, test = results['data'], results['split'], results['test']
     grouping = data.get('grouping', '')
     said = verdict.sentences(results, rows)
+    interval_kind, recall_bounds = recall_intervals.in_words(results, rows)
     known, folds = results.get('calibration', {}), results.get('cross_validation', {})
     return _template().render(
         model=name(results['model']),
@@ -55,7 +56,8 @@ def text(results: Results, rows: Rows, run: str) -> str:
         grouping=formatting.GROUPINGS.get(grouping, 'of which the run says nothing'),
         doubtful='' if split['leaky'] else formatting.DOUBTFUL.get(grouping, ''),
         sides={side: split.get(f'{side}_counts', {}) for side in ('train', 'validation', 'test')},
-        per_class=_per_class(test, folds.get('repeats', 1)),
+        interval_kind=interval_kind,
+        per_class=_per_class(test, recall_bounds),
         external=[_external(one) for one in _listed(results.get('external', []))],
         certainty=calibration_table.lines(known, test['n']) if 'test' in known else [],
         error=percent(test.get('calibration_error'), test['n']),
@@ -112,14 +114,14 @@ def _scores(test: Results) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _per_class(test: Results, repeats: int) -> list[tuple[str, str, str, str, str]]:
-    """Name, test cells, sensitivity, its Wilson interval and precision of each class."""
+def _per_class(test: Results, bounds: Mapping[str, str]) -> list[tuple[str, str, str, str, str]]:
+    """Name, test cells, sensitivity, its interval and precision of each class."""
     matrix = np.array(test['confusion']['matrix'])
     rows = []
     for place, (known, row) in enumerate(test['per_class'].items()):
         n = int(matrix[place].sum())
-        bounds = interval(intervals.wilson(int(matrix[place, place]), n, repeats=repeats)) if n else formatting.MISSING
-        rows.append((known, f'{n:,}', percent(row['recall'], test['n']), bounds, percent(row['precision'], test['n'])))
+        recall, precision = (percent(row[key], test['n']) for key in ('recall', 'precision'))
+        rows.append((known, f'{n:,}', recall, bounds[known], precision))
     return rows
 
 
