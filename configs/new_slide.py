@@ -13,8 +13,8 @@ download: on real cells every lever of configs/ablations/new_slide.py was tried 
   network that was trained on photographs.
 - Classifiers with few numbers to learn, strongly regularized: thirty slides are thirty samples, however many the cells.
 - Several segmentations of each cell, since nobody knows beforehand which one suits a laboratory. On the cells of the
-  table putzu2014's alone does as well (75.1 %, but it was picked by looking at the tested slides) as the four that the
-  inner folds pick (72.2 %); the difference is within noise.
+  table putzu2014's alone does as well (73.8 %, but it was picked by looking at the tested slides) as the four that the
+  inner folds pick (74.5 %); the difference is within noise.
 
 Which of them are averaged, how often, and from which confidence an answer is given is decided on inner folds of the
 training slides. `predict` says 'uncertain' below that confidence. For cells of another laboratory add

@@ -17,7 +17,9 @@ def read(path: Path) -> Json | None:
     """The content of a record as it was given to `write`; None, saying so, for a damaged one, and if there is none."""
     try:
         found = dict(read_object(path))
-        if found.pop(CHECKSUM, None) != checksums.of_values(found):
+        if CHECKSUM not in found:
+            raise Damaged('has no checksum, as earlier releases wrote it')
+        if found.pop(CHECKSUM) != checksums.of_values(found):
             raise Damaged('is not as it was written')
     except Damaged as error:
         if path.exists():
