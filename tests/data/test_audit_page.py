@@ -293,6 +293,11 @@ def test_a_shortcut_is_told_in_words_with_what_to_do(home, open_page, tmp_path):
     (tmp_path / 'audit.html').write_bytes(text.encode(errors='backslashreplace'))
     banner = ' '.join(open_page(tmp_path / 'audit.html').locator('.banner.shortcut').text_content().split())
     terminal = '\n'.join(summary(audit, []))
+    assert 'The label can partly be told without a look at the cell: from the border.' in banner
+    whole = audit_page.render(
+        made(home, told=(told._replace(verdict='says the label'),)), ('file', 'group', 'repeat'), ()
+    )
+    assert 'The label can be told without a look at the cell' in ' '.join(whole.split())
     for said in (banner, terminal):
         assert 'The border of the picture alone, where no cell is, tells the class in 78% of the cells' in said
         assert 'chance is 20%' in said
