@@ -57,6 +57,11 @@ def pytest_configure(config):
         os.environ.setdefault('XLA_FLAGS', ' '.join(flags))
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Spares the quick tests the imports of tests/parity, which are slow all: torch alone takes seconds."""
+    return True if collection_path.name == 'parity' and is_quick(config) else None
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection():
     """Spares the garbage collector what is loaded here: it stays, and a look at it all takes half a second."""

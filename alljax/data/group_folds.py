@@ -25,23 +25,23 @@ def draws(cells: Cells, among: Index, folds: int, seed: int, order: str) -> Iter
             'config.split.folds, or add cells'
         )
     for draw in range(DRAWS):
-        if order == 'shuffled':
-            dealt = _dealt(labels, groups, folds, np.random.default_rng([seed, draw]))
-            yield [np.flatnonzero(dealt == fold) for fold in range(folds)]
-            continue
-        yield list(_stratified(labels.tobytes(), groups.tobytes(), folds, (seed * DRAWS + draw) % 2**32))
+        yield list(_drawn(labels.tobytes(), groups.tobytes(), folds, seed, draw, order))
 
 
 @lru_cache(maxsize=10 * DRAWS)  # each fold of a cross-validation asks for all of them again
-def _stratified(labels: bytes, groups: bytes, folds: int, seed: int) -> tuple[Index, ...]:
-    kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+def _drawn(labels: bytes, groups: bytes, folds: int, seed: int, draw: int, order: str) -> tuple[Index, ...]:
     of_cells, of_groups = np.frombuffer(labels, np.int32), np.frombuffer(groups, np.int32)
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged by `closest`
-        parts = tuple(second for _, second in kfold.split(of_cells, of_cells, of_groups))
+    if order == 'shuffled':
+        dealt = _dealt(of_cells, of_groups, folds, np.random.default_rng([seed, draw]))
+        parts = [np.flatnonzero(dealt == fold) for fold in range(folds)]
+    else:
+        kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed * DRAWS + draw) % 2**32)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged by `closest`
+            parts = [second for _, second in kfold.split(of_cells, of_cells, of_groups)]
     for part in parts:
         part.flags.writeable = False  # all who ask share them
-    return parts
+    return tuple(parts)
 
 
 def _dealt(

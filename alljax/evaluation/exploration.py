@@ -13,7 +13,7 @@ from alljax.evaluation import confidence_curves, formatting
 from alljax.evaluation.confidence_curves import Answered, Bin
 from alljax.evaluation.heat_maps import scale
 from alljax.evaluation.prediction_rows import Rows
-from alljax.evaluation.slides import Pictures
+from alljax.evaluation.slides import Pictures, are_known
 from alljax.evaluation.thumbnails import jpeg_uri, thumbnail
 from alljax.storage import page_script
 from alljax.storage.calibration_record import OF_FOLDS
@@ -86,8 +86,7 @@ def section(
 
     The heat maps are JPEG files; a cell that has none is shown without one.
     """
-    known = not results['split']['leaky'] and results['data'].get('grouping') == 'patient or slide'
-    unit = 'slide' if known else 'group'
+    unit = 'slide' if are_known(results) else 'group'
     cells = of_rows(rows, results['test']['confusion']['labels'])
     groups = np.unique(list(cells.groups), return_inverse=True)[1]
     repeats = max(1, len(set(cells.repeats)))

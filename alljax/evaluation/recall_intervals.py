@@ -8,7 +8,7 @@ import numpy as np
 from alljax.evaluation import intervals
 from alljax.evaluation.formatting import MISSING, interval
 from alljax.evaluation.prediction_rows import Rows, columns
-from alljax.evaluation.slides import KNOWN
+from alljax.evaluation.slides import are_known
 
 OVER_GROUPS, WILSON = 'over slides or patients', 'Wilson'
 
@@ -21,7 +21,7 @@ def in_words(results: Mapping[str, Any], rows: Rows) -> tuple[str, dict[str, str
     """
     test, known = results['test'], results.get('cross_validation', {})
     repeats = known.get('repeats', 1)
-    grouped = bool(rows) and not results['split']['leaky'] and results['data'].get('grouping') == KNOWN
+    grouped = bool(rows) and are_known(results)
     kind = OVER_GROUPS if grouped else WILSON
     found = columns(rows) if grouped else None
     matrix = np.array(test['confusion']['matrix'])

@@ -51,6 +51,11 @@ class Thumbnail(NamedTuple):
     confidence: str  # in percent; '' where it is not known
 
 
+def are_known(results: Mapping[str, Any]) -> bool:
+    """True if slides, or patients, are named in the content of a results.json, and its split keeps each together."""
+    return not results['split']['leaky'] and results['data'].get('grouping') == KNOWN
+
+
 def by_slide(rows: Rows) -> list[Slide]:
     """The slides in the rows of a predictions.csv, the one with most errors first."""
     found = prediction_rows.columns(rows)

@@ -128,11 +128,7 @@ DEFAULT = ('gradcam', 'integrated', 'smooth')
 def has_rectifiers(model: Model, variables: Variables) -> bool:
     """True if guided backpropagation and deconvolution would change anything."""
     try:
-        jax.eval_shape(with_rule(model.apply, RULES['guided']), variables, _blank(model))
+        jax.eval_shape(with_rule(model.apply, RULES['guided']), variables, map_layer.blank(model))
     except ValueError:
         return False
     return True
-
-
-def _blank(model: Model) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((1, model.input.size, model.input.size, 3), jnp.float32)

@@ -32,7 +32,7 @@ def written(paths: Sequence[Path], to: Path) -> Joined:
         raise UserError(f'--to {to}: is there already; name a new folder')
     expect_writable(to, '--to')
     runs = tuple(run for path in paths for run in _runs(path))
-    homes = [run.parent if run.name == 'model' else run for run in runs]
+    homes = [run_folder.around(run.absolute()) for run in runs]
     same = sorted({str(home) for home in homes if homes.count(home) > 1})
     if same:
         raise UserError(f'{some(same)}: is named twice; name each run once')

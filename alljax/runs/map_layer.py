@@ -19,7 +19,7 @@ from alljax.models.trees import flatten
 def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
     """The shape of what a layer gives for one image, () if it gives several; UserError for an unknown layer."""
     try:
-        output = jax.eval_shape(with_layer(model.apply, layer), variables, _blank(model)).layer
+        output = jax.eval_shape(with_layer(model.apply, layer), variables, blank(model)).layer
     except ValueError as error:
         raise UserError(f'{model.name}: {error}') from None
     return getattr(output, 'shape', ())
@@ -39,7 +39,7 @@ def last_map_layer(model: Model, variables: Variables) -> str:
     if not is_linen(model):
         return ''
     weighted = ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
-    for layer in reversed(gradients.layer_names(model, variables, _blank(model))):
+    for layer in reversed(gradients.layer_names(model, variables, blank(model))):
         if not any(name.startswith(f'{layer}/') for name in weighted):
             continue  # dropout, pooling, or the head
         shape = shape_at(model, variables, layer)
@@ -56,7 +56,7 @@ def goes_on_rectified(model: Model, variables: Variables, layer: str) -> bool:
     The CAMs then take what is above zero, as published: what is below goes nowhere, yet would outweigh all else.
     """
     output = jax.random.normal(jax.random.key(0), (2, *shape_at(model, variables, layer)[1:]))
-    images = jnp.zeros((2, *_blank(model).shape[1:]))
+    images = jnp.zeros((2, *blank(model).shape[1:]))
     plain, rectified = (
         _logits_after(model.apply, layer, variables, images, one) for one in (output, jax.nn.relu(output))
     )
@@ -92,5 +92,6 @@ def _with_changed_layer(
     return changed
 
 
-def _blank(model: Model) -> jax.ShapeDtypeStruct:
+def blank(model: Model) -> jax.ShapeDtypeStruct:
+    """The form of one image as the network takes it."""
     return jax.ShapeDtypeStruct((1, model.input.size, model.input.size, 3), jnp.float32)

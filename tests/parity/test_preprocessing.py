@@ -12,6 +12,7 @@ from alljax import models
 from alljax.data import augment, image
 from alljax.weights.published import all_published
 
+pytestmark = pytest.mark.slow
 ROWS = [row for row in all_published() if row.address.startswith('https://download.pytorch.org')]
 RECOMMENDED = list({row.network: row for row in reversed(ROWS)}.values())  # the first row of each network
 RESCALED = ('googlenet', 'inception_v3')  # torchvision rescales their input once more, inside of the network

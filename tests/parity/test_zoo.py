@@ -98,6 +98,7 @@ def settle(net, image):
     net.eval()
 
 
+@pytest.mark.slow
 def test_every_torchvision_network_of_these_families_is_here():
     families = (
         'alexnet',
@@ -161,6 +162,7 @@ def test_gradients_are_torchvision_s(pair):
     checks.gradients(name, variables, theirs, image[:1, :side, :side])
 
 
+@pytest.mark.slow
 def test_a_file_of_another_network_is_told_in_whole():
     with torch.device('meta'):
         shapes = {key: tuple(leaf.shape) for key, leaf in peers.build('resnet34').state_dict().items()}
