@@ -77,8 +77,11 @@ def test_a_damaged_record_of_an_audit_is_made_again(folder, tmp_path_factory, mo
     first = load(folder)
     (path,) = cache.folder('pairs').glob('audit-*.json')
     good = path.read_text()
-    for bad in ('{"pairs": [[1]]}', good.replace('4,', '6,', 1), good.replace('4,', '3,', 1)):  # no, and another, cell
+    damaged, unsigned = 'is not as it was written', 'has no checksum, as earlier releases wrote it'
+    no_cell, another_cell = good.replace('4,', '6,', 1), good.replace('4,', '3,', 1)
+    for bad, why in (('{"pairs": [[1]]}', unsigned), (no_cell, damaged), (another_cell, damaged)):
+        assert bad != good
         path.write_text(bad)
         caplog.clear()
         assert (load(folder).groups == first.groups).all()
-        assert f'{path}: is not as it was written' in caplog.text
+        assert f'{path}: {why}' in caplog.text
