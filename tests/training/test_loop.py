@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import re
 import shutil
 from random import Random
@@ -144,13 +145,16 @@ def stop(training, folder, after):
 @pytest.mark.parametrize(
     ('file', 'kind'),
     [('facts/metadata', 'empty'), ('facts/metadata', 'bit'), ('tree/manifest.ocdbt', 'missing'),
-     ('tree/_METADATA', 'folder'), ('the large one', 'bytes'), ('the large one', 'cut')],
+     ('tree/_METADATA', 'folder'), ('the large one', 'bytes'), ('the large one', 'half')],
 )  # fmt: skip
 def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(training, tmp_path, caplog, whole, file, kind):
     stop(training, tmp_path, 5)
     newest = tmp_path / 'checkpoints' / '5'
     large = max(files(newest), key=lambda path: path.stat().st_size)
-    damage(large if file == 'the large one' else newest / file, kind, Random(file + kind))
+    if kind == 'half':
+        os.truncate(large, large.stat().st_size // 2)  # its last bytes may be no leaf's: Orbax leaves nodes behind
+    else:
+        damage(large if file == 'the large one' else newest / file, kind, Random(file + kind))
     ended = fit(training, tmp_path, schedule())
     for a, b in zip(jax.tree.leaves(ended[:2]), jax.tree.leaves(whole[:2]), strict=True):
         np.testing.assert_array_equal(a, b)
