@@ -48,13 +48,12 @@ def is_quick(config):
     return 'not slow' in config.getoption('markexpr')
 
 
-def pytest_configure(config):
-    """Has XLA optimize less for the quick tests, whose tiny programs take longer to compile than to run."""
-    if is_quick(config):
-        flags = ['--xla_backend_optimization_level=0', '--xla_llvm_disable_expensive_passes=true']
-        if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
-            flags.append('--xla_cpu_use_fusion_emitters=false')
-        os.environ.setdefault('XLA_FLAGS', ' '.join(flags))
+def pytest_configure():
+    """Has XLA optimize less, also in processes: tiny programs take longer to compile than to run."""
+    flags = ['--xla_backend_optimization_level=0', '--xla_llvm_disable_expensive_passes=true']
+    if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
+        flags.append('--xla_cpu_use_fusion_emitters=false')
+    os.environ.setdefault('XLA_FLAGS', ' '.join(flags))
 
 
 def pytest_ignore_collect(collection_path, config):
