@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import peers
 import torch
+from helpers import with_layers
 
 from alljax import models
-from alljax.gradients.intermediates import with_layer
 from alljax.models.trees import flatten
 from alljax.weights import convert as conversion
 from alljax.weights.rules import table
@@ -41,20 +41,6 @@ def sizes_and_rules(name, net):
     for key, place, transform in found:  # shapes through the transform, without the memory of the values
         stand_in = np.lib.stride_tricks.as_strided(np.zeros(1, np.int8), theirs[key], (0,) * len(theirs[key]))
         assert transform(stand_in).shape == ours[place], place
-
-
-def with_layers(apply, layers):
-    """The network as a function that gives its logits and what `layer_output` gives of these layers, in one call."""
-    if not layers:
-        return lambda tree, image: (apply(tree, image), {})
-    *others, last = layers
-    inner = with_layers(apply, others)
-
-    def run(tree, image):
-        (logits, found), output = with_layer(inner, last)(tree, image)
-        return logits, {**found, last: output}
-
-    return run
 
 
 def logits_and_layers(name, variables, net, image, layers):
