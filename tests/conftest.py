@@ -31,6 +31,11 @@ LONGEST = (
     'alexnet_bvlc', 'protocol', 'baselines_command', 'execution', 'comparison_table', 'cut_out', 'argument_checks',
     'metrics',
 )  # fmt: skip
+SLOWEST = (
+    'zoo', 'attribution_parity', 'sweep', 'networks', 'kill', 'lite', 'classical_system', 'timm', 'attacks',
+    'cross_validation_attacks', 'launch', 'wheel', 'training_parity', 'factored_gradients', 'run_summary', 'explain',
+    'examples_parity', 'prediction_views', 'curvature', 'alexnet_parity', 'older_release',
+)  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
 
@@ -78,9 +83,10 @@ def pytest_collection():
         gc.enable()
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Puts the longest files first, so that no process is left alone with one of them at the end."""
-    place = {f'test_{name}.py': number for number, name in enumerate(LONGEST)}
+    first = LONGEST if is_quick(config) else SLOWEST
+    place = {f'test_{name}.py': number for number, name in enumerate(first)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 
