@@ -31,6 +31,11 @@ LONGEST = (
     'alexnet_bvlc', 'protocol', 'baselines_command', 'execution', 'comparison_table', 'cut_out', 'argument_checks',
     'metrics',
 )  # fmt: skip
+SLOWEST = (
+    'zoo', 'attribution_parity', 'sweep', 'networks', 'kill', 'lite', 'classical_system', 'timm', 'attacks',
+    'cross_validation_attacks', 'launch', 'wheel', 'training_parity', 'factored_gradients', 'run_summary', 'explain',
+    'examples_parity', 'prediction_views', 'curvature', 'alexnet_parity', 'older_release',
+)  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
 
@@ -48,13 +53,12 @@ def is_quick(config):
     return 'not slow' in config.getoption('markexpr')
 
 
-def pytest_configure(config):
-    """Has XLA optimize less for the quick tests, whose tiny programs take longer to compile than to run."""
-    if is_quick(config):
-        flags = ['--xla_backend_optimization_level=0', '--xla_llvm_disable_expensive_passes=true']
-        if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
-            flags.append('--xla_cpu_use_fusion_emitters=false')
-        os.environ.setdefault('XLA_FLAGS', ' '.join(flags))
+def pytest_configure():
+    """Has XLA optimize less, also in processes: tiny programs take longer to compile than to run."""
+    flags = ['--xla_backend_optimization_level=0', '--xla_llvm_disable_expensive_passes=true']
+    if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
+        flags.append('--xla_cpu_use_fusion_emitters=false')
+    os.environ.setdefault('XLA_FLAGS', ' '.join(flags))
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -79,9 +83,10 @@ def pytest_collection():
         gc.enable()
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     """Puts the longest files first, so that no process is left alone with one of them at the end."""
-    place = {f'test_{name}.py': number for number, name in enumerate(LONGEST)}
+    first = LONGEST if is_quick(config) else SLOWEST
+    place = {f'test_{name}.py': number for number, name in enumerate(first)}
     items.sort(key=lambda item: place.get(item.path.name, len(place)))
 
 

@@ -137,7 +137,6 @@ def can_build():
 def said(*command, where=None):
     """What a command prints; it has to succeed."""
     environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
-    environment['XLA_FLAGS'] = '--xla_backend_optimization_level=0'  # most of the time would be spent in compiling
     result = subprocess.run([*map(str, command)], cwd=where, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, f'{command}\n{result.stdout}\n{result.stderr}'
     return result.stdout

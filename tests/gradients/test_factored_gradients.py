@@ -1,7 +1,6 @@
 """Norms and products without the gradients, against those of the gradients that `jax.grad` writes out."""
 
 from collections.abc import Callable
-from functools import partial
 
 import flax.linen as nn
 import jax
@@ -16,8 +15,6 @@ from alljax.gradients.named_parameters import named
 
 cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 LABELS = jnp.array([0, 1, 2, 0])
-# As quick tests are compiled anyway: of a whole network the compiler would take most of the time.
-compiled = partial(jax.jit, compiler_options={'xla_backend_optimization_level': 0})
 
 
 class Net(nn.Module):
@@ -153,7 +150,7 @@ def made(branches, dtype=np.float64):
 def written_out(loss, params, x, y):
     """Name → gradients [N, size], one call of `jax.grad` for each image."""
 
-    @compiled
+    @jax.jit
     def one(x, y):
         return jax.grad(lambda params: loss(params, x[None], y[None]).sum())(params)
 
@@ -169,7 +166,7 @@ def compare(loss, params, x, y, *, rtol=1e-9):
     """Squared norms and products of each leaf against those of the gradients; the leaves that are of short layers."""
     expected = written_out(loss, params, x, y)
 
-    @compiled
+    @jax.jit
     def both(params):
         found = factored_gradients.per_example(loss, params, x, y)
         return {

@@ -1,7 +1,7 @@
 """One network of each family at a tiny width: what all have in common. Their values are checked in tests/parity."""
 
 import re
-from functools import cache, partial
+from functools import cache
 
 import flax.linen as nn
 import jax
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import variables_of
+from helpers import variables_of, with_layers
 
 from alljax import gradients, models
 from alljax.errors import UserError
@@ -44,6 +44,13 @@ def shapes(model):
     return jax.eval_shape(model.init, jax.random.key(0))
 
 
+@cache
+def program(model, like=None):
+    """The program of a network, whose variables may have the shapes of another's, and the shape that it gives."""
+    jaxpr, output = jax.make_jaxpr(model.apply, return_shape=True)(shapes(like or model), image_of(model))
+    return str(jaxpr), output.shape
+
+
 def image_of(model, count=2):
     return jax.ShapeDtypeStruct((count, model.input.size, model.input.size, 3), jnp.float32)
 
@@ -56,7 +63,7 @@ def name(request):
 def test_it_gives_logits_and_keeps_batch_statistics(name):
     model = small(name)
     variables = shapes(model)
-    assert jax.eval_shape(model.apply, variables, image_of(model)).shape == (2, 3)
+    assert program(model)[1] == (2, 3)
     rest = {key: tree for key, tree in variables.items() if key != 'params'}
     key = jax.eval_shape(lambda: jax.random.key(0))
 
@@ -70,7 +77,7 @@ def test_it_gives_logits_and_keeps_batch_statistics(name):
 
 def test_it_takes_the_paper_s_head_its_own_or_none(name):
     place = 'head/logits'
-    paper, own = (flatten(shapes(small(name, 3, head=head))['params']) for head in (8, 0))
+    paper, own = (flatten(shapes(model)['params']) for model in (small(name), small(name, head=0)))
     assert paper['head/hidden/kernel'].shape[1] == 8
     assert paper['head/logits/kernel'].shape == (8, 3)
     assert own[f'{place}/kernel'].shape[-1] == own[f'{place}/bias'].shape[0] == 3
@@ -83,12 +90,9 @@ def test_it_takes_the_paper_s_head_its_own_or_none(name):
 
 
 def test_its_rectifier_can_be_replaced(name):
-    def program(**options):
-        model = small(name, **options)
-        return str(jax.make_jaxpr(model.apply)(shapes(model), image_of(model)))
-
-    assert RECTIFIERS.search(program())
-    left = set(RECTIFIERS.findall(program(act=jax.nn.softplus)))
+    model = small(name)
+    assert RECTIFIERS.search(program(model)[0])
+    left = set(RECTIFIERS.findall(program(small(name, act=jax.nn.softplus), model)[0]))
     assert left <= (
         {'relu6'} if name.startswith('mobilenet_v3') else set()
     )  # jax.nn.hard_sigmoid, a gate, is made of it
@@ -99,9 +103,9 @@ def test_every_layer_has_features(name):
     variables = shapes(model)
     known = gradients.layer_names(model, variables, image_of(model))
     assert known[-1] == 'head/logits' or 'head' in known
-    for layer in (known[0], known[len(known) // 2], known[-1]):
-        output = jax.eval_shape(partial(gradients.layer_output, model, layer=layer), variables, image_of(model))
-        assert output.shape[0] == 2
+    layers = dict.fromkeys((known[0], known[len(known) // 2], known[-1]))
+    _, outputs = jax.eval_shape(with_layers(model.apply, layers), variables, image_of(model))
+    assert {layer: output.shape[0] for layer, output in outputs.items()} == dict.fromkeys(layers, 2)
 
 
 def test_its_training_step_lowers_for_cuda(name):

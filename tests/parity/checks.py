@@ -1,16 +1,22 @@
 """What has to be equal between a network of ours and its peer in torch."""
 
+from importlib.metadata import version
+
 import jax
 import numpy as np
 import peers
 import torch
+from helpers import with_layers
 
 from alljax import models
-from alljax.gradients import layer_output
 from alljax.models.trees import flatten
 from alljax.weights import convert as conversion
 from alljax.weights.rules import table
 from alljax.weights.rules.rule import match_tensors
+
+OPTIMIZED = {'xla_backend_optimization_level': 3, 'xla_llvm_disable_expensive_passes': False}  # as XLA is by default
+if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
+    OPTIMIZED['xla_cpu_use_fusion_emitters'] = True
 
 
 def relative(ours, theirs):
@@ -38,18 +44,17 @@ def sizes_and_rules(name, net):
 
 
 def logits_and_layers(name, variables, net, image, layers):
-    """Logits and inner layers: in float32 as on a processor, in float64 with XLA's own convolutions."""
-    for dtype, tolerance, platform in ((np.float32, 1e-4, 'cpu'), (np.float64, 1e-9, 'gpu')):
+    """Logits and inner layers: in float32 as on a user's processor, in float64 with XLA's own convolutions."""
+    for dtype, tolerance, platform, compiler in (
+        (np.float32, 1e-4, 'cpu', OPTIMIZED), (np.float64, 1e-9, 'gpu', None)
+    ):  # fmt: skip
         net = net.to(getattr(torch, np.dtype(dtype).name))
         expected, inside = peers.outputs(net, image.astype(dtype), layers.values())
         with jax.enable_x64(dtype == np.float64):
             model = models.create(name, 1000, head=0, platform=platform)
             tree = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), variables)
 
-            @jax.jit
-            def run(tree, image, model=model):
-                return model.apply(tree, image), {layer: layer_output(model, tree, image, layer) for layer in layers}
-
+            run = jax.jit(with_layers(model.apply, layers), compiler_options=compiler)
             logits, ours = run(tree, image.astype(dtype))
         assert relative(logits, expected) < tolerance
         for layer, value in ours.items():

@@ -20,6 +20,13 @@ def build(name):
         return torchvision.models.get_model(name, weights=None, **OPTIONS.get(name, {})).eval()
 
 
+def shaken(name):
+    """`shake` of torchvision's network of that name, whose own random weights are not drawn: it takes seconds."""
+    with torch.device('meta'):
+        net = build(name)
+    return shake(net.to_empty(device='cpu'))
+
+
 def shake(net, seed=0):
     """Gives every bias, scale and running statistic a value of its own, so that none can be mistaken for another."""
     generator = torch.Generator().manual_seed(seed)

@@ -85,8 +85,7 @@ def untangle(net):
 @pytest.fixture(scope='module', params=NETWORKS)
 def made(request):
     """A name, variables of ours, and torchvision's network that they come from."""
-    torch.manual_seed(0)
-    theirs = peers.shake(peers.build(request.param))
+    theirs = peers.shaken(request.param)
     source = {key: leaf.numpy() for key, leaf in theirs.state_dict().items()}
     variables, _ = conversion.convert(request.param, source)
     yield request.param, variables, theirs

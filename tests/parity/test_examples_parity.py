@@ -21,20 +21,14 @@ LABELS = np.array([1, 3, 0])
 def pair():
     """Our loss and parameters, the images, and torch's gradients of each of them: name → [N, …]."""
     model = models.create('alexnet', 4)
-    rng = np.random.default_rng(0)
-
-    def draw(leaf):
-        scale = (2 / np.prod(leaf.shape[:-1])) ** 0.5 if leaf.ndim > 1 else 0.1
-        return jnp.asarray(scale * rng.standard_normal(leaf.shape, np.float32), jnp.float32)
-
-    params = jax.tree.map(draw, jax.eval_shape(model.init, jax.random.key(0))['params'])
+    params = jax.tree.map(jnp.asarray, torch_alexnet.random_params(model))
+    rng = np.random.default_rng(1)
     x = rng.standard_normal((len(LABELS), 227, 227, 3), np.float32)
 
     def loss(params, x, y):
         return optax.softmax_cross_entropy_with_integer_labels(model.apply({'params': params}, x), y)
 
-    theirs = torch_alexnet.create(4, 0.0).eval()
-    theirs.load_state_dict(torch_alexnet.to_torch(params))
+    theirs = torch_alexnet.with_params(params, 0.0).eval()
     weights = {name: leaf.detach() for name, leaf in theirs.named_parameters()}
 
     def their_loss(weights, image, label):

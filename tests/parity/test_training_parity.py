@@ -26,18 +26,9 @@ STEPS, BATCH, SIZE, CLASSES = 20, 4, 227, 4
 def test_losses_and_parameters_stay_those_of_torch():
     settings = OptimizerOptions(l2=1e-2)  # large enough to show in twenty steps
     model = models.create('alexnet', CLASSES, dropout=0.0)
-    variables = model.init(jax.random.key(0))
     # Kernels by He's rule: from smaller ones the logits are equal but for rounding, and learning amplifies that.
-    keys = iter(jax.random.split(jax.random.key(1), 99))
-    variables = jax.tree.map(
-        lambda leaf: (
-            (2 / leaf[..., 0].size) ** 0.5 * jax.random.normal(next(keys), leaf.shape) if leaf.ndim > 1 else leaf
-        ),
-        variables,
-    )
-    theirs = torch_alexnet.create(CLASSES, dropout=0.0).train()
-    theirs.load_state_dict(torch_alexnet.to_torch(variables['params']))
-    theirs = theirs.double()
+    variables = {'params': torch_alexnet.random_params(model)}
+    theirs = torch_alexnet.with_params(variables['params'], dropout=0.0).train().double()
     labels = np.arange(STEPS * BATCH) % CLASSES
     noise = np.random.default_rng(0).integers(0, 128, (STEPS * BATCH, SIZE, SIZE, 3))
     colors = np.array([[127, 0, 0], [0, 127, 0], [0, 0, 127], [60, 60, 60]])

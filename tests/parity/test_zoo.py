@@ -132,8 +132,7 @@ def test_sizes_and_rules_fit_torchvision_s_network(name):
 def pair(request, tmp_path_factory):
     """A network of ours with the weights of torchvision's, converted from its file, and torchvision's."""
     name = request.param
-    torch.manual_seed(0)
-    theirs = peers.shake(peers.build(name))
+    theirs = peers.shaken(name)
     size = models.MODELS[name].input.size
     image = np.random.default_rng(0).normal(size=(2, size, size, 3))
     if name in GROWING:

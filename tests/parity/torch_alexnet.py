@@ -20,6 +20,25 @@ def create(classes, dropout=0.5):
     return net
 
 
+def with_params(params, dropout=0.5):
+    """The module with our params; others are not drawn before, which takes seconds."""
+    with torch.device('meta'):
+        net = create(len(params['head']['logits']['bias']), dropout)
+    net.load_state_dict(to_torch(params), assign=True)
+    return net
+
+
+def random_params(model):
+    """Params of our network by He's rule, with random biases."""
+    rng = np.random.default_rng(0)
+
+    def draw(leaf):
+        scale = (2 / np.prod(leaf.shape[:-1])) ** 0.5 if leaf.ndim > 1 else 0.1
+        return np.float32(scale) * rng.standard_normal(leaf.shape, np.float32)
+
+    return jax.tree.map(draw, jax.eval_shape(model.init, jax.random.key(0))['params'])
+
+
 def to_torch(params):
     """Our params tree, or its gradient, under torchvision's names."""
     params = jax.tree.map(np.asarray, {**{k: v for k, v in params.items() if k != 'head'}, **params['head']})

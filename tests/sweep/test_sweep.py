@@ -19,7 +19,7 @@ MINE = textwrap.dedent("""
     def get_config():
         config = subtype.get_config()
         config.model.width, config.model.head, config.model.init = 0.05, 8, 'random'
-        config.epochs, config.data.cells, config.data.size = 3, 60, 64
+        config.epochs, config.data.cells, config.data.size, config.model.size = 3, 60, 64, 64
         config.augment.copies = 'published'
         return config
 
@@ -102,7 +102,8 @@ def test_what_would_stop_a_run_is_told_before_the_first(tmp_path):
 def test_a_cross_validation_tests_every_cell_once_and_has_its_table(tmp_path):
     result = launch(
         'configs/subtype.py', f'--workdir={tmp_path / "out"}', *GIVEN, '--config.data.size=64',
-        '--config.model.width=0.05', '--config.model.head=8', '--config.split.folds=2', '--config.split.repeats=2',
+        '--config.model.size=64', '--config.model.width=0.05', '--config.model.head=8', '--config.split.folds=2',
+        '--config.split.repeats=2',
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     places = sorted((tmp_path / 'out' / 'subtype').iterdir())
@@ -116,7 +117,7 @@ def test_a_cross_validation_tests_every_cell_once_and_has_its_table(tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_sweep_takes_its_runs_along(tmp_path):
-    (tmp_path / 'mine.py').write_text(MINE.replace('config.epochs, ', '').replace(' = 3, 60, 64', ' = 60, 64'))
+    (tmp_path / 'mine.py').write_text(MINE.replace('config.epochs, ', '').replace(' = 3, 60, 64, 64', ' = 60, 64, 64'))
     command = [
         sys.executable, 'launch.py', f'--config={tmp_path / "mine.py"}', f'--workdir={tmp_path / "out"}',
         '--config.epochs=400', '--config.data.cells=60',
