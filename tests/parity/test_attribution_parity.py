@@ -148,7 +148,8 @@ def test_integrated_gradients_and_their_gap_are_captum_s(pair, rule, baseline):
         pair.x, baseline, torch.tensor(TARGET), n_steps=4, method=method, return_convergence_delta=True
     )
     theirs = peers.to_nhwc(theirs.detach())
-    ours, gap = pair.ours(gradients.integrated_gradients, baseline=baseline, steps=4, rule=rule)
+    options = {'baseline': baseline, 'steps': 4, 'rule': rule}
+    ours, gap = pair.ours(gradients.integrated_gradients, batch_size=6, **options)  # three steps, and one filled up
     double = 1e-8 if rule == 'midpoint' else 1e-7
     agree(ours, theirs, double=double, single=2e-2, turned=0.03)
     scale = np.abs(theirs).sum((1, 2, 3))
