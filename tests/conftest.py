@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+import threading
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -100,11 +101,38 @@ def cache(tmp_path_factory, pytestconfig):
     os.environ.pop('ALLJAX_DATA', None)
     os.environ['ALLJAX_OFFLINE'] = '1'  # tests say themselves when they download
     os.environ['LOKY_MAX_CPU_COUNT'] = '1'  # features are measured here: processes for them take seconds to start
+    import jax
+
     from alljax.storage import cache
 
     cache.WORTH_KEEPING = 0  # many tests compile one program
     cache.keep_compiled_programs()
+    # JAX 0.10 has the path of this option's folder in the key of a program: no later process would find it
+    os.environ['JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES'] = 'none'
+    jax.config.update('jax_persistent_cache_enable_xla_caches', 'none')
     return folder
+
+
+@pytest.fixture(scope='session', autouse=True)
+def shared_contexts(cache):
+    """Ten programs after each other are lowered in one MLIR context, as JAX 0.12 does: making it is half the work."""
+    from jax._src.interpreters import mlir
+
+    make = getattr(mlir, 'make_ir_context', None)
+    if make is None or hasattr(mlir, '_thread_local_context'):  # JAX does it itself, or otherwise
+        yield
+        return
+    own = threading.local()
+
+    def shared():
+        if getattr(own, 'left', 0) == 0:
+            own.context, own.left = make(), 10
+        own.left -= 1
+        return own.context
+
+    mlir.make_ir_context = shared
+    yield
+    mlir.make_ir_context = make
 
 
 @pytest.fixture(scope='session', autouse=True)
