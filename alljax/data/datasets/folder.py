@@ -178,4 +178,6 @@ def _apply_table(listing: Listing, matches: tables.Matches, named: Mapping[str, 
     listing.records = records
 
 
-DATASET = Dataset(list_cells, tasks={TASK: ()}, version='1.1.0', recognize=recognize)
+DATASET = Dataset(
+    list_cells, tasks={TASK: ()}, version='1.1.0', recognize=recognize, layout='CLASS/… for each class', general=True
+)
