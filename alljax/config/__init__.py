@@ -183,8 +183,8 @@ def _unusable_final_model(fields: Mapping[str, Any]) -> list[str]:
     problems, left_out = [], fields['split.protocol'] == LEAVE_ONE
     if fields['split.final_model'] and fields['split.protocol'] == GIVEN:
         problems.append(
-            f'config.split.final_model needs folds, and config.split.protocol={GIVEN} has one split; leave it out, or set '
-            'the protocol to grouped'
+            f'config.split.final_model needs folds, and config.split.protocol={GIVEN} has one split; leave it out, or '
+            'set the protocol to grouped'
         )
     elif fields['split.final_model'] and fields['split.folds'] == 1 and not left_out:
         problems.append(

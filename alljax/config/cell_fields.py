@@ -19,8 +19,8 @@ CELL_FIELDS: dict[str, Field] = {
     'data.root': Field('', "the folder of the cells; '' means $ALLJAX_DATA"),
     'data.task': Field(
         'subtype',
-        "one of the data set's: detection (blast, normal), subtype (L1, L2, L3, normal), classes (of folders); 'auto' for "
-        'the one that the folder has the tables for',
+        "one of the data set's: detection (blast, normal), subtype (L1, L2, L3, normal), classes (of folders); 'auto' "
+        'for the one that the folder has the tables for',
     ),
     'data.source': Field(
         '',
@@ -75,8 +75,8 @@ CELL_FIELDS: dict[str, Field] = {
     'split.protocol': Field(
         'grouped',
         'grouped never separates cells of one group; leave_one_group_out has a fold for each patient or slide; random '
-        'by file leaks; paper splits by file after the copies are made, and leaks more; given takes the sides that come '
-        'with the set (c_nmc_2019, medmnist_blood, raabin, split_folders), and leaks where these separate a group',
+        'by file leaks; paper splits by file after the copies are made, and leaks more; given takes the sides that '
+        'come with the set (c_nmc_2019, medmnist_blood, raabin, split_folders), and leaks where these separate a group',
         one_of('grouped', 'random', 'paper', 'leave_one_group_out', 'given'),
     ),
     'split.test': Field(

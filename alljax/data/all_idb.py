@@ -17,7 +17,10 @@ CROP = re.compile(r'Im\d{3}_[01][_.-].*\.\w+')  # its file, which adds a number 
 LARGEST_CROP = 512  # pixels: the pictures of ALL-IDB2 have 257 a side, those of ALL-IDB1 over a thousand
 MIXED = 0.1  # of a set's cells: fewer may be named so by chance
 SETS = {'all_idb1': 'ALL-IDB1', 'all_idb2': 'ALL-IDB2'}  # data set → its public name
-REASON = 'the cells of ALL-IDB2 are cut out of ALL-IDB1, of the same patients, so a test of one on the other is worth nothing'
+REASON = (
+    'the cells of ALL-IDB2 are cut out of ALL-IDB1, of the same patients, so a test of one on the other is worth '
+    'nothing'
+)
 
 
 def which(cells: Cells) -> str:

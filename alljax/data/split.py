@@ -37,7 +37,7 @@ class SplitOptions(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Indices into the cells, each in rising order; all but those that train_groups, train_cells or the set leave out."""
+    """Indices into the cells, each in rising order; all but those that train_groups, train_cells or a set leave out."""
 
     train: Index
     validation: Index
@@ -94,7 +94,8 @@ def given(cells: Cells, options: SplitOptions, seed: int) -> Split:
     if missing:
         found = 'has no sides of its own' if not cells.sides else f'has no side {" and none ".join(missing)}'
         raise UserError(
-            f'config.split.protocol is {GIVEN}, but {cells.origin.root} ({cells.origin.name}) {found}; set it to grouped'
+            f'config.split.protocol is {GIVEN}, but {cells.origin.root} ({cells.origin.name}) {found}; set it to '
+            'grouped'
         )
     seen, tested = (set(cells.groups[index].tolist()) for index in (np.concatenate([train, validation]), test))
     if options.validation and not len(validation):

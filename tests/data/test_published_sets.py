@@ -5,22 +5,13 @@ from collections import Counter
 import numpy as np
 import pytest
 from PIL import Image
+from set_copies import RNG, archive, written
 
 from alljax.data import datasets
 from alljax.data.datasets import DATASETS, DataOptions, recognized
 from alljax.errors import UserError
 
-RNG = np.random.default_rng(0)
 C_NMC_TABLE = 'Patient_ID,new_names,labels\nUID_57_29_1_all.bmp,1.bmp,1\nUID_H70_2_1_hem.bmp,2.bmp,0\n'
-
-
-def written(root, names, size=12):
-    """Pictures of noise under these names."""
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(RNG.integers(0, 256, (size, size, 3), np.uint8)).save(path)
-    return root
 
 
 def listed(name, root, task):
@@ -68,8 +59,12 @@ def test_all_problems_of_c_nmc_are_told_together(tmp_path):
         C_NMC_TABLE.replace('1.bmp,1\n', '1.bmp,0\n').replace(',2.bmp', ',9.bmp')
     )
     said = '\n'.join(listed('c_nmc_2019', root, 'detection').problems)
-    for words in ('fold_0/all/UID_H9_1_1_hem.bmp: named hem in a folder all', 'other.bmp: not named as in the set',
-                  '1.bmp: labelled normal in C-NMC_test_prelim', '2.bmp: without a line in C-NMC_test_prelim'):  # fmt: skip
+    for words in (
+        'fold_0/all/UID_H9_1_1_hem.bmp: named hem in a folder all',
+        'other.bmp: not named as in the set',
+        '1.bmp: labelled normal in C-NMC_test_prelim',
+        '2.bmp: without a line in C-NMC_test_prelim',
+    ):
         assert words in said
 
 
@@ -168,16 +163,6 @@ def test_aria_2021_leaves_segmented_fields_out_and_covers_scale_bars(tmp_path):
     assert read.pixels.min() > 150
     assert read.note == 'a scale bar drawn over it was covered'
     assert (read.pixels[:90] == field[:90]).all()
-
-
-def archive(path, sizes=(4, 2, 2)):
-    made = {}
-    for key, count in zip(('train', 'val', 'test'), sizes, strict=True):
-        made[f'{key}_images'] = RNG.integers(0, 256, (count, 28, 28, 3), np.uint8)
-        made[f'{key}_labels'] = (np.arange(count) % 2 * 3).astype(np.uint8)[:, None]
-    made['test_images'][0] = made['train_images'][0]
-    np.savez_compressed(path, **made)
-    return made
 
 
 def test_medmnist_blood_reads_pictures_out_of_the_archive(tmp_path):

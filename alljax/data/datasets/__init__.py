@@ -115,7 +115,7 @@ def problems(options: DataOptions) -> list[str]:
     if found:
         return found
     name, root, task, *_ = located(options)
-    if options.name == AUTO and root and (found := _unclear(Path(root))):
+    if options.name == AUTO and root and (found := _unclear(Path(root), 'say which it is with --config.data.name')):
         return found
     dataset = DATASETS[name]
     if task not in dataset.tasks:
@@ -161,19 +161,22 @@ def candidates(root: Path) -> list[tuple[str, str]]:
     return found
 
 
-def _unclear(root: Path) -> list[str]:
-    """The sentence on a folder that is known as no data set, or as several; none where it is absent or clear."""
+def _unclear(root: Path, name_it: str = '') -> list[str]:
+    """The sentence on a folder that is known as no data set, or as several; none where it is absent or clear.
+
+    `name_it` is how a set can be named, where it can.
+    """
     known = candidates(root)
     if not root.exists() or len(known) == 1:
         return []
     if known:
         told = ' and '.join(f'{name} ({DATASETS[name].layout})' for name, _ in known)
-        return [f'{root}: may be {told}; say which with --config.data.name']
+        return [f'{root}: may be {told}; {name_it or "name the folder of one of them"}']
     found = some([path.name for path in visible(root)], 4) if root.is_dir() else 'a file'
     sets = '; '.join(f'{name}: {dataset.layout}' for name, dataset in DATASETS.items() if dataset.layout)
     return [
         f'{root}: holds {found or "nothing"}, expected ALL_IDB2/img/ or one folder of images for each class, or one of '
-        f'these sets ({sets}); correct --config.data.root, or name the set with --config.data.name'
+        f'these sets ({sets}); correct --config.data.root{name_it and ", or "}{name_it}'
     ]
 
 

@@ -74,9 +74,9 @@ def _read(file: str, rows: tables.Rows) -> PublishedCell | Refused:
     number = NUMBER.search(path)
     if not number:
         return Refused('not named as in the set (UID_11_2_7_all.bmp); move it away', wrong=True)
-    row = rows.get(number[1])
-    match = row and NAME.search(f'/{row.get("patient_id", "")}')
-    label = row and CODES.get(row.get('labels', ''))
+    row = rows.get(number[1], {})
+    match = NAME.search(f'/{row.get("patient_id", "")}')
+    label = CODES.get(row.get('labels', ''))
     if not (match and label):
         return Refused(f'without a line in {TABLE} that tells its subject and label; add the table', wrong=True)
     if label != LABELS[match[2].lower()]:
