@@ -14,6 +14,8 @@ from alljax.data.all_idb import refuse_mixed, which
 from alljax.data.datasets import DATASETS, DataOptions, candidates, problems, recognized
 from alljax.data.split import SplitOptions, split
 from alljax.errors import UserError
+from alljax.evaluation import formatting
+from alljax.sweep import left_open, summary
 from alljax.sweep.variants import Sweep, Variant, list_runs
 
 GIVEN = SplitOptions('given')
@@ -25,9 +27,9 @@ def divided(root):
 
 
 def test_train_and_test_folders_are_sides_and_their_folders_classes(tmp_path):
-    root = divided(tmp_path)
-    assert recognized(root) == ('split_folders', 'classes')
-    cells = datasets.load(DataOptions('auto', str(root), 'auto', size=16), 0)
+    root = divided(tmp_path / 'archive')
+    assert recognized(root) == recognized(root.parent) == ('split_folders', 'classes')
+    cells = datasets.load(DataOptions('auto', str(root.parent), 'auto', size=16), 0)
     assert cells.counts() == {'one': 6, 'two': 6}
     parts = split(cells, GIVEN, 0)
     for side, name in ((parts.train, 'train/'), (parts.validation, 'val/'), (parts.test, 'test/')):
@@ -134,10 +136,10 @@ def test_auto_says_what_it_found_and_asks_where_it_cannot_know(tmp_path, caplog)
     try:
         assert [name for name, _ in candidates(root)] == ['mine', 'other']
         assert (
-            'may be mine (any) and other (all); say which with --config.data.name'
+            'may be mine (any) and other (all); say which it is with --config.data.name'
             in problems(DataOptions('auto', str(root), 'classes'))[0]
         )
-        with pytest.raises(UserError, match='may be mine'):
+        with pytest.raises(UserError, match='name the folder of one of them'):
             recognized(root)
     finally:
         del DATASETS['mine'], DATASETS['other']
@@ -160,3 +162,27 @@ def test_crops_and_fields_of_all_idb1_are_told_from_all_idb2():
         refuse_mixed(mixed)
     refuse_mixed(second)
     refuse_mixed(grouped)
+
+
+def test_given_sides_are_named_beside_the_numbers_and_leak_where_a_run_says_so(tmp_path, monkeypatch):
+    told = {'data': {'grouping': 'patient or slide'}, 'split': {'protocol': 'given', 'leaky': False}}
+    assert formatting.grouped(told) == 'given sides (by patient or slide)'
+    runs = list_runs(Sweep('one', (Variant('one', {}),), ('given',)), defaults())
+    for leaky in (False, True):
+        monkeypatch.setattr(summary.results, 'read', lambda folder, leaky=leaky: {'split': {'leaky': leaky}})
+        assert summary._leaks(tmp_path, 'given', {('one', 'given'): runs}) == leaky
+    assert [summary._leaks(tmp_path, protocol, {}) for protocol in ('grouped', 'random')] == [False, True]
+
+
+def test_a_run_names_the_set_that_auto_means_but_for_all_idb2(tmp_path, drawn):
+    config = defaults()
+    config.data.name, config.data.task, config.split.folds = 'auto', 'auto', 5
+    config.data.root = str(written(tmp_path, ['basophil/BA_1.jpg', 'ig/IG_2.jpg']))
+    named = left_open.found(config, {}, {}, {})
+    assert (named.data.name, named.data.task) == ('acevedo2020', 'classes')
+    config.data.root = str(drawn)  # runs of earlier releases have it as auto
+    named = left_open.found(config, {}, {}, {})
+    assert (named.data.name, named.data.task) == ('auto', 'subtype')
+    config.data.root = str(tmp_path / 'basophil')
+    with pytest.raises(UserError, match='expected ALL_IDB2/img/ or one folder of images'):
+        left_open.found(config, {}, {}, {})

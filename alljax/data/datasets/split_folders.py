@@ -12,22 +12,24 @@ from alljax.data.datasets.folder import CELLS_CSV, TASK
 from alljax.data.datasets.listing import GROUPS_CSV, NO_TABLE, Dataset, Listing, Record, apply_groups, say_grouping
 from alljax.errors import UserError, some
 
+WRAPPED = 3  # folders, each alone in the one before, at most
+
 
 def list_cells(root: Path, task: str = TASK) -> Listing:
     """The images in the class folders of each side; UserError for a folder without sides to train and to test on."""
-    contents = folder_walk.walk(root)
-    pictures, masks = folder_walk.images(root, contents)
-    level = layout.tree(pictures)
-    sides = layout.sides(level)
-    if not sides:
+    home = _home(root)
+    if home is None:
         found = some([path.name for path in folder_walk.visible(root)], 4) or 'nothing'
         raise UserError(
             f'{root}: holds {found}, expected train/ and test/, and val/ if there is one, each with a folder of images '
             'for each class; correct --config.data.root, or set --config.data.name=folder'
         )
+    root, contents = home, folder_walk.walk(home)
+    pictures, masks = folder_walk.images(root, contents)
+    sides = layout.sides(path.name for path in folder_walk.visible(root) if path.is_dir())
     listing = Listing('split_folders', root, (), greyscale=True, group_table=CELLS_CSV)
     listing.problems += [f'{root / file}: {reason}' for file, reason in contents.unreadable]
-    taken = [file for file in pictures if file.count('/') > 1]
+    taken = [file for file in pictures if file.count('/') > 1]  # side, class, file
     loose = sorted(set(pictures) - set(taken))
     if loose:
         listing.problems.append(f'{some(loose, 4)}: in no class folder of a side; move them into one, or away')
@@ -36,7 +38,7 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
     listing.problems += layout.same_names(taken)
     listing.notes += folder_walk.notes([*masks, *contents.left_out])
     listing.notes.append(
-        f'{some(sorted(level), 4)} are sides of a split: --config.split.protocol=given keeps them, all other protocols '
+        f'{some(sorted(sides), 4)} are sides of a split: --config.split.protocol=given keeps them, all other protocols '
         'merge them'
     )
     _apply_tables(listing)
@@ -47,11 +49,22 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
 
 
 def recognize(root: Path) -> str:
-    """'classes' for a folder of sides with class folders, without a cells.csv that labels them; '' for any other."""
-    if not root.is_dir() or not layout.sides(path.name for path in folder_walk.visible(root) if path.is_dir()):
-        return ''
-    pictures = [file for file in folder_walk.glimpse(root) if folder_walk.is_image(file)]
+    """'classes' for a folder of sides with class folders; '' for any other."""
+    home = _home(root) if root.is_dir() else None
+    pictures = [file for file in folder_walk.glimpse(home) if folder_walk.is_image(file)] if home else []
     return TASK if any(file.count('/') > 1 for file in pictures) else ''
+
+
+def _home(root: Path) -> Path | None:
+    """The folder of the sides: `root`, or the one that is alone in it, as an archive unpacks; None without sides."""
+    for _ in range(WRAPPED):
+        folders = [path for path in folder_walk.visible(root) if path.is_dir()]
+        if layout.sides(path.name for path in folders):
+            return root
+        if len(folders) != 1:
+            return None
+        root = folders[0]
+    return None
 
 
 def _apply_tables(listing: Listing) -> None:
