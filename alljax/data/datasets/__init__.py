@@ -25,7 +25,7 @@ from alljax.data.datasets import (
     synthetic,
 )
 from alljax.data.datasets.builder import CellsBuilder, read_cells
-from alljax.data.datasets.listing import Dataset, Listing, Record, Source, existing_folder
+from alljax.data.datasets.listing import ALONE, Dataset, Listing, Record, Source, existing_folder
 from alljax.data.folder_walk import visible
 from alljax.data.synthetic.folder import is_synthetic
 from alljax.errors import UserError, nearest, some
@@ -214,7 +214,7 @@ def load(options: DataOptions, seed: int) -> Cells:
     builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=place, audited=audited)
     log.info(builder.listing.taken())  # before anything is built, so that wrong classes are seen in time
     for note in builder.listing.notes:
-        if not (audited and note == folder.ALONE):
+        if not (audited and ALONE in note):
             log.warning(note)
     with progress_bar.shown('reading the cells'):
         cells = read_cells(builder, options.size)

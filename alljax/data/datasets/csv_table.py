@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alljax.data.datasets import layout, tables
 from alljax.data.datasets.folder import TASK
-from alljax.data.datasets.listing import NO_TABLE, Dataset, Listing, Record, say_grouping
+from alljax.data.datasets.listing import ALONE, NO_TABLE, Dataset, Listing, Record, say_grouping
 from alljax.errors import UserError, some
 
 KEY = 'path'
@@ -50,9 +50,7 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
     ]
     say_grouping(listing, (), NO_TABLE)
     if listing.grouping == 'unknown':
-        listing.notes.append(
-            f'{root.name} names no groups: each cell is a group of its own, so cells of one slide may be on both sides'
-        )
+        listing.notes.append(f'{root.name} names no groups: {ALONE}, so cells of one slide may be on both sides')
     listing.classes = tuple(sorted({record.label for record in listing.records}))
     listing.problems += layout.twins(root, listing.classes, root.name)
     if len(listing.classes) == 1 and not listing.problems:

@@ -16,6 +16,7 @@ from alljax.data.picture import Picture
 from alljax.errors import UserError, some
 
 GROUPS_CSV = 'groups.csv'
+ALONE = 'each cell is a group of its own'  # in a note, which no longer holds once an audit has found repeats
 GROUPINGS: Mapping[Grouping, str] = MappingProxyType(
     {
         'patient or slide': 'by patient or slide',

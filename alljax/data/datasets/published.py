@@ -14,6 +14,7 @@ from alljax.data import folder_walk
 from alljax.data.cells import Side
 from alljax.data.datasets import tables
 from alljax.data.datasets.listing import (
+    ALONE,
     GROUPS_CSV,
     NO_TABLE,
     Listing,
@@ -147,6 +148,6 @@ def _group(listing: Listing, root: Path, repeats: Sequence[str]) -> None:
     say_grouping(listing, {repeat for repeat in repeats if repeat}, groups)
     if listing.grouping == 'unknown':
         listing.notes.append(
-            'the set does not tell patients or slides: each cell is a group of its own, so cells of one patient may be '
-            f'on both sides; name them in {GROUPS_CSV} (file,group) if you know them'
+            f'the set does not tell patients or slides: {ALONE}, so cells of one patient may be on both sides; '
+            f'name them in {GROUPS_CSV} (file,group) if you know them'
         )

@@ -9,7 +9,16 @@ from pathlib import Path
 from alljax.data import folder_walk
 from alljax.data.datasets import layout, tables
 from alljax.data.datasets.folder import CELLS_CSV, TASK
-from alljax.data.datasets.listing import GROUPS_CSV, NO_TABLE, Dataset, Listing, Record, apply_groups, say_grouping
+from alljax.data.datasets.listing import (
+    ALONE,
+    GROUPS_CSV,
+    NO_TABLE,
+    Dataset,
+    Listing,
+    Record,
+    apply_groups,
+    say_grouping,
+)
 from alljax.errors import UserError, some
 
 WRAPPED = 3  # folders, each alone in the one before, at most
@@ -86,8 +95,7 @@ def _apply_tables(listing: Listing) -> None:
     say_grouping(listing, (), apply_groups(listing, groups_csv) if groups_csv else NO_TABLE)
     if listing.grouping == 'unknown':
         listing.notes.append(
-            f'no {CELLS_CSV}: each cell is a group of its own, so cells of one slide may be on both sides of any '
-            'split, the given one as well'
+            f'no {CELLS_CSV}: {ALONE}, so cells of one slide may be on both sides of any split, the given one as well'
         )
 
 
