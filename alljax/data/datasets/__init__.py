@@ -3,6 +3,7 @@
 import logging
 import os
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -147,18 +148,14 @@ def candidates(root: Path) -> list[tuple[str, str]]:
     """
     if not root.exists():
         return []
-    known = (
-        (name, task)
-        for general in (False, True)
-        for name, dataset in DATASETS.items()
-        if dataset.general == general and (dataset.file_as_root or root.is_dir()) and (task := dataset.recognize(root))
-    )
-    found: list[tuple[str, str]] = []
-    for name, task in known:
-        if DATASETS[name].general:
-            return found or [(name, task)]
-        found.append((name, task))
-    return found
+    asked = {name: dataset for name, dataset in DATASETS.items() if dataset.file_as_root or root.is_dir()}
+    found = [
+        (name, task) for name, dataset in asked.items() if not dataset.general and (task := dataset.recognize(root))
+    ]
+    if found:
+        return found
+    general = ((name, dataset.recognize(root)) for name, dataset in asked.items() if dataset.general)
+    return list(islice((known for known in general if known[1]), 1))
 
 
 def _unclear(root: Path, name_it: str = '') -> list[str]:
