@@ -14,7 +14,7 @@ from alljax.config.fields import FIELDS, WHEN, allowed
 from alljax.data import datasets, external
 from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalOptions
-from alljax.data.split import LEAVE_ONE
+from alljax.data.split import GIVEN, LEAVE_ONE
 from alljax.errors import UserError, nearest, some
 from alljax.storage.prediction_views_record import TURNS
 
@@ -181,7 +181,12 @@ def _wrong(name: str, field: Field, value: Any) -> list[str]:
 def _unusable_final_model(fields: Mapping[str, Any]) -> list[str]:
     """Sentences about a model on all cells that no folds estimate, and about a split that is none."""
     problems, left_out = [], fields['split.protocol'] == LEAVE_ONE
-    if fields['split.final_model'] and fields['split.folds'] == 1 and not left_out:
+    if fields['split.final_model'] and fields['split.protocol'] == GIVEN:
+        problems.append(
+            f'config.split.final_model needs folds, and config.split.protocol={GIVEN} has one split; leave it out, or '
+            'set the protocol to grouped'
+        )
+    elif fields['split.final_model'] and fields['split.folds'] == 1 and not left_out:
         problems.append(
             'config.split.final_model belongs to a cross-validation, whose folds say how good it is; set '
             'config.split.folds, for example to 5'

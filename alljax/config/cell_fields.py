@@ -13,12 +13,14 @@ CELL_FIELDS: dict[str, Field] = {
     'batch_size': Field(28, 'cells a step [paper]; the last, smaller batch of an epoch counts too', low=1, high=10**5),
     # --- the cells; alljax.data.datasets.problems knows which set has which task
     'data.name': Field(
-        'auto', "the data set, one of DATASETS; 'auto' is all_idb2 where a folder is named, else a demo"
+        'auto',
+        "the data set, one of DATASETS; 'auto' is the one that the folder is known as by its layout, else a demo",
     ),
     'data.root': Field('', "the folder of the cells; '' means $ALLJAX_DATA"),
     'data.task': Field(
         'subtype',
-        "one of the data set's: detection (blast, normal), subtype (L1, L2, L3, normal), classes (of folders)",
+        "one of the data set's: detection (blast, normal), subtype (L1, L2, L3, normal), classes (of folders); 'auto' "
+        'for the one that the folder has the tables for',
     ),
     'data.source': Field(
         '',
@@ -73,16 +75,20 @@ CELL_FIELDS: dict[str, Field] = {
     'split.protocol': Field(
         'grouped',
         'grouped never separates cells of one group; leave_one_group_out has a fold for each patient or slide; random '
-        'by file leaks; paper splits by file after the copies are made, and leaks more',
-        one_of('grouped', 'random', 'paper', 'leave_one_group_out'),
+        'by file leaks; paper splits by file after the copies are made, and leaks more; given takes the sides that '
+        'come with the set (c_nmc_2019, medmnist_blood, raabin, split_folders), and leaks where these separate a group',
+        one_of('grouped', 'random', 'paper', 'leave_one_group_out', 'given'),
     ),
     'split.test': Field(
-        0.4, 'fraction of the cells that is scored once, at the end [paper]; unused with folds', low=0.05, high=0.95
+        0.4,
+        'fraction of the cells that is scored once, at the end [paper]; unused with folds and given sides',
+        low=0.05,
+        high=0.95,
     ),
     'split.folds': Field(
         1,
         'of a cross-validation, in which every cell is tested once; 1 is the hold-out [paper]; 0 for five, or as many '
-        'as the groups allow; unused with leave_one_group_out',
+        'as the groups allow; unused with leave_one_group_out and given',
         low=0,
         high=1000,
     ),
@@ -109,7 +115,7 @@ CELL_FIELDS: dict[str, Field] = {
     'split.validation': Field(
         0.0,
         'fraction of the training side, whole groups, that chooses the best epoch; 0 means that the last epoch counts '
-        '[paper]',
+        '[paper]. A validation side that is given takes its place',
         low=0,
         high=0.5,
     ),

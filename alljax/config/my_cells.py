@@ -3,9 +3,10 @@
     alljax try /path/to/my/cells
     python launch.py --config=configs/my_cells.py --config.data.root=/path/to/my/cells   # the same
 
-One folder of images for each class; an optional cells.csv (file,label,group) or groups.csv says which cells are of one
-slide or patient. Where neither does, the folder is audited, and only the repeats of one cell are kept together: the
-page says so, for its numbers may then be too high for new patients.
+One folder of images for each class, or a published set as it was unpacked, known by its layout; an optional cells.csv
+(file,label,group) or groups.csv says which cells are of one slide or patient. Where neither does, the folder is
+audited, and only the repeats of one cell are kept together: the page says so, for its numbers may then be too high for
+new patients.
 
 The network is frozen and only one linear layer learns, from features that are computed once: the first of AlexNet's
 convolutions and EfficientNet-Lite0 whose published weights are cached, installed or can be fetched. Each of five folds
@@ -19,9 +20,9 @@ from alljax.config import defaults
 
 
 def get_config() -> ConfigDict:
-    """As many classes as there are class folders."""
+    """As many classes as there are class folders, or those of the set that the folder is known as."""
     config = defaults()
-    config.data.name, config.data.task, config.data.groups = 'folder', 'classes', 'audit'
+    config.data.name, config.data.task, config.data.groups = 'auto', 'auto', 'audit'
     config.data.equalize = 'oversample'  # every cell counts
     config.model.name, config.model.dense, config.model.head = 'auto', False, 0
     config.model.freeze = '(?!head/).*'

@@ -113,7 +113,7 @@ def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
         raise UserError(f'{folder}: was made by an older release, without {", ".join(absent)}; give its command anew')
     config = fields.nested({**later, **used, **({'data.root': str(data.absolute())} if data else {})})
     root = fields.data_options(config).root
-    if root and not data and not Path(root).is_dir():
+    if root and not data and not Path(root).exists():
         raise UserError(f'{root}: the cells of {folder} are no longer there; name their folder with --data DIR')
     return config
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from alljax.data import audit, groups
 from alljax.data.cells import Cells
-from alljax.data.datasets.folder import ALONE
-from alljax.data.datasets.listing import Listing
+from alljax.data.datasets.listing import ALONE, Listing
 from alljax.data.datasets.tables import normal
 from alljax.errors import some
 from alljax.storage import cache, cached_record, speed_record
@@ -57,7 +56,7 @@ def applied(cells: Cells, listing: Listing) -> Cells:
         cells.origin,
         grouping='repeats only',
         fingerprint=hashlib.sha256(repr((cells.origin.fingerprint, merged)).encode()).hexdigest(),
-        notes=tuple(note for note in cells.origin.notes if note != ALONE),
+        notes=tuple(note for note in cells.origin.notes if ALONE not in note),
     )
     found = replace(
         cells,

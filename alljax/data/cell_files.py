@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from alljax.data import npz_pictures
 from alljax.data.cells import Cells
 from alljax.data.datasets import DATASETS, tables
 from alljax.errors import UserError
@@ -10,8 +11,9 @@ from alljax.errors import UserError
 def of_cells(cells: Cells) -> list[Path]:
     """The file of each cell; UserError if some are no longer there."""
     root = Path(cells.origin.root)
-    if all((root / name).is_file() for name in cells.names):
-        return [root / name for name in cells.names]
+    named = [root / name for name in cells.names]
+    if all(path.is_file() or npz_pictures.place(path) for path in named):
+        return named
     dataset = DATASETS.get(cells.origin.name)
     if dataset is None or not root.is_dir():
         raise UserError(f'{root}: its files are no longer there; restore them')

@@ -8,6 +8,8 @@ from jaxtyping import Int32, Integer, UInt8
 
 # What cells of one group have in common, as far as anyone knows: a split keeps no more together than that.
 Grouping = Literal['patient or slide', 'repeats only', 'unknown']
+# The side of a cell in the split that comes with its set; 'other' for one that is on none of them.
+Side = Literal['train', 'validation', 'test', 'other']
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Cells:
     group_names: tuple[str, ...]
     origin: Origin
     sizes: Int32[np.ndarray, 'cells 2'] | None = None  # width and height of each file, in pixels; None if not known
+    sides: tuple[Side, ...] = ()  # of each cell, in the split that comes with the set; () where none does
 
     def __len__(self) -> int:
         return len(self.names)
@@ -49,6 +52,7 @@ class Cells:
             repeats=self.repeats[index],
             names=tuple(self.names[i] for i in index),
             sizes=None if self.sizes is None else self.sizes[index],
+            sides=tuple(self.sides[i] for i in index) if self.sides else (),
         )
 
     def counts(self) -> dict[str, int]:

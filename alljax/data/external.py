@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,8 +21,6 @@ log = logging.getLogger(__name__)
 
 FLAG = '--config.test.root'
 MARK = 'external:'  # before the names of files and groups of the second set that join the training side
-ALL_IDB = re.compile(r'Im\d{3}_[01]\.\w+')  # files of ALL-IDB1 and of ALL-IDB2 are named alike
-LARGEST_CROP = 512  # pixels: the pictures of ALL-IDB2 have 257 a side, those of ALL-IDB1 over a thousand
 
 Index = Integer[np.ndarray, ' _']
 
@@ -192,26 +189,8 @@ def joined(cells: Cells, others: Cells) -> Cells:
         group_names=(*cells.group_names, *(f'{MARK}{name}' for name in others.group_names)),
         origin=replace(cells.origin, fingerprint=digest.hexdigest()),
         sizes=sizes,
+        sides=(),  # the cells are split by now
     )
-
-
-def all_idb(cells: Cells) -> str:
-    """'ALL-IDB1' or 'ALL-IDB2' for a set most of whose files are named so, in any layout; '' for any other."""
-    named = [place for place, name in enumerate(cells.names) if ALL_IDB.fullmatch(name.rpartition('/')[2])]
-    if cells.origin.synthetic or 2 * len(named) <= len(cells):
-        return ''
-    large = cells.sizes is not None and np.median(cells.sizes[named].max(1)) > LARGEST_CROP
-    return 'ALL-IDB1' if large else 'ALL-IDB2'
-
-
-def refuse_all_idb(training: str, second: Cells) -> None:
-    """UserError if one of ALL-IDB1 and ALL-IDB2 trained, as `all_idb` tells, and one is tested."""
-    tested = all_idb(second)
-    if training and tested:
-        raise UserError(
-            f'{second.origin.root}: is {tested}, and the training set is {training}; the cells of ALL-IDB2 are cut out '
-            'of ALL-IDB1, of the same patients, so a test of one on the other is worth nothing; name another set'
-        )
 
 
 def _task(name: str, classes: Sequence[str], table: Mapping[str, str]) -> str:

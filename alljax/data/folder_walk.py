@@ -36,6 +36,7 @@ MASK_WORDS = r'(?:masks?|gt|ground[ _-]?truth|seg|segm|segmentation|segmented|la
 MASK_NAME = re.compile(rf'(.+?)[ _.-]+{MASK_WORDS}[ _-]?\d*|{MASK_WORDS}[ _.-]+(.+)', re.IGNORECASE)
 MASK_FOLDER = re.compile(r'masks?|gt|ground ?truth|seg|segmentations?|(segmentation )?masks?|annotations?|labels?')
 LOOKED_AT = 8  # files of a folder that may be one of masks
+GLIMPSED, DEEP, FOLDERS = 32, 5, 200  # files of a folder, levels and folders at which `glimpse` looks
 
 
 class LeftOut(NamedTuple):
@@ -90,6 +91,34 @@ def walk(root: Path) -> FolderContents:
     return FolderContents(
         tuple(sorted(files, key=_parts)), tuple(sorted(folders, key=_parts)), tuple(sorted(left_out)), tuple(unreadable)
     )
+
+
+def glimpse(root: Path) -> tuple[str, ...]:
+    """The names of some files of each folder in `root` and below, '/' between folders: enough to know a layout by.
+
+    At most GLIMPSED files of a folder, FOLDERS folders and DEEP levels, so that a set of any size takes no time. A
+    folder that cannot be opened has none.
+    """
+    found: list[str] = []
+    waiting = ['']
+    for place in waiting:  # which grows
+        level = place.count('/') + bool(place)
+        seen = 0
+        try:
+            with os.scandir(root / place) as entries:
+                for entry in entries:
+                    name = f'{place}/{entry.name}' if place else entry.name
+                    if is_hidden(entry.name):
+                        continue
+                    if _is_folder(entry):
+                        waiting += [name] * (level < DEEP and len(waiting) < FOLDERS)
+                    elif (seen := seen + 1) <= GLIMPSED:
+                        found.append(name)
+                    elif seen > 50 * GLIMPSED:
+                        break
+        except OSError:
+            continue
+    return tuple(sorted(found, key=_parts))
 
 
 def images(root: Path, contents: FolderContents) -> tuple[list[str], list[LeftOut]]:

@@ -1,8 +1,9 @@
 """Any image file as 24-bit RGB, or the sentence that says why not."""
 
 import io
+import os
 import re
-import stat
+import stat as modes
 import warnings
 from pathlib import Path
 from typing import BinaryIO
@@ -11,11 +12,13 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from alljax.data import image_signatures, tiff
+from alljax.data import image_signatures, npz_pictures, tiff
 from alljax.data.bit_depth import LEAST_USED, depth_of_maximum, to_8_bits
 from alljax.data.picture import ImageError, Picture, RgbImage, expect_size
 
-__all__ = ['SUFFIXES', 'ImageError', 'Picture', 'RgbImage', 'photograph', 'read', 'to_png', 'to_square']
+__all__ = [
+    'SUFFIXES', 'ImageError', 'Picture', 'RgbImage', 'content', 'photograph', 'read', 'stat', 'to_png', 'to_square',
+]  # fmt: skip
 
 SUFFIXES = frozenset(
     {'.bmp', '.dib', '.gif', '.jfif', '.jpe', '.jpeg', '.jpg', '.pbm', '.pgm', '.png', '.pnm', '.ppm', '.tif', '.tiff'}
@@ -25,16 +28,21 @@ FORMATS = ('TIFF', 'PNG', 'JPEG', 'BMP', 'WEBP', 'GIF', 'PPM')  # no other decod
 GREY = frozenset({'1', 'L', 'LA', 'La', 'I', 'F', 'I;16', 'I;16B', 'I;16L', 'I;16N'})
 TRANSPARENT = 'has transparent pixels, whose color is unknown; save it without transparency'
 NOT_REGULAR = {
-    stat.S_IFDIR: 'a folder',
-    stat.S_IFIFO: 'a named pipe',
-    stat.S_IFSOCK: 'a socket',
-    stat.S_IFCHR: 'a device',
-    stat.S_IFBLK: 'a device',
+    modes.S_IFDIR: 'a folder',
+    modes.S_IFIFO: 'a named pipe',
+    modes.S_IFSOCK: 'a socket',
+    modes.S_IFCHR: 'a device',
+    modes.S_IFBLK: 'a device',
 }
 
 
 def read(path: Path) -> Picture:
-    """Decodes one image file; ImageError if it is not one RGB picture or cannot be turned into one without loss."""
+    """Decodes one image file; ImageError if it is not one RGB picture or cannot be turned into one without loss.
+
+    A path may lead into an archive of arrays, as `npz_pictures` has it.
+    """
+    if inside := npz_pictures.place(path):
+        return npz_pictures.read(inside)
     try:
         if kind := not_regular(path.stat().st_mode):  # opening a pipe would wait for who writes to it
             raise ImageError(f'is {kind}, expected an image file; name a file')
@@ -59,6 +67,18 @@ def read(path: Path) -> Picture:
         raise ImageError(f'is damaged or truncated ({said}); replace it by an intact copy') from None
 
 
+def content(path: Path) -> bytes:
+    """The bytes of an image file, or of the pixels of a picture in an archive."""
+    inside = npz_pictures.place(path)
+    return npz_pictures.content(inside) if inside else path.read_bytes()
+
+
+def stat(path: Path) -> os.stat_result:
+    """The state on disk of an image file, or of the archive that a picture is in."""
+    inside = npz_pictures.place(path)
+    return (inside.archive if inside else path).stat()
+
+
 def has_levels_only(path: Path) -> bool:
     """True for an image file whose pixels are levels or numbers in a palette, as those of a mask are, and no colors."""
     try:
@@ -72,7 +92,7 @@ def has_levels_only(path: Path) -> bool:
 
 def not_regular(mode: int) -> str:
     """The kind of a file system's entry that is no regular file, by its mode: 'a named pipe'; '' for a regular file."""
-    return '' if stat.S_ISREG(mode) else NOT_REGULAR.get(stat.S_IFMT(mode), 'no regular file')
+    return '' if modes.S_ISREG(mode) else NOT_REGULAR.get(modes.S_IFMT(mode), 'no regular file')
 
 
 def to_square(pixels: UInt8[np.ndarray, 'height width 3'], size: int) -> UInt8[np.ndarray, '{size} {size} 3']:

@@ -91,6 +91,7 @@ def add_copies(
         groups=np.concatenate([cells.groups, copies.groups]),
         repeats=np.concatenate([cells.repeats, copies.repeats]),
         sizes=None if copies.sizes is None else np.concatenate([cells.sizes, copies.sizes]),
+        sides=cells.sides + copies.sides,
         names=cells.names
         + tuple(f'{name}{COPY_MARK}{number}' for name, number in zip(copies.names, numbers, strict=True)),
     )

@@ -17,14 +17,15 @@ from alljax.errors import UserError, some
 Index = Integer[np.ndarray, ' _']  # of any length
 SEED_STEP = 1_000_003  # between two repetitions: further apart than any two seeds that a user is likely to compare
 LEAVE_ONE = 'leave_one_group_out'
+GIVEN = 'given'  # the sides that come with the set
 BY_GROUP = ('grouped', LEAVE_ONE)  # the protocols that separate no cells of one group
 
 
 class SplitOptions(NamedTuple):
     """A way to divide cells: a hold-out, or one fold of a cross-validation."""
 
-    protocol: Literal['grouped', 'random', 'paper', 'leave_one_group_out'] = 'grouped'
-    test: float = 0.4  # fraction of the cells that is tested [paper]; unused with folds
+    protocol: Literal['grouped', 'random', 'paper', 'leave_one_group_out', 'given'] = 'grouped'
+    test: float = 0.4  # fraction of the cells that is tested [paper]; unused with folds and given sides
     validation: float = 0.0  # fraction of the training side that chooses the best epoch
     folds: int = 1  # of a cross-validation; 1 for the hold-out [paper]; leave_one_group_out has its own
     fold: int = 0  # the one to test
@@ -36,25 +37,28 @@ class SplitOptions(NamedTuple):
 
 
 class Split(NamedTuple):
-    """Indices into the cells, each in rising order; all cells but those that train_groups and train_cells leave out."""
+    """Indices into the cells, each in rising order; all but those that train_groups, train_cells or a set leave out."""
 
     train: Index
     validation: Index
     test: Index
     protocol: str
+    crossed: bool = False  # cells of one group are known to stand on both of the given sides
 
     @property
     def leaky(self) -> bool:
         """True if cells of one group may stand on both sides."""
-        return self.protocol not in BY_GROUP
+        return self.crossed or self.protocol not in (*BY_GROUP, GIVEN)
 
 
 def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
     """The stratified hold-out, one of the folds, or all cells for training, as the options ask for.
 
     The validation fold is cut from the training side. UserError if a repeat that an audit found is separated, but for
-    the protocol 'paper', which is there to show what that does.
+    the protocol 'paper', which is there to show what that does, and 'given', whose sides are as they are.
     """
+    if options.protocol == GIVEN and not options.all_cells:
+        return given(cells, options, seed)
     grouped = options.protocol in BY_GROUP
     draw = seed + SEED_STEP * options.repeat
     part = partial(by_group, order=options.draw) if grouped else by_file
@@ -74,6 +78,30 @@ def split(cells: Cells, options: SplitOptions, seed: int) -> Split:
     if options.protocol != 'paper':
         keep_repeats_together(cells, parts)
     return parts._replace(train=thinned(cells, train, options.train_groups, options.train_cells, draw))
+
+
+def given(cells: Cells, options: SplitOptions, seed: int) -> Split:
+    """The sides that come with a set, whatever its groups; cells on none of them are left out.
+
+    Without a validation side one is cut from the training side, in whole groups, if the options ask for it. UserError
+    for a set that has no such sides, or has none to train or to test on.
+    """
+    train, validation, test = (
+        np.array([place for place, said in enumerate(cells.sides) if said == side], int)
+        for side in ('train', 'validation', 'test')
+    )
+    missing = [name for name, index in (('to train', train), ('to test', test)) if not len(index)]
+    if missing:
+        found = 'has no sides of its own' if not cells.sides else f'has no side {" and none ".join(missing)}'
+        raise UserError(
+            f'config.split.protocol is {GIVEN}, but {cells.origin.root} ({cells.origin.name}) {found}; set it to '
+            'grouped'
+        )
+    seen, tested = (set(cells.groups[index].tolist()) for index in (np.concatenate([train, validation]), test))
+    if options.validation and not len(validation):
+        train, validation = by_group(cells, train, options.validation, seed, options.draw)
+    train = thinned(cells, train, options.train_groups, options.train_cells, seed)
+    return Split(train, validation, test, GIVEN, crossed=bool(seen & tested))
 
 
 def keep_repeats_together(cells: Cells, parts: Split) -> None:

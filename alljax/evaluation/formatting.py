@@ -41,6 +41,13 @@ DOUBTFUL = {
 }
 
 
+def grouped(results: Mapping[str, Any]) -> str:
+    """The words about a split that separates no group, by a results.json; '' where the kind of groups is not told."""
+    kind = GROUPINGS.get(results['data'].get('grouping', ''))
+    how = 'given sides' if results['split'].get('protocol') == 'given' else 'grouped'
+    return f'{how} ({kind})' if kind else ''
+
+
 def percent(fraction: float | None, n: int = 0) -> str:
     """Format a fraction of 1 in percent, with the digits that tell one error among n cells from none."""
     if fraction is None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import alljax
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
-from alljax.data.split import LEAVE_ONE
+from alljax.data.split import GIVEN, LEAVE_ONE
 from alljax.runs import (
     calibration,
     data_check,
@@ -139,7 +139,7 @@ def report(plan: Plan, found: RunCells, folder: Path, output: TestOutput, tests:
     if sets := whole['model'].get('trained_on'):
         named = initial_variables.source_name(plan, sources.origin)
         whole['pretraining'] = training_sets.overlap(sets, named)._asdict()
-    folds = whole['data']['groups'] if parts.protocol == LEAVE_ONE else plan.split.folds
+    folds = {LEAVE_ONE: whole['data']['groups'], GIVEN: 1}.get(parts.protocol, plan.split.folds)
     whole['split'] |= {'folds': folds, 'fold': plan.split.fold} if folds > 1 else {}
     whole['train'] = {**whole['train'], 'equalize': equalize(plan)}
     low, high = scores['accuracy_ci95']['wilson']

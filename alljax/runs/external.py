@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from alljax.config import resolve
 from alljax.config.fields import later_fields
-from alljax.data import datasets, external
+from alljax.data import all_idb, datasets, external
 from alljax.data.audit.audit_files import PAIR_COLUMNS
 from alljax.data.cells import Cells
 from alljax.data.datasets.listing import existing_folder
@@ -190,14 +190,14 @@ def _of_finished(folder: Path, card: Card, options: ExternalOptions, earlier: li
         fields = {**later_fields(), **run_folder.earlier(folder)}
         options = options._replace(adapt_cells=fields['test.adapt_cells'], adapt_groups=fields['test.adapt_groups'])
         draw = fields['seed'] + SEED_STEP * max(fields['split.repeat'], 0)
-    external.refuse_all_idb('ALL-IDB2' * (results.read(folder)['data'].get('name') == 'all_idb2'), second.cells)
+    all_idb.refuse_both(all_idb.SETS.get(results.read(folder)['data'].get('name', ''), ''), second.cells)
     chosen = SecondSet(second, *external.adaptation(second.cells, options, draw))
     try:
         found = run_cells.load(resolve.of_run(folder), test=False)
         data_check.same_data(card.fingerprint, found.cells, folder)
     except UserError as error:
         return ExternalTest(options, chosen, LeakAudit((), f'the training cells cannot be compared: {error}'))
-    external.refuse_all_idb(external.all_idb(found.sources), second.cells)
+    all_idb.refuse_both(all_idb.which(found.sources), second.cells)
     audit = leak_audit.between(found.sources, found.trained(), second.cells, chosen.test)
     return ExternalTest(options, chosen, audit)
 

@@ -9,6 +9,7 @@ from jaxtyping import Array, Key
 from alljax.baselines.features import NETWORK
 from alljax.config.plan import Plan
 from alljax.data.cells import Origin
+from alljax.data.datasets import DATASETS
 from alljax.errors import UserError, some
 from alljax.models import Model, Variables
 from alljax.models.layers import DENSE_LAYERS
@@ -50,8 +51,9 @@ def published_weights(plan: Plan) -> list[dict[str, str]]:
 
 
 def source_name(plan: Plan, origin: Origin) -> str:
-    """The public name of the set that a run is on: ALL-IDB2 is known by its files, others by `config.data.source`."""
-    return plan.source or ('ALL-IDB2' if origin.name == 'all_idb2' else '')
+    """The public name of the set that a run is on: a published one has it, others by `config.data.source`."""
+    dataset = DATASETS.get(origin.name)
+    return plan.source or (dataset.source.name if dataset and dataset.source else '')
 
 
 def with_source(sets: tuple[str, ...], plan: Plan, origin: Origin) -> tuple[str, ...]:

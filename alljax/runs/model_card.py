@@ -14,6 +14,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
+from alljax.data.datasets import DATASETS
 from alljax.errors import printable
 from alljax.evaluation import calibration_table, formatting, intervals, page_template, recall_intervals, slides, verdict
 from alljax.evaluation.formatting import interval, percent
@@ -41,6 +42,7 @@ def text(results: Results, rows: Rows, run: str) -> str:
     said = verdict.sentences(results, rows)
     interval_kind, recall_bounds = recall_intervals.in_words(results, rows)
     known, folds = results.get('calibration', {}), results.get('cross_validation', {})
+    known_set = DATASETS.get(data['name'])
     return _template().render(
         model=name(results['model']),
         data_name=formatting.set_name(data['name'], data.get('root', '')),
@@ -53,6 +55,7 @@ def text(results: Results, rows: Rows, run: str) -> str:
         scores=_scores(test),
         first=said[0].text,
         limits=[one.text for one in said[1:] if one.tone in ('bad', 'warn')],
+        source=known_set.source.note() if known_set and known_set.source else '',
         grouping=formatting.GROUPINGS.get(grouping, 'of which the run says nothing'),
         doubtful='' if split['leaky'] else formatting.DOUBTFUL.get(grouping, ''),
         sides={side: split.get(f'{side}_counts', {}) for side in ('train', 'validation', 'test')},

@@ -286,8 +286,8 @@ def _damaged(workdir: Path, name: str, error: Exception) -> UserError:
 
 def marks(results: Results) -> list[str]:
     """The words about a run that belong beside its numbers: 'synthetic cells', 'grouped (by …)' or 'transductive'."""
-    kind = formatting.GROUPINGS.get(results['data'].get('grouping', ''))
-    split = ['leaky split'] if results['split']['leaky'] else [f'grouped ({kind})'] if kind else []
+    grouped = formatting.grouped(results)
+    split = ['leaky split'] if results['split']['leaky'] else [grouped] if grouped else []
     seen = results.get('pretraining', {}).get('test_set')
     further = [f'pretrained on {seen}'] * bool(seen) + ['transductive'] * ('transductive' in results)
     return ['synthetic cells'] * results['data']['synthetic'] + split + further

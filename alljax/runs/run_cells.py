@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from alljax.config.plan import Plan
-from alljax.data import datasets, external
+from alljax.data import all_idb, datasets, external
 from alljax.data.cells import Cells
 from alljax.data.external import ExternalCells
 from alljax.data.protocol import COPY_MARK, divide
@@ -66,7 +66,7 @@ def load(plan: Plan, *, test: bool = True) -> RunCells:
 def load_second(plan: Plan, sources: Cells) -> ExternalCells:
     """The second set of a plan; UserError with its problems, and if it may not be tested beside the first."""
     second = external.load(plan.external, sources.classes, plan.data.size, plan.data.denoise)
-    external.refuse_all_idb(external.all_idb(sources), second.cells)
+    all_idb.refuse_both(all_idb.which(sources), second.cells)
     return second
 
 

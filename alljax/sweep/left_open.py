@@ -11,9 +11,9 @@ from alljax.config import network_choice
 from alljax.config.classical_system_fields import asks_network
 from alljax.config.network_choice import AUTO
 from alljax.config.resolve import resolve
-from alljax.data import split
+from alljax.data import datasets, split
 from alljax.data.cells import Cells
-from alljax.data.split import LEAVE_ONE, SplitOptions
+from alljax.data.split import GIVEN, LEAVE_ONE, SplitOptions
 from alljax.errors import UserError, some
 from alljax.sweep import execution
 from alljax.sweep.execution import Loaded
@@ -29,10 +29,11 @@ def found(
     earlier: Mapping[str, Any],
     loaded: Loaded,
 ) -> ConfigDict:
-    """The config with its network and its number of folds named; the same where it names both.
+    """The config with its data set, its network and its number of folds named; the same where it names all.
 
     `earlier` holds the fields of what is in the folder already; cells that are read are added to those `loaded`.
     """
+    config = _with_data_set(config)
     if config.model.name == AUTO and not config.ensemble.candidates and asks_network(config):
         demo = fields.data_options(config).synthetic
         choice = network_choice.chosen(config.model.init, earlier, demo=demo)
@@ -40,13 +41,31 @@ def found(
         config = fields.with_fields(config, {'model.name': choice.name, 'model.init': choice.init})
     if config.split.folds:
         return config
-    if config.split.protocol == LEAVE_ONE:
+    if config.split.protocol in (LEAVE_ONE, GIVEN):
         return fields.with_fields(config, {'split.folds': 1})
     plan = resolve(fields.with_fields(config, {'split.folds': MOST_FOLDS}), overrides, earlier)
     folds = most_folds(execution.load(plan, loaded), plan.split, plan.seed)
     if folds < MOST_FOLDS:
         log.warning('split.folds is %d in the place of %d: the groups allow no more', folds, MOST_FOLDS)
     return fields.with_fields(config, {'split.folds': folds})
+
+
+def _with_data_set(config: ConfigDict) -> ConfigDict:
+    """The config with the set and the task that its folder is known as, which config.json then names.
+
+    ALL-IDB2 and drawn cells stay 'auto', as in runs of earlier releases, for which it meant these.
+    """
+    if datasets.AUTO not in (config.data.name, config.data.task):
+        return config
+    options = fields.data_options(config)
+    if found := datasets.problems(options._replace(name=config.data.name)):
+        raise UserError(*found)
+    dataset = datasets.DATASETS[options.name]
+    earlier = options.name == 'all_idb2' or bool(dataset.draw)
+    if config.data.name == datasets.AUTO and not earlier:
+        log.info(datasets.known_as(options))
+    name = config.data.name if earlier else options.name
+    return fields.with_fields(config, {'data.name': name, 'data.task': options.task})
 
 
 def most_folds(cells: Cells, options: SplitOptions, seed: int, most: int = MOST_FOLDS) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from alljax.data.split import BY_GROUP, LEAVE_ONE
+from alljax.data.split import BY_GROUP, GIVEN, LEAVE_ONE
 from alljax.evaluation import comparison_table, intervals, metrics
 from alljax.evaluation import paper as published
 from alljax.evaluation.comparison_table import ComparisonTable, Estimate, ExtraTable, Row
@@ -17,6 +17,7 @@ from alljax.sweep.variants import Run, Sweep, Variant
 
 COLUMNS = {
     'paper': 'as published', 'random': 'split by file', 'grouped': 'grouped', LEAVE_ONE: 'one group left out',
+    GIVEN: 'given sides',
 }  # fmt: skip
 LABELS = {
     'macro_recall': 'macro sensitivity',
@@ -71,7 +72,7 @@ def write(folder: Path, sweep: Sweep, runs: Sequence[Run], failed: Mapping[str, 
             title=sweep.title,
             source=sweep.source,
             columns={
-                **{COLUMNS[protocol]: protocol not in BY_GROUP for protocol in sweep.protocols},
+                **{COLUMNS[protocol]: _leaks(folder, protocol, finished) for protocol in sweep.protocols},
                 **{column: bool(second and second.leaky) for column in abroad},
             },
             rows=rows,
@@ -196,9 +197,17 @@ def _denominator(result: VariantResult, measure: str) -> int:
     return int(denominators.get(kind, matrix.sum()))
 
 
+def _leaks(folder: Path, protocol: str, finished: Mapping[tuple[str, str], Sequence[Run]]) -> bool:
+    """True for a protocol that separates groups; of given sides the runs say it."""
+    if protocol != GIVEN:
+        return protocol not in BY_GROUP
+    runs = [run for (_, its), found in finished.items() if its == GIVEN for run in found]
+    return any(results.read(folder / run.folder)['split']['leaky'] for run in runs)
+
+
 def _gap(by_protocol: Mapping[str, VariantResult | str], measure: str) -> Estimate | None:
     """The first leaky protocol less the first by groups; their test cells differ, so the two are resampled apart."""
-    leaky = next((result for protocol, result in by_protocol.items() if protocol not in BY_GROUP), None)
+    leaky = next((result for protocol, result in by_protocol.items() if protocol not in (*BY_GROUP, GIVEN)), None)
     honest = next((result for protocol, result in by_protocol.items() if protocol in BY_GROUP), None)
     if not isinstance(leaky, VariantResult) or not isinstance(honest, VariantResult):
         return None

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from alljax import config as fields
-from alljax.data.split import LEAVE_ONE
+from alljax.data.split import GIVEN, LEAVE_ONE
 from alljax.errors import UserError, some
 from alljax.storage.run_folder import FINAL
 
@@ -190,10 +190,10 @@ def across(
 def folds(config: ConfigDict, groups: int = 0) -> list[dict[str, int]]:
     """The `split` fields of each fold of each repetition that the config asks for.
 
-    Of leave_one_group_out the folds are the `groups`; where all cells train there is one.
+    Of leave_one_group_out the folds are the `groups`; where all cells train, or the sides are given, there is one.
     """
     split = config.split
-    if split.all_cells:
+    if split.all_cells or split.protocol == GIVEN:
         return [{'split.repeat': 0, 'split.fold': 0}]
     repeats = range(split.repeats) if split.repeat < 0 else (split.repeat,)
     count = groups if split.protocol == LEAVE_ONE else split.folds
@@ -202,6 +202,8 @@ def folds(config: ConfigDict, groups: int = 0) -> list[dict[str, int]]:
 
 
 def _number(config: ConfigDict, fold: Mapping[str, int]) -> str:
+    if config.split.protocol == GIVEN:
+        return ''
     repeat = f'-repeat-{fold["split.repeat"]}' if config.split.repeats > 1 else ''
     several = config.split.folds > 1 or config.split.protocol == LEAVE_ONE
     return repeat + (f'-fold-{fold["split.fold"]}' if several else '')

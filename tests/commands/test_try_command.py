@@ -29,10 +29,10 @@ def test_what_it_names_itself_is_not_overruled_silently(other):
 )
 def test_remedies_are_those_of_a_command_that_takes_a_folder(name, more, tmp_path, capsys):
     rng = np.random.default_rng(0)
-    for place in ('train/a', 'train/b', 'test/a', 'test/b'):
+    for place in ('original/a', 'original/b', 'resized/a', 'resized/b'):
         (tmp_path / place).mkdir(parents=True)
         Image.fromarray(rng.integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / place / 'x.png')
-    for folder, remedy in ((tmp_path, f'(alljax {name} {tmp_path}/train)'), (tmp_path / 'none', 'correct FOLDER')):
+    for folder, remedy in ((tmp_path, f'(alljax {name} {tmp_path}/original)'), (tmp_path / 'none', 'correct FOLDER')):
         with pytest.raises(SystemExit):
             commands.run(name, [str(folder), *more])
         said = capsys.readouterr().err

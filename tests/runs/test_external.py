@@ -16,7 +16,7 @@ from alljax import commands, predict
 from alljax.commands import train
 from alljax.config import resolve
 from alljax.data import datasets
-from alljax.data.external import all_idb, refuse_all_idb
+from alljax.data.all_idb import refuse_both, which
 from alljax.errors import UserError
 from alljax.runs import experiment, external, leak_audit, results, single_kinds
 from alljax.storage import run_folder
@@ -234,11 +234,11 @@ def test_all_idb_is_never_on_both_sides(first, second):
         names = tuple(f'some/folder/Im00{n}_{n % 2}.jpg' for n in range(6))
         return replace(made, names=names, sizes=np.full((6, 2), width, np.int32))
 
-    assert all_idb(make_cells([0, 1])) == ''
-    assert all_idb(cells(first)) == {600: 'ALL-IDB1', 64: 'ALL-IDB2'}[first]
-    with pytest.raises(UserError, match=f'the training set is {all_idb(cells(first))}; the cells of ALL-IDB2 are cut'):
-        refuse_all_idb(all_idb(cells(first)), cells(second))
-    refuse_all_idb(all_idb(cells(first)), make_cells([0, 1]))
+    assert which(make_cells([0, 1])) == ''
+    assert which(cells(first)) == {600: 'ALL-IDB1', 64: 'ALL-IDB2'}[first]
+    with pytest.raises(UserError, match=f'the training set is {which(cells(first))}; the cells of ALL-IDB2 are cut'):
+        refuse_both(which(cells(first)), cells(second))
+    refuse_both(which(cells(first)), make_cells([0, 1]))
 
 
 def cells_of(root):

@@ -72,6 +72,13 @@ def test_what_limits_a_run_stands_on_its_card(given, words):
     assert words not in text()
 
 
+def test_the_terms_of_a_published_set_stand_on_the_card():
+    made = results_of()
+    card = model_card.text({**made, 'data': {**made['data'], 'name': 'acevedo2020'}}, ROWS, 'run')
+    assert '- Terms and citation: Acevedo 2020: CC BY 4.0; cite A. Acevedo et al., "A dataset' in card
+    assert 'Terms and citation' not in text()
+
+
 def test_a_cross_validation_without_a_final_model_claims_none():
     folds = [{'folder': 'mine/grouped-fold-0'}]
     card = text(cross_validation={'folds': folds, 'final': ''})

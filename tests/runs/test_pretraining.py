@@ -31,6 +31,7 @@ def test_a_run_inherits_the_sets_of_its_start_and_adds_its_own(plan):
         ('folder', 'Chula', (*inherited, 'Chula')),
         ('folder', 'Acevedo', inherited),
         ('all_idb2', '', (*inherited, 'ALL-IDB2')),
+        ('acevedo2020', '', (*inherited, 'Acevedo 2020')),
         ('synthetic', '', inherited),
     ):
         origin = Origin(name, '', name == 'synthetic', '')

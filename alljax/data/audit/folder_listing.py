@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from alljax.data import folder_walk
-from alljax.data.datasets import DATASETS, tables
+from alljax.data.datasets import DATASETS, candidates, tables
 from alljax.data.datasets.listing import GROUPS_CSV, NO_TABLE, Listing, Record, apply_groups, say_grouping
 from alljax.errors import UserError
 
@@ -43,8 +43,8 @@ def list_folder(root: Path) -> FolderListing:
 
 def _of_a_data_set(root: Path) -> Listing | None:
     """The listing by the first data set whose folder this is, for the task that asks least of it."""
-    for dataset in DATASETS.values():
-        if dataset.recognize(root):
+    for dataset in (DATASETS[name] for name, _ in candidates(root)):
+        if not dataset.fields:
             return dataset.list_cells(root, next(iter(dataset.tasks)))
     return None
 

@@ -76,7 +76,7 @@ def measure_files(
 def measure_file(path: Path) -> FileMeasurements:
     """Measure one file; image.ImageError if it is no picture."""
     pixels = image.read(path).pixels
-    data = path.read_bytes()
+    data = image.content(path)
     fine, coarse = (density(pixels, side) for side in (FINE, COARSE))
     shape = (pixels.shape[0], pixels.shape[1])
     return FileMeasurements(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from alljax.data import image
 from alljax.data.datasets import tables
-from alljax.data.datasets.listing import GROUPS_CSV, Dataset, Listing, Record, apply_groups, say_grouping
+from alljax.data.datasets.listing import GROUPS_CSV, Dataset, Listing, Record, Source, apply_groups, say_grouping
 from alljax.data.folder_walk import visible
 from alljax.data.synthetic.folder import MARKER, drawn_counts
 from alljax.errors import UserError, some
@@ -200,4 +200,13 @@ def _apply_groups(listing: Listing, path: Path | None, numbers: dict[str, int]) 
     )
 
 
-DATASET = Dataset(list_cells, tasks=CLASSES, version='1.1.0', recognize=recognize)
+SOURCE = Source(
+    'ALL-IDB2',
+    'on request, not to be passed on',
+    'R. Donida Labati, V. Piuri and F. Scotti, "ALL-IDB: The acute lymphoblastic leukemia image database for image '
+    'processing", ICIP 2011',
+    CELLS,
+)
+DATASET = Dataset(
+    list_cells, CLASSES, version='1.1.0', recognize=recognize, layout='ALL_IDB2/img/Im001_1.tif', source=SOURCE
+)

@@ -16,7 +16,7 @@ from alljax.data.cells import Cells, Origin
 from alljax.data.datasets.listing import Dataset, existing_folder
 from alljax.data.datasets.tables import normal
 from alljax.data.datasets.verify import verify
-from alljax.data.image import read, to_png, to_square
+from alljax.data.image import to_png, to_square
 from alljax.errors import UserError
 from alljax.storage.atomic import delete, sync_all
 from alljax.storage.disk_errors import disk_errors_explained
@@ -44,7 +44,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
     def __init__(self, name: str, dataset: Dataset, *, root: Path, task: str, data_dir: Path, audited: bool = False):
         """With `audited` an audit will group the cells of a listing that names no slides."""
         self.name, self.VERSION = name, tfds.core.Version(dataset.version)  # TFDS takes them from the class otherwise
-        self.listing = dataset.list_cells(existing_folder(root), task)
+        self.listing = dataset.list_cells(existing_folder(root, file_too=dataset.file_as_root), task)
         self.listing.audited = audited and self.listing.grouping == 'unknown'
         config = tfds.core.BuilderConfig(name=f'{task}-{self.listing.key()}')
         self.entry = data_dir / name / config.name  # in the cache
@@ -99,7 +99,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
     def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
         for record in self.listing.records:
-            pixels = read(self.listing.root / record.file).pixels
+            pixels = self.listing.read(self.listing.root / record.file).pixels
             image = io.BytesIO(to_png(pixels))  # an array would need TensorFlow to be encoded
             yield record.file, {**record._asdict(), 'image': image}
 
@@ -122,6 +122,10 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
     for file, group, example in zip(files, groups, examples, strict=True):
         digest.update(repr((file, int(example['label']), group, example['image'].shape)).encode())
         digest.update(example['image'].tobytes())
+    given = {normal(file): side for file, side in listing.sides.items()}
+    sides = tuple(given.get(file, 'other') for file in files) if given else ()
+    if sides:
+        digest.update(repr(sides).encode())
     group_names = tuple(sorted(set(groups)))
     number = {name: index for index, name in enumerate(group_names)}
     seen_again = {name: index for index, name in enumerate(sorted(set(repeats) - {''}))}
@@ -136,6 +140,7 @@ def read_cells(builder: CellsBuilder, size: int) -> Cells:
         group_names=group_names,
         origin=Origin(listing.name, digest.hexdigest(), listing.synthetic, str(listing.root), notes, listing.grouping),
         sizes=np.array([example['image'].shape[1::-1] for example in examples], np.int32),
+        sides=sides,
     )
 
 

@@ -5,7 +5,16 @@ from pathlib import Path
 
 from alljax.data import folder_walk
 from alljax.data.datasets import all_idb2, layout, tables
-from alljax.data.datasets.listing import GROUPS_CSV, NO_TABLE, Dataset, Listing, Record, apply_groups, say_grouping
+from alljax.data.datasets.listing import (
+    ALONE,
+    GROUPS_CSV,
+    NO_TABLE,
+    Dataset,
+    Listing,
+    Record,
+    apply_groups,
+    say_grouping,
+)
 from alljax.data.folder_walk import LeftOut
 from alljax.errors import UserError, some
 
@@ -16,7 +25,6 @@ OTHER_SET = (
     'is ALL-IDB2, whose classes are not in folders; use --config=configs/detection.py, or configs/subtype.py with a '
     'subtypes.csv (--config.data.name=all_idb2)'
 )
-ALONE = f'no {CELLS_CSV}: each cell is a group of its own, so cells of one slide may be on both sides'
 FORMAT = 'in no format that is read; convert them to PNG or TIFF'
 # Files that are no pictures; any other whose format is not read could be one.
 DOCUMENTS = frozenset(
@@ -59,7 +67,7 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
     listing.notes += notes
     say_grouping(listing, (), groups)
     if listing.grouping == 'unknown' and not rows:
-        listing.notes.append(ALONE)
+        listing.notes.append(f'no {CELLS_CSV}: {ALONE}, so cells of one slide may be on both sides')
     listing.classes = tuple(sorted({record.label for record in listing.records}))
     listing.problems += layout.twins(root, _class_names(listing.records), CELLS_CSV)
     if len(listing.classes) == 1 and not listing.problems:
@@ -178,4 +186,6 @@ def _apply_table(listing: Listing, matches: tables.Matches, named: Mapping[str, 
     listing.records = records
 
 
-DATASET = Dataset(list_cells, tasks={TASK: ()}, version='1.1.0', recognize=recognize)
+DATASET = Dataset(
+    list_cells, tasks={TASK: ()}, version='1.1.0', recognize=recognize, layout='CLASS/… for each class', general=True
+)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from alljax.data.cells import Side
 from alljax.errors import some
 
 Tree = Mapping[str, Any]  # folder → the folders in it that hold images at any depth
@@ -15,6 +16,8 @@ SIDES = frozenset(
     | {'val', 'valid', 'validation', 'valset', 'validationset', 'dev', 'devset', 'eval', 'evaluation', 'unlabeled'}
 )
 TRAINING = frozenset({'train', 'training', 'trainset'})
+TESTING = frozenset({'holdout', 'test', 'testing', 'testset'})
+VALIDATION = frozenset({'dev', 'devset', 'eval', 'evaluation', 'val', 'valid', 'validation', 'validationset', 'valset'})
 WEAK_SIDES = frozenset({'valid', 'dev', 'eval', 'unlabeled'})  # which could be classes, unless another is a side
 VERSIONS = frozenset(
     {'augmented', 'color', 'cropped', 'denoised', 'gray', 'grayscale', 'grey', 'normalized', 'original', 'originals'}
@@ -44,6 +47,19 @@ def tree(files: Iterable[str]) -> Tree:
     return top
 
 
+def sides(names: Iterable[str]) -> dict[str, Side]:
+    """The side of a split for each of the folders, if each is called as one and there is one to train and to test.
+
+    None for any other folders, and where a name says several sides.
+    """
+    words: dict[Side, frozenset[str]] = {'train': TRAINING, 'validation': VALIDATION, 'test': TESTING}
+    told = {name: [side for side, known in words.items() if _words(name) & known] for name in names}
+    if not all(len(said) == 1 for said in told.values()):
+        return {}
+    found = {name: said[0] for name, said in told.items()}
+    return found if {'train', 'test'} <= set(found.values()) else {}
+
+
 def problems(root: Path, files: Sequence[str], table: str) -> list[str]:
     """Sentences on why the outer folders of images are no classes; `table` is the one that can say what they are."""
     level = tree(files)
@@ -52,6 +68,8 @@ def problems(root: Path, files: Sequence[str], table: str) -> list[str]:
     if len(level) == 1 and inner:
         reason = reason or f'holds one folder only ({next(iter(level))})'
     table = f'label every image in {root / table} (file,label,group)'
+    if sides(level):
+        table = f'have the sides read as they are with --config.data.name=split_folders, or {table}'
     if not reason:
         return [f'{root}: {said}; move it away, or {table}' for said in _folders_twice(level)]
     there = f'name the folder whose folders are the classes (--config.data.root={inner})' if inner else ''

@@ -8,12 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
-from alljax.data.cells import Grouping
+from alljax.data import image
+from alljax.data.cells import Grouping, Side
 from alljax.data.datasets import tables
 from alljax.data.groups import connected
+from alljax.data.picture import Picture
 from alljax.errors import UserError, some
 
 GROUPS_CSV = 'groups.csv'
+ALONE = 'each cell is a group of its own'  # in a note, which no longer holds once an audit has found repeats
 GROUPINGS: Mapping[Grouping, str] = MappingProxyType(
     {
         'patient or slide': 'by patient or slide',
@@ -46,15 +49,18 @@ class Listing:
     notes: list[str] = field(default_factory=list)  # are printed and kept in results.json
     group_table: str = GROUPS_CSV  # the table in which a user gives cells one group
     groups_csv: Path | None = None  # the file that an audit writes its groups to; None for the root's groups.csv
+    reads_groups: bool = True  # from the groups.csv that an audit writes
     grouping: Grouping = 'unknown'  # what cells of one group have in common
     unnamed_groups: frozenset[str] = frozenset()  # names of groups that stand for no patient or slide
     audited: bool = False  # an audit groups equal pictures later, so that they are no problem here
+    sides: dict[str, Side] = field(default_factory=dict)  # file → its side of the split that comes with the set
+    read: Callable[[Path], Picture] = image.read  # a set whose pictures need more than decoding has its own
 
     def key(self) -> str:
         """A short name for this state of the folder: changes with any file's name, size, time, label or group."""
         digest = hashlib.sha256(repr((self.classes, self.greyscale, *(['audited'] * self.audited))).encode())
         for record in self.records:
-            stat = (self.root / record.file).stat()
+            stat = image.stat(self.root / record.file)
             digest.update(repr((*record, stat.st_size, stat.st_mtime_ns)).encode())
         return digest.hexdigest()[:16]
 
@@ -71,6 +77,19 @@ def _recognizes_none(root: Path) -> str:
     return ''
 
 
+class Source(NamedTuple):
+    """A published set: how it may be used, and whom to cite."""
+
+    name: str  # its public name, by which a report knows a backbone that was trained on it
+    license: str
+    citation: str
+    pictures: int = 0  # that were published; 0 where that is not known
+
+    def note(self) -> str:
+        """The sentence that goes with every result on the set."""
+        return f'{self.name}: {self.license}; cite {self.citation}'
+
+
 class Dataset(NamedTuple):
     """A data set: how its folder is listed, and all that a run asks about it by then."""
 
@@ -79,13 +98,18 @@ class Dataset(NamedTuple):
     version: str = '1.0.0'  # raise it when the same files would be read as other cells
     recognize: Callable[[Path], str] = _recognizes_none  # the task for a folder of this set; '' for any other folder
     draw: Callable[[int, int], Path] | None = None  # number of cells and seed → folder, for a set made of drawings
+    layout: str = ''  # what its folder looks like, for who has another one
+    source: Source | None = None  # of a published set
+    general: bool = False  # reads anybody's folder: asked after the published sets, in the order of DATASETS
+    file_as_root: bool = False  # config.data.root may be a file
+    fields: bool = False  # whole microscope fields with boxes, of which `alljax crops` makes cells
 
 
-def existing_folder(path: Path, flag: str = '--config.data.root') -> Path:
-    """`path` if it is a folder; else a UserError that tells a missing one from a file."""
+def existing_folder(path: Path, flag: str = '--config.data.root', *, file_too: bool = False) -> Path:
+    """`path` if it is a folder, or with `file_too` a file; else a UserError that tells a missing one from a file."""
     if not path.exists():
         raise UserError(f'{path}: there is no such folder; correct {flag}')
-    if not path.is_dir():
+    if not path.is_dir() and not (file_too and path.is_file()):
         raise UserError(f'{path}: is a file, expected the folder of the data set; correct {flag}')
     return path.resolve()
 

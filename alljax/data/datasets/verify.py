@@ -46,7 +46,7 @@ def verify(listing: Listing) -> list[str]:
 def _decode(listing: Listing) -> Callable[[Record], tuple[str, bool, bytes] | image.ImageError]:
     def decode(record: Record) -> tuple[str, bool, bytes] | image.ImageError:
         try:
-            picture = image.read(listing.root / record.file)
+            picture = listing.read(listing.root / record.file)
         except image.ImageError as error:
             return error
         digest = hashlib.sha256(repr(picture.pixels.shape).encode() + picture.pixels.tobytes()).digest()
@@ -85,7 +85,7 @@ def _about_repeats(listing: Listing, alike: list[list[Record]]) -> list[str]:
             )
     problems = conflicts[:SHOWN] + _more(conflicts, 'cells under different labels') + apart[:SHOWN]
     problems += _more(apart, 'sets of equal images')
-    if apart:
+    if apart and listing.reads_groups:
         problems[-1] += f'; alljax audit {listing.root} writes a groups.csv that keeps all repeats together'
     return problems
 

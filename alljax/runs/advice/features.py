@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from alljax.baselines import extraction
 from alljax.baselines.systems import WHOLE, System, putzu2014
-from alljax.data import cell_files, stain
+from alljax.data import cell_files, image, stain
 from alljax.data.audit.measurements import border_colors
 from alljax.data.cells import Cells
 from alljax.data.image import to_square
@@ -70,7 +70,7 @@ def measure(cells: Cells, track: Track = silent) -> Tables:
 
 def _shortcuts(cells: Cells) -> dict[str, Values]:
     found = {
-        'file size': np.log([[float(file.stat().st_size)] for file in cell_files.of_cells(cells)]),
+        'file size': np.log([[float(image.stat(file).st_size)] for file in cell_files.of_cells(cells)]),
         'border': np.stack([border_colors(image) for image in cells.images]),
     }
     return found if cells.sizes is None else {**found, 'image size': cells.sizes.astype(float)}
