@@ -23,12 +23,10 @@ def centers_of(boxes: Boxes) -> Centers:
     return boxes[:, :2] + boxes[:, 2:] / 2
 
 
-def iou(
-    first: Float[np.ndarray, 'first 4'], second: Float[np.ndarray, 'second 4']
-) -> Float[np.ndarray, 'first second']:
+def iou(one: Float[np.ndarray, 'one 4'], other: Float[np.ndarray, 'other 4']) -> Float[np.ndarray, 'one other']:
     """Intersection over union of each box of the one with each of the other; 0 for boxes without area."""
-    low = np.maximum(first[:, None, :2], second[None, :, :2])
-    high = np.minimum(first[:, None, :2] + first[:, None, 2:], second[None, :, :2] + second[None, :, 2:])
+    low = np.maximum(one[:, None, :2], other[None, :, :2])
+    high = np.minimum(one[:, None, :2] + one[:, None, 2:], other[None, :, :2] + other[None, :, 2:])
     common = np.prod(np.maximum(high - low, 0), -1)
-    areas = np.prod(first[:, 2:], -1)[:, None] + np.prod(second[:, 2:], -1)[None] - common
+    areas = np.prod(one[:, 2:], -1)[:, None] + np.prod(other[:, 2:], -1)[None] - common
     return np.divide(common, areas, out=np.zeros_like(common), where=areas > 0)
