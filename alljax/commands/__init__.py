@@ -43,6 +43,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'the same command with the same --workdir goes on from the last save',
         ),
         'predict': Command('alljax.commands.predict', 'gives the class probabilities of images'),
+        'smear': Command(
+            'alljax.commands.smear',
+            'finds, classifies and counts the white cells of whole microscope fields',
+            'nothing was written; the same command starts again',
+        ),
         'ensemble': Command(
             'alljax.commands.ensemble',
             'averages finished runs: copies their models into one that predict reads',

@@ -24,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a field and the count; the exit code is 1 if a field could not be read."""
     options = _parser().parse_args(arguments)
     if options.cell_pixels and not SMALLEST <= options.cell_pixels <= LARGEST:
-        raise UserError(f'--cell_pixels {options.cell_pixels:g}: expected {SMALLEST} to {LARGEST}, the pixels across a white cell')
+        raise UserError(
+            f'--cell_pixels {options.cell_pixels:g}: expected {SMALLEST} to {LARGEST}, the pixels across a white cell'
+        )
     from alljax import config, predict, smear
     from alljax.data import image_files
     from alljax.explain import output_folder
@@ -74,7 +76,9 @@ def _count(found: 'Examined') -> list[str]:
         lines.append(f'  {one.name:{widest}}  {one.cells:5}  {one.share:6.1%}  ({low:.1%} to {high:.1%})')
     if counted.blasts:
         low, high = counted.blasts.interval
-        lines.append(f'blasts per 100 white cells: {100 * counted.blasts.share:.0f} ({100 * low:.0f} to {100 * high:.0f})')
+        lines.append(
+            f'blasts per 100 white cells: {100 * counted.blasts.share:.0f} ({100 * low:.0f} to {100 * high:.0f})'
+        )
     if counted.unlike:
         lines.append(f'{counted.unlike} more are unlike the training cells, and not counted')
     return lines
@@ -108,5 +112,3 @@ def _parser() -> Parser:
     )
     parser.add_argument('--config', metavar='FILE', help='the config file that adds a network of your own')
     return parser
-
-

@@ -27,7 +27,11 @@ Pixels = UInt8[np.ndarray, 'height width 3']
 def scale_of(run: Predictor, fields: Sequence[SearchedField]) -> CropScale:
     """The side of crops in diameters of a white cell, by some cells of all fields."""
     places = [(field, number) for field in fields for number in range(len(field.boxes))]
-    chosen = [places[at] for at in np.unique(np.linspace(0, len(places) - 1, SCALED_BY).round().astype(int))] if places else []
+    chosen = (
+        [places[at] for at in np.unique(np.linspace(0, len(places) - 1, SCALED_BY).round().astype(int))]
+        if places
+        else []
+    )
     widest = float(crop_scale.SIDES.max())
     pictures: list[Callable[[float], Pixels]] = []
     for field in fields:
@@ -55,19 +59,26 @@ def write_crops(folder: Path, field: SearchedField, scale: CropScale, size: int)
     return files
 
 
-def answered(run: Predictor, folder: Path, fields: Sequence[SearchedField], cut_out: Sequence[Sequence[str]]) -> list[FoundCell]:
+def answered(
+    run: Predictor, folder: Path, fields: Sequence[SearchedField], cut_out: Sequence[Sequence[str]]
+) -> list[FoundCell]:
     """All cells with what the model says of their crops, in the order of the fields."""
-    places = [(field, number, file) for field, files in zip(fields, cut_out, strict=True) for number, file in enumerate(files)]
+    places = [
+        (field, number, file) for field, files in zip(fields, cut_out, strict=True) for number, file in enumerate(files)
+    ]
     if not places:
         return []
     rows: Iterator[Row] = predict(run, [folder / file for _, _, file in places], thumbnails=True)
     counted = progress_bar.each(rows, 'white cells', len(places), ' cells')
     return [
-        FoundCell(field, _box(field, number), file, row) for (field, number, file), row in zip(places, counted, strict=True)
+        FoundCell(field, _box(field, number), file, row)
+        for (field, number, file), row in zip(places, counted, strict=True)
     ]
 
 
-def cut(field: FieldImage, center: Float[np.ndarray, '2'], side: float, size: int) -> UInt8[np.ndarray, '{size} {size} 3']:
+def cut(
+    field: FieldImage, center: Float[np.ndarray, '2'], side: float, size: int
+) -> UInt8[np.ndarray, '{size} {size} 3']:
     """The square of `side` field pixels around a center, at `size` pixels a side, mirrored beyond the border."""
     reach = round(side / 2) + 1
     left, top = (max(0, int(middle) - reach) for middle in center)

@@ -50,3 +50,11 @@ def added(run: Path, folder: Path, cells: Sequence[FoundCell]) -> Mapped:
 def _shares(cell: FoundCell) -> np.ndarray:
     assert cell.row.probabilities is not None
     return cell.row.probabilities
+
+
+def _as_cells(pictures: np.ndarray, labels: np.ndarray, classes: tuple[str, ...]) -> Cells:
+    """Crops as cells of one set, each of the class that is asked about."""
+    zeros = np.zeros(len(labels), np.int32)
+    origin = Origin('crops', '', synthetic=False, root='')
+    names = tuple(map(str, range(len(labels))))
+    return Cells(pictures, labels.astype(np.int32), zeros, zeros - 1, names, classes, ('crops',), origin)

@@ -32,11 +32,15 @@ def matched(known: TrainingPictures | None, crops: Sequence[Callable[[float], Cr
     large nuclei are, or no cell is there.
     """
     if known is None or LARGEST_DARK not in known.measurements or not crops:
-        reason = 'no cell was found' if known and not crops else 'the model does not tell how large its training cells are'
+        reason = (
+            'no cell was found' if known and not crops else 'the model does not tell how large its training cells are'
+        )
         return CropScale(NOMINAL, f'the scale of ALL-IDB2, since {reason}')
     place = known.measurements.index(LARGEST_DARK)
     wanted, spread = known.mean[place], known.deviation[place]
-    found = np.array([[np.log(training_likeness.look(crop(side)).largest_dark + OFFSET) for crop in crops] for side in SIDES])
+    found = np.array(
+        [[np.log(training_likeness.look(crop(side)).largest_dark + OFFSET) for crop in crops] for side in SIDES]
+    )
     off = np.abs(np.median(found, 1) - wanted)
     best = int(off.argmin())
     if off[best] > 2 * spread:
@@ -52,5 +56,3 @@ def side_in_pixels(scale: CropScale, cell_pixels: float) -> float:
 def crop_size(known: TrainingPictures | None) -> int:
     """Pixels a side at which crops are kept: those of the model's training files, which it is compared with."""
     return SIZE if known is None else int(np.clip(round(known.width[1]), 64, 1024))
-
-

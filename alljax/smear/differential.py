@@ -20,7 +20,9 @@ class Share(NamedTuple):
     name: str
     cells: int
     share: float  # of 1
-    interval: tuple[float, float]  # 95 %, Wilson's: what the number of counted cells leaves open, the model's errors not
+    interval: tuple[
+        float, float
+    ]  # 95 %, Wilson's: what the number of counted cells leaves open, the model's errors not
     uncertain: int  # of the cells, those that the model calls uncertain
 
 

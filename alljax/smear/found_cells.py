@@ -36,7 +36,7 @@ class FoundCell(NamedTuple):
 
     @property
     def center(self) -> tuple[float, float]:
-        """x and y of the middle of the box."""
+        """The middle of the box, x and y."""
         left, top, width, height = self.box
         return left + width / 2, top + height / 2
 

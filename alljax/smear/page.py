@@ -51,6 +51,7 @@ def render(smear: Smear) -> str:
     colors = [COLORS[place % len(COLORS)] for place in range(len(run.classes))]
     shown = [one for one in smear.fields if one.picture]
     script = page_template.text('smear.js', ROOM)
+    named = {cell.class_name(run.classes) for cell in cells}
     rows = [_row(cell, numbers[id(cell)], run.classes) for cell in cells]
     read = [one for one in smear.fields if not one.field.error]
     missing = len(read) - len(shown)
@@ -74,7 +75,7 @@ def render(smear: Smear) -> str:
         colors=colors,
         fields=[_field(one, cells, numbers, run.classes) for one in shown],
         unshown=f'{missing:,} more fields have no picture here: the page would be too large.' if missing else '',
-        predicted=[(place, name) for place, name in enumerate(run.classes) if name in {c.class_name(run.classes) for c in cells}],
+        predicted=[(place, name) for place, name in enumerate(run.classes) if name in named],
         heat_maps=smear.heat_maps,
         about=smear.about,
         unread=[(printable(str(one.field.path), keep=''), one.field.error) for one in smear.fields if one.field.error],
@@ -161,5 +162,3 @@ def _row(cell: FoundCell, number: int, classes: Sequence[str]) -> dict[str, Any]
         'picture': base64.b64encode(row.thumbnail).decode('ascii'),
         'map': base64.b64encode(cell.heat_map).decode('ascii'),
     }
-
-
