@@ -53,12 +53,12 @@ def _faults(
 ) -> list[tuple[Bool[np.ndarray, ' cells'], str]]:
     found: list[tuple[np.ndarray, str]] = []
     if boxes is not None:
-        found.append(((boxes[:, 2:] <= 0).any(1), 'has no width or no height; draw it again, or delete it'))
-    outside = ((centers < 0) | (centers > np.array(size))).any(1)
+        found.append((np.asarray((boxes[:, 2:] <= 0).any(1)), 'has no width or no height; draw it again, or delete it'))
+    outside = np.asarray(((centers < 0) | (centers > np.array(size))).any(1))
     found.append((outside, f'lies outside of the picture ({size[0]} × {size[1]}); correct or delete it'))
     if boxes is not None:
         beyond = ((boxes[:, :2] < -SLACK) | (boxes[:, :2] + boxes[:, 2:] > np.array(size) + SLACK)).any(1)
-        larger = beyond & (boxes[:, 2:] > 1.5 * np.array(size)).any(1)
+        larger = np.asarray(beyond & (boxes[:, 2:] > 1.5 * np.array(size)).any(1))
         found.append((larger, f'is larger than the picture ({size[0]} × {size[1]}); correct or delete it'))
     return found
 
