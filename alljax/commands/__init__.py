@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'nothing was written; the same command starts again',
         ),
         'explain': Command('alljax.commands.explain', 'shows on images what a trained network looks at'),
+        'crops': Command('alljax.commands.crops', 'cuts marked cells out of whole fields into a folder of crops'),
         'audit': Command(
             'alljax.commands.audit',
             'finds repeated cells and shortcuts in a folder of cells',

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Integer
 
-from alljax.data import datasets
+from alljax.data import crops_record, datasets
 from alljax.data.cells import Cells
 from alljax.data.datasets import DATASETS, DataOptions, layout, tables
 from alljax.data.datasets.listing import existing_folder
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 FLAG = '--config.test.root'
 MARK = 'external:'  # before the names of files and groups of the second set that join the training side
 ALL_IDB = re.compile(r'Im\d{3}_[01]\.\w+')  # files of ALL-IDB1 and of ALL-IDB2 are named alike
+ALL_IDB1_CROP = re.compile(r'Im\d{3}_[01]_x\d+_y\d+(_\d+)?\.\w+')  # as `alljax crops` names those of ALL-IDB1
 LARGEST_CROP = 512  # pixels: the pictures of ALL-IDB2 have 257 a side, those of ALL-IDB1 over a thousand
 
 Index = Integer[np.ndarray, ' _']
@@ -196,9 +197,18 @@ def joined(cells: Cells, others: Cells) -> Cells:
 
 
 def all_idb(cells: Cells) -> str:
-    """'ALL-IDB1' or 'ALL-IDB2' for a set most of whose files are named so, in any layout; '' for any other."""
-    named = [place for place, name in enumerate(cells.names) if ALL_IDB.fullmatch(name.rpartition('/')[2])]
-    if cells.origin.synthetic or 2 * len(named) <= len(cells):
+    """'ALL-IDB1' or 'ALL-IDB2' for a set most of whose files are named so, in any layout; '' for any other.
+
+    Crops of ALL-IDB1 are told by their names, or by the crops.json beside them.
+    """
+    if cells.origin.synthetic:
+        return ''
+    files = [name.rpartition('/')[2] for name in cells.names]
+    record = crops_record.read(Path(cells.origin.root))
+    if (record and record.all_idb1) or 2 * sum(map(bool, map(ALL_IDB1_CROP.fullmatch, files))) > len(cells):
+        return 'ALL-IDB1'
+    named = [place for place, name in enumerate(files) if ALL_IDB.fullmatch(name)]
+    if 2 * len(named) <= len(cells):
         return ''
     large = cells.sizes is not None and np.median(cells.sizes[named].max(1)) > LARGEST_CROP
     return 'ALL-IDB1' if large else 'ALL-IDB2'
