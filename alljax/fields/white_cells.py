@@ -17,7 +17,8 @@ from alljax.fields.light import Density
 # lengths are in diameters of a white cell, densities in e-foldings
 NUCLEAR_BLUR, CELL_BLUR = 0.06, 0.05  # more than the colored rims of red cells out of focus
 NUCLEAR, BLUE, GREEN = 0.17, 0.05, 0.07  # least stain of a nucleus, and of a cytoplasm by either color
-NUCLEAR_SPREAD, BLUE_SPREAD, GREEN_SPREAD = 4.0, 1.5, 2.0  # and over the field's own level, in its own spread
+NUCLEAR_SPREAD, BLUE_SPREAD, GREEN_SPREAD = 7.0, 2.6, 3.5  # and over the field's own level, in its own spread
+SPREAD = 65  # percentile whose distance from the median is the spread: a third of a field may be nuclei
 RED_CELLS = 60  # percentile of the density above which a pixel that is no nucleus is one of a red cell
 GREEN_TO_BLUE = (0.7, 2.0)  # densities of a red cell: outside that range there are none
 REACH = 0.4  # of the cytoplasm from the nucleus
@@ -132,6 +133,6 @@ def _blurred(stain: Density, deviation: float) -> Density:
 
 
 def _above(values: Float[np.ndarray, ' pixels'], spreads: float) -> float:
-    """The field's own level and so many of its spreads: a quartile's distance, on the side where the cells are not."""
-    low, middle, high = np.percentile(values, [25, 50, 75])
-    return float(middle + spreads * min(high - middle, middle - low))
+    """The field's own level and so many of its spreads above."""
+    middle, high = np.percentile(values, [50, SPREAD])
+    return float(middle + spreads * (high - middle))
