@@ -124,5 +124,11 @@ def _summary(fields: Sequence[SearchedField], scale: CropScale, size: int) -> li
     said = [f'{unread:,} of {len(fields):,} fields could not be read or searched; they are named below.'] * bool(unread)
     return [
         *said,
-        f'A crop is {scale.diameters:.1f} diameters of a white cell wide, {scale.said}, and kept at {size} × {size} pixels.',
+        f'{_crop_words(scale)}, kept at {size} × {size} pixels.',
     ]
+
+
+def _crop_words(scale: CropScale) -> str:
+    if not scale.diameters:
+        return f'Crops have {scale.said}'
+    return f'A crop is {scale.diameters:.1f} diameters of a white cell wide, {scale.said}'

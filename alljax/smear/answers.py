@@ -1,19 +1,18 @@
 """What a run's model says of the white cells of fields: a crop of each is written, and predicted as any picture is."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from PIL import Image
 
 from alljax.data import image
 from alljax.fields import crops, field_image
 from alljax.fields.field_image import FieldImage
 from alljax.predict import Predictor, Row, predict
 from alljax.smear import crop_scale
-from alljax.smear.crop_scale import CropScale
+from alljax.smear.crop_scale import CropScale, Trial
 from alljax.smear.found_cells import FoundCell, SearchedField
 from alljax.storage import progress_bar
 from alljax.storage.atomic import write_whole
@@ -32,16 +31,18 @@ def scale_of(run: Predictor, fields: Sequence[SearchedField]) -> CropScale:
         if places
         else []
     )
-    widest = float(crop_scale.SIDES.max())
-    pictures: list[Callable[[float], Pixels]] = []
+    own = crop_scale.crop_size(run.card.pictures)
+    trials: list[Trial] = []
     for field in fields:
         numbers = [number for one, number in chosen if one is field]
         if numbers:
             opened = field_image.open_field(field.path)
+            own_side = own / field.cell_pixels
+            widest = max(float(crop_scale.SIDES.max()), own_side)
             for number in numbers:
-                largest = cut(opened, _middle(field, number), widest * field.cell_pixels, crops.SIZE)
-                pictures.append(partial(_inner, largest, widest))
-    return crop_scale.matched(run.card.pictures, pictures)
+                largest = cut(opened, _middle(field, number), widest * field.cell_pixels, 2 * crops.SIZE)
+                trials.append(Trial(partial(_inner, largest, widest), own_side))
+    return crop_scale.matched(run.card.pictures, trials)
 
 
 def write_crops(folder: Path, field: SearchedField, scale: CropScale, size: int) -> list[str]:
@@ -53,7 +54,7 @@ def write_crops(folder: Path, field: SearchedField, scale: CropScale, size: int)
     for number in range(len(field.boxes)):
         center = _middle(field, number)
         file = f'{CROPS}/{field.name}_{number + 1:04}_x{int(center[0])}_y{int(center[1])}.png'
-        pixels = cut(opened, center, crop_scale.side_in_pixels(scale, field.cell_pixels), size)
+        pixels = cut(opened, center, scale.side(field.cell_pixels, size), size)
         write_whole(folder / file, image.to_png(pixels))
         files.append(file)
     return files
@@ -91,7 +92,7 @@ def _inner(largest: Pixels, widest: float, diameters: float) -> Pixels:
     """The middle of a square picture of `widest` diameters, so many diameters wide."""
     side = max(2, round(len(largest) * diameters / widest))
     start = (len(largest) - side) // 2
-    return np.asarray(Image.fromarray(largest[start : start + side, start : start + side]))
+    return largest[start : start + side, start : start + side]
 
 
 def _middle(field: SearchedField, number: int) -> Float[np.ndarray, '2']:

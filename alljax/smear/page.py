@@ -87,8 +87,8 @@ def caveats(found: Differential, *, calibrated: bool) -> list[str]:
     if not found.shares:
         return ['No white cell was counted, so there are no shares.']
     said = [
-        'The intervals are of counting: how far the share among these cells may lie from that of the smear. They do not '
-        'hold what the model gets wrong, nor the cells that were not found.'
+        'The intervals are of counting: how far the share among these cells may lie from that of the smear. What the '
+        'model gets wrong, and cells that were not found, are not in them.'
     ]
     if found.unlike:
         said.append(f'{found.unlike:,} found {_cells(found.unlike)} unlike the training cells are not counted.')
