@@ -31,7 +31,7 @@ SMALLEST, LARGEST = 16, 4096  # pixels a side that may be asked for
 
 
 class CropOptions(NamedTuple):
-    """How crops are cut and named."""
+    """The size, the scale and the names of crops."""
 
     size: int = SIZE  # pixels a side
     cell_pixels: float = 0.0  # diameter of a white cell in the fields, which is brought to CELL_PIXELS; 0 to scale none
@@ -46,7 +46,7 @@ class CropOptions(NamedTuple):
 
 
 class Crops(NamedTuple):
-    """What was written."""
+    """The crops that were written."""
 
     counts: Mapping[str, int]  # crops of each class
     fields: int  # of which there are crops

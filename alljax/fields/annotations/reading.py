@@ -36,7 +36,7 @@ class Annotations(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What one file says of one picture."""
+    """The marks that one file has for one picture."""
 
     source: AnnotationFile
     field: str
@@ -86,7 +86,7 @@ def _counted(labels: Iterable[tuple[str, ...]]) -> dict[str, int]:
 
 
 def _found(files: Sequence[AnnotationFile], name: str, pictures: Pictures) -> tuple[list[_Found], list[str], list[str]]:
-    """What the files say of each picture, the problems, and the notes."""
+    """The marks that the files have for each picture, the problems, and the notes."""
     found: dict[str, _Found] = {}
     problems, notes = [], []
     for file in files:
