@@ -20,6 +20,11 @@ def numbered(height, width):
     return np.stack([rows, columns, 0 * rows], -1).astype(np.uint8)
 
 
+def cut(pixels, center, size, scale=1.0):
+    """A crop of a picture in memory."""
+    return crops.cut(crops.window_of(pixels), pixels.shape[1::-1], np.array(center), size, scale)
+
+
 def fields(root, names=('Im001_1', 'Im002_1', 'Im003_0'), centers='20 30\n60.4 40.2\n'):
     root.mkdir(exist_ok=True)
     for number, name in enumerate(names):
@@ -30,7 +35,7 @@ def fields(root, names=('Im001_1', 'Im002_1', 'Im003_0'), centers='20 30\n60.4 4
 
 @pytest.mark.parametrize('center', [(50.0, 40.0), (50.4, 40.4), (49.6, 39.6)])
 def test_a_crop_has_its_center_in_the_middle(center):
-    found = crops.cut(numbered(80, 100), np.array(center), 9)
+    found = cut(numbered(80, 100), center, 9)
     assert found.shape == (9, 9, 3)
     assert abs(int(found[4, 4, 0]) - center[1]) <= 1
     assert abs(int(found[4, 4, 1]) - center[0]) <= 1
@@ -38,14 +43,14 @@ def test_a_crop_has_its_center_in_the_middle(center):
 
 
 def test_a_crop_is_completed_by_the_mirror_image():
-    found = crops.cut(numbered(80, 100), np.array([99.5, 0.5]), 9)
+    found = cut(numbered(80, 100), (99.5, 0.5), 9)
     np.testing.assert_array_equal(found[:, 0, 0], [3, 2, 1, 0, 0, 1, 2, 3, 4])
     np.testing.assert_array_equal(found[0, :, 1], [95, 96, 97, 98, 99, 99, 98, 97, 96])
-    assert crops.cut(numbered(5, 4), np.array([2.0, 2.0]), 33).max() == 4  # mirrored again and again
+    assert cut(numbered(5, 4), (2.0, 2.0), 33).max() == 4  # mirrored again and again
 
 
 def test_a_crop_is_scaled():
-    found = crops.cut(numbered(80, 100), np.array([50.0, 40.0]), 20, 2.0)
+    found = cut(numbered(80, 100), (50.0, 40.0), 20, 2.0)
     assert found.shape == (20, 20, 3)
     np.testing.assert_allclose(found[5:15, 10, 0].astype(float), 20 + 2 * np.arange(5, 15) + 0.5, atol=1)
 
