@@ -104,7 +104,7 @@ def write(out: Path, found: Annotations, options: CropOptions) -> Crops:
     if not SMALLEST <= options.size <= LARGEST:
         raise UserError(f'--size {options.size}: expected {SMALLEST} to {LARGEST} pixels')
     if not any(len(marks.centers) for marks in found.marks):
-        raise UserError(f'{found.root}: no cell is marked that could be cut out')
+        raise UserError(*(found.problems or [f'{found.root}: no cell is marked that could be cut out']))
     expect_writable(out, 'OUT')
     problems: list[str] = []
     written: list[_Crop] = []

@@ -109,6 +109,25 @@ def test_a_field_that_cannot_be_read_is_told_and_the_others_are_cut(tmp_path):
     assert crops_record.read(tmp_path / 'out').fields == ('Im001_1.png',)
 
 
+def test_nothing_is_written_where_nothing_can_be_cut(tmp_path):
+    root = fields(tmp_path / 'fields', ('a',), '20 30\n20 x\n')
+    with pytest.raises(UserError, match=r"a.xyc: line 2 has '20 x', expected numbers"):
+        crops.write(tmp_path / 'out', annotations.read(root), CropOptions())
+    (root / 'a.xyc').write_text('')
+    with pytest.raises(UserError, match='no cell is marked that could be cut out'):
+        crops.write(tmp_path / 'out', annotations.read(root), CropOptions())
+    assert not (tmp_path / 'out').exists()
+
+
+def test_labels_are_folders_on_any_system_and_stay_as_written_in_the_table(tmp_path):
+    root = fields(tmp_path / 'fields', ('a',), '20 30\n')
+    (root / 'a.xyc').unlink()
+    (root / 'boxes.csv').write_text('file,x,y,label\na.png,20,20,../../x\na.png,30,30,.\na.png,40,40,=1+1\n')
+    crops.write(tmp_path / 'out', annotations.read(root), CropOptions(17))
+    assert {path.name for path in (tmp_path / 'out').iterdir() if path.is_dir()} == {'_.._x', 'unnamed', '_1+1'}
+    assert {record.label for record in folder.list_cells(tmp_path / 'out').records} == {'../../x', '.', '=1+1'}
+
+
 def test_equal_places_and_equal_names_get_files_of_their_own(tmp_path):
     root = fields(tmp_path / 'fields', ('a',), '20.1 30\n20.8 30\n')
     fields(root / 'sub', ('a',))
