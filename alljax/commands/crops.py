@@ -80,7 +80,8 @@ def _summary(out: Path, found: 'Annotations', given: 'CropOptions', written: 'Cr
 
     classes = [f'{label} {count}' for label, count in sorted(written.counts.items())]
     count, size = sum(written.counts.values()), given.size
-    lines = [f'{count} crops of {size} × {size} pixels from {written.fields} fields ({found.format}) in {out}']
+    fields = f'{written.fields} field{"s" * (written.fields != 1)}'
+    lines = [f'{count} crops of {size} × {size} pixels from {fields} ({found.format}) in {out}']
     lines.append(f'classes: {some(classes, 12)}')
     if given.cell_pixels:
         before, after = f'{given.cell_pixels:.0f}', f'{crops.CELL_PIXELS:.0f}'

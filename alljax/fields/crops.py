@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from alljax.data import crops_record, image
 from alljax.data.crops_record import CropsRecord, field_group
 from alljax.data.datasets.layout import plain
 from alljax.data.external import ALL_IDB
+from alljax.data.picture import RgbImage
 from alljax.data.synthetic.folder import MARKER, NOTE, is_synthetic
 from alljax.errors import UserError
 from alljax.fields.annotations import Annotations
@@ -26,12 +27,14 @@ from alljax.storage.disk_errors import expect_writable
 from alljax.storage.text_files import csv_text, write_text
 
 SIZE = 257  # pixels a side of ALL-IDB2's crops
-CELL_PIXELS = 115.0  # diameter of a white cell of 12 micrometers in ALL-IDB2, whose red cells have some 72 pixels
+CELL_PIXELS = 144.0  # diameter of a white cell of 14 to 15 micrometers in ALL-IDB2: twice that of its red cells
 SMALLEST, LARGEST = 16, 4096  # pixels a side that may be asked for
+
+Window = Callable[[int, int, int, int], RgbImage]  # left, top, width, height, inside the field
 
 
 class CropOptions(NamedTuple):
-    """How crops are cut and named."""
+    """The size, the scale and the names of crops."""
 
     size: int = SIZE  # pixels a side
     cell_pixels: float = 0.0  # diameter of a white cell in the fields, which is brought to CELL_PIXELS; 0 to scale none
@@ -46,7 +49,7 @@ class CropOptions(NamedTuple):
 
 
 class Crops(NamedTuple):
-    """What was written."""
+    """The crops that were written."""
 
     counts: Mapping[str, int]  # crops of each class
     fields: int  # of which there are crops
@@ -61,21 +64,33 @@ class _Crop(NamedTuple):
 
 
 def cut(
-    pixels: UInt8[np.ndarray, 'height width 3'], center: Float[np.ndarray, '2'], size: int, scale: float = 1.0
+    window: Window, field: tuple[int, int], center: Float[np.ndarray, '2'], size: int, scale: float = 1.0
 ) -> UInt8[np.ndarray, '{size} {size} 3']:
     """The square of `size` pixels around a center (x, y), completed by its mirror image beyond the border.
 
-    With a `scale` the square has so many pixels of the field for each of its own.
+    `field` is the width and height of the field, of which `window` reads a part. With a `scale` the square has so many
+    pixels of the field for each of its own.
     """
     side = max(1, round(size * scale))
     columns, rows = (
         _mirrored(math.floor(middle - side / 2 + 0.5), side, length)
-        for middle, length in zip(center, pixels.shape[1::-1], strict=True)
+        for middle, length in zip(center.tolist(), field, strict=True)
     )
-    square = pixels[rows[:, None], columns[None]]
+    left, top = int(columns.min()), int(rows.min())
+    part = window(left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top)
+    square = part[rows[:, None] - top, columns[None] - left]
     if side == size:
         return square
     return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def window_of(pixels: RgbImage) -> Window:
+    """A function that reads parts of a picture in memory."""
+
+    def window(left: int, top: int, width: int, height: int) -> RgbImage:
+        return pixels[top : top + height, left : left + width]
+
+    return window
 
 
 def write(out: Path, found: Annotations, options: CropOptions) -> Crops:
@@ -89,7 +104,7 @@ def write(out: Path, found: Annotations, options: CropOptions) -> Crops:
     if not SMALLEST <= options.size <= LARGEST:
         raise UserError(f'--size {options.size}: expected {SMALLEST} to {LARGEST} pixels')
     if not any(len(marks.centers) for marks in found.marks):
-        raise UserError(f'{found.root}: no cell is marked that could be cut out')
+        raise UserError(*(found.problems or [f'{found.root}: no cell is marked that could be cut out']))
     expect_writable(out, 'OUT')
     problems: list[str] = []
     written: list[_Crop] = []
@@ -98,17 +113,12 @@ def write(out: Path, found: Annotations, options: CropOptions) -> Crops:
         planned = _planned(found.marks, options)
         for field, crops in progress_bar.each(planned, 'cutting out cells', len(found.marks), ' fields'):
             try:
-                picture = image.read(found.root / field).pixels if crops else None
+                _cut_out(part, found.root / field, crops, options)
             except image.ImageError as error:
                 problems.append(f'{found.root / field}: {error}')
                 continue
-            if picture is None:
-                continue
-            fields.append(field)
-            for crop in crops:
-                (part / crop.file).parent.mkdir(exist_ok=True)
-                (part / crop.file).write_bytes(image.to_png(cut(picture, crop.center, options.size, options.scale)))
             written += crops
+            fields += [field] if crops else []
         if not written:
             raise UserError(*problems)
         _describe(part, found, options, fields, written)
@@ -138,6 +148,18 @@ def median_cell(found: Annotations) -> float:
             f'{found.root}: has no boxes of white cells, whose size could be taken; give --cell_pixels a number'
         )
     return float(np.sqrt(np.median(areas)))
+
+
+def _cut_out(part: Path, field: Path, crops: list[_Crop], options: CropOptions) -> None:
+    """Writes the crops of one field; ImageError for a field that cannot be read."""
+    if not crops:
+        return
+    pixels = image.read(field).pixels
+    window, size = window_of(pixels), (pixels.shape[1], pixels.shape[0])
+    for crop in crops:
+        (part / crop.file).parent.mkdir(exist_ok=True)
+        square = cut(window, size, crop.center, options.size, options.scale)
+        (part / crop.file).write_bytes(image.to_png(square))
 
 
 def _describe(part: Path, found: Annotations, options: CropOptions, fields: list[str], written: list[_Crop]) -> None:

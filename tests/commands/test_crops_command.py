@@ -32,7 +32,7 @@ def test_it_writes_crops_and_tells_what_is_left_out(tmp_path, capsys, fields):
     assert said.out.splitlines()[:4] == [
         f'3 crops of 257 × 257 pixels from 2 fields (csv) in {tmp_path / "out"}',
         'classes: blast 2, normal 1',
-        'scale: a white cell of 20 pixels becomes one of 115, as in ALL-IDB2',
+        'scale: a white cell of 20 pixels becomes one of 144, as in ALL-IDB2',
         'note: left out, as no white cells: RBC 1; --label takes them',
     ]
     assert (tmp_path / 'out' / 'cells.csv').read_text().splitlines()[1] == 'normal/s1-a_x20_y20.png,normal,s1'

@@ -148,12 +148,14 @@ def test_marks_that_cannot_be_right_are_told_and_left_out(tmp_path):
         ({'c.xml': voc(name='c.png')}, r'c.xml: is about c.png, of which there is no picture'),
         ({'x/a.xml': voc(), 'y/a.xml': voc()}, r'y/a.xml: marks a.png, as x/a.xml does; keep one'),
         ({'x/b.png': None, 'y/b.png': None, 'b.xml': voc(name='b.png')}, r'several \(x/b.png, y/b.png\)'),
+        ({'b.png': None, 'b.xml': '<html/>', 'a.xml': voc()}, r'b.xml: is called like a picture, but is no pascal_voc'),
         ({'a.xml': voc()[:-20]}, r'a.xml: is damaged XML'),
         ({'a.xml': voc().replace('<xmax>40.0</xmax>', '')}, r'object 1 has no xmax in its bndbox'),
         ({'a.xml': voc().replace('40.0', 'forty')}, r"object 1 has '10.0 20.0 forty 60.0', expected numbers"),
         ({'a.txt': '0 .5 .5 .2 .2\n0 .5 .5 .2'}, r'a.txt: line 2 has 4 numbers, expected class x y width height'),
         ({'a.txt': '0 .5 .5 .2 .2\n9 .5 .5 .2 .2', 'classes.txt': 'WBC'}, r'line 2 is of class 9, but the classes are'),
         ({'a.xyc': '20 30\n20'}, r'a.xyc: line 2 has 1 words, expected x y'),
+        ({'a.json': '{"images": 3, "annotations": []}'}, r'is no COCO file \(TypeError: .*\); export it again'),
         ({'a.json': coco()[:-9]}, r'a.json: is damaged JSON'),
         ({'a.json': coco().replace('[10.0, 20.0, 30.0, 40.0]', 'null')}, r'annotation 1 has no bbox'),
         ({'a.csv': 'file,x,y,width,height\na.png,1,2,3,4'}, r'x, y may be the corner of a box or its center'),
@@ -201,6 +203,9 @@ def test_folders_without_anything_to_read_are_refused(tmp_path):
     picture(tmp_path)
     (tmp_path / 'README.txt').write_text('Fields of a slide.')
     with pytest.raises(UserError, match=r'no annotations in a format that is read: pascal_voc \(.xml\), yolo'):
+        annotations.read(tmp_path)
+    (tmp_path / 'a.xml').write_text('<html>404</html>')
+    with pytest.raises(UserError, match=r'a.xml, called like pictures, are in none of them; correct these'):
         annotations.read(tmp_path)
     (tmp_path / 'a.xml').write_text(voc(labels=['RBC', 'RBC']))
     with pytest.raises(UserError, match='mark RBC only, and no white cells; choose some with --label'):

@@ -20,6 +20,11 @@ def numbered(height, width):
     return np.stack([rows, columns, 0 * rows], -1).astype(np.uint8)
 
 
+def cut(pixels, center, size, scale=1.0):
+    """A crop of a picture in memory."""
+    return crops.cut(crops.window_of(pixels), pixels.shape[1::-1], np.array(center), size, scale)
+
+
 def fields(root, names=('Im001_1', 'Im002_1', 'Im003_0'), centers='20 30\n60.4 40.2\n'):
     root.mkdir(exist_ok=True)
     for number, name in enumerate(names):
@@ -30,7 +35,7 @@ def fields(root, names=('Im001_1', 'Im002_1', 'Im003_0'), centers='20 30\n60.4 4
 
 @pytest.mark.parametrize('center', [(50.0, 40.0), (50.4, 40.4), (49.6, 39.6)])
 def test_a_crop_has_its_center_in_the_middle(center):
-    found = crops.cut(numbered(80, 100), np.array(center), 9)
+    found = cut(numbered(80, 100), center, 9)
     assert found.shape == (9, 9, 3)
     assert abs(int(found[4, 4, 0]) - center[1]) <= 1
     assert abs(int(found[4, 4, 1]) - center[0]) <= 1
@@ -38,14 +43,14 @@ def test_a_crop_has_its_center_in_the_middle(center):
 
 
 def test_a_crop_is_completed_by_the_mirror_image():
-    found = crops.cut(numbered(80, 100), np.array([99.5, 0.5]), 9)
+    found = cut(numbered(80, 100), (99.5, 0.5), 9)
     np.testing.assert_array_equal(found[:, 0, 0], [3, 2, 1, 0, 0, 1, 2, 3, 4])
     np.testing.assert_array_equal(found[0, :, 1], [95, 96, 97, 98, 99, 99, 98, 97, 96])
-    assert crops.cut(numbered(5, 4), np.array([2.0, 2.0]), 33).max() == 4  # mirrored again and again
+    assert cut(numbered(5, 4), (2.0, 2.0), 33).max() == 4  # mirrored again and again
 
 
 def test_a_crop_is_scaled():
-    found = crops.cut(numbered(80, 100), np.array([50.0, 40.0]), 20, 2.0)
+    found = cut(numbered(80, 100), (50.0, 40.0), 20, 2.0)
     assert found.shape == (20, 20, 3)
     np.testing.assert_allclose(found[5:15, 10, 0].astype(float), 20 + 2 * np.arange(5, 15) + 0.5, atol=1)
 
@@ -102,6 +107,25 @@ def test_a_field_that_cannot_be_read_is_told_and_the_others_are_cut(tmp_path):
         assert len(problems) == 1
         assert 'Im002_1.png: is damaged or truncated' in problems[0]
     assert crops_record.read(tmp_path / 'out').fields == ('Im001_1.png',)
+
+
+def test_nothing_is_written_where_nothing_can_be_cut(tmp_path):
+    root = fields(tmp_path / 'fields', ('a',), '20 30\n20 x\n')
+    with pytest.raises(UserError, match=r"a.xyc: line 2 has '20 x', expected numbers"):
+        crops.write(tmp_path / 'out', annotations.read(root), CropOptions())
+    (root / 'a.xyc').write_text('')
+    with pytest.raises(UserError, match='no cell is marked that could be cut out'):
+        crops.write(tmp_path / 'out', annotations.read(root), CropOptions())
+    assert not (tmp_path / 'out').exists()
+
+
+def test_labels_are_folders_on_any_system_and_stay_as_written_in_the_table(tmp_path):
+    root = fields(tmp_path / 'fields', ('a',), '20 30\n')
+    (root / 'a.xyc').unlink()
+    (root / 'boxes.csv').write_text('file,x,y,label\na.png,20,20,../../x\na.png,30,30,.\na.png,40,40,=1+1\n')
+    crops.write(tmp_path / 'out', annotations.read(root), CropOptions(17))
+    assert {path.name for path in (tmp_path / 'out').iterdir() if path.is_dir()} == {'_.._x', 'unnamed', '_1+1'}
+    assert {record.label for record in folder.list_cells(tmp_path / 'out').records} == {'../../x', '.', '=1+1'}
 
 
 def test_equal_places_and_equal_names_get_files_of_their_own(tmp_path):

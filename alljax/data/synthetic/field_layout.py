@@ -86,7 +86,7 @@ def free_corner(
 
 
 def _overlap(white: Field, inside: Inside, row: int, column: int) -> float:
-    """How deep a new cell would lie in others; negative for a gap."""
+    """The depth to which a new cell would lie in others, pixels; negative for a gap."""
     side = len(inside)
     return float(-white[row : row + side, column : column + side][inside].min())
 

@@ -37,7 +37,7 @@ class FieldDrawing(NamedTuple):
 
 
 class _Canvas(NamedTuple):
-    """What grows while a field is drawn, MARGIN pixels larger than it on each side."""
+    """The layers that grow while a field is drawn, MARGIN pixels larger than it on each side."""
 
     frame: Grid
     white: Field  # signed distance of the nearest white cell

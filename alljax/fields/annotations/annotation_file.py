@@ -10,7 +10,7 @@ from alljax.fields.boxes import Boxes, Centers, centers_of
 
 
 class AnnotationError(ValueError):
-    """What is wrong in an annotation file, and the fix, without the file's name."""
+    """The fault of an annotation file, and the fix, without the file's name."""
 
 
 class AnnotationFile(NamedTuple):

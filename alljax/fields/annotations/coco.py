@@ -23,23 +23,24 @@ def read(file: AnnotationFile) -> list[Marked]:
     """The boxes of every picture that the file lists; AnnotationError for what is missing or of another kind."""
     try:
         values = json.loads(file.text)
-        names = {entry['id']: str(entry.get('name', '')).strip() for entry in values.get('categories', [])}
-        images = {entry['id']: entry for entry in values['images']}
+        names = {repr(entry['id']): str(entry.get('name', '')).strip() for entry in values.get('categories', [])}
+        images = {repr(entry['id']): entry for entry in values['images']}  # an id may be of any kind
         found = [(entry['image_id'], entry.get('category_id'), entry.get('bbox')) for entry in values['annotations']]
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f'is damaged JSON ({error}); write it again with the program that made it') from None
     except (KeyError, TypeError, AttributeError) as error:
-        raise AnnotationError(f'is no COCO file: {error} is missing or of another kind; export it again') from None
-    labels: dict[Any, list[str]] = defaultdict(list)
-    boxes: dict[Any, list[list[float]]] = defaultdict(list)
+        raise AnnotationError(f'is no COCO file ({type(error).__name__}: {error}); export it again') from None
+    labels: dict[str, list[str]] = defaultdict(list)
+    boxes: dict[str, list[list[float]]] = defaultdict(list)
     for number, (image, category, box) in enumerate(found, 1):
         where = f'annotation {number}'
-        if image not in images:
+        key = repr(image)
+        if key not in images:
             raise AnnotationError(f'{where} is of picture {image}, which is not among the images; export it again')
         if not isinstance(box, list) or len(box) != 4:
             raise AnnotationError(f'{where} has no bbox of four numbers; export it again with boxes')
-        boxes[image].append(numbers([*map(str, box)], where))
-        labels[image].append(names.get(category, '' if category is None else str(category)))
+        boxes[key].append(numbers([*map(str, box)], where))
+        labels[key].append(names.get(repr(category), '' if category is None else str(category)))
     return [
         with_boxes(str(entry.get('file_name', '')), labels[key], boxes[key])._replace(size=_size(entry))
         for key, entry in images.items()

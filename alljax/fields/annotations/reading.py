@@ -36,7 +36,7 @@ class Annotations(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """What one file says of one picture."""
+    """The marks that one file has for one picture."""
 
     source: AnnotationFile
     field: str
@@ -56,9 +56,16 @@ def read(root: Path, labels: Sequence[str] = (), name: str = 'auto', flag: str =
     if not fields:
         raise UserError(f'{root}: holds no pictures that are read (TIFF, PNG, JPEG, …); correct {flag}')
     pictures = by_stem(fields)
-    chosen, files = recognition.annotation_files(root, contents.files, pictures, name)
+    chosen, files, strange = recognition.annotation_files(root, contents.files, pictures, name)
     found, problems, notes = _found(files, chosen, pictures)
-    problems = [*(f'{root / left.file}: {left.reason}' for left in contents.unreadable), *problems]
+    problems = [
+        *(f'{root / left.file}: {left.reason}' for left in contents.unreadable),
+        *(
+            f'{root / file}: is called like a picture, but is no {chosen}; correct it, or move it away'
+            for file in strange
+        ),
+        *problems,
+    ]
     there = _counted(entry.marked.labels for entry in found)
     taken = label_choice.wanted(labels, there)
     if not labels and (others := label_choice.left_out(taken, there)):
@@ -86,7 +93,7 @@ def _counted(labels: Iterable[tuple[str, ...]]) -> dict[str, int]:
 
 
 def _found(files: Sequence[AnnotationFile], name: str, pictures: Pictures) -> tuple[list[_Found], list[str], list[str]]:
-    """What the files say of each picture, the problems, and the notes."""
+    """The marks that the files have for each picture, the problems, and the notes."""
     found: dict[str, _Found] = {}
     problems, notes = [], []
     for file in files:
