@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,22 +15,21 @@ from alljax.data import crops_record, image
 from alljax.data.crops_record import CropsRecord, field_group
 from alljax.data.datasets.layout import plain
 from alljax.data.external import ALL_IDB
-from alljax.data.picture import RgbImage
 from alljax.data.synthetic.folder import MARKER, NOTE, is_synthetic
 from alljax.errors import UserError
 from alljax.fields.annotations import Annotations
 from alljax.fields.annotations.label_choice import NO_WHITE_CELLS
 from alljax.fields.boxes import Marks
+from alljax.fields.field_image import FieldImage, open_field
+from alljax.fields.scale import WHITE_TO_RED
 from alljax.storage import progress_bar
 from alljax.storage.atomic import new_folder, write_json
 from alljax.storage.disk_errors import expect_writable
 from alljax.storage.text_files import csv_text, write_text
 
 SIZE = 257  # pixels a side of ALL-IDB2's crops
-CELL_PIXELS = 144.0  # diameter of a white cell of 14 to 15 micrometers in ALL-IDB2: twice that of its red cells
+CELL_PIXELS = WHITE_TO_RED * 72.0  # diameter of a white cell in ALL-IDB2, whose red cells have some 72 pixels
 SMALLEST, LARGEST = 16, 4096  # pixels a side that may be asked for
-
-Window = Callable[[int, int, int, int], RgbImage]  # left, top, width, height, inside the field
 
 
 class CropOptions(NamedTuple):
@@ -64,33 +63,23 @@ class _Crop(NamedTuple):
 
 
 def cut(
-    window: Window, field: tuple[int, int], center: Float[np.ndarray, '2'], size: int, scale: float = 1.0
+    field: FieldImage, center: Float[np.ndarray, '2'], size: int, scale: float = 1.0
 ) -> UInt8[np.ndarray, '{size} {size} 3']:
     """The square of `size` pixels around a center (x, y), completed by its mirror image beyond the border.
 
-    `field` is the width and height of the field, of which `window` reads a part. With a `scale` the square has so many
-    pixels of the field for each of its own.
+    With a `scale` the square has so many pixels of the field for each of its own.
     """
     side = max(1, round(size * scale))
     columns, rows = (
         _mirrored(math.floor(middle - side / 2 + 0.5), side, length)
-        for middle, length in zip(center.tolist(), field, strict=True)
+        for middle, length in zip(center.tolist(), (field.width, field.height), strict=True)
     )
     left, top = int(columns.min()), int(rows.min())
-    part = window(left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top)
+    part = field.window(left, top, int(columns.max()) + 1 - left, int(rows.max()) + 1 - top)
     square = part[rows[:, None] - top, columns[None] - left]
     if side == size:
         return square
     return np.asarray(Image.fromarray(square).resize((size, size), Image.Resampling.BICUBIC))
-
-
-def window_of(pixels: RgbImage) -> Window:
-    """A function that reads parts of a picture in memory."""
-
-    def window(left: int, top: int, width: int, height: int) -> RgbImage:
-        return pixels[top : top + height, left : left + width]
-
-    return window
 
 
 def write(out: Path, found: Annotations, options: CropOptions) -> Crops:
@@ -154,11 +143,10 @@ def _cut_out(part: Path, field: Path, crops: list[_Crop], options: CropOptions) 
     """Writes the crops of one field; ImageError for a field that cannot be read."""
     if not crops:
         return
-    pixels = image.read(field).pixels
-    window, size = window_of(pixels), (pixels.shape[1], pixels.shape[0])
+    opened = open_field(field)
     for crop in crops:
         (part / crop.file).parent.mkdir(exist_ok=True)
-        square = cut(window, size, crop.center, options.size, options.scale)
+        square = cut(opened, crop.center, options.size, options.scale)
         (part / crop.file).write_bytes(image.to_png(square))
 
 

@@ -56,10 +56,7 @@ def survey(field: FieldImage, cell_pixels: float | None = None) -> Survey:
     else:
         size = Scale(float(cell_pixels))
     step = max(1, int(size.cell_pixels // WORKING))
-    stains = [
-        light.density(averaged(pixels, step), seen, left, top, step)
-        for left, top, pixels in parts
-    ]
+    stains = [light.density(averaged(pixels, step), seen, left, top, step) for left, top, pixels in parts]
     return Survey(seen, size, step, white_cells.levels(stains, size.cell_pixels / step))
 
 

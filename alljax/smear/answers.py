@@ -9,7 +9,6 @@ from jaxtyping import Float, UInt8
 
 from alljax.data import image
 from alljax.fields import crops, field_image
-from alljax.fields.field_image import FieldImage
 from alljax.predict import Predictor, Row, predict
 from alljax.smear import crop_scale
 from alljax.smear.crop_scale import CropScale, Trial
@@ -18,6 +17,7 @@ from alljax.storage import progress_bar
 from alljax.storage.atomic import write_whole
 
 CROPS = 'crops'
+SHARP = 2 * crops.SIZE  # pixels a side of the widest crop, whose middle the narrower ones are
 SCALED_BY = 48  # cells at most, evenly chosen, by which the side of crops is found
 
 Pixels = UInt8[np.ndarray, 'height width 3']
@@ -40,7 +40,7 @@ def scale_of(run: Predictor, fields: Sequence[SearchedField]) -> CropScale:
             own_side = own / field.cell_pixels
             widest = max(float(crop_scale.SIDES.max()), own_side)
             for number in numbers:
-                largest = cut(opened, _middle(field, number), widest * field.cell_pixels, 2 * crops.SIZE)
+                largest = crops.cut(opened, _middle(field, number), SHARP, widest * field.cell_pixels / SHARP)
                 trials.append(Trial(partial(_inner, largest, widest), own_side))
     return crop_scale.matched(run.card.pictures, trials)
 
@@ -54,7 +54,7 @@ def write_crops(folder: Path, field: SearchedField, scale: CropScale, size: int)
     for number in range(len(field.boxes)):
         center = _middle(field, number)
         file = f'{CROPS}/{field.name}_{number + 1:04}_x{int(center[0])}_y{int(center[1])}.png'
-        pixels = cut(opened, center, scale.side(field.cell_pixels, size), size)
+        pixels = crops.cut(opened, center, size, scale.side(field.cell_pixels, size) / size)
         write_whole(folder / file, image.to_png(pixels))
         files.append(file)
     return files
@@ -75,17 +75,6 @@ def answered(
         FoundCell(field, _box(field, number), file, row)
         for (field, number, file), row in zip(places, counted, strict=True)
     ]
-
-
-def cut(
-    field: FieldImage, center: Float[np.ndarray, '2'], side: float, size: int
-) -> UInt8[np.ndarray, '{size} {size} 3']:
-    """The square of `side` field pixels around a center, at `size` pixels a side, mirrored beyond the border."""
-    reach = round(side / 2) + 1
-    left, top = (max(0, int(middle) - reach) for middle in center)
-    right, bottom = min(field.width, int(center[0]) + reach + 1), min(field.height, int(center[1]) + reach + 1)
-    near = field.window(left, top, right - left, bottom - top)
-    return crops.cut(near, center - (left, top), size, side / size)
 
 
 def _inner(largest: Pixels, widest: float, diameters: float) -> Pixels:

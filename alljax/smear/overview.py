@@ -19,7 +19,7 @@ RgbImage = UInt8[np.ndarray, 'height width 3']
 def of_field(field: FieldImage, longest: int) -> tuple[RgbImage, float]:
     """The field at most `longest` pixels a side, and how many of its pixels one of the picture stands for."""
     step = max(1, math.ceil(max(field.width, field.height) / longest))
-    rows = []
+    rows: list[RgbImage] = []
     for top in range(0, field.height, STRIP * step):
         height = min(STRIP * step, field.height - top)
         if height >= step or not rows:

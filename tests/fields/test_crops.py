@@ -12,6 +12,7 @@ from alljax.data.external import all_idb
 from alljax.errors import UserError
 from alljax.fields import annotations, crops, field_groups
 from alljax.fields.crops import CropOptions
+from alljax.fields.field_image import from_pixels
 
 
 def numbered(height, width):
@@ -22,7 +23,7 @@ def numbered(height, width):
 
 def cut(pixels, center, size, scale=1.0):
     """A crop of a picture in memory."""
-    return crops.cut(crops.window_of(pixels), pixels.shape[1::-1], np.array(center), size, scale)
+    return crops.cut(from_pixels(pixels), np.array(center), size, scale)
 
 
 def fields(root, names=('Im001_1', 'Im002_1', 'Im003_0'), centers='20 30\n60.4 40.2\n'):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from alljax.data import training_likeness
+from alljax.fields.crops import CELL_PIXELS
 from alljax.smear import crop_scale
 from alljax.smear.crop_scale import NOMINAL, Trial
 from alljax.storage.training_pictures import TrainingPictures
@@ -46,6 +47,6 @@ def test_crops_of_another_are_brought_to_the_size_of_the_training_cells():
 )
 def test_else_the_scale_is_all_idb2_s_and_the_reason_is_said(pictures, trials, said):
     found = crop_scale.matched(pictures, trials)
-    assert found.side(cell_pixels=115.0, own=300) == pytest.approx(257)
+    assert found.side(cell_pixels=CELL_PIXELS, own=300) == pytest.approx(257)
     assert found.diameters == NOMINAL
     assert said in found.said

@@ -16,6 +16,7 @@ from alljax.fields.annotations.formats import FORMATS
 from alljax.fields.annotations.mark_checks import checked
 from alljax.fields.annotations.picture_lookup import Pictures, by_stem, pictures_called
 from alljax.fields.boxes import Marks
+from alljax.fields.field_image import open_field
 
 TURNED = (5, 6, 7, 8)  # EXIF's orientations whose width is the height of what is seen
 
@@ -84,8 +85,8 @@ def picture_size(path: Path) -> tuple[int, int]:
             width, height = opened.size
             return (height, width) if opened.getexif().get(274, 1) in TURNED else (width, height)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        height, width = image.read(path).pixels.shape[:2]  # says what is wrong, or reads what Pillow cannot
-        return width, height
+        opened_as_field = open_field(path)  # says what is wrong, or reads what Pillow cannot
+        return opened_as_field.width, opened_as_field.height
 
 
 def _counted(labels: Iterable[tuple[str, ...]]) -> dict[str, int]:
