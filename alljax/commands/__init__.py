@@ -43,12 +43,18 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'the same command with the same --workdir goes on from the last save',
         ),
         'predict': Command('alljax.commands.predict', 'gives the class probabilities of images'),
+        'smear': Command(
+            'alljax.commands.smear',
+            'finds, classifies and counts the white cells of whole microscope fields',
+            'nothing was written; the same command starts again',
+        ),
         'ensemble': Command(
             'alljax.commands.ensemble',
             'averages finished runs: copies their models into one that predict reads',
             'nothing was written; the same command starts again',
         ),
         'explain': Command('alljax.commands.explain', 'shows on images what a trained network looks at'),
+        'crops': Command('alljax.commands.crops', 'cuts marked cells out of whole fields into a folder of crops'),
         'audit': Command(
             'alljax.commands.audit',
             'finds repeated cells and shortcuts in a folder of cells',

@@ -4,10 +4,12 @@ So are the crops that `alljax crops` makes of ALL-IDB1, whose files or groups be
 """
 
 import re
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool
 
+from alljax.data import crops_record
 from alljax.data.cells import Cells
 from alljax.errors import UserError
 
@@ -26,11 +28,14 @@ REASON = (
 def which(cells: Cells) -> str:
     """'ALL-IDB1' or 'ALL-IDB2' for a set most of whose cells are of it, in any layout; '' for any other.
 
-    Crops of ALL-IDB1's fields are of ALL-IDB1.
+    Crops of ALL-IDB1's fields are of ALL-IDB1; they are told by their names, or by the crops.json beside them.
     """
     if cells.origin.name in SETS and not cells.origin.synthetic:
         return SETS[cells.origin.name]
     first, second = _of_each(cells)
+    record = None if cells.origin.synthetic else crops_record.read(Path(cells.origin.root))
+    if record and record.all_idb1:
+        return SETS['all_idb1']
     if cells.origin.synthetic or 2 * (first | second).sum() <= len(cells):
         return ''
     return 'ALL-IDB1' if first.sum() >= second.sum() else 'ALL-IDB2'

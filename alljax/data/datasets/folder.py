@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from alljax.data import folder_walk
+from alljax.data import crops_record, folder_walk
 from alljax.data.datasets import all_idb2, layout, tables
 from alljax.data.datasets.listing import (
     ALONE,
@@ -16,11 +16,12 @@ from alljax.data.datasets.listing import (
     say_grouping,
 )
 from alljax.data.folder_walk import LeftOut
+from alljax.data.synthetic.folder import MARKER as SYNTHETIC
 from alljax.errors import UserError, some
 
 CELLS_CSV = 'cells.csv'
 TASK = 'classes'
-OWN = frozenset({'advice.html', 'audit.html', CELLS_CSV, GROUPS_CSV})  # that may lie beside the class folders
+OWN = frozenset({'advice.html', 'audit.html', CELLS_CSV, GROUPS_CSV, crops_record.MARKER, SYNTHETIC})  # of ours
 OTHER_SET = (
     'is ALL-IDB2, whose classes are not in folders; use --config=configs/detection.py, or configs/subtype.py with a '
     'subtypes.csv (--config.data.name=all_idb2)'
@@ -40,7 +41,8 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
 
     A cells.csv that labels every image may lie beside any layout.
     """
-    listing = Listing('folder', root, (), greyscale=True, group_table=CELLS_CSV)
+    drawn = (root / SYNTHETIC).is_file()
+    listing = Listing('folder', root, (), drawn, greyscale=True, group_table=CELLS_CSV)
     contents = folder_walk.walk(root)
     pictures, masks = folder_walk.images(root, contents)
     listing.problems += [f'{root / file}: {reason}' for file, reason in contents.unreadable]
@@ -65,7 +67,7 @@ def list_cells(root: Path, task: str = TASK) -> Listing:
         listing.problems += _layout_problems(root, taken)
     groups = apply_groups(listing, groups_csv) if groups_csv else NO_TABLE
     listing.notes += notes
-    say_grouping(listing, (), groups)
+    say_grouping(listing, crops_record.unnamed_groups(root), groups)
     if listing.grouping == 'unknown' and not rows:
         listing.notes.append(f'no {CELLS_CSV}: {ALONE}, so cells of one slide may be on both sides')
     listing.classes = tuple(sorted({record.label for record in listing.records}))

@@ -4,7 +4,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from alljax.data.synthetic.appearance import Appearance, choose_appearance, count, pick
 from alljax.data.synthetic.shapes import Field, Grid, cover, distance, grid, intersection, outline, ridge, wedge
@@ -36,20 +36,25 @@ def draw(kind: str, slide: Slide, rng: np.random.Generator, size: int = 257) -> 
     """Draw one crop with a white cell of a class in its middle; ValueError for a kind that is none of CLASSES."""
     chosen = choose_appearance(kind, rng)
     frame = grid(size)
-    body = _body(chosen, rng, frame)
-    purple = _chromatin(chosen, rng, body, frame)
-    blue = _cytoplasm(chosen, rng, body, frame)
-    clear = _vacuoles(chosen, rng, body, frame)
-    inside = cover(body.cell, 1.6)
-    amounts = surroundings(slide, rng, frame, body.cell) * (1 - inside)
-    amounts[0] += purple * (1 - 0.75 * clear)
-    amounts[1] += blue * (1 - 0.92 * clear)
-    amounts[2] += 0.12 * inside * (1 - clear)
+    body = shape_cell(chosen, rng, frame)
+    stained = stain_cell(chosen, rng, body, frame)
+    amounts = surroundings(slide, rng, frame, body.cell) * (1 - cover(body.cell, 1.6)) + stained
     nucleus = body.nucleus < 0
     return Drawing(expose(amounts, slide, rng, frame), nucleus, (body.cell < 0) & ~nucleus)
 
 
-def _body(appearance: Appearance, rng: np.random.Generator, frame: Grid) -> Body:
+def stain_cell(
+    appearance: Appearance, rng: np.random.Generator, body: Body, frame: Grid
+) -> Float32[np.ndarray, 'stains height width']:
+    """Draw the amounts of stain in a white cell; what is under it has to be taken away."""
+    purple = _chromatin(appearance, rng, body, frame)
+    blue = _cytoplasm(appearance, rng, body, frame)
+    clear = _vacuoles(appearance, rng, body, frame)
+    pink = 0.12 * cover(body.cell, 1.6) * (1 - clear)
+    return np.stack([purple * (1 - 0.75 * clear), blue * (1 - 0.92 * clear), pink]).astype(np.float32)
+
+
+def shape_cell(appearance: Appearance, rng: np.random.Generator, frame: Grid) -> Body:
     """Draw the outline of the cell and, within it, of the nucleus with its clefts."""
     size = len(frame.y)
     middle = rng.normal(0, 4, 2).tolist()

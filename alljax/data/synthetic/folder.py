@@ -103,8 +103,8 @@ def write(out: Path, cells: int = 260, seed: int = 0, repeats: int = 0) -> None:
 
 
 def is_synthetic(root: Path) -> bool:
-    """True for a folder that `write` wrote, its ALL_IDB2/ or its img/."""
-    return any((path / MARKER).is_file() for path in (root, root.parent, root / 'ALL_IDB2'))
+    """True for a folder of drawn cells or fields, its ALL_IDB2/ or ALL_IDB1/, and what is right in these."""
+    return any((path / MARKER).is_file() for path in (root, root.parent, root / 'ALL_IDB2', root / 'ALL_IDB1'))
 
 
 def drawn_counts(marker: Path) -> tuple[int, int]:

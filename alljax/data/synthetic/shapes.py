@@ -42,9 +42,13 @@ class Outline(NamedTuple):
 
 def grid(size: int) -> Grid:
     """Lay coordinates over a square crop of `size` pixels."""
-    pixel = REFERENCE / size
-    axis = ((np.arange(size) - (size - 1) / 2) * pixel).astype(np.float32)
-    y, x = np.meshgrid(axis, axis, indexing='ij')
+    return rectangle(size, size, REFERENCE / size)
+
+
+def rectangle(height: int, width: int, pixel: float = 1.0) -> Grid:
+    """Lay coordinates over a picture, `pixel` reference pixels apart."""
+    rows, columns = (((np.arange(n) - (n - 1) / 2) * pixel).astype(np.float32) for n in (height, width))
+    y, x = np.meshgrid(rows, columns, indexing='ij')
     return Grid(y, x, pixel)
 
 

@@ -1,6 +1,7 @@
 """A slide: how strongly it took the stain, how it was lit and focused, and how its red cells lie."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -61,23 +62,50 @@ def slide(seed: int, number: int) -> Slide:
     )
 
 
+class Exposure(NamedTuple):
+    """The stain and the light of one photograph, which differ a little from those of its slide."""
+
+    stains: Float32[np.ndarray, 'stains 3']
+    light: tuple[float, ...]
+    blur: float  # standard deviation, reference pixels
+
+
+def exposure(slide: Slide, rng: np.random.Generator) -> Exposure:
+    """Draw the stain, the light and the focus of one photograph of a slide."""
+    stains = (np.array(slide.stains) * np.exp(rng.normal(0, 0.06, 3))[:, None]).astype(np.float32)
+    light = (np.array(slide.light) * math.exp(rng.normal(0, 0.03)) * np.exp(rng.normal(0, 0.012, 3))).tolist()
+    return Exposure(stains, tuple(light), slide.focus * math.exp(rng.normal(0, 0.18)))
+
+
 def expose(
     amounts: Float32[np.ndarray, 'stains size size'], slide: Slide, rng: np.random.Generator, grid: Grid
 ) -> UInt8[np.ndarray, 'size size 3']:
-    """Photograph amounts of stain: light is absorbed (Beer-Lambert), blurred, veiled by glare, and noisy."""
-    stains = (np.array(slide.stains) * np.exp(rng.normal(0, 0.06, 3))[:, None]).astype(np.float32)
-    light = (np.array(slide.light) * math.exp(rng.normal(0, 0.03)) * np.exp(rng.normal(0, 0.012, 3))).tolist()
-    blur = slide.focus * math.exp(rng.normal(0, 0.18)) / grid.pixel
-    shifts = (np.array([[0.5], [0.0], [-0.5]]) * np.array(slide.fringe) / grid.pixel).tolist()
-    lamp = _lamp(slide, rng, grid)
+    """Photograph amounts of stain in a crop."""
+    drawn = exposure(slide, rng)
+    return photograph(amounts, slide, drawn, [_lamp(slide, rng, grid)] * 3, rng, grid.pixel)
+
+
+def photograph(
+    amounts: Float32[np.ndarray, 'stains height width'],
+    slide: Slide,
+    exposure: Exposure,
+    lamp: Sequence[Field],
+    rng: np.random.Generator,
+    pixel: float = 1.0,
+) -> UInt8[np.ndarray, 'height width 3']:
+    """Photograph amounts of stain: light is absorbed (Beer-Lambert), blurred, veiled by glare, and noisy.
+
+    `lamp` is the share of the light that reaches each pixel, in red, green and blue.
+    """
+    shifts = (np.array([[0.5], [0.0], [-0.5]]) * np.array(slide.fringe) / pixel).tolist()
     planes = []
     for color in range(3):
-        density = sum(stains[stain, color] * amounts[stain] for stain in range(3))
-        plane = light[color] * lamp * np.exp(-density)
-        plane = _blurred(_shifted(plane, *shifts[color]), blur)
-        plane += slide.veil * (0.85 * light[color] - plane)
+        density = sum(exposure.stains[stain, color] * amounts[stain] for stain in range(3))
+        plane = exposure.light[color] * lamp[color] * np.exp(-density)
+        plane = _blurred(_shifted(plane, *shifts[color]), exposure.blur / pixel)
+        plane += slide.veil * (0.85 * exposure.light[color] - plane)
         # Neighbors share noise because a color sensor fills in two thirds of its values from them.
-        speck = rng.standard_normal((len(plane) + 1, len(plane) + 1), dtype=np.float32)
+        speck = rng.standard_normal((plane.shape[0] + 1, plane.shape[1] + 1), dtype=np.float32)
         speck = speck[1:, 1:] + 0.7 * (speck[:-1, 1:] + speck[1:, :-1])
         plane += slide.grain / 1.41 * speck * np.sqrt(np.maximum(plane, 0))
         planes.append((np.clip(plane, 0, 1) * 255 + 0.5).astype(np.uint8))

@@ -21,11 +21,12 @@ def surroundings(
     """Draw the amounts of stain around a white cell, whose signed distance is `cell`."""
     red = np.zeros_like(cell)
     for center, diameter in _places(slide, rng, cell, grid):
-        _red_cell(red, slide, rng, grid, center, diameter / 2)
+        red_cell(red, slide, rng, grid, center, diameter / 2)
     red *= 1 - cover(cell - 1.5, 1.5)
     purple = np.zeros_like(cell)
     while rng.random() < PLATELET_CHANCE:
-        _platelet(purple, rng, grid, cell)
+        middle = rng.uniform(-125, 125, 2).tolist()
+        platelet(purple, rng, grid, cell, (middle[0], middle[1]))
     cloud = noise(rng, len(cell), (60.0, 200.0), grid.pixel)
     film = pick(rng, (0.02, 0.1)) * (1 + 0.3 * cloud)
     return np.stack([purple, film * 0.4 + purple * 0.3, red + film]).astype(np.float32)
@@ -46,9 +47,10 @@ def _places(slide: Slide, rng: np.random.Generator, cell: Field, grid: Grid) -> 
     return placed
 
 
-def _red_cell(
+def red_cell(
     red: Field, slide: Slide, rng: np.random.Generator, grid: Grid, center: tuple[float, float], radius: float
 ) -> None:
+    """Lay a red cell over what is in `red` already: a dish, thin in its middle, with a rim."""
     shape = outline(rng, radius, 1 + abs(rng.normal(0, 0.12)), 0.022)
     hollow = (rng.normal(0, 0.1, 2) * radius).tolist()
     width, pallor = pick(rng, (0.38, 0.6)), slide.pallor * pick(rng, (0.6, 1.25))
@@ -68,12 +70,12 @@ def _red_cell(
     red[window] = np.maximum(before, thickness) + 0.45 * np.minimum(before, thickness)
 
 
-def _platelet(purple: Field, rng: np.random.Generator, grid: Grid, cell: Field) -> None:
-    center = rng.uniform(-125, 125, 2).tolist()
+def platelet(purple: Field, rng: np.random.Generator, grid: Grid, cell: Field, center: tuple[float, float]) -> None:
+    """Lay a platelet beside the white cells, whose signed distance is `cell`."""
     radius = pick(rng, (6.0, 11.0))
     shape = outline(rng, radius, pick(rng, (1.0, 1.5)), 0.07)
     density = pick(rng, (0.25, 0.5))
-    window = grid.window((center[0], center[1]), radius * 1.7)
+    window = grid.window(center, radius * 1.7)
     if window is None:
         return
     y, x = grid.y[window] - center[0], grid.x[window] - center[1]

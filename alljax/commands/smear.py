@@ -1,0 +1,114 @@
+"""Finds the white cells of microscope fields, classifies them with a run's model, and counts them.
+
+Every white cell gets a crop, which is classified as any picture is. Written to --to: cells.csv (field, place, class,
+probabilities, marks), the crops, each field with boxes, and smear.html: the fields, all cells to sort, a differential
+count with its intervals, and blasts per 100 white cells. The size of a white cell in the fields is told by the red
+cells, unless --cell_pixels gives it.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alljax.commands import Parser, tell_final_model, warn_of_synthetic
+from alljax.errors import UserError, printable, some
+
+if TYPE_CHECKING:
+    from alljax.smear import Examined
+
+SMALLEST, LARGEST = 8, 4000  # pixels across a white cell that may be given
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints a line a field and the count; the exit code is 1 if a field could not be read."""
+    options = _parser().parse_args(arguments)
+    if options.cell_pixels and not SMALLEST <= options.cell_pixels <= LARGEST:
+        raise UserError(
+            f'--cell_pixels {options.cell_pixels:g}: expected {SMALLEST} to {LARGEST}, the pixels across a white cell'
+        )
+    from alljax import config, predict, smear
+    from alljax.data import image_files
+    from alljax.explain import output_folder
+    from alljax.storage import cache
+
+    if options.config:
+        config.load(options.config)
+    run = predict.load(options.run)
+    blasts = _blasts(options.blasts, run.classes)
+    if problem := output_folder.problem(options.to):
+        raise UserError(problem)
+    files = image_files.files(options.fields)
+    cache.keep_compiled_programs()
+    tell_final_model(options.run)
+    if run.card.synthetic:
+        warn_of_synthetic()
+    request = smear.Request(run, options.run, files, options.to, options.cell_pixels, blasts)
+    found = smear.examine(request, lambda line: print(printable(line, keep=''), flush=True))
+    for line in _count(found):
+        print(printable(line, keep=''))
+    _say(f'written: {options.to / smear.PAGE}')
+    failed = sum(bool(field.error) for field in found.fields)
+    if failed:
+        _say(f'{failed} of {len(files)} fields could not be read')
+    return int(failed > 0)
+
+
+def _blasts(said: str | None, classes: Sequence[str]) -> list[str] | None:
+    """The classes that are blasts; None where the user leaves it to their names."""
+    if said is None:
+        return None
+    names = [name.strip() for name in said.split(',') if name.strip()]
+    if unknown := [name for name in names if name not in classes]:
+        raise UserError(f'--blasts {said}: {some(unknown)} is no class of this model; they are {some([*classes], 20)}')
+    return names
+
+
+def _count(found: 'Examined') -> list[str]:
+    """The differential count as lines of a table."""
+    counted = found.differential
+    if not counted.shares:
+        return ['no white cell was counted']
+    widest = max(len(one.name) for one in counted.shares)
+    lines = [f'{counted.counted} white cells counted']
+    for one in counted.shares:
+        low, high = one.interval
+        lines.append(f'  {one.name:{widest}}  {one.cells:5}  {one.share:6.1%}  ({low:.1%} to {high:.1%})')
+    if counted.blasts:
+        low, high = counted.blasts.interval
+        lines.append(
+            f'blasts per 100 white cells: {100 * counted.blasts.share:.0f} ({100 * low:.0f} to {100 * high:.0f})'
+        )
+    if counted.unlike:
+        lines.append(f'{counted.unlike} more are unlike the training cells, and not counted')
+    return lines
+
+
+def _say(sentence: str) -> None:
+    print(printable(f'alljax: {sentence}', keep=''), file=sys.stderr, flush=True)
+
+
+def _parser() -> Parser:
+    parser = Parser('smear', __doc__, 'alljax smear runs/my-run fields/ --to smear')
+    parser.add_argument(
+        'run',
+        type=Path,
+        metavar='RUN',
+        help='a run folder, the folder of a cross-validation with a final model, or a model/ folder',
+    )
+    parser.add_argument('fields', type=Path, nargs='+', metavar='FIELD', help='fields, or folders of them')
+    parser.add_argument(
+        '--to', type=Path, metavar='DIR', default=Path('smear'), help='a new or empty folder (default smear)'
+    )
+    parser.add_argument(
+        '--cell_pixels',
+        type=float,
+        metavar='N',
+        default=0.0,
+        help='the diameter of a white cell in the fields, in pixels; else estimated from the red cells of each field',
+    )
+    parser.add_argument(
+        '--blasts', metavar='NAMES', help="the classes that are blasts, as in 'L1,L2,L3' (default: those called so)"
+    )
+    parser.add_argument('--config', metavar='FILE', help='the config file that adds a network of your own')
+    return parser

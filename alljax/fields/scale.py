@@ -1,0 +1,80 @@
+"""The size of a white cell in a field's pixels, told by the red cells, which are of one size in all people."""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import ndimage
+
+from alljax.data.picture import ImageError
+
+WHITE_TO_RED = 2.0  # diameters: 14 to 15 μm of a white cell on a smear to 7.4 μm of a red one
+RADII = np.geomspace(4, 64, 29)  # of the circles that are looked for, in pixels
+EDGES = 70  # percentile of the slope above which a pixel may stand on the edge of a cell
+BLUR = 0.15  # of a radius: how far from round a circle may be
+LEAST_CLOSED = 0.35  # of a circle's edge that must be seen
+LEAST_CIRCLES = 5  # that show one size
+
+Votes = Float[np.ndarray, ' radii']
+
+
+class Scale(NamedTuple):
+    """The diameter of a white cell, in pixels, and the red cells that it was told by; 0 where it was given."""
+
+    cell_pixels: float
+    red_cells: int = 0
+
+    def said(self) -> str:
+        """The scale as a sentence for the user."""
+        if not self.red_cells:
+            return f'a white cell is {self.cell_pixels:.0f} pixels wide, as given'
+        return f'a white cell is {self.cell_pixels:.0f} pixels wide, estimated from {self.red_cells} red cells'
+
+
+def circles(stain: Float[np.ndarray, 'height width']) -> tuple[Votes, Votes]:
+    """Of each of RADII, how much area and how many circles of it a picture of the stain's density shows.
+
+    Each pixel on an edge votes for the place one radius inward; where a circle's votes meet is a cell, whole or
+    partly covered by its neighbors [Kimme, Ballard and Sklansky 1975].
+    """
+    smooth = ndimage.gaussian_filter(stain, 1.0)
+    down, across = np.gradient(smooth)
+    slope = np.hypot(down, across)
+    y, x = np.nonzero(slope > max(float(np.percentile(slope, EDGES)), 1e-6))
+    direction = np.stack([down[y, x], across[y, x]]) / slope[y, x]
+    beside = [ndimage.map_coordinates(slope, np.stack([y, x]) + side * direction, order=1) for side in (-1, 1)]
+    sharpest = slope[y, x] >= np.maximum(*beside)
+    places, direction = np.stack([y, x])[:, sharpest], direction[:, sharpest]
+    closed = np.stack([_closed(places, direction, radius, stain.shape) for radius in RADII])
+    best, which = closed.max(0), closed.argmax(0)
+    peak = which[(best == ndimage.maximum_filter(best, 9)) & (best > LEAST_CLOSED)]
+    seen = best[(best == ndimage.maximum_filter(best, 9)) & (best > LEAST_CLOSED)]
+    return np.bincount(peak, seen * RADII[peak] ** 1.5, len(RADII)), np.bincount(peak, minlength=len(RADII)) * 1.0
+
+
+def estimated(area: Votes, count: Votes, step: int) -> Scale:
+    """The scale told by the circles of a field, counted in a picture of every `step`-th pixel of it.
+
+    ImageError where too few of one size were seen.
+    """
+    best = int(ndimage.gaussian_filter1d(area, 1.0).argmax())
+    near = slice(max(0, best - 2), best + 3)
+    seen = int(count[near].sum())
+    if seen < LEAST_CIRCLES:
+        raise ImageError(
+            f'shows {seen} red cells of one size, expected at least {LEAST_CIRCLES} to tell its scale by; '
+            'give the diameter of a white cell with --cell_pixels'
+        )
+    diameter = 2 * step * float(np.average(RADII[near], weights=area[near]))
+    return Scale(WHITE_TO_RED * diameter, seen)
+
+
+def _closed(
+    places: np.ndarray, direction: np.ndarray, radius: float, shape: tuple[int, ...]
+) -> Float[np.ndarray, 'height width']:
+    """The part of a circle's edge that is seen about each place, 0 to about 1."""
+    y, x = np.rint(places + radius * direction).astype(int)
+    inside = (y >= 0) & (x >= 0) & (y < shape[0]) & (x < shape[1])
+    votes = np.bincount(y[inside] * shape[1] + x[inside], minlength=shape[0] * shape[1]).reshape(shape)
+    blur = max(1.0, BLUR * radius)
+    return ndimage.gaussian_filter(votes.astype(np.float32), blur) * (blur**2 / radius)

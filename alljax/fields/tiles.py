@@ -1,0 +1,86 @@
+"""White cells of a field of any size, found in tiles that overlap: none is lost and none counted twice at a seam."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from alljax.fields import light, survey, white_cells
+from alljax.fields.boxes import iou
+from alljax.fields.field_image import FieldImage
+from alljax.fields.scale import Scale
+from alljax.fields.survey import Survey
+from alljax.fields.white_cells import Found
+
+SIDE = 1536  # of a tile without its overlap, in pixels of the picture that is searched
+OVERLAP = 2.5  # diameters of a white cell about a tile: what is farther away changes nothing inside it
+SAME, NEAR = 0.5, 0.25  # intersection over union, or diameters between the centers, of one cell found in two tiles
+
+
+class FieldCells(NamedTuple):
+    """The white cells of a field, from its top to its bottom, and its scale."""
+
+    found: Found
+    scale: Scale
+
+
+def find(
+    field: FieldImage,
+    cell_pixels: float | None = None,
+    *,
+    side: int = SIDE,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FieldCells:
+    """The white cells of a field; ImageError if it cannot be searched, with the reason and the fix.
+
+    `cell_pixels` is the diameter of a white cell if it is known; else it is estimated from the red cells. `progress` is
+    told how many tiles are done, and of how many.
+    """
+    look = survey.survey(field, cell_pixels)
+    tiles = list(_tiles(field, look, side))
+    every = []
+    for done, tile in enumerate(tiles, 1):
+        every.append(_in_tile(field, look, *tile))
+        progress(done, len(tiles))
+    together = Found(*(np.concatenate(part) for part in zip(*every, strict=True)))
+    once = together.take(_first_of_each(together, look.scale.cell_pixels))
+    return FieldCells(once.take(np.lexsort((once.centers[:, 0], once.centers[:, 1]))), look.scale)
+
+
+def _tiles(field: FieldImage, look: Survey, side: int) -> Iterator[tuple[int, int, int, int]]:
+    """The left, top, right and bottom of each tile without its overlap, in pixels of the picture that is searched."""
+    width, height = max(1, field.width // look.step), max(1, field.height // look.step)
+    for top in range(0, height, side):
+        for left in range(0, width, side):
+            yield left, top, min(left + side, width), min(top + side, height)
+
+
+def _in_tile(field: FieldImage, look: Survey, left: int, top: int, right: int, bottom: int) -> Found:
+    """The cells whose center is in a tile, in pixels of the field."""
+    step, margin = look.step, int(np.ceil(OVERLAP * look.diameter))
+    first = max(0, left - margin), max(0, top - margin)
+    last = (
+        min(max(1, field.width // step), right + margin),
+        min(max(1, field.height // step), bottom + margin),
+    )
+    origin = first[0] * step, first[1] * step
+    size = min(field.width, last[0] * step) - origin[0], min(field.height, last[1] * step) - origin[1]
+    pixels = survey.averaged(field.window(*origin, *size), step)
+    found = white_cells.find(light.density(pixels, look.light, *origin, step), look.diameter, look.levels)
+    centers = found.centers + np.array(first)
+    inside = ((centers >= (left, top)) & (centers < (right, bottom))).all(1)
+    here = found.take(inside)
+    corner = np.array([*origin, 0, 0], float)
+    return Found(here.centers * step + corner[:2], here.boxes * step + corner, here.areas * step**2, here.confidences)
+
+
+def _first_of_each(found: Found, diameter: float) -> np.ndarray:
+    """The cells without the less certain of two that are one: a cell in the middle of a seam may move by a pixel."""
+    kept: list[int] = []
+    for place in np.argsort(-found.confidences, kind='stable'):
+        before = found.take(np.array(kept, int))
+        near = np.hypot(*(before.centers - found.centers[place]).T) < NEAR * diameter
+        same = iou(before.boxes, found.boxes[place : place + 1])[:, 0] > SAME
+        if not (near | same).any():
+            kept.append(int(place))
+    return np.array(sorted(kept), int)

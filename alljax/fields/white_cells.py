@@ -1,0 +1,138 @@
+"""White cells in the stain of a picture: nuclei by their color, each with its cytoplasm, and no platelet or debris.
+
+A nucleus takes more red than blue light, a red cell less: the difference of the two densities is the nuclear stain. The
+cytoplasm, granules of any color too, takes more green than a red cell that takes as much blue.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy import ndimage
+from skimage import measure, morphology
+
+from alljax.fields import nuclei
+from alljax.fields.light import Density
+
+# lengths are in diameters of a white cell, densities in e-foldings
+NUCLEAR_BLUR, CELL_BLUR = 0.06, 0.05  # more than the colored rims of red cells out of focus
+NUCLEAR, BLUE, GREEN = 0.17, 0.05, 0.07  # least stain of a nucleus, and of a cytoplasm by either color
+NUCLEAR_SPREAD, BLUE_SPREAD, GREEN_SPREAD = 7.0, 2.6, 3.5  # and over the field's own level, in its own spread
+SPREAD = 65  # percentile whose distance from the median is the spread: a third of a field may be nuclei
+RED_CELLS = 60  # percentile of the density above which a pixel that is no nucleus is one of a red cell
+GREEN_TO_BLUE = (0.7, 2.0)  # densities of a red cell: outside that range there are none
+REACH = 0.4  # of the cytoplasm from the nucleus
+TONGUE = 0.11  # half the width of what hangs on to a cell and is no part of it
+TYPICAL = 0.25  # area of a nucleus, in squares of the diameter, above which size raises no doubt
+
+Mask = Bool[np.ndarray, 'height width']
+
+
+class Levels(NamedTuple):
+    """The densities that part nuclei, cytoplasm and red cells in one field."""
+
+    nuclear: float  # of red less blue
+    blue: float  # of red less blue
+    green: float  # of green less what a red cell has
+    green_to_blue: float  # of a red cell
+
+
+class Found(NamedTuple):
+    """The white cells found in a field, in its pixels; a box is of the whole cell as far as it is seen."""
+
+    centers: Float[np.ndarray, 'cells 2']  # x, y of the middle of the box
+    boxes: Float[np.ndarray, 'cells 4']  # left, top, width, height
+    areas: Float[np.ndarray, ' cells']  # square pixels
+    confidences: Float[np.ndarray, ' cells']  # 0 to 1: how dark and how large the nucleus is
+
+    def take(self, which: Bool[np.ndarray, ' cells'] | Int[np.ndarray, ' chosen']) -> 'Found':
+        """Some of the cells."""
+        return Found(*(part[which] for part in self))
+
+
+def levels(stains: list[Density], diameter: float) -> Levels:
+    """The levels of a field, from pictures of parts of it whose white cells are `diameter` pixels wide."""
+    smooth = np.concatenate([_blurred(stain, CELL_BLUR * diameter)[::2, ::2].reshape(-1, 3) for stain in stains])
+    red, green, blue = smooth.T
+    nuclear = red - blue
+    total = smooth.sum(1)
+    others = (total > np.percentile(total, RED_CELLS)) & (nuclear < NUCLEAR / 2)
+    below = max(float(np.median(blue[others])), 1e-3) if others.any() else 1.0
+    ratio = float(np.clip(np.median(green[others]) / below, *GREEN_TO_BLUE)) if others.any() else 1.0
+    return Levels(
+        max(NUCLEAR, _above(nuclear, NUCLEAR_SPREAD)),
+        max(BLUE, _above(nuclear, BLUE_SPREAD)),
+        max(GREEN, _above(green - ratio * blue, GREEN_SPREAD)),
+        ratio,
+    )
+
+
+def find(stain: Density, diameter: float, level: Levels) -> Found:
+    """The white cells of a picture in which they are `diameter` pixels wide, in its pixels."""
+    nuclear = ndimage.gaussian_filter(stain[..., 0] - stain[..., 2], NUCLEAR_BLUR * diameter)
+    smooth = _blurred(stain, CELL_BLUR * diameter)
+    stained = (smooth[..., 0] - smooth[..., 2] > level.blue) | (
+        smooth[..., 1] - level.green_to_blue * smooth[..., 2] > level.green
+    )
+    parts = nuclei.lobes(nuclear > level.nuclear, diameter)
+    found = nuclei.joined(parts, stained, diameter)
+    if not found.any():
+        return none()
+    distance, nearest = ndimage.distance_transform_edt(found == 0, return_indices=True)
+    whole = np.where(found > 0, found, np.where(stained & (distance < REACH * diameter), found[tuple(nearest)], 0))
+    cells = [_measured(region, found, nuclear, diameter, level) for region in measure.regionprops(whole)]
+    boxes, areas, confidences = (np.array(part, float) for part in zip(*cells, strict=True))
+    return Found(boxes[:, :2] + boxes[:, 2:] / 2, boxes, areas, confidences)
+
+
+def none() -> Found:
+    """No cell."""
+    return Found(np.zeros((0, 2)), np.zeros((0, 4)), np.zeros(0), np.zeros(0))
+
+
+def _measured(
+    region: Any,
+    found: nuclei.Labels,
+    nuclear: Float[np.ndarray, 'height width'],
+    diameter: float,
+    level: Levels,
+) -> tuple[list[float], float, float]:
+    """Box, area and confidence of one cell, without what hangs on to it by a tongue."""
+    top, left, bottom, right = region.bbox
+    nucleus = found[top:bottom, left:right] == region.label
+    cell = _without_tongues(region.image, nucleus, diameter, nuclear.shape, region.bbox)
+    rows, columns = (np.flatnonzero(cell.any(axis)) for axis in (1, 0))
+    box = [left + columns[0], top + rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+    contrast = float(nuclear[top:bottom, left:right][nucleus].mean())
+    size = np.count_nonzero(nucleus) / diameter**2
+    return box, float(np.count_nonzero(cell)), (1 - level.nuclear / contrast) * min(1.0, size / TYPICAL)
+
+
+def _without_tongues(
+    cell: Mask, nucleus: Mask, diameter: float, shape: tuple[int, ...], box: tuple[int, int, int, int]
+) -> Mask:
+    """The cell opened by a disk; the border of the picture, where it is cut, is none of its own."""
+    radius = max(1, round(TONGUE * diameter))
+    sides = ((box[0] == 0, box[2] == shape[0]), (box[1] == 0, box[3] == shape[1]))
+    padded = np.pad(cell, radius)
+    for axis, (first, last) in enumerate(sides):
+        padded = np.moveaxis(padded, axis, 0)
+        if first:
+            padded[:radius] = padded[radius]
+        if last:
+            padded[-radius:] = padded[-radius - 1]
+        padded = np.moveaxis(padded, 0, axis)
+    inner = (slice(radius, -radius),) * 2
+    opened = morphology.isotropic_opening(padded, radius)[inner] | nucleus
+    parts = measure.label(opened)
+    return parts == np.bincount(parts[nucleus]).argmax()
+
+
+def _blurred(stain: Density, deviation: float) -> Density:
+    return ndimage.gaussian_filter(stain, (deviation, deviation, 0))
+
+
+def _above(values: Float[np.ndarray, ' pixels'], spreads: float) -> float:
+    """The field's own level and so many of its spreads above."""
+    middle, high = np.percentile(values, [50, SPREAD])
+    return float(middle + spreads * (high - middle))

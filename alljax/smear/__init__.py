@@ -1,0 +1,134 @@
+"""Whole microscope fields and a run: white cells found, cropped, classified and counted, and one page of it all."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from alljax.data.image import to_png
+from alljax.errors import UserError
+from alljax.fields import field_image
+from alljax.predict import Predictor, gallery
+from alljax.smear import (
+    annotated,
+    answers,
+    cell_heat_maps,
+    cells_table,
+    crop_scale,
+    differential,
+    overview,
+    page,
+    search,
+)
+from alljax.smear.crop_scale import CropScale
+from alljax.smear.differential import Differential
+from alljax.smear.found_cells import FoundCell, SearchedField
+from alljax.storage import progress_bar
+from alljax.storage.atomic import new_folder, write_whole
+from alljax.storage.disk_errors import expect_writable
+from alljax.storage.text_files import write_text
+
+__all__ = ['PAGE', 'Examined', 'Request', 'examine']
+
+PAGE, TABLE, ANNOTATED = 'smear.html', 'cells.csv', 'annotated'
+SHOWN = 1600  # pixels of a side of a field on the page
+PAGE_BYTES = 30_000_000  # of pictures of fields on the page
+
+
+class Request(NamedTuple):
+    """The fields, the model and the places that were named."""
+
+    run: Predictor
+    path: Path  # of the run, as the user gave it
+    files: Sequence[Path]  # the fields
+    folder: Path  # new or empty
+    cell_pixels: float = 0.0  # the diameter of a white cell; 0 to estimate it in each field
+    blasts: Sequence[str] | None = None  # classes; None for those called so
+
+
+class Examined(NamedTuple):
+    """All that was found."""
+
+    fields: Sequence[SearchedField]
+    cells: Sequence[FoundCell]
+    differential: Differential
+
+
+def examine(asked: Request, say: Callable[[str], object]) -> Examined:
+    """Writes the crops, cells.csv, the annotated fields and the page of some fields; `say` hears a line a field.
+
+    A field that cannot be read or searched is told and left out. UserError without a field, and where nothing can be
+    written; the folder is whole or not there.
+    """
+    if not asked.files:
+        raise UserError('no field was named; name images of fields, or folders of them')
+    expect_writable(asked.folder, '--to')
+    fields = search.fields(asked.files, asked.cell_pixels or None, lambda field: say(_line(field)))
+    if all(field.error for field in fields):
+        raise UserError('none of the fields can be searched for white cells; what is said above names the reasons')
+    run, scale = asked.run, answers.scale_of(asked.run, fields)
+    with new_folder(asked.folder.absolute()) as part:
+        size = crop_scale.crop_size(run.card.pictures)
+        cut_out = [answers.write_crops(part, field, scale, size) for field in fields]
+        cells = answers.answered(run, part, fields, cut_out)
+        mapped = cell_heat_maps.added(asked.path, part, cells)
+        counted = differential.of_cells(mapped.cells, run.classes, asked.blasts)
+        cells_table.write(part / TABLE, mapped.cells, run)
+        shown = _annotated(part, fields, mapped.cells, run.classes)
+        made = page.Smear(
+            run=run,
+            path=str(asked.path),
+            fields=shown,
+            cells=mapped.cells,
+            differential=counted,
+            blasts=differential.blast_classes(run.classes) if asked.blasts is None else asked.blasts,
+            summary=_summary(fields, scale, size),
+            about=gallery.about(run.card, asked.path),
+            heat_maps=mapped.said,
+        )
+        write_text(part / PAGE, page.render(made))
+    return Examined(fields, mapped.cells, counted)
+
+
+def _annotated(
+    folder: Path, fields: Sequence[SearchedField], cells: Sequence[FoundCell], classes: Sequence[str]
+) -> list[page.ShownField]:
+    """Writes each field with its boxes; the fields with pictures for the page, as many as it has room for."""
+    shown, room = [], PAGE_BYTES
+    (folder / ANNOTATED).mkdir()
+    for field in progress_bar.each(fields, 'pictures', len(fields), ' fields'):
+        if field.error:
+            shown.append(page.ShownField(field, b''))
+            continue
+        image = field_image.open_field(field.path)
+        picture, step = overview.of_field(image, annotated.LONGEST)
+        own = [cell for cell in cells if cell.field is field]
+        marked = annotated.drawn(picture, own, classes, step)
+        write_whole(folder / ANNOTATED / f'{field.name}.png', to_png(marked))
+        small = overview.jpeg(overview.of_field(field_image.from_pixels(picture), SHOWN)[0])
+        room -= len(small)
+        shown.append(page.ShownField(field, small if room >= 0 else b''))
+    return shown
+
+
+def _line(field: SearchedField) -> str:
+    if field.error:
+        return f'{field.path}: error: {field.error}'
+    notes = ''.join(f' ({note})' for note in field.notes)
+    count = len(field.boxes)
+    return f'{field.path}: {count} white {"cell" if count == 1 else "cells"}; {field.scale}{notes}'
+
+
+def _summary(fields: Sequence[SearchedField], scale: CropScale, size: int) -> list[str]:
+    searched = [field for field in fields if not field.error]
+    unread = len(fields) - len(searched)
+    said = [f'{unread:,} of {len(fields):,} fields could not be read or searched; they are named below.'] * bool(unread)
+    return [
+        *said,
+        f'{_crop_words(scale)}, kept at {size} × {size} pixels.',
+    ]
+
+
+def _crop_words(scale: CropScale) -> str:
+    if not scale.diameters:
+        return f'Crops have {scale.said}'
+    return f'A crop is {scale.diameters:.1f} diameters of a white cell wide, {scale.said}'
