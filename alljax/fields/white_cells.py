@@ -95,9 +95,9 @@ def none() -> Found:
 
 
 def _deepest(values: Float[np.ndarray, 'height width'], parts: nuclei.Labels) -> Float[np.ndarray, ' numbers']:
-    """The largest value of each part, by its number; 0 for numbers without one."""
+    """The largest value of each part, by its number; 0 where it has none above 0."""
     deepest = np.zeros(parts.max(initial=0) + 1)
-    np.maximum.at(deepest, parts, values)
+    np.maximum.at(deepest, parts[parts > 0], values[parts > 0])
     return deepest
 
 
@@ -107,13 +107,14 @@ def _measured(
     nuclear: Float[np.ndarray, 'height width'],
     diameter: float,
     level: Levels,
-) -> tuple[list[float], float, float]:
+) -> tuple[list[int], float, float]:
     """Box, area and confidence of one cell, without what hangs on to it by a tongue."""
     top, left, bottom, right = region.bbox
     nucleus = found[top:bottom, left:right] == region.label
     cell = _without_tongues(region.image, nucleus, diameter, nuclear.shape, region.bbox)
     rows, columns = (np.flatnonzero(cell.any(axis)) for axis in (1, 0))
-    box = [left + columns[0], top + rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+    first, last = (int(columns[0]), int(rows[0])), (int(columns[-1]), int(rows[-1]))
+    box = [left + first[0], top + first[1], last[0] - first[0] + 1, last[1] - first[1] + 1]
     contrast = float(nuclear[top:bottom, left:right][nucleus].mean())
     size = np.count_nonzero(nucleus) / diameter**2
     return box, float(np.count_nonzero(cell)), (1 - level.nuclear / contrast) * min(1.0, size / TYPICAL)
