@@ -159,7 +159,7 @@ def _tiff_window(path: Path, left: int, top: int, width: int, height: int) -> Rg
     return out
 
 
-def _segment(file: Any, page: Any, number: int) -> RgbImage | None:
+def _segment(file: Any, page: Any, number: int) -> UInt8[np.ndarray, 'rows columns 3'] | None:
     count = page.databytecounts[number]
     if not count:
         return None
@@ -168,11 +168,10 @@ def _segment(file: Any, page: Any, number: int) -> RgbImage | None:
     if len(content) < count:
         raise ImageError('is damaged or truncated (pixels are missing); replace it by an intact copy')
     decoded = page.decode(content, number, jpegtables=page.jpegtables)[0]
-    pixels: RgbImage = np.asarray(decoded)[0, ..., :3]
-    return pixels
+    return np.asarray(decoded)[0, ..., :3]
 
 
-def _put(out: RgbImage, segment: RgbImage, row: int, column: int) -> None:
+def _put(out: RgbImage, segment: UInt8[np.ndarray, 'rows columns 3'], row: int, column: int) -> None:
     """Copies a segment to its place, as far as it lies inside."""
     bottom, right = min(out.shape[0], row + segment.shape[0]), min(out.shape[1], column + segment.shape[1])
     top, left = max(0, row), max(0, column)

@@ -59,7 +59,7 @@ def fitted(
     return Light(*size, np.linalg.lstsq(terms[empty], values[empty], rcond=None)[0])
 
 
-def density(pixels: Real[np.ndarray, 'height width 3'], light: Light, left: float, top: float, step: int) -> Density:
+def density(pixels: Real[np.ndarray, 'height width 3'], light: Light, left: int, top: int, step: int) -> Density:
     """The stain at each pixel of a picture whose first stands at (left, top) of the field and each next `step` on.
 
     e-foldings of light lost in red, green and blue [Beer and Lambert]: 0 in an empty place.

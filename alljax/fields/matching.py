@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy import optimize
+from scipy import optimize, stats
 
 from alljax.fields.boxes import Centers, Marks, iou
 from alljax.fields.white_cells import Found
@@ -95,5 +95,17 @@ def _average_precision(fields: Sequence[Comparison], marked: int) -> float:
     return float((best * hits).sum() / marked)
 
 
-def _ratio(part: float, whole: float) -> float:
+def _ratio(part: int | np.integer, whole: int) -> float:
     return float(part) / float(whole) if whole else float('nan')
+
+
+def agreement(calls: Sequence[str], labels: Sequence[str]) -> tuple[float, float, float]:
+    """The share of fields whose call is their label, with Wilson's 95 % interval; NaN without fields.
+
+    It takes fields as independent: give one call a patient where several fields are of one.
+    """
+    right = sum(call == label for call, label in zip(calls, labels, strict=True))
+    if not calls:
+        return float('nan'), float('nan'), float('nan')
+    interval = stats.binomtest(right, len(calls)).proportion_ci(LEVEL, method='wilson')
+    return right / len(calls), float(interval.low), float(interval.high)

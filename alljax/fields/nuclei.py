@@ -15,6 +15,7 @@ APART = 0.35  # between the lobes of one nucleus
 LOBED, WIDE = 0.65, 1.05  # area and width of a nucleus of several lobes: more is two cells
 ROUND = 0.9  # solidity of a nucleus that was cut in two without need
 ABOUT, WIDEST, STAINED = 0.15, 1.35, 0.8  # the lobes that lie about the middle of a large cell: see joined
+RIM = 5  # pixels about a part that its blurred depth is told by
 
 Mask = Bool[np.ndarray, 'height width']
 Labels = Int[np.ndarray, 'height width']
@@ -25,9 +26,26 @@ def lobes(nuclear: Mask, diameter: float) -> Labels:
     """The parts of a mask of nuclei, cut at their waists by a watershed of the distance to the border."""
     kept = morphology.remove_small_objects(nuclear, max_size=int(SMALLEST_LOBE * diameter**2))
     kept = morphology.remove_small_holes(kept, max_size=int(SMALLEST_LOBE * diameter**2))
-    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(kept), 1.0)
-    peaks = measure.label(morphology.h_maxima(depth, NECK * diameter))
-    return segmentation.watershed(-depth, np.where(kept, peaks, 0), mask=kept)
+    components = measure.label(kept)
+    parts = np.zeros(kept.shape, int)
+    for region in measure.regionprops(components):
+        about = _about(region.bbox)
+        alone = components[about] == region.label
+        cut = _cut(alone, NECK * diameter)
+        parts[about][alone] = cut[alone] + parts.max()
+    return parts
+
+
+def _about(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
+    """The place of a bounding box and what a blur of it reaches."""
+    top, left, bottom, right = box
+    return slice(max(0, top - RIM), bottom + RIM), slice(max(0, left - RIM), right + RIM)
+
+
+def _cut(alone: Mask, neck: float) -> Labels:
+    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(alone), 1.0)
+    peaks = measure.label(morphology.h_maxima(depth, neck))
+    return segmentation.watershed(-depth, np.where(alone, peaks, 0), mask=alone)
 
 
 def joined(parts: Labels, stained: Mask, diameter: float) -> Labels:
@@ -60,7 +78,7 @@ def _is_one_nucleus(both: Outline, area: float, gap: float, stained: Mask, diame
     hull = spatial.ConvexHull(both)
     corners = both[hull.vertices]
     width = float(spatial.distance.pdist(corners).max()) / diameter
-    if (area / diameter**2 < LOBED and width < WIDE) or (gap < 2 and area > ROUND * hull.volume):
+    if (area / diameter**2 < LOBED and width < WIDE) or (gap < 2 and area > ROUND * float(hull.volume)):
         return True
     if width > WIDEST or (hull.volume - area) / diameter**2 < ABOUT:
         return False
@@ -68,8 +86,8 @@ def _is_one_nucleus(both: Outline, area: float, gap: float, stained: Mask, diame
     bottom, right = np.ceil(corners.max(0)).astype(int)
     inside = draw.polygon2mask((bottom - top, right - left), corners - (top, left) - 0.5)
     part = stained[top:bottom, left:right] & inside
-    between = np.count_nonzero(part) - area, np.count_nonzero(inside) - area
-    return between[0] > STAINED * between[1]
+    stained_between, between = np.count_nonzero(part) - area, np.count_nonzero(inside) - area
+    return bool(stained_between > STAINED * between)
 
 
 def _near(

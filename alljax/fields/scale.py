@@ -11,6 +11,7 @@ from alljax.data.picture import ImageError
 WHITE_TO_RED = 2.0  # diameters: 14 to 15 μm of a white cell on a smear to 7.4 μm of a red one
 RADII = np.geomspace(4, 64, 29)  # of the circles that are looked for, in pixels
 EDGES = 70  # percentile of the slope above which a pixel may stand on the edge of a cell
+FAINTEST = 0.012  # e-foldings of density a pixel: less is noise of the camera
 BLUR = 0.15  # of a radius: how far from round a circle may be
 LEAST_CLOSED = 0.35  # of a circle's edge that must be seen
 LEAST_CIRCLES = 5  # that show one size
@@ -40,16 +41,19 @@ def circles(stain: Float[np.ndarray, 'height width']) -> tuple[Votes, Votes]:
     smooth = ndimage.gaussian_filter(stain, 1.0)
     down, across = np.gradient(smooth)
     slope = np.hypot(down, across)
-    y, x = np.nonzero(slope > max(float(np.percentile(slope, EDGES)), 1e-6))
+    y, x = np.nonzero(slope > max(float(np.percentile(slope, EDGES)), FAINTEST))
     direction = np.stack([down[y, x], across[y, x]]) / slope[y, x]
     beside = [ndimage.map_coordinates(slope, np.stack([y, x]) + side * direction, order=1) for side in (-1, 1)]
     sharpest = slope[y, x] >= np.maximum(*beside)
     places, direction = np.stack([y, x])[:, sharpest], direction[:, sharpest]
     closed = np.stack([_closed(places, direction, radius, stain.shape) for radius in RADII])
     best, which = closed.max(0), closed.argmax(0)
-    peak = which[(best == ndimage.maximum_filter(best, 9)) & (best > LEAST_CLOSED)]
-    seen = best[(best == ndimage.maximum_filter(best, 9)) & (best > LEAST_CLOSED)]
-    return np.bincount(peak, seen * RADII[peak] ** 1.5, len(RADII)), np.bincount(peak, minlength=len(RADII)) * 1.0
+    seen = (best == ndimage.maximum_filter(best, 9)) & (best > LEAST_CLOSED)
+    peak = which[seen]
+    area, count = np.zeros(len(RADII)), np.zeros(len(RADII))
+    np.add.at(area, peak, best[seen] * RADII[peak] ** 1.5)
+    np.add.at(count, peak, 1)
+    return area, count
 
 
 def estimated(area: Votes, count: Votes, step: int) -> Scale:

@@ -51,17 +51,14 @@ def survey(field: FieldImage, cell_pixels: float | None = None) -> Survey:
     coarse = max(1, math.ceil(min(parts[0][2].shape[:2]) / SHORTER))
     reduced = [(left, top, averaged(pixels, coarse)) for left, top, pixels in parts]
     seen = _light(field, reduced, coarse)
-    if cell_pixels is None:
-        size = _estimated(reduced, seen, coarse)
-    else:
-        size = Scale(float(cell_pixels))
+    size = _estimated(reduced, seen, coarse) if cell_pixels is None else Scale(float(cell_pixels))
     step = max(1, int(size.cell_pixels // WORKING))
     stains = [light.density(averaged(pixels, step), seen, left, top, step) for left, top, pixels in parts]
     return Survey(seen, size, step, white_cells.levels(stains, size.cell_pixels / step))
 
 
 def averaged(pixels: RgbImage, step: int) -> Float[np.ndarray, 'rows columns 3']:
-    """The picture with squares of `step` pixels averaged to one; what is left over on the right and below is cut off."""
+    """The picture with squares of `step` pixels averaged to one; what is left over right and below is cut off."""
     height, width = (max(1, side // step) for side in pixels.shape[:2])
     blocks = pixels[: height * step, : width * step].reshape(height, -1, width, min(step, pixels.shape[1]), 3)
     return blocks.mean((1, 3), dtype=np.float32)

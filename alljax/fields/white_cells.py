@@ -21,8 +21,9 @@ NUCLEAR_SPREAD, BLUE_SPREAD, GREEN_SPREAD = 7.0, 2.6, 3.5  # and over the field'
 SPREAD = 65  # percentile whose distance from the median is the spread: a third of a field may be nuclei
 RED_CELLS = 60  # percentile of the density above which a pixel that is no nucleus is one of a red cell
 GREEN_TO_BLUE = (0.7, 2.0)  # densities of a red cell: outside that range there are none
+CORE, OWN = 0.35, 0.15  # of the deepest stain of a nucleus that the rest of it has at least, and its cytoplasm
 REACH = 0.4  # of the cytoplasm from the nucleus
-TONGUE = 0.11  # half the width of what hangs on to a cell and is no part of it
+TONGUE = 0.15  # half the width of what hangs on to a cell and is no part of it
 TYPICAL = 0.25  # area of a nucleus, in squares of the diameter, above which size raises no doubt
 
 Mask = Bool[np.ndarray, 'height width']
@@ -71,15 +72,18 @@ def find(stain: Density, diameter: float, level: Levels) -> Found:
     """The white cells of a picture in which they are `diameter` pixels wide, in its pixels."""
     nuclear = ndimage.gaussian_filter(stain[..., 0] - stain[..., 2], NUCLEAR_BLUR * diameter)
     smooth = _blurred(stain, CELL_BLUR * diameter)
-    stained = (smooth[..., 0] - smooth[..., 2] > level.blue) | (
-        smooth[..., 1] - level.green_to_blue * smooth[..., 2] > level.green
-    )
+    blue, green = smooth[..., 0] - smooth[..., 2], smooth[..., 1] - level.green_to_blue * smooth[..., 2]
     parts = nuclei.lobes(nuclear > level.nuclear, diameter)
-    found = nuclei.joined(parts, stained, diameter)
+    parts = np.where(nuclear > CORE * _deepest(nuclear, parts)[parts], parts, 0)
+    found = nuclei.joined(parts, (blue > level.blue) | (green > level.green), diameter)
     if not found.any():
         return none()
     distance, nearest = ndimage.distance_transform_edt(found == 0, return_indices=True)
-    whole = np.where(found > 0, found, np.where(stained & (distance < REACH * diameter), found[tuple(nearest)], 0))
+    owner = np.where(distance < REACH * diameter, found[tuple(nearest)], 0)
+    stained = (blue > np.maximum(level.blue, OWN * _deepest(blue, found)[owner])) | (
+        green > np.maximum(level.green, OWN * _deepest(green, found)[owner])
+    )
+    whole = np.where(stained | (found > 0), owner, 0)
     cells = [_measured(region, found, nuclear, diameter, level) for region in measure.regionprops(whole)]
     boxes, areas, confidences = (np.array(part, float) for part in zip(*cells, strict=True))
     return Found(boxes[:, :2] + boxes[:, 2:] / 2, boxes, areas, confidences)
@@ -90,19 +94,27 @@ def none() -> Found:
     return Found(np.zeros((0, 2)), np.zeros((0, 4)), np.zeros(0), np.zeros(0))
 
 
+def _deepest(values: Float[np.ndarray, 'height width'], parts: nuclei.Labels) -> Float[np.ndarray, ' numbers']:
+    """The largest value of each part, by its number; 0 where it has none above 0."""
+    deepest = np.zeros(parts.max(initial=0) + 1)
+    np.maximum.at(deepest, parts[parts > 0], values[parts > 0])
+    return deepest
+
+
 def _measured(
     region: Any,
     found: nuclei.Labels,
     nuclear: Float[np.ndarray, 'height width'],
     diameter: float,
     level: Levels,
-) -> tuple[list[float], float, float]:
+) -> tuple[list[int], float, float]:
     """Box, area and confidence of one cell, without what hangs on to it by a tongue."""
     top, left, bottom, right = region.bbox
     nucleus = found[top:bottom, left:right] == region.label
     cell = _without_tongues(region.image, nucleus, diameter, nuclear.shape, region.bbox)
     rows, columns = (np.flatnonzero(cell.any(axis)) for axis in (1, 0))
-    box = [left + columns[0], top + rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+    first, last = (int(columns[0]), int(rows[0])), (int(columns[-1]), int(rows[-1]))
+    box = [left + first[0], top + first[1], last[0] - first[0] + 1, last[1] - first[1] + 1]
     contrast = float(nuclear[top:bottom, left:right][nucleus].mean())
     size = np.count_nonzero(nucleus) / diameter**2
     return box, float(np.count_nonzero(cell)), (1 - level.nuclear / contrast) * min(1.0, size / TYPICAL)
