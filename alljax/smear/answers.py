@@ -1,4 +1,4 @@
-"""Answers of a run's model for the white cells of fields: a crop of each is written, and predicted as any picture is."""
+"""Answers of a run's model for the white cells of fields: crops are written, and predicted as any picture is."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
