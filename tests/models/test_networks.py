@@ -85,7 +85,7 @@ def test_it_takes_the_paper_s_head_its_own_or_none(name):
 def test_its_rectifier_can_be_replaced(name):
     def program(**options):
         model = small(name, **options)
-        return str(jax.make_jaxpr(model.apply)(shapes(model), image_of(model)))
+        return str(jax.make_jaxpr(model.apply)(shapes(small(name)), image_of(model)))  # it has no parameters
 
     assert RECTIFIERS.search(program())
     left = set(RECTIFIERS.findall(program(act=jax.nn.softplus)))
@@ -246,8 +246,19 @@ def test_another_size_scales_what_a_photograph_is_resized_to():
     assert models.create('resnet18', 2, size=112).input.resize == 128
 
 
-def test_initial_variables_are_drawn_within_another_program_too():
-    model = models.create('alexnet', 2, head=4, width=0.02, size=64)
+class Headed(nn.Module):
+    """A convolution."""
+
+    head: nn.Module
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        return self.head(nn.relu(nn.Conv(4, (5, 5), 4)(x)).mean((1, 2)))
+
+
+def test_initial_variables_are_drawn_within_another_program_too(monkeypatch):
+    monkeypatch.setitem(models.MODELS, 'headed', models.Network(Headed, models.Input(16)))
+    model = models.create('headed', 2, head=4)
     drawn, within = model.init(jax.random.key(0)), jax.jit(model.init)(jax.random.key(0))
     shapes = jax.eval_shape(model.init, jax.random.key(0))
     assert jax.tree.map(lambda leaf: leaf.shape, drawn) == jax.tree.map(lambda leaf: leaf.shape, shapes)
