@@ -36,8 +36,11 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def first(folder, tmp_path_factory):
-    place = tmp_path_factory.mktemp('peers') / 'first'
-    assert baselines.main(['chatap2014', str(folder), '--workdir', str(place)]) == 0
+    top = tmp_path_factory.mktemp('peers')
+    config, place = top / 'small.py', top / 'first'  # pictures of fewer pixels
+    config.write_text('from alljax import config\n\n\ndef get_config():\n    values = config.defaults()\n'
+                      '    values.data.size = 160\n    return values\n')  # fmt: skip
+    assert baselines.main(['chatap2014', str(folder), '--workdir', str(place), '--config', str(config)]) == 0
     return place
 
 

@@ -19,7 +19,16 @@ from alljax.errors import UserError
 from alljax.evaluation import calibration_table
 from alljax.evaluation.calibration import least_confidence, least_probability, temperature, tempered
 from alljax.evaluation.metrics import calibration_error
-from alljax.runs import calibration, classical_system, experiment, external, results, run_cells, single_kinds
+from alljax.runs import (
+    calibration,
+    classical_system,
+    experiment,
+    external,
+    results,
+    run_cells,
+    segmentation_sheet,
+    single_kinds,
+)
 from alljax.storage import model_folder
 from alljax.storage.calibration_record import Calibration
 from alljax.storage.card import Card
@@ -65,6 +74,14 @@ def plan_of(data, **more):
 
 def plan_of_both(sets):
     return plan_of(sets / 'a', **{'test.root': str(sets / 'b'), 'calibration.unlike': 'mahalanobis'})
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _without_sheets():
+    """No outlines are measured and drawn, which nothing here looks at."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation_sheet, 'score', lambda *_, **__: ({}, {}))
+        yield
 
 
 @pytest.fixture(scope='module')

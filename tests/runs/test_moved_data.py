@@ -14,11 +14,29 @@ from alljax.config import resolve
 from alljax.data import datasets
 from alljax.data.datasets import DataOptions
 from alljax.errors import UserError
+from alljax.runs import segmentation_sheet
 from alljax.storage import cache, run_folder
 
 
+@pytest.fixture(scope='module', autouse=True)
+def _without_sheets():
+    """No outlines are measured and drawn, which take longer than all the rest."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segmentation_sheet, 'score', lambda *_, **__: ({}, {}))
+        yield
+
+
 @pytest.fixture(scope='module')
-def made(tmp_path_factory):
+def small(tmp_path_factory):
+    """The arguments that name a config of pictures as small as those here."""
+    path = tmp_path_factory.mktemp('config') / 'small.py'
+    path.write_text('from alljax import config\n\n\ndef get_config():\n    values = config.defaults()\n'
+                    '    values.data.size = 64\n    return values\n')  # fmt: skip
+    return ['--config', str(path)]
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory, small):
     """A folder of cells and a finished run on it. Copy both before changing them."""
     top = tmp_path_factory.mktemp('moved')
     rng, (y, x) = np.random.default_rng(0), np.mgrid[:64, :64]
@@ -28,7 +46,7 @@ def made(tmp_path_factory):
         path = top / 'cells' / ('large', 'small')[number % 2] / f'{number:02}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray((picture + rng.normal(0, 3, picture.shape)).clip(0, 255).astype(np.uint8)).save(path)
-    assert baselines.main(['chatap2014', str(top / 'cells'), '--workdir', str(top / 'run')]) == 0
+    assert baselines.main(['chatap2014', str(top / 'cells'), '--workdir', str(top / 'run'), *small]) == 0
     return top
 
 
@@ -47,22 +65,22 @@ def root_of(run):
 
 
 @pytest.mark.parametrize('place', ['elsewhere/cells', '../cells', '~/cells'])
-def test_the_same_cells_in_another_folder_are_no_other_config(top, monkeypatch, place):
+def test_the_same_cells_in_another_folder_are_no_other_config(top, monkeypatch, place, small):
     monkeypatch.setenv('HOME', str(top / 'elsewhere'))
     (top / 'elsewhere' / 'inner').mkdir()
     monkeypatch.chdir(top if place.startswith('e') else top / 'elsewhere' / 'inner')
-    assert baselines.main(['chatap2014', place, '--workdir', str(top / 'run')]) == 0
+    assert baselines.main(['chatap2014', place, '--workdir', str(top / 'run'), *small]) == 0
     assert Path(root_of(top / 'run')).samefile(top / 'elsewhere' / 'cells')
     assert Path(root_of(top / 'run')).is_absolute()  # so that --summary finds them from any folder
     assert not (top / 'elsewhere' / 'inner' / '~').exists()
 
 
-def test_other_cells_are_refused_and_the_run_stays_as_it_was(top):
+def test_other_cells_are_refused_and_the_run_stays_as_it_was(top, small):
     changed = top / 'elsewhere' / 'cells' / 'large' / '00.png'
     Image.fromarray(np.full((64, 64, 3), (9, 8, 7), np.uint8)).save(changed)
     before = {path: path.read_bytes() for path in (top / 'run').glob('*.json')}
     with pytest.raises(UserError, match='was trained on other cells'):
-        baselines.main(['chatap2014', str(top / 'elsewhere' / 'cells'), '--workdir', str(top / 'run')])
+        baselines.main(['chatap2014', str(top / 'elsewhere' / 'cells'), '--workdir', str(top / 'run'), *small])
     assert {path: path.read_bytes() for path in (top / 'run').glob('*.json')} == before
     with pytest.raises(UserError, match='was trained on other cells'):
         baselines.main(['li2016', str(top / 'run'), '--data', str(top / 'elsewhere' / 'cells')])
