@@ -26,6 +26,7 @@ from alljax.training import inputs, learning_rate_factors, optimizer
 from configs import common
 
 CELLS = make_cells([0] * 18 + [1] * 12 + [2] * 12, groups=[n // 3 for n in range(42)])
+read_once = cache(datasets.load)  # where it is looked at what happens to the cells afterwards
 
 
 def schedule(config):
@@ -75,7 +76,7 @@ def pixels(config):
 def seen(config):
     """Two drawn cells as a model sees them."""
     plan = plan_of(fields.with_fields(config, {'data.name': 'synthetic', 'data.size': 64, 'data.cells': 40}))
-    cells = datasets.load(plan.data, plan.seed)
+    cells = read_once(plan.data, plan.seed)
     how = preparation.with_target(plan.preparation, cells, split(cells, plan.split, plan.seed))
     return preparation.prepare(cells.images[:2], how).images
 
