@@ -84,6 +84,7 @@ def test_probabilities_are_those_of_predict(page, run, cells):
 
 
 @cache
+@cache
 def shapes(name, **options):
     """A network and the shapes of its variables."""
     model = models.create(name, 2, **options)
