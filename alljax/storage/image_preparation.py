@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-
 SEGMENTATIONS = (1, 2)  # versions of the search for a cell, the last being that of new runs; a model keeps its own
 
 

@@ -38,6 +38,13 @@ class Neighbor(NamedTuple):
     radius: float  # of the region, in pixels
 
 
+class Cytoplasm(NamedTuple):
+    """The optical densities of a picture, and where no nucleus is."""
+
+    densities: Float[np.ndarray, 'height width 3']
+    where: Mask
+
+
 def lobes(mask: Mask, image: RgbImage | None = None) -> Mask:
     """The objects of a mask that are the lobes of one nucleus: the one in the middle, and those near to it.
 
@@ -80,7 +87,7 @@ def around_nucleus(nucleus: Mask, mask: Mask, near: Mask, image: RgbImage) -> Ma
     """
     depth = _depth(mask)
     regions = _regions(depth, mask, hull(nucleus) & mask)
-    cell = _grown(regions == 1, regions, depth, _densities(image), ~nucleus) & near | nucleus
+    cell = _grown(regions == 1, regions, depth, Cytoplasm(_densities(image), ~nucleus)) & near | nucleus
     cell = ndimage.binary_fill_holes(ndimage.binary_opening(cell, np.ones((3, 3))) | nucleus)
     labels = measure.label(cell)
     cell = np.isin(labels, np.unique(labels[nucleus]))
@@ -127,16 +134,16 @@ def _grown(
     inside: Mask,
     regions: Int[np.ndarray, 'height width'],
     depth: Plane,
-    densities: Float[np.ndarray, 'height width 3'] | None = None,
-    cytoplasm: Mask | None = None,
+    colors: Cytoplasm | None = None,
 ) -> Mask:
     """The inside with every region that it shares more than a neck with, and whose color is that of its cytoplasm."""
-    own = _direction(densities, inside & cytoplasm) if densities is not None and cytoplasm is not None else None
+    own = None if colors is None else _direction(colors, inside)
     while True:
         joined = [region.number for region in _neighbors(regions, inside, depth) if region.neck >= NECK * region.radius]
-        if own is not None:
-            colors = {number: _direction(densities, (regions == number) & cytoplasm) for number in joined}
-            joined = [n for n in joined if colors[n] is None or np.arccos(min(colors[n] @ own, 1)) <= COLOR]
+        if colors is not None and own is not None:
+            found = [_direction(colors, regions == number) for number in joined]
+            like = [other is None or np.arccos(min(other @ own, 1)) <= COLOR for other in found]
+            joined = [number for number, alike in zip(joined, like, strict=True) if alike]
         if not joined:
             return inside
         inside = inside | np.isin(regions, joined)
@@ -160,11 +167,12 @@ def _densities(image: RgbImage) -> Float[np.ndarray, 'height width 3']:
     return np.maximum(np.log(light / np.maximum(image, 1)), 0)
 
 
-def _direction(densities: Float[np.ndarray, 'height width 3'], mask: Mask) -> Float[np.ndarray, ' 3'] | None:
-    """The color of some pixels, however deep: their mean density, of length 1; None if they are too few or clear."""
+def _direction(colors: Cytoplasm, mask: Mask) -> Float[np.ndarray, ' 3'] | None:
+    """The color of the cytoplasm in a mask, however deep: its mean density, of length 1; None if there is too little."""
+    mask = mask & colors.where
     if np.count_nonzero(mask) < FEWEST:
         return None
-    mean = densities[mask].mean(0)
+    mean = colors.densities[mask].mean(0)
     length = float(np.linalg.norm(mean))
     return mean / length if length > 0 else None
 
