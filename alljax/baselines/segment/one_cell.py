@@ -168,7 +168,7 @@ def _densities(image: RgbImage) -> Float[np.ndarray, 'height width 3']:
 
 
 def _direction(colors: Cytoplasm, mask: Mask) -> Float[np.ndarray, ' 3'] | None:
-    """The color of the cytoplasm in a mask, however deep: its mean density, of length 1; None if there is too little."""
+    """The color of the cytoplasm in a mask, however deep: its mean density, of length 1; None if too little."""
     mask = mask & colors.where
     if np.count_nonzero(mask) < FEWEST:
         return None
