@@ -11,6 +11,7 @@ from alljax.baselines.segment import Parts
 from alljax.baselines.systems import SYSTEMS, WHOLE
 from alljax.data.image import RgbImage
 from alljax.storage import feature_cache
+from alljax.storage.image_preparation import SEGMENTATIONS
 
 Images = UInt8[np.ndarray, 'cells height width 3']
 Packed = Float16[np.ndarray, 'cells bytes']  # eight pixels a number, 0 to 255: a cache keeps rows of numbers
@@ -21,12 +22,13 @@ def names() -> tuple[str, ...]:
     return tuple(name for name, make in SYSTEMS.items() if make().segment != WHOLE)
 
 
-def packed(name: str, images: Images, folder: Path | None = None) -> Packed:
+def packed(name: str, images: Images, folder: Path | None = None, segmentation: int = SEGMENTATIONS[-1]) -> Packed:
     """The parts that the system of this name finds in each picture, for `unpacked`.
 
-    They are looked for in the `folder`, if any, and kept there. UserError for a system with unknown parts.
+    They are looked for in the `folder`, if any, and kept there; `segmentation` is the version of the search. UserError
+    for a system with unknown parts.
     """
-    system = SYSTEMS[name]()._replace(features=())  # nothing is measured
+    system = SYSTEMS[name]()._replace(features=(), segmentation=segmentation)  # nothing is measured
     extractor = extraction.make_extractor(system)
     key = extraction.key(system, extractor) if folder else None
     if not folder or not key:

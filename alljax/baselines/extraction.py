@@ -1,8 +1,10 @@
 """From pictures to rows of features: every cell on its own, on all cores, and never twice."""
 
 import hashlib
+import inspect
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
@@ -20,6 +22,7 @@ from alljax.baselines.systems import WHOLE, System
 from alljax.data.image import RgbImage
 from alljax.errors import UserError, nearest
 from alljax.storage import feature_cache
+from alljax.storage.image_preparation import SEGMENTATIONS
 
 Images = UInt8[np.ndarray, 'cells height width 3']
 Part = TypeVar('Part')
@@ -56,7 +59,14 @@ def make_extractor(system: System) -> Extractor:
     measurements = _named('measurement', named, FEATURES, problems)
     if problems:
         raise UserError(*problems)
-    return Extractor(filters, segmentation[0], measurements)
+    return Extractor(filters, _of_version(segmentation[0], system.segmentation), measurements)
+
+
+def _of_version(segmentation: Segmentation, wanted: int) -> Segmentation:
+    """The segmentation as an earlier version did it; the very same for one of the user's own, which has no versions."""
+    if wanted == SEGMENTATIONS[-1] or 'version' not in inspect.signature(segmentation).parameters:
+        return segmentation
+    return partial(segmentation, version=wanted)
 
 
 def rows(system: System, images: Images, folder: Path | None = None, chunk: int = CHUNK) -> Rows:
@@ -108,7 +118,8 @@ def key(system: System, extractor: Extractor) -> str | None:
     rows are not kept.
     """
     room = Path(__file__).parent
-    digest = hashlib.sha256(repr((system.preprocess, system.segment, system.features)).encode())
+    named = (system.preprocess, system.segment, system.features, system.segmentation)
+    digest = hashlib.sha256(repr(named).encode())
     parts: tuple[Callable[..., Any], ...] = (*extractor.preprocess, extractor.segmentation, *extractor.measurements)
     for part in parts:
         code = _code(part)
@@ -141,6 +152,8 @@ def _named(kind: str, names: Sequence[str], known: Mapping[str, Part], problems:
 
 def _code(part: Callable[..., Any]) -> bytes | None:
     """A function's name, with its file if that is not of this package; None if that does not tell all that it does."""
+    if isinstance(part, partial) and not part.args and part.keywords.keys() == {'version'}:
+        part = part.func  # of a version that the key names
     if not isinstance(part, FunctionType):
         return None  # an object or a partial function: it has values of its own
     name = f'{part.__module__}.{part.__qualname__}'.encode()

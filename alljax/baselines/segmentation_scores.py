@@ -1,5 +1,6 @@
-"""Scores of a segmentation: against the truth where the cells were drawn, by count where they were not."""
+"""Scores of a segmentation: against the truth where the cells were drawn or the user has masks, else by count."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from jaxtyping import Float
 from skimage import metrics
 
 from alljax.baselines.extraction import Extractor, make_extractor, on_all_cores, segment
+from alljax.baselines.mask_files import Truth
 from alljax.baselines.segment import Parts
 from alljax.baselines.segment.central_cell import Mask
 from alljax.baselines.systems import System
@@ -19,17 +21,26 @@ from alljax.data.synthetic import ground_truth
 MEASURES = ('nucleus_dice', 'cell_dice', 'nucleus_hausdorff', 'cell_hausdorff')
 
 
+class NamedPictures(NamedTuple):
+    """Pictures of any size, of which nothing but a name is known."""
+
+    names: Sequence[str]
+    images: Sequence[RgbImage]
+
+
 class SegmentationScores(NamedTuple):
     """Some cells with what was found in them, the truth where it is known, and how alike the two are."""
 
-    cells: Cells
+    cells: Cells | NamedPictures
     found: list[Parts]
-    truth: list[Parts | None]
+    truth: list[Truth | None]
     scores: Float[np.ndarray, 'cells measures']  # MEASURES; NaN without truth. Distances are in pixels
 
     def worst(self, count: int) -> list[int]:
         """The places of the cells in which nothing was found, then of those with the least Dice."""
-        dice = np.nan_to_num(self.scores[:, :2].mean(1), nan=2.0)
+        known = ~np.isnan(self.scores[:, :2])
+        total = np.where(known, self.scores[:, :2], 0).sum(1)
+        dice = np.where(known.any(1), total / np.maximum(known.sum(1), 1), 2.0)
         missing = np.array([not parts.found for parts in self.found])
         return np.lexsort((dice, ~missing))[:count].tolist()
 
@@ -48,12 +59,19 @@ def score(system: System, cells: Cells, *, truth: bool = True) -> SegmentationSc
 def summary(scores: SegmentationScores) -> dict[str, Any]:
     """The cells whose truth is known, and the means of MEASURES over them; empty if there are none."""
     said: dict[str, Any] = {}
-    known = ~np.isnan(scores.scores[:, 0])
+    known = ~np.isnan(scores.scores)
     if known.any():
-        means = scores.scores[known].mean(0)
-        said |= {'cells_with_truth': int(known.sum())}
-        said |= {name: round(float(mean), 4) for name, mean in zip(MEASURES, means, strict=True)}
+        said['cells_with_truth'] = int(known.any(1).sum())
+        for name, values in zip(MEASURES, scores.scores.T, strict=True):
+            if len(of := values[~np.isnan(values)]):
+                said[name] = round(float(of.mean()), 4)
     return said
+
+
+def against(found: list[Parts], truth: list[Truth | None], pictures: NamedPictures) -> SegmentationScores:
+    """The scores of what was found in pictures, against the truth where it is known."""
+    scores = np.array([_scores(*pair) for pair in zip(found, truth, strict=True)])
+    return SegmentationScores(pictures, found, truth, scores)
 
 
 def dice(found: Mask, known: Mask) -> float:
@@ -71,24 +89,24 @@ def hausdorff(found: Mask, known: Mask) -> float:
 
 def _score_one(
     item: tuple[RgbImage, Path], extractor: Extractor, truth: bool
-) -> tuple[Parts, Parts | None, list[float]]:
+) -> tuple[Parts, Truth | None, list[float]]:
     """The parts found in a picture, the truth about its file, and how alike they are."""
     picture, path = item
     found, known = segment(picture, extractor), _truth(path, len(picture)) if truth else None
     return found, known, _scores(found, known)
 
 
-def _scores(found: Parts, known: Parts | None) -> list[float]:
-    if known is None:
-        return [np.nan] * len(MEASURES)
-    pairs = ((found.nucleus, known.nucleus), (found.cell, known.cell))
-    return [dice(*pair) for pair in pairs] + [hausdorff(*pair) for pair in pairs]
+def _scores(found: Parts, known: Truth | None) -> list[float]:
+    """MEASURES of what was found; NaN for those of a mask that is not known."""
+    pairs = ((found.nucleus, known.nucleus), (found.cell, known.cell)) if known else ((found.cell, None),) * 2
+    return [np.nan if true is None else measure(mask, true) for measure in (dice, hausdorff) for mask, true in pairs]
 
 
-def _truth(path: Path, size: int) -> Parts | None:
+def _truth(path: Path, size: int) -> Truth | None:
     """The masks of a drawn file as its cell is kept: square, at `size` pixels a side."""
     drawn, _ = ground_truth.parts(path)
     if drawn is None:
         return None
     sized: RgbImage = image.to_square(drawn, size)
-    return Parts(sized[..., 0] >= 128, sized[..., 1] >= 128)
+    nucleus = sized[..., 0] >= 128
+    return Truth(nucleus, nucleus | (sized[..., 1] >= 128))

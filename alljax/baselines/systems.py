@@ -7,6 +7,8 @@ hand: these are rebuilt from what is published about them.
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from alljax.storage.image_preparation import SEGMENTATIONS
+
 WHOLE = 'whole'  # no segmentation: the whole picture is the cell
 STANDARDIZE = ('training', 'slide', 'set')  # the cells by which features are standardized
 
@@ -22,12 +24,14 @@ class System(NamedTuple):
     hierarchical: bool = False  # first normal or not, then which of the others
     standardize: str = STANDARDIZE[0]  # by the training side, or by the unlabelled slide or set that cells come from
     networks: tuple[str, ...] = ()  # that 'network' stands for, side by side; none for the one that the config names
+    segmentation: int = SEGMENTATIONS[-1]  # the version of the search for a cell: a model keeps that of its training
 
     def __str__(self) -> str:
         parts = [
             ' and '.join(self.preprocess),
             '' if self.segment == WHOLE else self.segment,
             ' and '.join(self.features),
+            '' if self.segmentation == SEGMENTATIONS[-1] else f'segmentation version {self.segmentation}',
             f'networks {" and ".join(self.networks)}' if self.networks else '',
             '' if self.standardize == STANDARDIZE[0] else f'standardized by {self.standardize}',
             f'{self.components} principal components' if self.components else '',

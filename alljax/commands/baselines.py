@@ -3,7 +3,8 @@
 `alljax baselines SYSTEM RUN` takes the cells, split and seed of a finished run, or the folds of a cross-validation, and
 compares the two;
 `alljax baselines SYSTEM FOLDER` trains and tests on ALL-IDB2 or on class folders;
-`alljax baselines SYSTEM FOLDER --measure OUT` segments any images; `--list` says what there is.
+`alljax baselines SYSTEM FOLDER --measure OUT` segments any images, and with `--truth MASKS` scores what it finds
+against your own masks; `--list` says what there is.
 """
 
 import sys
@@ -34,13 +35,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f'name a run or a folder of cells after {options.system}')
     if not options.place.exists():
         raise UserError(f'{options.place}: there is no such folder; expected a run folder, or one of cells')
+    if options.truth and not options.measure:
+        raise UserError('--truth belongs to --measure OUT; name a folder to write')
     if options.measure:
-        from alljax.baselines import measure
-        from alljax.data import image_files
-
-        files = image_files.files([options.place])
-        measure.write(SYSTEMS[options.system](), options.place, files, options.measure, print)
-        return 0
+        return _measured(options.system, options.place, options.measure, options.truth)
     from alljax import config
     from alljax.config import classical_system_plans
     from alljax.runs import comparison, experiment, results
@@ -58,6 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = classical_system_plans.on_folder(options.system, options.place, settings, options.task, options.workdir)
         folder = options.workdir or run_folder.default(options.system, plan.data.name, plan.demo)
         experiment.run(plan, folder)
+    return 0
+
+
+def _measured(system: str, place: Path, out: Path, truth: Path | None) -> int:
+    """Masks and measurements, and with masks of the user's the scores and the worst cells."""
+    from alljax.baselines import measure
+    from alljax.baselines.systems import SYSTEMS
+    from alljax.data import image_files
+
+    wanted = measure.Wanted(place, image_files.files([place]), out, truth)
+    scores = measure.write(SYSTEMS[system](), wanted, lambda line: print(printable(line)))
+    if scores:
+        from alljax.runs import segmentation_sheet
+
+        segmentation_sheet.draw_worst(scores, out / 'worst.png', f'{system}: the worst cells first')
+        print(printable(f'written: {out / "scores.csv"} and {out / "worst.png"}'))
     return 0
 
 
@@ -88,6 +102,9 @@ def _parser() -> Parser:
     parser.add_argument('place', nargs='?', type=Path, metavar='RUN_OR_FOLDER', help='a run folder, or one of cells')
     parser.add_argument('--list', action='store_true', help='prints every system and what it is made of')
     parser.add_argument('--measure', type=Path, metavar='OUT', help='writes masks and measurements there, no training')
+    parser.add_argument(
+        '--truth', type=Path, metavar='MASKS', help='with --measure: scores against masks of the same names'
+    )
     parser.add_argument('--workdir', type=Path, metavar='DIR', help='the run folder (default beside RUN, or in runs/)')
     parser.add_argument(
         '--data', type=Path, metavar='DIR', help='the cells of RUN, if they are no longer where they were'

@@ -11,6 +11,7 @@ from alljax.evaluation.ensemble_selection import CHOOSE
 from alljax.models import MODELS
 from alljax.models.batch_statistics import STATISTICS
 from alljax.storage.calibration_record import UNLIKE
+from alljax.storage.image_preparation import SEGMENTATIONS
 from alljax.storage.prediction_views_record import MOST_COPIES
 
 MODEL_FIELDS: dict[str, Field] = {
@@ -108,6 +109,14 @@ MODEL_FIELDS: dict[str, Field] = {
         'set that they come from, which is transductive',
         lambda: STANDARDIZE,
         example='slide',
+    ),
+    'baseline.segmentation': Field(
+        None,
+        'version of the search for a cell, of data.mask and data.crop too: 2 joins the lobes of a nucleus and cuts off '
+        'red cells that touch, 1 is that of release 0.1; None for the latest, or that of the run in the folder',
+        low=SEGMENTATIONS[0],
+        high=SEGMENTATIONS[-1],
+        example=1,
     ),
     'baseline.networks': Field(
         None,

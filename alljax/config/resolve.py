@@ -30,7 +30,7 @@ from alljax.errors import UserError, some
 from alljax.models import NetworkSpec
 from alljax.models.layers import DENSE_LAYERS
 from alljax.storage import model_folder, run_folder
-from alljax.storage.image_preparation import CellPreparation
+from alljax.storage.image_preparation import SEGMENTATIONS, CellPreparation
 from alljax.training.optimizer import OptimizerOptions
 from alljax.weights import weight_cache
 from alljax.weights.published import CONVOLUTIONS, all_published
@@ -90,7 +90,7 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     if start.new_dense and not config.baseline.system:
         _train_new_dense(config, given)
     fields.check(config)
-    return _plan(config, start)._replace(measuring=measuring, candidates=candidates)
+    return _plan(config, start, earlier)._replace(measuring=measuring, candidates=candidates)
 
 
 def of_run(folder: Path, data: Path | None = None) -> Plan:
@@ -99,7 +99,7 @@ def of_run(folder: Path, data: Path | None = None) -> Plan:
     `data` is the folder of its cells, if they were moved. UserError if there is no run, if it is of a release without
     some of the fields, and if its cells are not where they were.
     """
-    return _plan(config_of_run(folder, data), Start(folder, f'{folder}'))
+    return _plan(config_of_run(folder, data), Start(folder, f'{folder}'), run_folder.earlier(folder))
 
 
 def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
@@ -193,8 +193,18 @@ def _measuring(config: ConfigDict, demo: bool) -> tuple[MeasuringNetwork, ...]:
     return tuple(made)
 
 
-def _plan(config: ConfigDict, start: Start) -> Plan:
+def _segmentation(config: ConfigDict, earlier: Mapping[str, Any]) -> int:
+    """The version of the search for a cell: the one asked for, the latest, or that which the run in the folder had."""
+    if config.baseline.segmentation is not None:
+        return int(config.baseline.segmentation)
+    of_first_release = earlier and 'baseline.segmentation' not in earlier
+    return SEGMENTATIONS[0] if of_first_release else SEGMENTATIONS[-1]
+
+
+def _plan(config: ConfigDict, start: Start, earlier: Mapping[str, Any]) -> Plan:
     split, augment, optimizer = config.split, config.augment, config.optimizer
+    named, version = system(config), _segmentation(config, earlier)
+    looked_for = config.data.mask != 'none' or config.data.crop
     data = fields.data_options(config)
     plan = Plan(
         fields=fields.flat(config),
@@ -208,6 +218,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             mask_part=config.data.mask_part,
             mask_fill=config.data.mask_fill,
             crop=config.data.crop,
+            segmentation=version if looked_for else SEGMENTATIONS[-1],
         ),
         split=SplitOptions(
             split.protocol,
@@ -240,7 +251,7 @@ def _plan(config: ConfigDict, start: Start) -> Plan:
             group_rate=config.loss.robust_rate if config.loss.robust == 'group_dro' else None,
             statistics=config.model.statistics,
         ),
-        system=system(config),
+        system=named and named._replace(parts=named.parts._replace(segmentation=version)),
         source=config.data.source,
         external=fields.external_options(config),
         views=views_of(config),

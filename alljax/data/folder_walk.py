@@ -195,17 +195,17 @@ def _in_mask_folders(root: Path, files: Iterable[str]) -> set[str]:
         depth = next((depth for depth, name in enumerate(parts, 1) if _is_mask_folder(name)), 0)
         folders.setdefault('/'.join(parts[:depth]), []).append(file)
     others = folders.pop('', [])
-    pictures = {_pictured(file) for file in others} if folders else set()
+    pictures = {pictured(file) for file in others} if folders else set()
     return {
         file
         for inside in folders.values()
         if pictures
-        and (2 * sum(_pictured(file) in pictures for file in inside) > len(inside) or _have_levels_only(root, inside))
+        and (2 * sum(pictured(file) in pictures for file in inside) > len(inside) or _have_levels_only(root, inside))
         for file in inside
     }
 
 
-def _pictured(file: str) -> str:
+def pictured(file: str) -> str:
     """The name of the picture that a file of this name shows, be it a mask of it."""
     name = os.path.splitext(file.rpartition('/')[2])[0].lower()
     return _mask_of(name) or name

@@ -38,6 +38,7 @@ from alljax.runs.prediction_views import Images, Predict
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
+from alljax.storage.image_preparation import SEGMENTATIONS
 from alljax.storage.json_records import read_record
 from alljax.training import frozen_features, inference
 
@@ -267,7 +268,9 @@ def load(path: Path) -> Classical:
         raise UserError(f'{path}: holds a network; expected a classical system')
     model_check.known_preparation(card, folder)
     model_folder.check_files(folder)
-    system = read_record(System, card.system, folder / model_folder.CARD, 'system.')
+    values = {'segmentation': SEGMENTATIONS[0], **card.system}  # release 0.1 had one version, and no word for it
+    system = read_record(System, values, folder / model_folder.CARD, 'system.')
+    model_check.known_segmentation(system.segmentation, 'system', folder)
     bodies = []
     for place in backbones.folders(system) if NETWORK in system.features else ():
         saved = network.load(folder / place)

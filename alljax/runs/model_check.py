@@ -11,6 +11,7 @@ from alljax.models import Model, NetworkSpec, Variables
 from alljax.models.trees import flatten
 from alljax.storage import model_folder
 from alljax.storage.card import Card
+from alljax.storage.image_preparation import SEGMENTATIONS
 from alljax.storage.model_folder import AGAIN, CARD
 
 INTERPOLATIONS = ('bilinear', 'bicubic')
@@ -32,10 +33,20 @@ def known_preparation(card: Card, folder: Path) -> None:
     for key, value, known in named:
         if value not in known:
             raise UserError(f'{folder / CARD}: has {value!r} for {key}, expected {" or ".join(known)}; {AGAIN}')
+    known_segmentation(cells.segmentation, 'cell_preparation', folder)
     expected, found = stain.TARGET_NUMBERS[cells.stain], len(cells.stain_target)
     if found != expected:
         raise UserError(
             f'{folder / CARD}: has {found} numbers for cell_preparation.stain_target, expected {expected}; {AGAIN}'
+        )
+
+
+def known_segmentation(version: int, part: str, folder: Path) -> None:
+    """UserError if a model finds its cells by a version of the search that this release does not know."""
+    if version not in SEGMENTATIONS:
+        raise UserError(
+            f'{folder / CARD}: has {version} for {part}.segmentation, expected {" or ".join(map(str, SEGMENTATIONS))}; '
+            'if a later release trained it, install that'
         )
 
 

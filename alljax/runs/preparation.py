@@ -79,7 +79,8 @@ def prepare(images: Images, how: CellPreparation, folder: Path | None = None) ->
         stained = stain.normalized(images, how.stain, how.stain_target)
     if how.mask == 'none' and not how.crop:
         return Prepared(stained, everywhere)
-    rows, shape = cell_masks.packed(system_of(how), images, folder), (images.shape[1], images.shape[2])
+    rows = cell_masks.packed(system_of(how), images, folder, how.segmentation)
+    shape = (images.shape[1], images.shape[2])
 
     def one(place: int) -> tuple[RgbImage, bool]:
         found, picture = cell_masks.unpacked(rows[place], shape), stained[place]
@@ -117,6 +118,6 @@ def fit_mask(mask: RgbImage, path: Path, card: Card) -> UInt8[np.ndarray, 'side 
     file = image_files.read(path, card.preparation)
     if not how.crop or isinstance(file, Unread):
         return fitted
-    row = cell_masks.packed(system_of(how), file.pixels[None])[0]
+    row = cell_masks.packed(system_of(how), file.pixels[None], None, how.segmentation)[0]
     found = cell_masks.unpacked(row, file.pixels.shape[:2])
     return cell_region.cropped(fitted, cell_region.middle(found.nucleus), how.crop)

@@ -47,7 +47,8 @@ def _outlined(found: SegmentationScores, place: int) -> segmentation_outlines.Ou
     if not parts.found:
         words.append('nothing found')
     elif known is not None:
-        words.append('Dice: nucleus {:.2f}, cell {:.2f}'.format(*found.scores[place, :2]))
-    masks: Sequence[Any] = (known.nucleus, known.cell) if known else ()
+        told = zip(('nucleus', 'cell'), found.scores[place, :2], strict=True)
+        words.append('Dice: ' + ', '.join(f'{name} {dice:.2f}' for name, dice in told if not np.isnan(dice)))
+    masks: Sequence[Any] = [mask for mask in known or () if mask is not None]
     image, caption = found.cells.images[place], '\n'.join(words)
     return segmentation_outlines.OutlinedCell(image, (parts.nucleus, parts.cell), masks, caption)

@@ -11,7 +11,7 @@ from alljax.errors import UserError
 from alljax.models import Input, NetworkSpec
 from alljax.storage.calibration_record import Calibration, FeatureLikeness
 from alljax.storage.format_version import FORMAT, check_format
-from alljax.storage.image_preparation import UNCHANGED, CellPreparation, ImagePreparation, Photograph
+from alljax.storage.image_preparation import SEGMENTATIONS, UNCHANGED, CellPreparation, ImagePreparation, Photograph
 from alljax.storage.json_records import Json, read_record
 from alljax.storage.prediction_views_record import PredictionViews
 from alljax.storage.run_folder import FINAL
@@ -142,6 +142,9 @@ class Card:
     def from_json(cls, values: Json, path: Path) -> 'Card':
         """The card in the content of a facts.json; UserError, naming the file and the key, for what makes no sense."""
         check_format(values, path.parent)
+        prepared = values.get('cell_preparation')
+        if isinstance(prepared, Mapping):  # release 0.1 had one version of the search for a cell, and no word for it
+            values = {**values, 'cell_preparation': {'segmentation': SEGMENTATIONS[0], **prepared}}
         card = read_record(cls, values, path)
         if card.system is None and not card.members:
             needed: Mapping[str, object] = {'network': card.network, 'input': card.input}

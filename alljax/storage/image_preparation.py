@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+SEGMENTATIONS = (1, 2)  # versions of the search for a cell, the last being that of new runs; a model keeps its own
+
 
 class Photograph(NamedTuple):
     """The resize and center crop that published weights were trained with."""
@@ -27,6 +29,7 @@ class CellPreparation(NamedTuple):
     mask_part: str = 'cell'  # what of it stays: 'cell' or 'nucleus'
     mask_fill: str = 'white'  # what is put in the place of the rest: 'white' (255) or 'blur'
     crop: int = 0  # pixels a side of the square around the nucleus, at the size of ImagePreparation; 0 for the whole
+    segmentation: int = SEGMENTATIONS[-1]  # the version of the search for the cell, by mask or crop
 
 
 UNCHANGED = CellPreparation()

@@ -84,6 +84,31 @@ def test_masks_and_measurements_of_any_images(folder, tmp_path, capsys):
     assert (mask == 2).sum() == float(rows[0]['nucleus area'])
 
 
+def test_what_is_found_is_scored_against_masks_beside_the_images(tmp_path, capsys):
+    y, x = np.mgrid[:96, :96]
+    away = np.hypot(y - 48, x - 48)
+    for name in ('a', 'b', 'c'):
+        picture = np.where(away[..., None] < 20, (190, 175, 220), (235, 210, 215)).astype(np.uint8)
+        picture[away < 15] = (95, 65, 145)
+        (tmp_path / 'cells').mkdir(exist_ok=True)
+        Image.fromarray(picture).save(tmp_path / 'cells' / f'{name}.png')
+        if name != 'c':
+            Image.fromarray(255 * (away < 20).astype(np.uint8)).save(tmp_path / 'cells' / f'{name}_mask.png')
+    place, out = str(tmp_path / 'cells'), tmp_path / 'out'
+    assert baselines.main(['rawat2017', place, '--measure', str(out), '--truth', place]) == 0
+    said = capsys.readouterr().out
+    assert '3 images, nothing found in 0' in said
+    assert "2 masks of two levels: 255 is taken for the cell, since no name of theirs holds 'nucleus'" in said
+    assert 'no mask of c.png: not scored' in said
+    assert 'cell: Dice 0.99' in said or 'cell: Dice 1.0' in said
+    assert 'below 0.8 in 0 of 2' in said
+    rows = list(csv.DictReader((out / 'scores.csv').open()))
+    assert [row['file'] for row in rows] == ['a.png', 'b.png', 'c.png']
+    assert float(rows[0]['cell dice']) > 0.98
+    assert rows[0]['nucleus dice'] == rows[2]['cell dice'] == ''
+    assert Image.open(out / 'worst.png').size[0] > 500
+
+
 def test_the_list_names_every_system(capsys):
     assert baselines.main(['--list']) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -100,6 +125,8 @@ def test_what_cannot_be_is_told(folder, first, tmp_path):
         (['vogado2017', str(folder), '--measure', str(tmp_path / 'x')], 'so there are no masks'),
         (['putzu2014', str(folder), '--measure', str(first)], 'is not an empty folder'),
         (['putzu2014', str(folder), '--config', 'nowhere.py'], 'there is no such file'),
+        (['putzu2014', str(folder), '--truth', str(folder)], '--truth belongs to --measure'),
+        (['putzu2014', str(folder), '--measure', str(tmp_path / 'z'), '--truth', str(tmp_path / 'q')], 'of masks'),
     ):
         with pytest.raises(UserError, match=words):
             baselines.main(arguments)

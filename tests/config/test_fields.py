@@ -248,6 +248,7 @@ CHANGES = {
     'baseline.classify': (('knn', 'pnn'), system, {'baseline.system': 'putzu2014'}),
     'baseline.hierarchical': (True, system, {'baseline.system': 'putzu2014'}),
     'baseline.standardize': ('slide', system, {'baseline.system': 'putzu2014'}),
+    'baseline.segmentation': (1, system, {'baseline.system': 'putzu2014'}),
     'baseline.networks': (('resnet18', 'vgg11'), measuring, {'baseline.system': 'vogado2017'}),
     'ensemble.candidates': ((('one', {'baseline.system': 'putzu2014'}),), ensemble, {}),
     'ensemble.choose': ('best', ensemble, {}),

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from alljax import config, models, predict, sweep
+from alljax.baselines import extraction
+from alljax.baselines.systems import chatap2014
 from alljax.config import resolve
 from alljax.data import image
 from alljax.models import Input, Network, NetworkSpec
 from alljax.models.squeezenet import POOLS, MeanLogits, SqueezeNet
 from alljax.models.trees import flatten
-from alljax.runs import experiment, network, results
+from alljax.runs import classical_system, experiment, network, results
 from alljax.storage import feature_cache, model_folder, run_folder
 from alljax.training import frozen_features, inference
 from alljax.weights import published, weight_cache
@@ -126,6 +128,22 @@ def test_a_run_of_a_classical_system_predicts_the_same(run, expected):
     np.testing.assert_allclose(probabilities(OLD / run), expected, atol=DIGITS)
     card = model_folder.read_card(OLD / run / 'model')
     assert (card.model['name'], card.fingerprint, card.batch_size) == ('chatap2014', FINGERPRINT, 28)
+    assert classical_system.load(OLD / run).system.segmentation == 1  # the card knows of no versions
+
+
+def test_cells_are_measured_as_then_by_version_1_and_otherwise_now():
+    then = [[1, 1375, 225.86500705, 0.33869958], [1, 381, 70.76955262, 0.95596488]]  # features_cache/baselines
+    rows = {one: extraction.rows(chatap2014()._replace(segmentation=one), pixels()).values[:, :4] for one in (1, 2)}
+    np.testing.assert_allclose(rows[1], then)
+    assert (rows[2][:, 1] != rows[1][:, 1]).any()
+
+
+def test_a_run_goes_on_with_the_version_that_it_began_with():
+    values = subtype.get_config()
+    values.data.mask, values.baseline.system = 'rawat2017', 'chatap2014'
+    for earlier, expected in (({}, 2), ({'seed': 0}, 1), ({'baseline.segmentation': None}, 2)):
+        plan = resolve.resolve(values, {}, earlier)
+        assert (plan.preparation.segmentation, plan.system.parts.segmentation) == (expected, expected)
 
 
 @pytest.mark.slow

@@ -4,11 +4,10 @@ from collections.abc import Callable
 
 from alljax.baselines.segment import clusters, thresholds
 from alljax.baselines.segment.central_cell import Parts
-from alljax.data.image import RgbImage
 
 __all__ = ['SEGMENTS', 'Parts', 'Segmentation']
 
-Segmentation = Callable[[RgbImage], Parts]
+Segmentation = Callable[..., Parts]  # of an RgbImage, and, those of this package, of `version`
 
 SEGMENTS: dict[str, Segmentation] = {
     'otsu': thresholds.otsu,

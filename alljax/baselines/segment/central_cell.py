@@ -1,4 +1,7 @@
-"""From dark pixels to the one cell that a crop is about: the object in its middle."""
+"""From dark pixels to the one cell that a crop is about: the object in its middle.
+
+Functions take the version of the search: 1 is that of release 0.1, kept for models that were trained with it.
+"""
 
 from typing import NamedTuple
 
@@ -7,12 +10,19 @@ from jaxtyping import Bool, Float
 from scipy import ndimage
 from skimage import filters, measure, morphology
 
+from alljax.baselines.segment import one_cell
+from alljax.data.image import RgbImage
+from alljax.storage.image_preparation import SEGMENTATIONS
+
 Mask = Bool[np.ndarray, 'height width']
 Channel = Float[np.ndarray, 'height width']
 
 SMALLEST = 0.002  # of the picture's area: less is a platelet, a vacuole or noise
 NEAREST = 0.25  # of the shorter side: an object farther than this from the middle is another cell
+LATEST = SEGMENTATIONS[-1]
 BAND = 0.7  # of a nucleus' diameter: as far from it as its cytoplasm is looked for
+
+TWO_KINDS = 0.75  # of the variance, that lies between both sides of Otsu's threshold: 0.64 in one normal distribution
 
 
 class Parts(NamedTuple):
@@ -45,11 +55,14 @@ def clean(mask: Mask, radius: int = 2) -> Mask:
     return ndimage.binary_fill_holes(ndimage.binary_opening(mask, morphology.disk(radius)))
 
 
-def central(mask: Mask, *, lobes: bool = True) -> Mask:
-    """The object of a mask that is closest to the middle; empty if all are too small or too far from it.
+def central(mask: Mask, image: RgbImage | None = None, *, lobes: bool = True, version: int = LATEST) -> Mask:
+    """The object of a mask that is in the middle; empty if all are too small or too far from it.
 
-    With `lobes`, objects that nearly touch are one, as those of a nucleus are.
+    With `lobes`, objects near to each other are one, as those of a nucleus are: as of version 2 the lobes as dark in
+    the `image` as the one in the middle.
     """
+    if version > 1 and lobes:
+        return one_cell.lobes(mask, image)
     side = min(mask.shape)
     joined = ndimage.binary_closing(mask, morphology.disk(max(1, side // 64))) if lobes else mask
     labels = measure.label(joined, connectivity=2 if lobes else 1)
@@ -70,26 +83,49 @@ def holding(mask: Mask, seed: Mask) -> Mask:
     return np.isin(labels, np.setdiff1d(labels[seed], 0))
 
 
-def around(nucleus: Mask) -> Mask:
+def around(nucleus: Mask, version: int = LATEST) -> Mask:
     """The pixels around a nucleus, as far as its cytoplasm may reach."""
     diameter = 2 * np.sqrt(np.count_nonzero(nucleus) / np.pi)
-    return (ndimage.distance_transform_edt(~nucleus) <= BAND * diameter) & ~nucleus
+    core = one_cell.hull(nucleus) if version > 1 and nucleus.any() else nucleus
+    return (ndimage.distance_transform_edt(~core) <= BAND * diameter) & ~nucleus
 
 
-def whole(nucleus: Mask, body: Mask) -> Parts:
+def whole(nucleus: Mask, body: Mask, image: RgbImage, version: int = LATEST) -> Parts:
     """A nucleus with the part of `body` that surrounds it, or nothing if there is no nucleus."""
     if not nucleus.any():
         return nothing((nucleus.shape[0], nucleus.shape[1]))
-    near = body & (around(nucleus) | nucleus)
-    cell = holding(clean(near | nucleus) | nucleus, nucleus)
+    near = around(nucleus, version) | nucleus
+    if version > 1:
+        stained = holding(clean(body | nucleus) | nucleus, nucleus)
+        cell = one_cell.around_nucleus(nucleus, stained, near, image)
+    else:
+        cell = holding(clean(body & near | nucleus) | nucleus, nucleus)
     return Parts(nucleus, cell & ~nucleus)
 
 
-def by_second_threshold(dark: Channel, nucleus: Mask) -> Parts:
-    """A nucleus with its cytoplasm: what is dark by Otsu's threshold among the pixels around it."""
-    if not nucleus.any():
-        return nothing((nucleus.shape[0], nucleus.shape[1]))
-    band = around(nucleus)
+def by_second_threshold(dark: Channel, found: Mask, image: RgbImage, version: int = LATEST) -> Parts:
+    """The parts of what is dark by one threshold, by Otsu's second.
+
+    What was found is a nucleus, and its cytoplasm is dark among the pixels around; as of version 2, where its own
+    levels are of two kinds, it is the cell, and its darker part the nucleus.
+    """
+    if not found.any():
+        return nothing((found.shape[0], found.shape[1]))
+    if version > 1 and _of_two_kinds(dark[found]):
+        nucleus = central(clean(found & (dark <= filters.threshold_otsu(dark[found]))) & found, image, version=version)
+        if nucleus.any():
+            return whole(nucleus, found, image, version)
+    band = around(found, version)
     if not band.any() or np.ptp(dark[band]) == 0:
-        return Parts(nucleus, np.zeros_like(nucleus))
-    return whole(nucleus, band & (dark <= filters.threshold_otsu(dark[band])))
+        return Parts(found, np.zeros_like(found))
+    return whole(found, band & (dark <= filters.threshold_otsu(dark[band])), image, version)
+
+
+def _of_two_kinds(values: Float[np.ndarray, ' pixels']) -> bool:
+    """True if a threshold explains more of the variance of some levels than it does where they are of one kind."""
+    if np.ptp(values) == 0:
+        return False
+    below = values <= filters.threshold_otsu(values)
+    share = below.mean()
+    between = share * (1 - share) * (values[below].mean() - values[~below].mean()) ** 2
+    return bool(between > TWO_KINDS * values.var())

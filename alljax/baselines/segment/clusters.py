@@ -1,6 +1,7 @@
 """Segmentation by clusters of colors: k-means and fuzzy c-means."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,7 +9,7 @@ from skimage import color
 from sklearn.cluster import KMeans
 
 from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
-from alljax.baselines.segment.central_cell import Mask, Parts, central, clean, nothing, whole
+from alljax.baselines.segment.central_cell import LATEST, Mask, Parts, central, clean, nothing, whole
 from alljax.baselines.segment.cut_out import of_cut_outs_too
 from alljax.data.image import RgbImage
 
@@ -30,27 +31,27 @@ def fuzzy(colors: Colors, weights: Float[np.ndarray, ' colors'], count: int) -> 
 
 
 @of_cut_outs_too
-def hsv_k_means(image: RgbImage) -> Parts:
+def hsv_k_means(image: RgbImage, version: int = LATEST) -> Parts:
     """Four clusters of hue, saturation and value by k-means."""
-    return by_clusters(image, cone, k_means)
+    return by_clusters(image, Clusters(cone, k_means), version)
 
 
 @of_cut_outs_too
-def lab_fuzzy(image: RgbImage) -> Parts:
+def lab_fuzzy(image: RgbImage, version: int = LATEST) -> Parts:
     """Four clusters of L*, a* and b* by fuzzy c-means."""
-    return by_clusters(image, lab, fuzzy)
+    return by_clusters(image, Clusters(lab, fuzzy), version)
 
 
 @of_cut_outs_too
-def gray_k_means(image: RgbImage) -> Parts:
+def gray_k_means(image: RgbImage, version: int = LATEST) -> Parts:
     """Three clusters of gray levels by k-means: nucleus, cytoplasm with red cells, background."""
-    return by_clusters(image, gray, k_means, 3)
+    return by_clusters(image, Clusters(gray, k_means, 3), version)
 
 
 @of_cut_outs_too
-def gray_fuzzy(image: RgbImage) -> Parts:
+def gray_fuzzy(image: RgbImage, version: int = LATEST) -> Parts:
     """Three clusters of gray levels by fuzzy c-means: nucleus, cytoplasm with red cells, background."""
-    return by_clusters(image, gray, fuzzy, 3)
+    return by_clusters(image, Clusters(gray, fuzzy, 3), version)
 
 
 def cone(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
@@ -69,13 +70,20 @@ def gray(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
     return color.rgb2gray(colors)[..., None]
 
 
-def by_clusters(
-    image: RgbImage, space: Callable[[np.ndarray], Colors], clustering: Clustering, kinds: int = KINDS
-) -> Parts:
+class Clusters(NamedTuple):
+    """The colors that are clustered, how, and in how many kinds."""
+
+    space: Callable[[np.ndarray], Colors]
+    clustering: Clustering
+    kinds: int = KINDS
+
+
+def by_clusters(image: RgbImage, how: Clusters, version: int = LATEST) -> Parts:
     """The nucleus is the cluster of the least green, the cytoplasm of the bluest other one that is not the brightest.
 
     Every color of the picture is clustered once, with the number of its pixels as weight.
     """
+    space, clustering, kinds = how
     coarse = (image // STEP).reshape(-1, 3)
     codes = coarse.astype(np.int64) @ (2**16, 2**8, 1)
     _, first, place, counts = np.unique(codes, return_index=True, return_inverse=True, return_counts=True)
@@ -87,8 +95,8 @@ def by_clusters(
     means = {k: np.average(colors[number == k], axis=0, weights=counts[number == k]) for k in found}
     by_green = sorted(found, key=lambda k: means[k][1])
     members = number[place].reshape(image.shape[:2])
-    nucleus = central(clean(members == by_green[0]))
-    return whole(nucleus, _body(members, by_green, means))
+    nucleus = central(clean(members == by_green[0]), image, version=version)
+    return whole(nucleus, _body(members, by_green, means), image, version)
 
 
 def _body(members: Int[np.ndarray, 'height width'], by_green: list[int], means: dict[int, np.ndarray]) -> Mask:

@@ -49,13 +49,13 @@ def without(parts: Parts, blank: Mask) -> Parts:
     return Parts(nucleus, parts.cytoplasm & ~blank) if nucleus.any() else nothing(nucleus.shape)
 
 
-def of_cut_outs_too(segmentation: Callable[[RgbImage], Parts]) -> Callable[[RgbImage], Parts]:
+def of_cut_outs_too(segmentation: Callable[..., Parts]) -> Callable[..., Parts]:
     """The segmentation, made for pictures with a background, for cells that were cut out as well."""
 
     @wraps(segmentation)
-    def segment(image: RgbImage) -> Parts:
+    def segment(image: RgbImage, **version: int) -> Parts:
         picture, blank = on_glass(image)
-        return nothing(blank.shape) if blank.all() else without(segmentation(picture), blank)
+        return nothing(blank.shape) if blank.all() else without(segmentation(picture, **version), blank)
 
     return segment
 

@@ -7,7 +7,9 @@ from jaxtyping import Float
 from scipy import ndimage
 from skimage import color, exposure, feature, filters, segmentation
 
+from alljax.baselines.segment import one_cell
 from alljax.baselines.segment.central_cell import (
+    LATEST,
     Channel,
     Mask,
     Parts,
@@ -26,22 +28,23 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 @of_cut_outs_too
-def otsu(image: RgbImage) -> Parts:
-    """The nucleus is what is darker than Otsu's threshold of the gray picture; its cytoplasm by a second threshold."""
+def otsu(image: RgbImage, version: int = LATEST) -> Parts:
+    """The nucleus, or the cell, is what is darker than Otsu's threshold of the gray picture; a second one parts it."""
     gray = color.rgb2gray(image)
     if np.ptp(gray) == 0:
         return nothing(gray.shape)
-    return by_second_threshold(gray, central(clean(gray <= filters.threshold_otsu(gray))))
+    dark = central(clean(gray <= filters.threshold_otsu(gray)), image, version=version)
+    return by_second_threshold(gray, dark, image, version)
 
 
 @of_cut_outs_too
-def three_levels(image: RgbImage) -> Parts:
+def three_levels(image: RgbImage, version: int = LATEST) -> Parts:
     """Nucleus, cytoplasm and the rest by the two thresholds that split the green channel best (Liao et al. 2001)."""
     green = image[..., 1]
     if len(np.unique(green)) < 3:
         return nothing(green.shape)
     low, high = filters.threshold_multiotsu(green, classes=3)
-    return whole(central(clean(green <= low)), green <= high)
+    return whole(central(clean(green <= low), image, version=version), green <= high, image, version)
 
 
 def yellow(image: RgbImage) -> Float[np.ndarray, 'height width']:
@@ -56,11 +59,12 @@ def zack(channel: Channel) -> float:
 
 
 @of_cut_outs_too
-def triangle_and_watershed(image: RgbImage) -> Parts:
+def triangle_and_watershed(image: RgbImage, version: int = LATEST) -> Parts:
     """The cell by its lack of yellow (Zack's triangle), cut from its neighbors by a watershed; nucleus by green × a*.
 
     The yellow channel is equalized and stretched first. Blank parts of the picture lack yellow too: they are left out
-    by Otsu's threshold on green.
+    by Otsu's threshold on green. As of version 2 by the upper of two, since one may leave out pale cytoplasm, and what
+    lacks yellow is where the cell is looked for, not all of it: under yellow light only its nucleus lacks it.
     """
     channel = yellow(image)
     green = image[..., 1].astype(float)
@@ -68,9 +72,14 @@ def triangle_and_watershed(image: RgbImage) -> Parts:
         return nothing(green.shape)
     level = exposure.equalize_hist(channel)
     level = exposure.rescale_intensity(level, in_range=(level.min(), level.max()), out_range=(0.0, 1.0))
-    stained = green <= filters.threshold_otsu(green)
-    cell = central(apart(clean((level <= zack(level)) & stained, 3)), lobes=False)
-    return nucleus_within(image, cell)
+    if version > 1 and len(np.unique(green)) > 2:
+        stained = green <= filters.threshold_multiotsu(green, classes=3)[1]
+        seed = one_cell.lobes_in_the_middle(clean((level <= zack(level)) & stained, 3), image)
+        cell = whole(seed, stained, image, version).cell
+    else:
+        stained = green <= filters.threshold_otsu(green)
+        cell = central(apart(clean((level <= zack(level)) & stained, 3)), lobes=False, version=1)
+    return nucleus_within(image, cell, version)
 
 
 def apart(mask: Mask) -> Mask:
@@ -83,14 +92,16 @@ def apart(mask: Mask) -> Mask:
     return segmentation.watershed(-inside, markers, mask=mask, watershed_line=True) > 0
 
 
-def nucleus_within(image: RgbImage, cell: Mask) -> Parts:
+def nucleus_within(image: RgbImage, cell: Mask, version: int = LATEST) -> Parts:
     """The nucleus of a cell: where the lack of green times a* is above Otsu's threshold of the cell."""
     product = (255 - image[..., 1].astype(float)) * np.maximum(color.rgb2lab(image)[..., 1], 0)
     if not cell.any():
         return nothing(product.shape)
     if np.ptp(product[cell]) == 0:  # of one tone: a nucleus that shows no cytoplasm
         return Parts(cell, np.zeros_like(cell))
-    nucleus = central(clean((product >= filters.threshold_otsu(product[cell])) & cell) & cell)
+    nucleus = central(clean((product >= filters.threshold_otsu(product[cell])) & cell) & cell, image, version=version)
+    if version > 1:
+        return whole(nucleus, cell, image, version)
     return Parts(nucleus, cell & ~nucleus) if nucleus.any() else nothing(product.shape)
 
 
@@ -136,7 +147,7 @@ def searched(values: Float[np.ndarray, ' pixels']) -> float:
 
 
 @of_cut_outs_too
-def dual_threshold(image: RgbImage) -> Parts:
+def dual_threshold(image: RgbImage, version: int = LATEST) -> Parts:
     """Pixels that are dark in the stretched gray picture and of the hue of the darkest, by two searched thresholds.
 
     Holes are filled, thin parts opened away, and the border smoothed by a median filter.
@@ -152,10 +163,12 @@ def dual_threshold(image: RgbImage) -> Parts:
     darkest = gray <= np.percentile(gray, DARKEST)
     cells_hue = below == (np.mean(below[darkest]) >= 0.5)  # the side on which a nucleus is
     cell = ndimage.median_filter(clean(dark & cells_hue, 3).astype(np.uint8), 7).astype(bool)
-    cell = central(cell)
+    cell = central(cell, image, version=version)
     if not cell.any():
         return nothing(gray.shape)
     if np.ptp(gray[cell]) == 0:
         return Parts(cell, np.zeros_like(cell))
-    nucleus = central(clean(cell & (gray <= searched(gray[cell]))) & cell)
+    nucleus = central(clean(cell & (gray <= searched(gray[cell]))) & cell, image, version=version)
+    if version > 1:
+        return whole(nucleus, cell, image, version)
     return Parts(nucleus, holding(cell, nucleus) & ~nucleus)
