@@ -1,5 +1,7 @@
 """What follows from a config before any cell is read."""
 
+from pathlib import Path
+
 import pytest
 
 from alljax.config import resolve
@@ -55,14 +57,22 @@ def test_a_classical_system_beside_a_network_s_run_leaves_its_jitter_out():
     assert resolve.resolve(without_levers(config), ()).augmentation.stain == 0.1
 
 
-def test_the_networks_of_a_system_are_found_one_by_one():
+def test_the_networks_of_a_system_are_found_one_by_one(monkeypatch):
     config = common.get_config()
     config.baseline.system, config.model.init = 'vogado2017', 'random'
     with config.ignore_type():
         config.baseline.networks = ('resnet18', 'vgg11')
     plan = resolve.resolve(config, ())
     assert [one.network.name for one in plan.measuring] == ['resnet18', 'vgg11']
-    config.model.init = '/a/run'
+    obtained = []
+    monkeypatch.setattr(resolve.weight_cache, 'obtain', lambda *named: obtained.append(named) or Path('weights'))
+    config.model.init, config.baseline.networks = 'imagenet:convolutions', ('alexnet', 'resnet18')
+    resolve.resolve(config, ())
+    assert obtained[-2:] == [
+        ('alexnet', 'convolutions'),
+        ('resnet18', ''),
+    ]  # alone where they are published
+    config.model.init, config.baseline.networks = '/a/run', ('resnet18', 'vgg11')
     with pytest.raises(UserError, match=r'is of one network, but config.baseline.networks names resnet18, vgg11'):
         resolve.resolve(config, ())
     config.baseline.system, config.model.init = 'putzu2014', 'random'
