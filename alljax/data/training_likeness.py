@@ -203,15 +203,28 @@ def _with_distance(known: TrainingPictures, looks: Sequence[Look]) -> TrainingPi
     )
 
 
+def distance(seen: Look, known: TrainingPictures) -> float | None:
+    """The distance of a picture from the training cells, in deviations; None for a model that keeps no distance."""
+    if not known.measurements:
+        return None
+    return _normal_of(known).distance(_row(seen, known))
+
+
+def _normal_of(known: TrainingPictures) -> _Normal:
+    return _Normal(*map(np.array, (known.mean, known.deviation, known.inverse_correlation)))
+
+
+def _row(seen: Look, known: TrainingPictures) -> Float[np.ndarray, ' measurements']:
+    return np.array([getattr(_scaled(seen), name) for name in known.measurements])
+
+
 def _beyond_distance(seen: Look, known: TrainingPictures) -> str:
     """The sentence about a picture beyond the training cells' distance, by what adds most to it; '' for any other."""
-    if not known.measurements:
+    far = distance(seen, known)
+    if far is None or far <= DISTANCE_TOLERANCE * known.distance:
         return ''
-    normal = _Normal(*map(np.array, (known.mean, known.deviation, known.inverse_correlation)))
-    row = np.array([getattr(_scaled(seen), name) for name in known.measurements])
-    distance, most = normal.distance(row), normal.parts(row).argmax()
-    if distance <= DISTANCE_TOLERANCE * known.distance:
-        return ''
+    normal, row = _normal_of(known), _row(seen, known)
+    most = normal.parts(row).argmax()
     below, above = WORDS[known.measurements[most]]
     word = below if row[most] < normal.mean[most] else above
-    return f'looks unlike training cells: {word} (distance {distance:.2f}, theirs up to {known.distance:.2f})'
+    return f'looks unlike training cells: {word} (distance {far:.2f}, theirs up to {known.distance:.2f})'

@@ -18,7 +18,7 @@ from alljax.storage.atomic import write_whole
 
 CROPS = 'crops'
 SHARP = 2 * crops.SIZE  # pixels a side of the widest crop, whose middle the narrower ones are
-SCALED_BY = 48  # cells at most, evenly chosen, by which the side of crops is found
+SCALED_BY = 40  # cells at most, evenly chosen, by which the side of crops is found
 
 Pixels = UInt8[np.ndarray, 'height width 3']
 

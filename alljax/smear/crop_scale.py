@@ -1,4 +1,4 @@
-"""The side of a crop: so that nuclei take the same part of it as of a model's training pictures."""
+"""The side of a crop: that at which it looks like the pictures that a model was trained on."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -11,10 +11,8 @@ from alljax.fields.crops import CELL_PIXELS, SIZE
 from alljax.storage.training_pictures import TrainingPictures
 
 NOMINAL = SIZE / CELL_PIXELS  # diameters of a white cell, as in ALL-IDB2
-SIDES = NOMINAL * 2.0 ** np.arange(-1.5, 1.01, 0.125)  # that are tried, in diameters
-LARGEST_DARK = 'largest_dark'  # the part of a picture that its largest dark object takes: the nucleus
-OFFSET = 0.02  # under whose logarithm the card has it
-CLOSE, FAR = 0.5, 2.0  # deviations of training pictures: what is as large as theirs, and what is not
+SIDES = NOMINAL * 2.0 ** np.arange(-1.5, 1.01, 0.25)  # that are tried, in diameters
+CLOSE = 1.25  # times the least distance: about as near
 
 Crop = UInt8[np.ndarray, 'side side 3']
 
@@ -38,32 +36,27 @@ class Trial(NamedTuple):
 
 
 def matched(known: TrainingPictures | None, trials: Sequence[Trial]) -> CropScale:
-    """The scale at which the largest dark object of crops, the nucleus, is as large as in training pictures.
+    """The scale at which crops look most like the pictures that a model was trained on, by the distance on its card.
 
-    That of the fields themselves, if nuclei are about as large then: crops of the same microscope need no other. That
-    of ALL-IDB2 where the card does not tell how large nuclei are, or no cell is there.
+    That of the fields themselves if it does about as well: crops of the same microscope need no other. That of ALL-IDB2
+    where the card holds no distance, no cell is there, or crops of no scale look like training pictures.
     """
-    if known is None or LARGEST_DARK not in known.measurements or not trials:
-        reason = (
-            'no cell was found' if known and not trials else 'the model does not tell how large its training cells are'
-        )
+    if known is None or not known.measurements or not trials:
+        reason = 'no cell was found' if known and not trials else 'the model does not tell how its training cells look'
         return CropScale(NOMINAL, f'the scale of ALL-IDB2, since {reason}')
-    place = known.measurements.index(LARGEST_DARK)
-    wanted, spread = known.mean[place], known.deviation[place]
 
-    def off(sides: Sequence[float]) -> float:
-        seen = [training_likeness.look(one.crop(side)).largest_dark for one, side in zip(trials, sides, strict=True)]
-        return abs(float(np.median(np.log(np.array(seen) + OFFSET))) - wanted)
+    def away(sides: Sequence[float]) -> float:
+        seen = [training_likeness.look(one.crop(side)) for one, side in zip(trials, sides, strict=True)]
+        return float(np.median([training_likeness.distance(look, known) for look in seen]))
 
-    if off([one.own for one in trials]) <= CLOSE * spread:
-        return CropScale(
-            0.0, 'the fields’ own scale, at which nuclei are as large as those that the model was trained on'
-        )
-    found = [off([float(side)] * len(trials)) for side in SIDES]
+    own = away([one.own for one in trials])
+    found = [away([float(side)] * len(trials)) for side in SIDES]
     best = int(np.argmin(found))
-    if found[best] > FAR * spread:
-        return CropScale(NOMINAL, 'the scale of ALL-IDB2, since at none nuclei are as large as those it was trained on')
-    return CropScale(float(SIDES[best]), 'so that nuclei are as large as those that the model was trained on')
+    if min(own, found[best]) > known.distance:
+        return CropScale(NOMINAL, 'the scale of ALL-IDB2, since at none crops look like the cells it was trained on')
+    if own <= CLOSE * found[best]:
+        return CropScale(0.0, 'the fields’ own scale, at which they look like the cells that the model was trained on')
+    return CropScale(float(SIDES[best]), 'so that it looks most like the cells that the model was trained on')
 
 
 def crop_size(known: TrainingPictures | None) -> int:

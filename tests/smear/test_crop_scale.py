@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from helpers import make_cells
 
 from alljax.data import training_likeness
 from alljax.fields.crops import CELL_PIXELS
 from alljax.smear import crop_scale
 from alljax.smear.crop_scale import NOMINAL, Trial
-from alljax.storage.training_pictures import TrainingPictures
 
 
 def picture(radius, side=257):
@@ -15,9 +17,12 @@ def picture(radius, side=257):
 
 
 def known(radius):
-    value = np.log(training_likeness.look(picture(radius)).largest_dark + crop_scale.OFFSET)
-    none = TrainingPictures(30, (257.0, 257.0, 257.0), (257.0, 257.0, 257.0), (0.0, 1.0), (0.0, 1.0))
-    return none._replace(measurements=('largest_dark',), mean=(float(value),), deviation=(0.15,))
+    """The record of a model whose training cells had nuclei of about that radius."""
+    images = np.stack([picture(radius * (0.9 + 0.01 * place)) for place in range(21)])
+    cells = replace(make_cells([0] * 21), images=images, sizes=np.full((21, 2), 257, np.int32))
+    found = training_likeness.of_cells(cells, np.arange(21))
+    assert found.measurements
+    return found
 
 
 def trial(nucleus, own):
@@ -42,7 +47,7 @@ def test_crops_of_another_are_brought_to_the_size_of_the_training_cells():
         (None, [trial(0.4, 2.0)], 'does not tell'),
         (known(0.2)._replace(measurements=()), [trial(0.4, 2.0)], 'does not tell'),
         (known(0.2), [], 'no cell was found'),
-        (known(0.45), [trial(0.05, 2.0)], 'at none'),
+        (known(0.3), [Trial(lambda side: np.full((257, 257, 3), 128, np.uint8), 2.0)], 'at none'),
     ],
 )
 def test_else_the_scale_is_all_idb2_s_and_the_reason_is_said(pictures, trials, said):
