@@ -106,7 +106,7 @@ def _tiled(path: Path) -> FieldImage | None:
         with tifffile.TiffFile(path) as file:
             page: Any = file.pages.first
             width, height = page.imagewidth, page.imagelength
-            others = [other.imagewidth * other.imagelength for other in list(file.pages)[1:]]
+            others = [int(np.prod(other.shape[:2])) for other in list(file.pages)[1:]]
             pyramid = bool(others) and page.is_tiled and max(others) < width * height
             huge = not others and width * height > (Image.MAX_IMAGE_PIXELS or LARGEST)
             if not (pyramid or huge or page.subifds):

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from scipy import ndimage
 
 from alljax.data.picture import ImageError
+from alljax.fields.light import Density
 
 WHITE_TO_RED = 2.0  # diameters: 14 to 15 μm of a white cell on a smear to 7.4 μm of a red one
 RADII = np.geomspace(4, 64, 29)  # of the circles that are looked for, in pixels
@@ -14,6 +15,7 @@ EDGES = 70  # percentile of the slope above which a pixel may stand on the edge 
 FAINTEST = 0.012  # e-foldings of density a pixel: less is noise of the camera
 BLUR = 0.15  # of a radius: how far from round a circle may be
 LEAST_CLOSED = 0.35  # of a circle's edge that must be seen
+NUCLEAR, NUCLEAR_SPREAD, NUCLEAR_BLUR = 0.2, 4.0, 2.0  # density, quartiles of the field above its median, pixels
 LEAST_CIRCLES = 5  # that show one size
 
 Votes = Float[np.ndarray, ' radii']
@@ -32,13 +34,13 @@ class Scale(NamedTuple):
         return f'a white cell is {self.cell_pixels:.0f} pixels wide, estimated from {self.red_cells} red cells'
 
 
-def circles(stain: Float[np.ndarray, 'height width']) -> tuple[Votes, Votes]:
-    """Of each of RADII, how much area and how many circles of it a picture of the stain's density shows.
+def circles(stain: Density) -> tuple[Votes, Votes]:
+    """Of each of RADII, how much area and how many circles of it the stain shows, those about a nucleus left out.
 
     Each pixel on an edge votes for the place one radius inward; where a circle's votes meet is a cell, whole or
     partly covered by its neighbors [Kimme, Ballard and Sklansky 1975].
     """
-    smooth = ndimage.gaussian_filter(stain, 1.0)
+    smooth = ndimage.gaussian_filter(stain[..., 1] + stain[..., 2], 1.0)
     down, across = np.gradient(smooth)
     slope = np.hypot(down, across)
     y, x = np.nonzero(slope > max(float(np.percentile(slope, EDGES)), FAINTEST))
@@ -46,14 +48,25 @@ def circles(stain: Float[np.ndarray, 'height width']) -> tuple[Votes, Votes]:
     beside = [ndimage.map_coordinates(slope, np.stack([y, x]) + side * direction, order=1) for side in (-1, 1)]
     sharpest = slope[y, x] >= np.maximum(*beside)
     places, direction = np.stack([y, x])[:, sharpest], direction[:, sharpest]
-    closed = np.stack([_closed(places, direction, radius, stain.shape) for radius in RADII])
+    closed = np.stack([_closed(places, direction, radius, slope.shape) for radius in RADII])
     best, which = closed.max(0), closed.argmax(0)
     seen = (best == ndimage.maximum_filter(best, 9)) & (best > LEAST_CLOSED)
+    seen &= _from_nuclei(stain) > RADII[which] / 2
     peak = which[seen]
     area, count = np.zeros(len(RADII)), np.zeros(len(RADII))
     np.add.at(area, peak, best[seen] * RADII[peak] ** 1.5)
     np.add.at(count, peak, 1)
     return area, count
+
+
+def _from_nuclei(stain: Density) -> Float[np.ndarray, 'height width']:
+    """How far the next nucleus is, in pixels: it takes more red than blue light, beyond the field's own level."""
+    nuclear = ndimage.gaussian_filter(stain[..., 0] - stain[..., 2], NUCLEAR_BLUR)
+    low, middle, high = np.percentile(nuclear, [25, 50, 75])
+    least = max(NUCLEAR, middle + NUCLEAR_SPREAD * min(high - middle, middle - low))
+    if nuclear.max() <= least:
+        return np.full(nuclear.shape, np.inf)
+    return ndimage.distance_transform_edt(nuclear <= least)
 
 
 def estimated(area: Votes, count: Votes, step: int) -> Scale:

@@ -88,14 +88,14 @@ def _light(field: FieldImage, parts: list[tuple[int, int, np.ndarray]], step: in
         pixels.append(part.reshape(-1, 3))
         across.append(left + step * x.ravel() + (step - 1) / 2)
         down.append(top + step * y.ravel() + (step - 1) / 2)
-    together = (np.concatenate(each) for each in (pixels, across, down))
-    return light.fitted(*together, (field.width, field.height))
+    size = field.width, field.height
+    return light.fitted(np.concatenate(pixels), np.concatenate(across), np.concatenate(down), size)
 
 
 def _estimated(parts: list[tuple[int, int, np.ndarray]], seen: Light, step: int) -> Scale:
     area, count = np.zeros(len(scale.RADII)), np.zeros(len(scale.RADII))
     for left, top, part in parts[:: max(1, len(parts) // 9)]:
         stain = light.density(part, seen, left, top, step)
-        more = scale.circles(stain[..., 1] + stain[..., 2])
+        more = scale.circles(stain)
         area, count = area + more[0], count + more[1]
     return scale.estimated(area, count, step)

@@ -87,3 +87,12 @@ def test_one_huge_clump_is_no_cell(pixels):
     painted.disk(clump, 240, 130, 250, painted.NUCLEUS)
     inside = tiles.find(field_image.from_pixels(clump), float(painted.WHITE)).found
     assert (np.hypot(*(inside.centers - (240, 130)).T) > 125).all()
+
+
+def test_white_cells_that_outnumber_the_red_ones_are_not_taken_for_them():
+    generator = np.random.default_rng(2)
+    places = [(x, y) for y in range(45, 260, 85) for x in range(45, 480, 95)]
+    cells = np.array(places, float) + generator.integers(-8, 9, (len(places), 2))
+    crowded = tiles.find(field_image.from_pixels(painted.field(cells)))
+    assert crowded.scale.cell_pixels == pytest.approx(painted.WHITE, rel=0.1)
+    assert len(crowded.found.centers) == len(cells)
