@@ -61,7 +61,8 @@ def intervals(
 ) -> Float[np.ndarray, '2 measures']:
     """The 95 % interval of each measure: lower and upper ends, by resampling whole groups (fields, slides, patients).
 
-    NaN with fewer than two groups: one group says nothing of others.
+    NaN with fewer than two groups: one group says nothing of others. Where no group differs from another, resampling
+    gives a point, which would claim certainty: precision and recall have Wilson's interval then, the others NaN.
     """
     names = sorted(set(groups))
     if len(names) < 2:
@@ -70,7 +71,13 @@ def intervals(
     drawn = generator.integers(len(names), size=(resamples, len(names)))
     values = [measures([field for place in row for field in members[place]]) for row in drawn]
     ends = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
-    return np.nanquantile(np.array(values), ends, axis=0)
+    bounds = np.nanquantile(np.array(values), ends, axis=0)
+    bounds[:, bounds[0] == bounds[1]] = np.nan
+    hits, found = sum(int(field.hits.sum()) for field in fields), sum(len(field.hits) for field in fields)
+    for place, total in ((0, found), (1, sum(field.marked for field in fields))):
+        if np.isnan(bounds[0, place]) and total:
+            bounds[:, place] = _wilson(hits, total)
+    return bounds
 
 
 def _compared(found: Found, nearness: Float[np.ndarray, 'found marked'], least: float) -> Comparison:
@@ -107,5 +114,9 @@ def agreement(calls: Sequence[str], labels: Sequence[str]) -> tuple[float, float
     right = sum(call == label for call, label in zip(calls, labels, strict=True))
     if not calls:
         return float('nan'), float('nan'), float('nan')
-    interval = stats.binomtest(right, len(calls)).proportion_ci(LEVEL, method='wilson')
-    return right / len(calls), float(interval.low), float(interval.high)
+    return right / len(calls), *_wilson(right, len(calls))
+
+
+def _wilson(right: int, total: int) -> tuple[float, float]:
+    interval = stats.binomtest(right, total).proportion_ci(LEVEL, method='wilson')
+    return float(interval.low), float(interval.high)

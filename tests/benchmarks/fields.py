@@ -67,9 +67,13 @@ def report(name: str, rows: list) -> None:
             continue
         values = matching.measures(fields)
         bounds = matching.intervals(fields, names, np.random.default_rng(0))
-        said = [f'{value:.3f} ({low:.3f} to {high:.3f})' for value, low, high in zip(values, *bounds, strict=True)]
+        said = [with_interval(*each) for each in zip(values, *bounds, strict=True)]
         counts = [len(fields), sum(field.marked for field in fields), sum(len(field.hits) for field in fields)]
         print('| ' + ' | '.join([name, *map(str, counts), criterion, *said]) + ' |')
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    return f'{value:.3f}' + ('' if np.isnan(low) else f' ({low:.3f} to {high:.3f})')
 
 
 def save(path: Path, field: field_image.FieldImage, marks, cells: tiles.FieldCells) -> None:

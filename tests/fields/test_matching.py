@@ -70,6 +70,13 @@ def test_intervals_resample_whole_groups():
     assert np.isnan(matching.intervals([good, bad], ['a', 'a'], np.random.default_rng(0))).all()
 
 
+def test_an_interval_is_no_point_where_all_groups_agree():
+    good = matching.Comparison(np.array([True]), np.array([0.9]), 1)
+    bounds = matching.intervals([good] * 9, list('abcdefghi'), np.random.default_rng(0))
+    assert pytest.approx(np.array([[0.7009, 1], [0.7009, 1]]), abs=1e-3) == bounds[:, :2].T  # Wilson's
+    assert np.isnan(bounds[:, 2:]).all()
+
+
 def test_calls_of_fields_are_compared_with_their_labels():
     share, low, high = matching.agreement(['blast', 'normal', 'blast'], ['blast', 'normal', 'normal'])
     assert share == pytest.approx(2 / 3)
