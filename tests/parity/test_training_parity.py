@@ -35,7 +35,7 @@ def test_losses_and_parameters_stay_those_of_torch():
     images = (noise + colors[labels][:, None, None]).astype(np.uint8)
     before = flatten(jax.tree.map(np.asarray, variables['params']))
     with jax.enable_x64(True):
-        variables = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
+        variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, np.float64), variables)
         ours, params = train(model, variables, settings, images, labels)
     expected = train_torch(theirs, settings, images, labels)
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
