@@ -138,7 +138,7 @@ def test_a_mistake_is_a_sentence():
 
 
 def test_imagenet_on_real_data_says_what_to_do(tmp_path, told):
-    said = told(f'--config.data.root={tmp_path}')
+    said = told(f'--config.data.root={tmp_path}', '--config.data.name=all_idb2')
     assert '--config.model.init=random' in said
 
 

@@ -60,7 +60,7 @@ def circles(stain: Density) -> tuple[Votes, Votes]:
 
 
 def _from_nuclei(stain: Density) -> Float[np.ndarray, 'height width']:
-    """How far the next nucleus is, in pixels: it takes more red than blue light, beyond the field's own level."""
+    """The distance to the next nucleus, in pixels: it takes more red than blue light, beyond the field's own level."""
     nuclear = ndimage.gaussian_filter(stain[..., 0] - stain[..., 2], NUCLEAR_BLUR)
     low, middle, high = np.percentile(nuclear, [25, 50, 75])
     least = max(NUCLEAR, middle + NUCLEAR_SPREAD * min(high - middle, middle - low))

@@ -145,6 +145,6 @@ def _blurred(stain: Density, deviation: float) -> Density:
 
 
 def _above(values: Float[np.ndarray, ' pixels'], spreads: float) -> float:
-    """The field's own level and so many of its spreads above."""
-    middle, high = np.percentile(values, [50, SPREAD])
+    """The field's own level and so many of its spreads above; below 0, that of empty places, are red cells."""
+    middle, high = np.maximum(np.percentile(values, [50, SPREAD]), 0)
     return float(middle + spreads * (high - middle))
