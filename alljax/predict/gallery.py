@@ -63,13 +63,13 @@ def render(gallery: Gallery) -> str:
     """The page: one file that loads nothing, in which only its own script may run."""
     run, rows, score = gallery.run, gallery.rows, gallery.score
     read, home = [row for row in rows if row.probabilities is not None], _home(rows)
-    script = page_template.text('gallery.js', ROOM)
+    script = on_grid('gallery.js', ROOM)
     return page_template.load('gallery.html.jinja', ROOM).render(
         policy=page_script.policy(script),
         script=Markup(script),
         data=page_script.data({'classes': run.classes, 'rows': [_row(row, run.classes, home) for row in read]}),
         css=Markup(page_template.text('report.css')),
-        own_css=Markup(page_template.text('gallery.css', ROOM)),
+        own_css=Markup(on_grid('gallery.css', ROOM)),
         version=alljax.__version__,
         run=printable(str(gallery.path), keep=''),
         model=_name(run.card),
@@ -86,6 +86,11 @@ def render(gallery: Gallery) -> str:
         pictures=_about_pictures(run.card, home),
         unread=[(_short(row.file, home), row.error) for row in rows if row.error],
     )
+
+
+def on_grid(name: str, room: str) -> str:
+    """A script or a style sheet of a page that shows pictures in a grid, after that of the grid itself."""
+    return page_template.text(f'picture_grid.{name.rpartition(".")[2]}', ROOM) + page_template.text(name, room)
 
 
 def about(card: Card, path: Path) -> list[tuple[str, str]]:

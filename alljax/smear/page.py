@@ -10,7 +10,7 @@ import alljax
 from alljax.errors import printable
 from alljax.evaluation import page_template
 from alljax.evaluation.thumbnails import jpeg_uri
-from alljax.predict import Predictor, in_words
+from alljax.predict import Predictor, gallery, in_words
 from alljax.runs.calibration import UNCERTAIN
 from alljax.smear.annotated import COLORS, UNKNOWN, color_of, words_of
 from alljax.smear.differential import Differential
@@ -50,7 +50,7 @@ def render(smear: Smear) -> str:
     numbers = {id(cell): number for number, cell in enumerate(cells, 1)}
     colors = [COLORS[place % len(COLORS)] for place in range(len(run.classes))]
     shown = [one for one in smear.fields if one.picture]
-    script = page_template.text('smear.js', ROOM)
+    script = gallery.on_grid('smear.js', ROOM)
     named = {cell.class_name(run.classes) for cell in cells}
     rows = [_row(cell, numbers[id(cell)], run.classes) for cell in cells]
     read = [one for one in smear.fields if not one.field.error]
@@ -60,7 +60,7 @@ def render(smear: Smear) -> str:
         script=Markup(script),
         data=page_script.data({'classes': run.classes, 'colors': [*colors, UNKNOWN], 'rows': rows}),
         css=Markup(page_template.text('report.css')),
-        own_css=Markup(page_template.text('smear.css', ROOM)),
+        own_css=Markup(gallery.on_grid('smear.css', ROOM)),
         version=alljax.__version__,
         run=printable(smear.path, keep=''),
         synthetic=run.card.synthetic,
