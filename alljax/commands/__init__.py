@@ -132,6 +132,15 @@ class Parser(argparse.ArgumentParser):
         )
         self.example, self.more = example, more
 
+    def add_run(self) -> None:
+        """Adds the trained model that a command takes first."""
+        self.add_argument(
+            'run',
+            type=Path,
+            metavar='RUN',
+            help='a run folder, the folder of a cross-validation with a final model, or a model/ folder',
+        )
+
     def parse_args(self, args: Sequence[str] | None = None) -> argparse.Namespace:  # type: ignore[override]
         """The arguments; every path with its ~ expanded, which a shell leaves where it follows a '='."""
         options = super().parse_args(args)
@@ -148,6 +157,11 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
 
+def tell(sentence: str) -> None:
+    """Says a sentence on stderr, beside what a command prints."""
+    print(printable(f'alljax: {sentence}', keep=''), file=sys.stderr, flush=True)
+
+
 def warn_of_synthetic() -> None:
     """Says that a model is of no use for real cells."""
     print('This model was trained on synthetic cells: what it says of real ones means nothing.', file=sys.stderr)
@@ -158,7 +172,7 @@ def tell_final_model(path: Path) -> None:
     from alljax.runs import final_model
 
     if said := final_model.about(path):
-        print(printable(f'alljax: {said}', keep=''), file=sys.stderr, flush=True)
+        tell(said)
 
 
 @contextmanager

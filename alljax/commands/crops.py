@@ -6,13 +6,12 @@ unless --cell_pixels says how large a white cell is there; beyond the border it 
 gets a folder for each class, cells.csv (file,label,group), and crops.json, which says what was cut.
 """
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alljax.commands import Parser
+from alljax.commands import Parser, tell
 from alljax.errors import UserError, printable, some
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _crop_options(options, found)
     written = crops.write(options.out, found, given)
     for problem in (*found.problems, *written.problems):
-        print(printable(f'alljax: {problem}', keep=''), file=sys.stderr)
+        tell(problem)
     print(*(printable(line, keep='') for line in _summary(options.out, found, given, written)), sep='\n')
     return int(bool(found.problems or written.problems))
 

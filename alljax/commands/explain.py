@@ -112,12 +112,7 @@ def _say(line: str) -> None:
 
 def _parser() -> Parser:
     parser = Parser('explain', __doc__, 'alljax explain runs/my-run cells/ --methods gradcam,integrated', _methods)
-    parser.add_argument(
-        'run',
-        type=Path,
-        metavar='RUN',
-        help='a run folder, the folder of a cross-validation with a final model, or a model/ folder',
-    )
+    parser.add_run()
     parser.add_argument('paths', type=Path, nargs='*', metavar='IMAGES', help='images, or folders of them')
     parser.add_argument(
         '--methods', default='', metavar='M,M', help='names with commas between, or all (default: see below)'

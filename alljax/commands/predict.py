@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from alljax.commands import Parser, tell_final_model, warn_of_synthetic
+from alljax.commands import Parser, tell, tell_final_model, warn_of_synthetic
 from alljax.errors import UserError, printable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = image_files.files(options.paths)
     known = class_folders.known_cells(options.paths, run.classes)
     for problem in known.problems:
-        _say(problem)
+        tell(problem)
     output = Output(run, options.top, len(files), None, [] if known.cells or options.html else None)
     rows = predict.predict(run, files, known=known.cells, thumbnails=bool(options.html))
     if options.csv:
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 code = _tell(rows, output._replace(table=table))
             except BaseException:
                 if table.file.lines > 1:
-                    _say(f'{table.file.lines - 1} of {len(files)} rows are in {table.file.path}')
+                    tell(f'{table.file.lines - 1} of {len(files)} rows are in {table.file.path}')
                 raise
     else:
         code = _tell(rows, output)
@@ -98,11 +98,11 @@ def _conclude(output: Output, known: 'KnownCells', options: argparse.Namespace) 
     found = scoring.scored(output.kept, output.run.classes, known, own_cells.of_run(options.run))
     if found:
         for line in scoring.lines(found):
-            _say(line)
+            tell(line)
         print(printable('\n'.join(scoring.table(found))), file=sys.stderr, flush=True)
     if options.html:
         gallery.write(options.html, gallery.Gallery(output.run, options.run, output.kept, found))
-        _say(f'written: {options.html}')
+        tell(f'written: {options.html}')
 
 
 def _tell(rows: Iterable['Row'], output: Output) -> int:
@@ -128,15 +128,15 @@ def _tell(rows: Iterable['Row'], output: Output) -> int:
             if not table and output.kept is None:
                 return 1
         if number % PROGRESS == 0 and number < total:
-            _say(f'{number} of {total} files' + (f', so far in {table.file.path}' if table else ''))
+            tell(f'{number} of {total} files' + (f', so far in {table.file.path}' if table else ''))
     if errors:
-        _say(f'{errors} of {total} files could not be read')
+        tell(f'{errors} of {total} files could not be read')
     if far:
-        _say(f'{far} of {total} pictures are unlike the training cells: their probabilities say little')
+        tell(f'{far} of {total} pictures are unlike the training cells: their probabilities say little')
     if uncertain:
-        _say(f'{uncertain} of {total} pictures are uncertain: {_limit(run)}')
+        tell(f'{uncertain} of {total} pictures are uncertain: {_limit(run)}')
     if unknown:
-        _say('the model does not tell how its training cells look, so no picture is called unlike them; train it again')
+        tell('the model does not tell how its training cells look, so no picture is called unlike them; train it again')
     return int(errors > 0)
 
 
@@ -170,18 +170,9 @@ def _line(row: 'Row', classes: Sequence[str], top: int) -> str:
     return f'{row.file}: {answer} ({said})' + (f' ({row.note})' if row.note else '')
 
 
-def _say(sentence: str) -> None:
-    print(printable(f'alljax: {sentence}', keep=''), file=sys.stderr, flush=True)
-
-
 def _parser() -> Parser:
     parser = Parser('predict', __doc__, 'alljax predict runs/my-run cells/ --csv probabilities.csv --html gallery.html')
-    parser.add_argument(
-        'run',
-        type=Path,
-        metavar='RUN',
-        help='a run folder, the folder of a cross-validation with a final model, or a model/ folder',
-    )
+    parser.add_run()
     parser.add_argument('paths', type=Path, nargs='+', metavar='PATH', help='images, or folders of them')
     parser.add_argument(
         '--csv',

@@ -6,12 +6,11 @@ count with its intervals, and blasts per 100 white cells. The size of a white ce
 cells, unless --cell_pixels gives it.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alljax.commands import Parser, tell_final_model, warn_of_synthetic
+from alljax.commands import Parser, tell, tell_final_model, warn_of_synthetic
 from alljax.errors import UserError, printable, some
 
 if TYPE_CHECKING:
@@ -47,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = smear.examine(request, lambda line: print(printable(line, keep=''), flush=True))
     for line in _count(found):
         print(printable(line, keep=''))
-    _say(f'written: {options.to / smear.PAGE}')
+    tell(f'written: {options.to / smear.PAGE}')
     failed = sum(bool(field.error) for field in found.fields)
     if failed:
-        _say(f'{failed} of {len(files)} fields could not be read')
+        tell(f'{failed} of {len(files)} fields could not be read')
     return int(failed > 0)
 
 
@@ -84,18 +83,9 @@ def _count(found: 'Examined') -> list[str]:
     return lines
 
 
-def _say(sentence: str) -> None:
-    print(printable(f'alljax: {sentence}', keep=''), file=sys.stderr, flush=True)
-
-
 def _parser() -> Parser:
     parser = Parser('smear', __doc__, 'alljax smear runs/my-run fields/ --to smear')
-    parser.add_argument(
-        'run',
-        type=Path,
-        metavar='RUN',
-        help='a run folder, the folder of a cross-validation with a final model, or a model/ folder',
-    )
+    parser.add_run()
     parser.add_argument('fields', type=Path, nargs='+', metavar='FIELD', help='fields, or folders of them')
     parser.add_argument(
         '--to', type=Path, metavar='DIR', default=Path('smear'), help='a new or empty folder (default smear)'

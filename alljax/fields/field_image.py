@@ -18,6 +18,7 @@ SUFFIXES = image.SUFFIXES | SLIDES
 READERS = (('tiffslide', 'TiffSlide'), ('openslide', 'OpenSlide'))  # the first that is installed
 LARGEST = 20_000 * 20_000  # pixels of an ordinary file: it is decoded whole, in 4 bytes each
 ORIENTATION = 274  # the tag of EXIF and TIFF
+TURNED = (5, 6, 7, 8)  # its values by which the width is the height of what is seen
 
 Window = Callable[[int, int, int, int], RgbImage]  # left, top, width, height, inside the field
 
@@ -38,7 +39,7 @@ def open_field(path: Path) -> FieldImage:
     with contextlib.suppress(OSError), path.open('rb') as file:
         if file.read(4) in tiff.SIGNATURES and (tiled := _tiled(path)):
             return tiled
-    size = _size(path)
+    size = size_by_head(path)
     if size and size[0] * size[1] > (Image.MAX_IMAGE_PIXELS or LARGEST):
         return _large(path, size)
     picture = image.read(path)
@@ -54,13 +55,14 @@ def from_pixels(pixels: RgbImage) -> FieldImage:
     return FieldImage(pixels.shape[1], pixels.shape[0], window)
 
 
-def _size(path: Path) -> tuple[int, int] | None:
-    """Width and height by the file's head; None for what is told better by who reads it."""
+def size_by_head(path: Path) -> tuple[int, int] | None:
+    """Width and height of a picture as it is seen, by the file's head; None for what is told better by who reads it."""
     try:
         if image.not_regular(path.stat().st_mode):
             return None
         with _any_size(), Image.open(path, formats=image.FORMATS) as found:
-            return found.size
+            width, height = found.size
+            return (height, width) if found.getexif().get(ORIENTATION, 1) in TURNED else (width, height)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
 

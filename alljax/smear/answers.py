@@ -72,8 +72,8 @@ def answered(
     rows: Iterator[Row] = predict(run, [folder / file for _, _, file in places], thumbnails=True)
     counted = progress_bar.each(rows, 'white cells', len(places), ' cells')
     return [
-        FoundCell(field, _box(field, number), file, row)
-        for (field, number, file), row in zip(places, counted, strict=True)
+        FoundCell(number, field, _box(field, place), file, row)
+        for number, ((field, place, file), row) in enumerate(zip(places, counted, strict=True), 1)
     ]
 
 

@@ -28,6 +28,7 @@ class SearchedField(NamedTuple):
 class FoundCell(NamedTuple):
     """A white cell of a field with its crop and what the model says of it."""
 
+    number: int  # from 1, over all fields
     field: SearchedField
     box: tuple[float, float, float, float]  # left, top, width, height, in pixels of the field
     crop: str  # its file, relative to the folder that is written

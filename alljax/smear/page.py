@@ -19,7 +19,6 @@ from alljax.storage import page_script
 
 ROOM = 'alljax.smear'  # where its template lies
 BARS, LEAST = 4, 0.0005  # classes of a cell at most, and the probability from which one is named
-LINE = 1 / 400  # of a field's width: the line of a box
 DIGITS = 5  # of a probability: the page shows a tenth of a percent
 
 
@@ -47,12 +46,11 @@ class Smear(NamedTuple):
 def render(smear: Smear) -> str:
     """The page: one file that loads nothing, in which only its own script may run."""
     run, cells = smear.run, smear.cells
-    numbers = {id(cell): number for number, cell in enumerate(cells, 1)}
     colors = [COLORS[place % len(COLORS)] for place in range(len(run.classes))]
     shown = [one for one in smear.fields if one.picture]
     script = gallery.on_grid('smear.js', ROOM)
     named = {cell.class_name(run.classes) for cell in cells}
-    rows = [_row(cell, numbers[id(cell)], run.classes) for cell in cells]
+    rows = [_row(cell, run.classes) for cell in cells]
     read = [one for one in smear.fields if not one.field.error]
     missing = len(read) - len(shown)
     return page_template.load('smear.html.jinja', ROOM).render(
@@ -73,7 +71,7 @@ def render(smear: Smear) -> str:
         calibrated=run.card.calibration is not None,
         classes=run.classes,
         colors=colors,
-        fields=[_field(one, cells, numbers, run.classes) for one in shown],
+        fields=[_field(one, cells, run.classes) for one in shown],
         unshown=f'{missing:,} more fields have no picture here: the page would be too large.' if missing else '',
         predicted=[(place, name) for place, name in enumerate(run.classes) if name in named],
         heat_maps=smear.heat_maps,
@@ -103,43 +101,38 @@ def _cells(count: int) -> str:
     return 'cell' if count == 1 else 'cells'
 
 
-def _field(
-    shown: ShownField, cells: Sequence[FoundCell], numbers: dict[int, int], classes: Sequence[str]
-) -> dict[str, Any]:
+def _field(shown: ShownField, cells: Sequence[FoundCell], classes: Sequence[str]) -> dict[str, Any]:
     field = shown.field
     own = [cell for cell in cells if cell.field is field]
     width, height = field.size
-    line = max(1.5, LINE * width)
     words = [f'{len(own):,} white {_cells(len(own))}', f'{width:,} × {height:,} pixels', field.scale, *field.notes]
     return {
         'name': printable(field.name, keep=''),
         'width': width,
         'height': height,
         'picture': jpeg_uri(shown.picture),
-        'line': 3,
-        'dash': '7 5',
         'words': '; '.join(word for word in words if word) + '.',
-        'boxes': [_box(cell, numbers[id(cell)], classes, line) for cell in own],
+        'boxes': [_box(cell, classes) for cell in own],
     }
 
 
-def _box(cell: FoundCell, number: int, classes: Sequence[str], line: float) -> dict[str, Any]:
+def _box(cell: FoundCell, classes: Sequence[str]) -> dict[str, Any]:
     left, top, width, height = (round(value, 1) for value in cell.box)
     row = cell.row
     share = '' if row.probabilities is None else f' {float(row.probabilities.max()):.1%}'
     return {
-        'number': number,
+        'number': cell.number,
         'left': left,
         'top': top,
-        'width': max(width, line),
-        'height': max(height, line),
+        'width': width,
+        'height': height,
         'color': color_of(cell),
         'doubtful': row.answer == UNCERTAIN or row.is_unlike or row.probabilities is None,
         'title': f'{words_of(cell, classes)}{share}',
     }
 
 
-def _row(cell: FoundCell, number: int, classes: Sequence[str]) -> dict[str, Any]:
+def _row(cell: FoundCell, classes: Sequence[str]) -> dict[str, Any]:
     """A row for the script."""
     row = cell.row
     top: list[tuple[int, float]] = []
@@ -152,7 +145,7 @@ def _row(cell: FoundCell, number: int, classes: Sequence[str]) -> dict[str, Any]
         ]
     x, y = cell.center
     return {
-        'number': number,
+        'number': cell.number,
         'place': printable(f'{cell.field.name}, x {x:.0f}, y {y:.0f}', keep=''),
         'size': round(cell.box[2] * cell.box[3]),
         'top': top,

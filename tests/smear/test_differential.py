@@ -13,7 +13,7 @@ CLASSES = ('L1', 'L2', 'normal')
 
 def cell(shares, **more):
     row = Row('x', None if shares is None else np.array(shares, float), **more)
-    return FoundCell(FIELD, (0, 0, 10, 10), 'x', row)
+    return FoundCell(1, FIELD, (0, 0, 10, 10), 'x', row)
 
 
 CELLS = [

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
 from alljax.data import folder_walk, image
 from alljax.data.datasets.listing import existing_folder
 from alljax.errors import UserError, some
@@ -16,9 +14,7 @@ from alljax.fields.annotations.formats import FORMATS
 from alljax.fields.annotations.mark_checks import checked
 from alljax.fields.annotations.picture_lookup import Pictures, by_stem, pictures_called
 from alljax.fields.boxes import Marks
-from alljax.fields.field_image import open_field
-
-TURNED = (5, 6, 7, 8)  # EXIF's orientations whose width is the height of what is seen
+from alljax.fields.field_image import open_field, size_by_head
 
 
 class Annotations(NamedTuple):
@@ -80,13 +76,10 @@ def read(root: Path, labels: Sequence[str] = (), name: str = 'auto', flag: str =
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture as it is seen, from its head alone where that says; ImageError for no picture."""
-    try:
-        with Image.open(path, formats=image.FORMATS) as opened:
-            width, height = opened.size
-            return (height, width) if opened.getexif().get(274, 1) in TURNED else (width, height)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        opened_as_field = open_field(path)  # says what is wrong, or reads what Pillow cannot
-        return opened_as_field.width, opened_as_field.height
+    if size := size_by_head(path):
+        return size
+    field = open_field(path)  # says what is wrong, or reads what Pillow cannot
+    return field.width, field.height
 
 
 def _counted(labels: Iterable[tuple[str, ...]]) -> dict[str, int]:
