@@ -69,7 +69,7 @@ def _count(found: 'Examined') -> list[str]:
     if not counted.shares:
         return ['no white cell was counted']
     widest = max(len(one.name) for one in counted.shares)
-    lines = [f'{counted.counted} white cells counted']
+    lines = [f'{counted.counted} white {"cell" if counted.counted == 1 else "cells"} counted']
     for one in counted.shares:
         low, high = one.interval
         lines.append(f'  {one.name:{widest}}  {one.cells:5}  {one.share:6.1%}  ({low:.1%} to {high:.1%})')
@@ -79,7 +79,8 @@ def _count(found: 'Examined') -> list[str]:
             f'blasts per 100 white cells: {100 * counted.blasts.share:.0f} ({100 * low:.0f} to {100 * high:.0f})'
         )
     if counted.unlike:
-        lines.append(f'{counted.unlike} more are unlike the training cells, and not counted')
+        are = 'is' if counted.unlike == 1 else 'are'
+        lines.append(f'{counted.unlike} more {are} unlike the training cells, and not counted')
     return lines
 
 
