@@ -11,20 +11,23 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
+import jaxtyping
 import matplotlib
 import pytest
 from hypothesis import settings
-from jaxtyping import install_import_hook
+from lazy_beartype import FirstCalls
+from matplotlib.figure import Figure
 
 sys.dont_write_bytecode = False  # where it is not kept, each process compiles 600 files: half the time of its start
 os.environ.pop('PYTHONDONTWRITEBYTECODE', None)
 for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
     os.environ.setdefault(name, '1')  # of the two processes to come: each would start threads for both cores
-install_import_hook('alljax', 'lazy_beartype.checked')
+jaxtyping.jaxtyped = FirstCalls(jaxtyping.jaxtyped)
+jaxtyping.install_import_hook('alljax', 'lazy_beartype.checked')
 settings.register_profile('alljax', deadline=None, max_examples=50)  # a loaded machine is no fault of the code
 settings.load_profile('alljax')
 
-FSYNC = os.fsync
+FSYNC, SAVEFIG = os.fsync, Figure.savefig
 LONGEST = (
     'networks', 'fields', 'audit', 'classical_system', 'ensemble', 'curvature', 'step', 'weight_cache', 'plots',
     'all_idb2', 'moved_data', 'readme', 'calibrated_runs', 'classifier_file', 'cpu_convolution', 'advice', 'synthetic',
@@ -186,17 +189,32 @@ def synced(monkeypatch):
 
 @pytest.fixture(scope='session', autouse=True)
 def coarse_figures():
-    """Figures are small, and sheets of outlines show few cells; what looks at the pixels takes `fine_figures`."""
+    """Figures are small and drawn once, laid out as it comes; sheets of outlines show few cells."""
     from alljax.runs import segmentation_sheet
 
-    matplotlib.rcParams['savefig.dpi'] = 50
     segmentation_sheet.SHOWN = 4
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(matplotlib.rcParams, 'savefig.dpi', 50)
+        patch.setattr(Figure, 'savefig', savefig_as_it_is)
+        yield
+
+
+def savefig_as_it_is(figure, *arguments, **options):
+    """Saves without the layout and the cut to what is drawn: each draws everything once more."""
+    figure.set_layout_engine('none')
+    SAVEFIG(figure, *arguments, **options | {'bbox_inches': None})
 
 
 @pytest.fixture
 def fine_figures(monkeypatch):
-    """Figures are written as for users."""
+    """Figures are written as for users, for what looks at their pixels."""
     monkeypatch.setitem(matplotlib.rcParams, 'savefig.dpi', 'figure')
+    monkeypatch.setattr(Figure, 'savefig', SAVEFIG)
+
+
+def pytest_runtest_logstart():
+    """Has the annotations of each function checked again, in every test."""
+    jaxtyping.jaxtyped.begin()
 
 
 @pytest.fixture(autouse=True)

@@ -33,11 +33,16 @@ def divided(plan):
     return divide(datasets.load(plan.data, plan.seed), plan.split, plan.augmentation, plan.seed)
 
 
+def plan_of_run(drawn):
+    """That of `run`, without copies: each would be segmented and measured."""
+    made = values(drawn, 'rawat2017')
+    made.augment.copies = 'fresh'
+    return resolve.resolve(made, {'data.equalize', 'augment'})
+
+
 @pytest.fixture(scope='module')
 def run(drawn, tmp_path_factory):
-    folder = tmp_path_factory.mktemp('classical') / 'run'
-    made = values(drawn, 'rawat2017')
-    return experiment.run(resolve.resolve(made, {'data.equalize'}), folder)
+    return experiment.run(plan_of_run(drawn), tmp_path_factory.mktemp('classical') / 'run')
 
 
 def test_a_run_has_the_results_and_files_of_any_run(run):
@@ -77,7 +82,7 @@ def test_a_run_ends_with_its_verdict_in_words(run, caplog):
 
 
 def test_the_card_tells_how_the_training_cells_look(run, drawn):
-    _, parts = divided(resolve.resolve(values(drawn, 'rawat2017'), {'data.equalize'}))
+    _, parts = divided(plan_of_run(drawn))
     pictures = json.loads((run / 'model' / 'facts.json').read_text())['pictures']
     assert pictures['cells'] == len(parts.train) + len(parts.validation)
     assert pictures['width'][1:] == pictures['height'][1:] == [257, 257]
@@ -86,8 +91,9 @@ def test_the_card_tells_how_the_training_cells_look(run, drawn):
 
 
 def test_no_test_cell_is_dropped_and_the_split_is_the_networks(run, drawn):
-    plan = resolve.resolve(values(drawn, ''), {'data.equalize'})
-    cells, parts = divided(plan)
+    values_of_network = values(drawn, '')
+    values_of_network.augment.copies = 'fresh'
+    cells, parts = divided(resolve.resolve(values_of_network, {'data.equalize'}))
     with (run / 'predictions.csv').open() as file:
         rows = list(csv.DictReader(file))
     assert [row['file'] for row in rows] == [cells.names[place] for place in parts.test]
@@ -95,7 +101,7 @@ def test_no_test_cell_is_dropped_and_the_split_is_the_networks(run, drawn):
 
 def test_a_finished_run_is_evaluated_again_with_the_same_result(run, drawn):
     before = json.loads((run / 'results.json').read_text())
-    experiment.run(resolve.resolve(values(drawn, 'rawat2017'), {'data.equalize'}), run)
+    experiment.run(plan_of_run(drawn), run)
     after = json.loads((run / 'results.json').read_text())
     assert after['test'] == before['test']
     assert after['train'] == before['train']
