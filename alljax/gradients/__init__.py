@@ -11,14 +11,7 @@ A function is compiled once for an `apply` and its shapes: define `apply` once, 
 """
 
 from alljax.gradients.class_activation_maps import grad_cam, resize_map
-from alljax.gradients.curvature import (
-    Density,
-    Operator,
-    curvature_operator,
-    eigenvalues,
-    spectral_density,
-    stochastic_trace,
-)
+from alljax.gradients.curvature import Operator, curvature_operator
 from alljax.gradients.example_gradients import class_gradients, per_example_gradients
 from alljax.gradients.example_statistics import (
     Similarity,
@@ -30,7 +23,7 @@ from alljax.gradients.example_statistics import (
 from alljax.gradients.faithfulness import Curve, deletion, infidelity, insertion, max_sensitivity
 from alljax.gradients.feature_visualization import visualize_channel
 from alljax.gradients.finite_differences import check_gradient
-from alljax.gradients.gradient_attribution import integrated_gradients, saliency, smoothgrad
+from alljax.gradients.gradient_attribution import CompletenessWarning, integrated_gradients, saliency, smoothgrad
 from alljax.gradients.guided_backpropagation import guided_backprop
 from alljax.gradients.influence import neural_tangent_kernel, tracin
 from alljax.gradients.intermediates import layer_names, layer_output
@@ -44,7 +37,8 @@ from alljax.gradients.loss_landscape import (
 )
 from alljax.gradients.model_randomization import parameter_randomization
 from alljax.gradients.perturbation_attribution import occlusion, rise
-from alljax.gradients.typing import Attribution
+from alljax.gradients.spectrum import Density, eigenvalues, eigenvectors, spectral_density, stochastic_trace
+from alljax.gradients.typing import Attribution, SplitNetwork
 
 # Short names of the same functions.
 cam = grad_cam
@@ -67,11 +61,13 @@ visualize = visualize_channel
 
 __all__ = [
     'Attribution',
+    'CompletenessWarning',
     'Curve',
     'Density',
     'Localization',
     'Operator',
     'Similarity',
+    'SplitNetwork',
     'Statistics',
     'cam',
     'check',
@@ -81,6 +77,7 @@ __all__ = [
     'deletion',
     'density',
     'eigenvalues',
+    'eigenvectors',
     'filter_normalized',
     'grad_cam',
     'gradient_similarity',

@@ -1,4 +1,4 @@
-"""Many images in batches of one shape: memory is bounded, and one compiled program serves all of them.
+"""Many inputs in batches of one shape: memory is bounded, and one compiled program serves all of them.
 
 The loop is Python's, because XLA:CPU computes convolutions within its own loops on one core, and their gradients up to
 eighty times slower than outside.
@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
+from alljax.gradients.argument_checks import known
 from alljax.gradients.typing import Rows
 
 Tree = TypeVar('Tree')  # an array, or a tree of some
@@ -20,13 +22,17 @@ Tree = TypeVar('Tree')  # an array, or a tree of some
 def rows(function: Callable[..., Tree], batch_size: int | None, *arrays: Rows) -> Tree:
     """`function(*arrays)`, whose results have a row for each row of the arrays, computed in batches.
 
-    The last batch is filled up with rows that are dropped again. ValueError for arrays of different lengths.
+    The last batch is filled up with rows that are dropped again. Where the rows of the first array lie on several
+    devices, those of each batch and of the result do too. ValueError for arrays of different lengths.
     """
     parts = [
-        jax.tree.map(lambda leaf, count=count: leaf[:count], function(*batch))
+        jax.tree.map(lambda leaf, count=count: leaf if count == len(leaf) else leaf[:count], function(*batch))
         for batch, count in _batches(batch_size, *arrays)
     ]
-    whole: Tree = parts[0] if len(parts) == 1 else jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    if len(parts) == 1:
+        only: Tree = parts[0]
+        return only
+    whole: Tree = jax.tree.map(lambda *leaves: spread(jnp.concatenate(leaves), arrays[0]), *parts)
     return whole
 
 
@@ -63,6 +69,30 @@ def chunks(length: int, batch_size: int | None) -> Iterator[tuple[Int[np.ndarray
         yield start + np.arange(size) % count, count
 
 
+def take(array: Rows, index: Int[np.ndarray, ' chosen']) -> Array:
+    """Some rows of an array, on the same devices as its own."""
+    return spread(jnp.asarray(array[index]), array)
+
+
+def spread(batch: Array, like: Rows) -> Array:
+    """A batch whose rows lie on the devices on which those of `like` do, if they can be divided among them."""
+    rows = _devices_of_rows(like)
+    if rows is None or not known(batch) or len(batch) % rows[1]:
+        return batch
+    spec = PartitionSpec(rows[0].spec[0], *[None] * (batch.ndim - 1))
+    placed: Array = jax.device_put(batch, NamedSharding(rows[0].mesh, spec))
+    return placed
+
+
+def _devices_of_rows(array: Rows) -> tuple[NamedSharding, int] | None:
+    """The sharding of an array whose rows are divided among devices, and into how many parts."""
+    sharding = array.sharding if isinstance(array, jax.Array) and known(array) else None
+    if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, jax.sharding.Mesh):
+        return None
+    parts = len(array) // sharding.shard_shape(array.shape)[0]
+    return (sharding, parts) if parts > 1 else None
+
+
 def _present(size: int, count: int) -> Bool[Array, ' size']:
     return jnp.arange(size) < count
 
@@ -72,6 +102,12 @@ def _batches(batch_size: int | None, *arrays: Rows) -> Iterator[tuple[tuple[Any,
     if len(lengths) > 1:
         raise ValueError(f'the arrays have {" and ".join(map(str, sorted(lengths)))} rows; expected as many of each')
     (length,) = lengths
+    devices = _devices_of_rows(arrays[0])
+    if devices and batch_size:  # as many rows on each device, and one at least
+        batch_size = max(batch_size // devices[1], 1) * devices[1]
     for index, count in chunks(length, batch_size):
+        if count == length:
+            yield tuple(map(jnp.asarray, arrays)), count
+            return
         chosen = index if count < len(index) else slice(index[0], index[-1] + 1)  # a slice is not copied on the host
-        yield tuple(jnp.asarray(array[chosen]) for array in arrays), count
+        yield tuple(spread(jnp.asarray(array[chosen]), arrays[0]) for array in arrays), count

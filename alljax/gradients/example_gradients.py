@@ -10,16 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from alljax.gradients import batching, factored_gradients
-from alljax.gradients.argument_checks import (
-    ArgumentTypeError,
-    check_counts,
-    check_examples,
-    check_params,
-    check_trained,
-    known,
-    require_leaves,
-)
+from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, check_examples, known
 from alljax.gradients.network_checks import Leaves, evaluation_only, from_signature, signature
+from alljax.gradients.parameter_checks import check_params, check_trained, require_leaves
 from alljax.gradients.typing import Loss, Params, Rows
 
 # A function's result is a tree of its own choosing, and so is what is given back: hence Any.
@@ -33,7 +26,11 @@ def per_example_gradients(
 
     `loss(params, x, y)` gives a loss for each image of a batch [N]; one number for a batch will do. 'norm' and
     'squared' are those of all parameters together, [N]; of linen's layers they are found without the gradients, if
-    `loss` gives [N]. A function gets the tree of one example's gradient. ValueError for a network in training mode.
+    `loss` gives [N]. A function gets the tree of one example's gradient. Examples are of any rank. Can be jitted.
+    ValueError for a network in training mode.
+
+    >>> gradients.per_example_gradients(loss, params, x, y, reduce='norm').shape
+    (4,)
     """
     if not (reduce is None or callable(reduce) or reduce in ('norm', 'squared')):
         raise ValueError(f"reduce is {reduce!r}; it may be None, 'norm', 'squared' or a function of a gradient")
@@ -49,8 +46,13 @@ def class_gradients(
 ) -> Params:
     """The mean gradient of each class's examples: a tree with a first axis [G]; zeros for a class without any.
 
-    `loss` is as in `per_example_gradients`; `classes` is by default one more than the largest label. ValueError for a
-    label outside the classes.
+    `loss` is as in `per_example_gradients`; `classes` is by default one more than the largest label. Examples are of
+    any rank. Can be jitted if `classes` are given, and then costs a pass for each class where labels are traced.
+    ValueError for a label outside the classes.
+
+    >>> means = gradients.class_gradients(loss, params, x, y, classes=3)
+    >>> {len(leaf) for leaf in jax.tree.leaves(means)}
+    {3}
     """
     check_examples('class_gradients', x, y)
     if not jnp.issubdtype(y.dtype, jnp.integer) or y.ndim != 1:
@@ -58,11 +60,10 @@ def class_gradients(
             f'class_gradients: y is {y.dtype} of shape {y.shape}; expected the class of each example as integers, '
             'from 0'
         )
-    if not known(y):
-        raise ArgumentTypeError(
-            'class_gradients: y is traced; its values choose the examples, so call it outside of jit'
-        )
+    check_counts('class_gradients', classes=classes or None)
     check_loss('class_gradients', loss, params, x, y, batch_size)
+    if not known(y):
+        return _of_traced_classes(loss, params, x, y, classes, batch_size)
     labels = np.asarray(y)
     count = classes or int(labels.max()) + 1
     if labels.max() >= count:
@@ -85,22 +86,44 @@ def class_gradients(
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *means)
 
 
-def check_loss(function: str, loss: Loss, params: Params, x: Rows, y: Rows, batch_size: int | None) -> None:
+def _of_traced_classes(loss: Loss, params: Params, x: Rows, y: Rows, classes: int, batch_size: int | None) -> Params:
+    if not classes:
+        raise ArgumentTypeError(
+            'class_gradients: y is traced, so nobody knows how many classes there are; give classes'
+        )
+
+    def mean(wanted: int) -> Params:
+        def of_batch(x: Array, y: Array, present: Array) -> Params:
+            return _sum(loss, params, x, y, present & (y == wanted))
+
+        count = jnp.maximum(jnp.sum(y == wanted), 1)
+        return jax.tree.map(lambda leaf: leaf / count, batching.total(of_batch, batch_size, x, y))
+
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(mean, range(classes)))
+
+
+def check_loss(
+    function: str, loss: Loss, params: Params, x: Any, y: Any, batch_size: int | None, *, of_curvature: bool = False
+) -> None:  # fmt: skip
     """The checks of what the gradients of a loss are asked of.
 
     ValueError for a loss of which no example has one of its own, for a network in training mode, and for examples and
-    parameters as of `check_examples` and `check_trained`.
+    parameters as of `check_examples` and `check_trained`. `of_curvature`, it has to give a loss for each example, and
+    not all parameters need vary.
     """
     check_counts(function, batch_size=batch_size)
     check_examples(function, x, y)
     check_params(function, params)
     require_leaves(function, params)
-    _checked_loss(function, loss, *signature((params, x[:2], y[:2])))
-    check_trained(function, params)
+    shape = _checked_loss(function, loss, *signature((params, x[:2], y[:2])))
+    if of_curvature and not shape:
+        raise ValueError(f'{function}: loss gives one number for 2 examples; expected a loss for each')
+    if not of_curvature:
+        check_trained(function, params)
 
 
 @lru_cache(maxsize=128)
-def _checked_loss(function: str, loss: Loss, tree: jax.tree_util.PyTreeDef, leaves: Leaves) -> None:
+def _checked_loss(function: str, loss: Loss, tree: jax.tree_util.PyTreeDef, leaves: Leaves) -> tuple[int, ...]:
     params, *two = from_signature(tree, leaves)
     two = [jax.ShapeDtypeStruct((2, *part.shape[1:]), part.dtype) for part in two]
     found = jax.eval_shape(lambda *arguments: evaluation_only(loss, *arguments)[0], params, *two)
@@ -110,6 +133,7 @@ def _checked_loss(function: str, loss: Loss, tree: jax.tree_util.PyTreeDef, leav
             f'{function}: loss(params, x, y) returned {shape or type(found).__name__} for 2 examples; expected a loss '
             'for each'
         )
+    return tuple(shape)
 
 
 @partial(jax.jit, static_argnames=('loss', 'reduce'))

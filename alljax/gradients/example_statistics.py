@@ -9,9 +9,9 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from alljax.gradients import batching, factored_gradients
-from alljax.gradients.argument_checks import check_same_tree, check_trained
 from alljax.gradients.example_gradients import check_loss
 from alljax.gradients.named_parameters import by_layer, named
+from alljax.gradients.parameter_checks import check_same_tree, check_trained
 from alljax.gradients.typing import Loss, Params, Rows
 
 ALL = 'all'  # the name of all layers together
@@ -40,7 +40,11 @@ def gradient_statistics(
     """Layer → statistics of the gradients of its parameters, and 'all'; in one pass, one batch at a time.
 
     `loss` is as in `per_example_gradients`. The noise scale is the unbiased one: infinite where the gradients of so few
-    examples do not tell their mean from zero. ValueError for fewer than two examples.
+    examples do not tell their mean from zero. Examples are of any rank. Can be jitted. ValueError for fewer than two
+    examples.
+
+    >>> list(gradients.gradient_statistics(loss, params, x, y))
+    ['all', 'bias', 'weights']
     """
     check_loss('gradient_statistics', loss, params, x, y, batch_size)
     if len(x) < 2:
@@ -67,7 +71,12 @@ def from_sums(count: ArrayLike, squares: ArrayLike, whole: ArrayLike) -> Statist
 def gradient_similarity(grads: Params) -> Similarity:
     """The angles between gradients: of a tree with a first axis [G], such as `class_gradients` gives.
 
-    ValueError for gradients that are not finite, or of different numbers of groups.
+    Leaves are of any shapes after it. Can be jitted. ValueError for gradients that are not finite, or of different
+    numbers of groups.
+
+    >>> means = gradients.class_gradients(loss, params, x, y)
+    >>> gradients.gradient_similarity(means).cosine.shape
+    (3, 3)
     """
     check_trained('gradient_similarity', grads, 'grads')
     lengths = {jnp.shape(leaf)[:1] for leaf in jax.tree.leaves(grads)}
@@ -95,7 +104,10 @@ def from_products(products: Float[Array, 'groups groups']) -> Similarity:
 def update_ratio(params: Params, updates: Params) -> dict[str, Float[Array, '']]:
     """Layer → norm of its update over the norm of its parameters: how fast it changes; 1e-3 is usual.
 
-    ValueError for trees that differ, or are not finite.
+    Parameters are of any shapes. Can be jitted. ValueError for trees that differ, or are not finite.
+
+    >>> list(gradients.update_ratio(params, jax.tree.map(lambda leaf: 1e-3 * leaf, params)))
+    ['bias', 'weights']
     """
     check_trained('update_ratio', params)
     check_trained('update_ratio', updates, 'updates')

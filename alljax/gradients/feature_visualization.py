@@ -9,9 +9,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, Key
 
-from alljax.gradients.argument_checks import check_counts, check_params
-from alljax.gradients.intermediates import eval_layer_shape, with_layer
+from alljax.gradients.argument_checks import check_counts
+from alljax.gradients.intermediates import eval_layer_shape, resolve_layer, with_layer
 from alljax.gradients.network_checks import as_apply
+from alljax.gradients.parameter_checks import check_params
 from alljax.gradients.typing import Apply, Network, Params
 
 RATE = 0.05
@@ -34,14 +35,26 @@ class State(NamedTuple):
 
 
 def visualize_channel(
-    apply: Network, params: Params, *, layer: str, channel: int, key: Key[Array, ''], steps: int = 256, size: int = 0
+    apply: Network,
+    params: Params,
+    *,
+    layer: str | None = None,
+    channel: int,
+    key: Key[Array, ''],
+    steps: int = 256,
+    size: int = 0,
 ) -> Float[Array, 'height width 3']:
     """A picture in RGB of 0 to 1 that raises the channel's mean at the layer (Olah et al. 2017, Distill).
 
     Adam climbs from noise, on the picture's frequencies weighted like those of photographs, and shifts the picture at
     random before each step, so that no high frequency can please one position alone. `size` is in pixels, by default
     that of `apply.input`, if it is a model that has one, as are the mean and deviation that normalize the picture. The
-    layer is named as in `layer_output`. ValueError for a layer or channel that does not exist, or without a size.
+    layer is named as in `layer_output`. The picture is an image, whatever the rank of the layer; of tokens the mean is
+    over all. Can be jitted, though its steps are a long program. ValueError for a layer or channel that does not exist,
+    or without a size.
+
+    >>> gradients.visualize_channel(model, variables, layer='stem', channel=0, key=key, steps=1, size=8).shape
+    (8, 8, 3)
     """
     form = getattr(apply, 'input', None)
     size = size or getattr(form, 'size', 0)
@@ -54,6 +67,7 @@ def visualize_channel(
     check_counts('visualize_channel', steps=steps, size=size)
     mean, deviation = getattr(form, 'mean', 0.0), getattr(form, 'deviation', 1.0)
     function = as_apply(apply)
+    layer = resolve_layer('visualize_channel', function, layer)
     channels = eval_layer_shape(function, params, jnp.zeros((1, size, size, 3)), layer).shape[-1]
     if not 0 <= channel < channels:
         raise ValueError(f'channel is {channel}: layer {layer!r} has {channels}, from 0')

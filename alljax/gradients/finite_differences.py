@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from alljax.gradients.argument_checks import check_counts, check_params
+from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, known
 from alljax.gradients.named_parameters import named, with_leaves
+from alljax.gradients.parameter_checks import check_params
 from alljax.gradients.typing import Params
 
 
@@ -24,12 +25,20 @@ def check_gradient(
 
     `function(*arguments)` gives a number, of any trees; their floating leaves are all varied together, the others are
     left alone. Near 1e-9 where the gradient is right, unless a rectifier changes sign within the step. ValueError for
-    arguments that are not finite, or hold no floats.
+    arguments that are not finite, or hold no floats, of any shapes. Cannot be jitted: it computes in float64, whatever
+    the surroundings do.
+
+    >>> bool(gradients.check_gradient(lambda x: jnp.sum(x**3), x, key=key, directions=2).max() < 1e-6)
+    True
     """
     check_counts('check_gradient', directions=directions)
     if not step > 0:
         raise ValueError(f'check_gradient: step is {step}; expected a number above 0')
     check_params('check_gradient', arguments, 'arguments')
+    if not all(map(known, jax.tree.leaves(arguments))):
+        raise ArgumentTypeError(
+            'check_gradient: arguments are traced; it computes in float64, so call it outside of jit and vmap'
+        )
     with jax.enable_x64(True):
         wide = [jax.tree.map(_widen, argument) for argument in arguments]
         flat = {name: leaf for name, leaf in named(wide).items() if jnp.issubdtype(leaf.dtype, jnp.floating)}

@@ -17,9 +17,9 @@ from jaxtyping import Array, Int
 
 from alljax.gradients import batching
 from alljax.gradients.argument_checks import check_counts
-from alljax.gradients.gradient_attribution import ImageGradient, to_image
+from alljax.gradients.gradient_attribution import InputGradient, to_input
 from alljax.gradients.network_checks import prepare
-from alljax.gradients.typing import Apply, Attribution, Images, Network, Params, Target
+from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params, Target
 
 GATES = ('hard_sigmoid', 'hard_silu', 'hard_swish')  # of JAX: a clipped line, but not a rectifier
 Rule = Callable[[Array, Array], Array]  # (input of the rectifier, gradient to its output) to gradient to its input
@@ -31,16 +31,20 @@ RULES: dict[str, Rule] = {
 
 
 def guided_backprop(
-    apply: Network, params: Params, x: Images, target: Target, *, rule: Literal['guided', 'deconv'] = 'guided',
+    apply: Network, params: Params, x: Inputs, target: Target, *, rule: Literal['guided', 'deconv'] = 'guided',
     batch_size: int | None = None,
 ) -> Attribution:  # fmt: skip
-    """The gradient to the image where rectifiers pass on positive gradients only.
+    """The gradient to the input where rectifiers pass on positive gradients only.
 
     'guided' also keeps their own rule (Springenberg et al. 2014, arXiv:1412.6806), 'deconv' replaces it (Zeiler &
     Fergus 2013, arXiv:1311.2901). The map is as that of `saliency`. ValueError for a network without rectifiers, for
     which this would be plain saliency. A maximum over equal values, as in a pool of zeros, divides the gradient among
     them, where other libraries give it to the first. Neither rule depends much on the weights
-    (`parameter_randomization` measures how little): they show edges, not what the decision rests on.
+    (`parameter_randomization` measures how little): they show edges, not what the decision rests on. Inputs are floats
+    of any rank. Can be jitted.
+
+    >>> gradients.guided_backprop(model, variables, x, y).map.shape
+    (4, 8, 8, 3)
     """
     if rule not in RULES:
         raise ValueError(f'rule is {rule!r}; it may be {" or ".join(map(repr, RULES))}')
@@ -68,8 +72,8 @@ def with_rule(apply: Apply, rule: Rule) -> Apply:
 
 
 @partial(jax.jit, static_argnames=('apply', 'rule'))
-def _guided(apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], rule: str) -> ImageGradient:
-    return to_image(with_rule(apply, RULES[rule]), params, x, wanted)
+def _guided(apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], rule: str) -> InputGradient:
+    return to_input(with_rule(apply, RULES[rule]), params, x, wanted)
 
 
 def _with(rule: Rule) -> Callable[[Array], Array]:

@@ -7,15 +7,16 @@ from functools import lru_cache, partial
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Shaped
 
 from alljax.gradients import batching, factored_gradients
-from alljax.gradients.argument_checks import check_counts, check_examples, check_finite, check_images, check_trained
+from alljax.gradients.argument_checks import check_counts, check_examples, check_finite, check_inputs
 from alljax.gradients.factored_gradients import Factor
 from alljax.gradients.network_checks import as_apply, classes, picked
-from alljax.gradients.typing import Apply, Examples, Images, Loss, Network, Params
+from alljax.gradients.parameter_checks import check_trained
+from alljax.gradients.typing import Apply, Examples, Inputs, Loss, Network, Params
 
-Others = Float[Array, 'others height width channels'] | Float[np.ndarray, 'others height width channels']
+Others = Shaped[Array, 'others ...'] | Shaped[np.ndarray, 'others ...']
 
 
 def tracin(
@@ -27,7 +28,11 @@ def tracin(
     Σ over checkpoints of rate × ⟨gradient of the test example, gradient of the training example⟩ (Pruthi et al. 2020):
     positive for helpful ones. `loss(params, x, y)` gives a loss for each image [N]; `where` is a regular expression
     over whole parameter names, to which the products are limited ('head/.*'). Memory is that of two batches. ValueError
-    unless there is a rate for each checkpoint, and for a pattern that matches no parameter.
+    unless there is a rate for each checkpoint, and for a pattern that matches no parameter. Examples are of any rank.
+    Can be jitted.
+
+    >>> gradients.tracin(loss, [params], (x, y), (x[:2], y[:2]), [0.1]).shape
+    (2, 4)
     """
     if len(checkpoints) != len(rates) or not rates:
         raise ValueError(
@@ -48,24 +53,28 @@ def tracin(
 
 
 def neural_tangent_kernel(
-    apply: Network, params: Params, x1: Images, x2: Others, *, where: str | None = None, batch_size: int | None = None
+    apply: Network, params: Params, x1: Inputs, x2: Others, *, where: str | None = None, batch_size: int | None = None
 ) -> Float[Array, 'first second classes classes']:
     """The empirical neural tangent kernel: inner products of the gradients of each image's logits (arXiv:1806.07572).
 
     [n, m, i, j] belongs to logit i of image n of `x1` and logit j of image m of `x2`. `batch_size` counts logits at
-    once. `where` is as in `tracin`.
+    once; of a network of one output there is one for each input. `where` is as in `tracin`. Inputs are of any rank;
+    tokens are integers. Can be jitted.
+
+    >>> gradients.neural_tangent_kernel(apply, params, x, x[:2]).shape
+    (4, 2, 3, 3)
     """
     function = as_apply(apply)
     check_counts('neural_tangent_kernel', batch_size=batch_size)
     check_trained('neural_tangent_kernel', params, chosen=_chosen(where))
-    check_images('neural_tangent_kernel', x1, 'x1')
-    check_images('neural_tangent_kernel', x2, 'x2')
+    check_inputs('neural_tangent_kernel', x1, 'x1', tokens=True)
+    check_inputs('neural_tangent_kernel', x2, 'x2', tokens=True)
     if x1.shape[1:] != x2.shape[1:]:
         raise ValueError(
             f'neural_tangent_kernel: x2 has images {x2.shape[1:]} and x1 {x1.shape[1:]}; expected the same size'
         )
-    count = classes('neural_tangent_kernel', function, params, x1)
-    first, second = ((np.repeat(np.asarray(x), count, 0), np.tile(np.arange(count), len(x))) for x in (x1, x2))
+    count = classes('neural_tangent_kernel', function, params, x1, tokens=True)
+    first, second = ((jnp.repeat(jnp.asarray(x), count, 0), jnp.tile(jnp.arange(count), len(x))) for x in (x1, x2))
     found = _inner_products(_logit(function), params, first, second, where, batch_size)
     return found.reshape(len(x1), count, len(x2), count).swapaxes(1, 2)
 

@@ -1,4 +1,7 @@
-"""The outputs of the layers inside a network of linen modules, and how its logits depend on them."""
+"""The outputs of the layers inside a network, and how its logits depend on them.
+
+The layers of linen modules have names; a network of any other library has one layer, the features of a `SplitNetwork`.
+"""
 
 import difflib
 from collections.abc import Callable
@@ -8,11 +11,15 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import flax.linen as nn
 import jax
-from jaxtyping import Array, Float
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
-from alljax.gradients.argument_checks import check_images, check_params
-from alljax.gradients.network_checks import as_apply
-from alljax.gradients.typing import Apply, Images, Network, Params
+from alljax.gradients.argument_checks import check_inputs
+from alljax.gradients.network_checks import as_apply, picked
+from alljax.gradients.parameter_checks import check_params
+from alljax.gradients.typing import Apply, Inputs, Network, Params, SplitNetwork
+
+FEATURES = 'features'  # the layer of a `SplitNetwork`
 
 
 class Outputs(NamedTuple):
@@ -24,31 +31,48 @@ class Outputs(NamedTuple):
 
 @runtime_checkable
 class WithLayer(Protocol):
-    """A network that also gives a layer's output, to which `offset` is added before the network goes on."""
+    """A network that also gives a layer's output, and goes on with another: `offset` is added, or `value` replaces it.
 
-    def __call__(self, params: Params, x: Array, offset: Array | None = None) -> Outputs:
-        """The logits after the addition, and the layer's output before it."""
+    Of a tuple the first array is the layer's output, and the rest stays.
+    """
+
+    def __call__(
+        self, params: Params, x: Array, offset: Array | None = None, value: Array | None = None
+    ) -> Outputs:  # fmt: skip
+        """The logits after the change, and the layer's output before it."""
 
 
-def layer_output(apply: Network, params: Params, x: Images, layer: str) -> Float[Array, 'batch ...']:
-    """The output of a layer for images, before the rectifier that may follow it.
+def layer_output(
+    apply: Network, params: Params, x: Inputs, layer: str | None = None
+) -> Float[Array, 'batch ...']:  # fmt: skip
+    """The output of a layer for inputs of any rank, before the rectifier that may follow it.
 
     A layer is a linen module by its place in the tree of parameters, such as 'layer4_1' or 'layer4_1/conv2';
-    `layer_names` lists them. Of a layer that is called more than once, the last call counts. Nothing after the layer is
-    computed. ValueError for a layer that does not exist.
+    `layer_names` lists them. Of a layer that is called more than once, the last call counts. Of a `SplitNetwork` it is
+    what `features` gives, and need not be named. Nothing after the layer is computed. Can be jitted, with `apply` and
+    `layer` closed over. ValueError for a layer that does not exist.
+
+    >>> gradients.layer_output(model, variables, x, 'stem').shape
+    (4, 8, 8, 2)
     """
-    check_images('layer_output', x)
+    check_inputs('layer_output', x, tokens=True)
     check_params('layer_output', params)
-    output: Array = _layer_output(as_apply(apply), params, x, layer)
+    function = as_apply(apply)
+    output: Array = _layer_output(function, params, x, resolve_layer('layer_output', function, layer))
     return output
 
 
-def layer_names(apply: Network, params: Params, x: Images | jax.ShapeDtypeStruct) -> list[str]:
+def layer_names(apply: Network, params: Params, x: Inputs | jax.ShapeDtypeStruct) -> list[str]:
     """The layers of a network, in the order in which they finish: a module stands after the modules inside it.
 
-    Of the images `x` the shape alone counts. An empty list for a network that calls no linen module.
+    Of the inputs `x`, of any rank, the shape alone counts. An empty list for a network that calls no linen module; a
+    `SplitNetwork` has the layer 'features'. Nothing is computed, so there is nothing to jit: within `jit` it gives the
+    same list.
+
+    >>> gradients.layer_names(model, variables, x)
+    ['stem', 'head']
     """
-    check_images('layer_names', x)
+    check_inputs('layer_names', x, tokens=True)
     check_params('layer_names', params)
     function, names = as_apply(apply), []
 
@@ -61,7 +85,18 @@ def layer_names(apply: Network, params: Params, x: Images | jax.ShapeDtypeStruct
             return function(params, x)
 
     jax.eval_shape(traced, params, x)
+    names += [FEATURES] if isinstance(function, SplitNetwork) else []
     return [name for name in dict.fromkeys(names) if name]
+
+
+def resolve_layer(function: str, apply: Apply, layer: str | None) -> str:
+    """The layer that is meant; ValueError where none is named and the network is no `SplitNetwork`."""
+    if layer is None and not isinstance(apply, SplitNetwork):
+        raise ValueError(
+            f'{function}: layer is None; name one (layer_names lists those of linen modules), or give the network as '
+            'SplitNetwork(features, head)'
+        )
+    return layer or FEATURES
 
 
 def with_layer(apply: Apply, layer: str) -> WithLayer:
@@ -70,17 +105,24 @@ def with_layer(apply: Apply, layer: str) -> WithLayer:
     Under `jax.jit` nothing is computed that does not lead to the result.
     """
 
-    def call(params: Params, x: Array, offset: Array | None = None) -> Outputs:
+    def call(params: Params, x: Array, offset: Array | None = None, value: Array | None = None) -> Outputs:
         outputs: list[Array] = []
 
-        def note(name: str, context: nn.module.InterceptorContext, output: Any) -> Any:
-            if name != layer or context.method_name != '__call__':
-                return output
-            outputs.append(output)
-            return output if offset is None else output + offset
+        def changed(output: Any) -> Any:
+            array, rest = _opened(output)
+            outputs.append(array)
+            if value is not None:
+                array = value
+            return rest(array if offset is None else array + offset)
 
-        with _after_each_call(note):
-            logits = apply(params, x)
+        def note(name: str, context: nn.module.InterceptorContext, output: Any) -> Any:
+            return changed(output) if name == layer and context.method_name == '__call__' else output
+
+        if isinstance(apply, SplitNetwork) and layer == FEATURES:
+            logits = apply.head(params, changed(apply.features(params, x)))
+        else:
+            with _after_each_call(note):
+                logits = apply(params, x)
         if not outputs:
             raise ValueError(_no_layer(layer, layer_names(apply, params, x)))
         return Outputs(logits, outputs[-1])
@@ -88,15 +130,45 @@ def with_layer(apply: Apply, layer: str) -> WithLayer:
     return call
 
 
-def eval_layer_shape(apply: Apply, params: Params, x: Images, layer: str) -> jax.ShapeDtypeStruct:
+def eval_layer_shape(apply: Apply, params: Params, x: Inputs, layer: str) -> jax.ShapeDtypeStruct:
     """The shape and type of a layer's output for `x`, without computing it; ValueError as of `layer_output`."""
     output: jax.ShapeDtypeStruct = jax.eval_shape(with_layer(apply, layer), params, x).layer
     return output
 
 
+def layer_gradient(
+    apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], layer: str
+) -> tuple[Float[Array, 'batch ...'], Float[Array, 'batch ...']]:
+    """The gradient of each input's target logit to a layer's output, and that output.
+
+    ValueError for a layer that does not exist, or gives no floats with a row for each input.
+    """
+    expected = eval_layer_shape(apply, params, x, layer)
+    shape = getattr(expected, 'shape', None)
+    if not shape or shape[0] != len(x) or not jnp.issubdtype(expected.dtype, jnp.floating):
+        found = f'{expected.dtype}{list(shape)}' if shape is not None else type(expected).__name__
+        raise ValueError(f'layer {layer!r} gives {found}; expected floats with a row for each of the {len(x)} inputs')
+
+    def score(offset: Array) -> tuple[Array, Array]:
+        logits, output = with_layer(apply, layer)(params, x, offset)
+        return picked(logits, wanted).sum(), output
+
+    gradient, output = jax.grad(score, has_aux=True)(jnp.zeros(shape, expected.dtype))
+    return gradient, output
+
+
 @partial(jax.jit, static_argnames=('apply', 'layer'))
 def _layer_output(apply: Apply, params: Params, x: Array, layer: str) -> Float[Array, 'batch ...']:
     return with_layer(apply, layer)(params, x).layer
+
+
+def _opened(output: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """The array of a layer's output, the first of a tuple, and the output with another array in its place."""
+    if isinstance(output, tuple | list) and output:
+        array, inner = _opened(output[0])
+        make = type(output)._make if hasattr(output, '_make') else type(output)  # a NamedTuple takes its fields
+        return array, lambda other: make([inner(other), *output[1:]])
+    return output, lambda other: other
 
 
 def _after_each_call(note: Callable[[str, nn.module.InterceptorContext, Any], Any]) -> AbstractContextManager[None]:
@@ -110,7 +182,8 @@ def _after_each_call(note: Callable[[str, nn.module.InterceptorContext, Any], An
 
 def _no_layer(layer: str, known: list[str]) -> str:
     near = difflib.get_close_matches(layer, known, 1)
+    unknown = 'unknown: the network calls no linen module; give it as SplitNetwork(features, head)'
     return (
         f'there is no layer {layer!r}' + (f', did you mean {near[0]!r}?' if near else '.')
-        + f' The layers are {", ".join(known) or "unknown: the network calls no linen module"}'
+        + f' The layers are {", ".join(known) or unknown}'
     )  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from alljax.gradients.argument_checks import ArgumentTypeError, check_finite, check_map
-from alljax.gradients.faithfulness import by_pixel
+from alljax.gradients.positions import by_position
 from alljax.gradients.typing import AttributionMap
 
 
@@ -24,17 +24,22 @@ class Localization(NamedTuple):
 
 
 def localization(
-    attribution: AttributionMap, mask: Shaped[Array, '_ _ _'] | Shaped[np.ndarray, '_ _ _']
-) -> Localization:
+    attribution: AttributionMap, mask: Shaped[Array, '_ ...'] | Shaped[np.ndarray, '_ ...']
+) -> Localization:  # fmt: skip
     """The scores of an attribution's map on a mask [batch, height, width] of the same size, zero outside.
 
-    The channels of a pixel are summed, then its sign is dropped. ValueError for other shapes.
+    The channels of a pixel are summed, then its sign is dropped. The mask of inputs of another rank is of their
+    positions: [batch, tokens]. Can be jitted. ValueError for other shapes.
+
+    >>> found = gradients.saliency(apply, params, x, y)
+    >>> gradients.localization(found.map, jnp.ones((4, 8, 8))).mass.shape
+    (4,)
     """
-    check_map('localization', attribution)
+    check_map('localization', attribution, x=mask if getattr(mask, 'ndim', 3) < 3 else None)
     if not hasattr(mask, 'shape'):
         raise ArgumentTypeError(f'localization: mask is {type(mask).__name__}; expected an array')
     check_finite('localization', 'mask', mask)
-    marks, mask = jnp.abs(by_pixel(attribution)), jnp.asarray(mask, bool)
+    marks, mask = jnp.abs(by_position(attribution, mask.ndim + 1)), jnp.asarray(mask, bool)
     if marks.shape != mask.shape:
         raise ValueError(f'localization: the attribution is {marks.shape} and the mask {mask.shape}; expected the same')
     marks, mask = (part.reshape(len(part), -1) for part in (marks, mask))

@@ -8,14 +8,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from alljax.gradients import batching
-from alljax.gradients.argument_checks import (
-    check_counts,
-    check_examples,
-    check_not_negative,
-    check_params,
-    check_same_tree,
-    check_trained,
-)
+from alljax.gradients.argument_checks import check_counts, check_examples, check_not_negative
+from alljax.gradients.parameter_checks import check_params, check_same_tree, check_trained
 from alljax.gradients.typing import Loss, Params, Rows
 
 LossOfParams = Callable[[Params], Float[Array, '']]  # one number, of a whole data set
@@ -23,7 +17,13 @@ EPSILON = 1e-10
 
 
 def mean_loss(loss: Loss, x: Rows, y: Rows, *, batch_size: int | None = None) -> LossOfParams:
-    """The mean of `loss(params, x, y)`, a loss for each image [N], over a data set: a function of the parameters."""
+    """The mean of `loss(params, x, y)`, a loss for each image [N], over a data set: a function of the parameters.
+
+    Examples are of any rank. Can be jitted, and so can the function.
+
+    >>> bool(gradients.mean_loss(loss, x, y)(params) > 0)
+    True
+    """
     check_counts('mean_loss', batch_size=batch_size)
     check_examples('mean_loss', x, y)
 
@@ -36,7 +36,12 @@ def mean_loss(loss: Loss, x: Rows, y: Rows, *, batch_size: int | None = None) ->
 
 
 def random_direction(params: Params, key: Key[Array, '']) -> Params:
-    """A normal direction in the space of parameters."""
+    """A normal direction in the space of parameters, of any shapes. Can be jitted.
+
+    >>> way = gradients.random_direction(params, key)
+    >>> jax.tree.structure(way) == jax.tree.structure(params)
+    True
+    """
     check_trained('random_direction', params)
     leaves, tree = jax.tree.flatten(params)
     keys = jax.random.split(key, len(leaves))
@@ -48,7 +53,12 @@ def filter_normalized(direction: Params, params: Params) -> Params:
     """The direction, each filter of it as long as the network's own filter (Li et al. 2018, arXiv:1712.09913).
 
     A filter is what leads to one output channel, the last axis of a kernel. Biases, scales and other vectors do not
-    move: by them a network could change its loss without changing its function. ValueError for trees that differ.
+    move: by them a network could change its loss without changing its function. Parameters are of any shapes. Can be
+    jitted. ValueError for trees that differ.
+
+    >>> way = gradients.filter_normalized(gradients.random_direction(params, key), params)
+    >>> [float(leaf.max()) for leaf in jax.tree.leaves(way) if leaf.ndim < 2]
+    [0.0]
     """
     _check_direction('filter_normalized', direction, params, 'direction')
     return _filter_normalized(direction, params)
@@ -78,7 +88,11 @@ def loss_along_line(
     """The offsets from −`span` to `span` and the loss at params + offset × direction.
 
     `loss(params)` gives one number: `mean_loss` makes one of a data set. The direction is filter-normalized unless
-    `normalize` is false, as between two checkpoints, where offset 1 then is the second.
+    `normalize` is false, as between two checkpoints, where offset 1 then is the second. Parameters are of any shapes.
+    Can be jitted, though each point is a copy of the loss in the program.
+
+    >>> way = gradients.random_direction(params, key)
+    >>> offsets, losses = gradients.loss_along_line(gradients.mean_loss(loss, x, y), params, way, points=3)
     """
     check_counts('loss_along_line', points=points)
     check_not_negative('loss_along_line', span=span)
@@ -92,7 +106,13 @@ def loss_on_plane(
     loss: LossOfParams, params: Params, directions: tuple[Params, Params], span: float = 1.0, *, points: int = 21,
     normalize: bool = True,
 ) -> tuple[Float[Array, ' points'], Float[Array, 'points points']]:  # fmt: skip
-    """The same as `loss_along_line` for two directions: the loss at [i, j] is at offsets i and j along them."""
+    """The same as `loss_along_line` for two directions: the loss at [i, j] is at offsets i and j along them.
+
+    Parameters are of any shapes. Can be jitted, though each point is a copy of the loss in the program.
+
+    >>> ways = (gradients.random_direction(params, key), params)
+    >>> offsets, losses = gradients.loss_on_plane(gradients.mean_loss(loss, x, y), params, ways, points=2)
+    """
     check_counts('loss_on_plane', points=points)
     check_not_negative('loss_on_plane', span=span)
     if len(directions) != 2:

@@ -10,11 +10,12 @@ from jaxtyping import Array, Float, Key
 from alljax.gradients.argument_checks import check_method_result
 from alljax.gradients.named_parameters import named, with_leaves
 from alljax.gradients.network_checks import as_apply, prepare
-from alljax.gradients.typing import Apply, Attribution, Images, Method, Network, Params, Target
+from alljax.gradients.positions import by_position
+from alljax.gradients.typing import Apply, Attribution, Inputs, Method, Network, Params, Target
 
 
 def parameter_randomization(
-    method: Method, apply: Network, params: Params, x: Images, target: Target, *, key: Key[Array, ''],
+    method: Method, apply: Network, params: Params, x: Inputs, target: Target, *, key: Key[Array, ''],
     layers: Sequence[str] | None = None, **options: Any,
 ) -> dict[str, Float[Array, ' batch']]:  # fmt: skip
     """Layer → the rank correlation of each image's attribution with the original after that layer is drawn anew too.
@@ -23,9 +24,14 @@ def parameter_randomization(
     near 1 for one that only shows edges. Spearman's, of absolute values summed over channels. A layer is a prefix of
     parameter names; by default all of them, from the last that the network uses to the first. Its values are drawn with
     the mean and deviation that each of its leaves has. `options` go to the method. NaN for an
-    image whose map is the same everywhere. ValueError for a layer without parameters.
+    image whose map is the same everywhere. Inputs are of any rank that the method takes. Can be jitted where the method
+    can. ValueError for a layer without parameters.
+
+    >>> found = gradients.parameter_randomization(gradients.saliency, model, variables, x, y, key=key)
+    >>> list(found)
+    ['params/head', 'params/stem']
     """
-    prepare('parameter_randomization', apply, params, x, target)
+    prepare('parameter_randomization', apply, params, x, target, tokens=True)
     leaves = named(params)
     layers = list(layers) if layers is not None else in_order_of_use(as_apply(apply), params, x)[::-1]
     missing = [layer for layer in layers if not any(_within(name, layer) for name in leaves)]
@@ -34,7 +40,7 @@ def parameter_randomization(
 
     def ranks(params: Params) -> Array:
         found = method(apply, params, x, target, **options)
-        return _ranks(check_method_result('parameter_randomization', found, x))
+        return _ranks(check_method_result('parameter_randomization', found, x), x.ndim)
 
     original, found = ranks(params), {}
     for number, layer in enumerate(layers):
@@ -46,7 +52,7 @@ def parameter_randomization(
     return found
 
 
-def in_order_of_use(apply: Apply, params: Params, x: Images) -> list[str]:
+def in_order_of_use(apply: Apply, params: Params, x: Inputs) -> list[str]:
     """The layers with parameters, in the order in which the network uses them first."""
     names = list(named(params))
     program = jax.make_jaxpr(apply)(params, x).jaxpr
@@ -66,9 +72,9 @@ def _within(name: str, layer: str) -> bool:
     return name == layer or name.startswith(f'{layer}/')
 
 
-def _ranks(attribution: Attribution) -> Float[Array, 'batch pixels']:
+def _ranks(attribution: Attribution, axes: int) -> Float[Array, 'batch pixels']:
     """The rank of each pixel by its absolute attribution, channels summed."""
-    pixels = jnp.abs(attribution.map).reshape(*attribution.map.shape[:3], -1).sum(3)
+    pixels = by_position(jnp.abs(attribution.map), axes)
     flat = pixels.reshape(len(pixels), -1)
     ranks = jnp.argsort(jnp.argsort(flat, axis=1), axis=1).astype(flat.dtype)
     return jnp.where(jnp.ptp(flat, axis=1, keepdims=True) > 0, ranks, jnp.nan)  # a flat map ranks no pixel

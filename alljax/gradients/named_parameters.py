@@ -8,11 +8,17 @@ import jax.numpy as jnp
 
 from alljax.gradients.typing import Params
 
+# The field of an NNX variable that holds its array: the names end with the variable, as those of other libraries do.
+HELD = (jax.tree_util.GetAttrKey('value'), jax.tree_util.GetAttrKey('raw_value'))
+
 
 def named(tree: Params) -> dict[str, Any]:  # Any: arrays, or what stands for their shapes
-    """The leaves of a tree by name, in JAX's order."""
+    """The leaves of a tree by name, in JAX's order; the array of an NNX variable has the name of the variable."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path, simple=True, separator='/'): leaf for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path[:-1] if path and path[-1] in HELD else path, simple=True, separator='/'): leaf
+        for path, leaf in leaves
+    }
 
 
 def with_leaves(tree: Params, leaves: Mapping[str, Any]) -> Params:
@@ -20,13 +26,14 @@ def with_leaves(tree: Params, leaves: Mapping[str, Any]) -> Params:
     return jax.tree.unflatten(jax.tree.structure(tree), [leaves[name] for name in named(tree)])
 
 
+def wide(array: Any) -> Any:
+    """An array of half precision (bfloat16, float16) in float32; any other as it is."""
+    half = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 4
+    return jnp.asarray(array, jnp.float32) if half else array
+
+
 def widened(tree: Params) -> Params:
     """The tree with its leaves of half precision (bfloat16, float16) in float32; the others as they are."""
-
-    def wide(leaf: Any) -> Any:
-        half = jnp.issubdtype(leaf.dtype, jnp.floating) and leaf.dtype.itemsize < 4
-        return jnp.asarray(leaf, jnp.float32) if half else leaf
-
     return jax.tree.map(wide, tree)
 
 

@@ -1,17 +1,19 @@
-"""The checks that each function makes first: `apply(params, x) -> logits`, each row a function of its own image."""
+"""The checks that each function makes first: `apply(params, x) -> logits`, each row a function of its own input."""
 
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import flax.errors
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from alljax.gradients.argument_checks import check_classes, check_images, check_params
-from alljax.gradients.typing import Apply, HasApply, Images, Network, Params, Target
+from alljax.gradients.argument_checks import check_classes, check_inputs
+from alljax.gradients.parameter_checks import check_params
+from alljax.gradients.typing import Apply, HasApply, Inputs, Network, Params, Score, Target
 
 Result = TypeVar('Result')
 Leaves = tuple[tuple[tuple[int, ...], np.dtype], ...]  # the shape and type of each leaf
@@ -20,30 +22,34 @@ Leaves = tuple[tuple[tuple[int, ...], np.dtype], ...]  # the shape and type of e
 def as_apply(network: Network) -> Apply:
     """The function `apply(params, x)` of a network, which may also be that function itself."""
     # asked once, and the same object each time: what is compiled is kept by the identity of this function
-    return network.apply if isinstance(network, HasApply) else network
+    function: Apply = network.apply if isinstance(network, HasApply) else network
+    return function
 
 
 def prepare(
-    function: str, network: Network, params: Params, x: Images, target: Target, name: str = 'target'
-) -> tuple[Apply, Int[Array, ' batch']]:
-    """The network's function and a class for each image, after all checks; `function` asks for them, and is told.
+    function: str, network: Network, params: Params, x: Inputs, target: Target, name: str = 'target', *,
+    tokens: bool = False,
+) -> tuple[Apply, Int[Array, ' batch']]:  # fmt: skip
+    """The network's function and a class for each input, after all checks; `function` asks for them, and is told.
 
     Errors as of `classes`; ValueError for a target of another length or type, or a class that the network has not.
     """
     apply = as_apply(network)
-    count = classes(function, apply, params, x)
+    check_inputs(function, x, tokens=tokens)
+    check_classes(function, target, len(x), None, name)
+    count = classes(function, apply, params, x, tokens=tokens)
     check_classes(function, target, len(x), count, name)
-    return apply, jnp.broadcast_to(jnp.asarray(target, jnp.int32), (len(x),))
+    return apply, jnp.broadcast_to(jnp.asarray(0 if target is None else target, jnp.int32), (len(x),))
 
 
-def classes(function: str, apply: Apply, params: Params, x: Images) -> int:
-    """The number of logits, after a check that `apply` keeps to the convention.
+def classes(function: str, apply: Apply, params: Params, x: Inputs, *, tokens: bool = False) -> int:
+    """The number of outputs for an input, after a check that `apply` keeps to the convention.
 
     ValueError where it returns something else, runs dropout or batch normalization in training mode, or mixes the
-    images of a batch in another way, and for images or parameters that are not finite; TypeError for images that are
-    not floats. `apply` is looked at once for the shapes of its arguments.
+    inputs of a batch in another way, and for inputs or parameters that are not finite; TypeError for inputs that are
+    not floats, nor `tokens` where those are taken. `apply` is looked at once for the shapes of its arguments.
     """
-    check_images(function, x)
+    check_inputs(function, x, tokens=tokens)
     check_params(function, params)
     return _checked_classes(apply, *signature(params), x.shape, x.dtype)
 
@@ -59,9 +65,17 @@ def from_signature(tree: jax.tree_util.PyTreeDef, leaves: Leaves) -> Params:
     return jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
 
 
-def picked(scores: Float[Array, 'batch classes'], wanted: Int[Array, ' batch']) -> Float[Array, ' batch']:
-    """Each image's score of its own class."""
-    return jnp.take_along_axis(scores, wanted[:, None], 1)[:, 0]
+def picked(scores: Float[Array, 'batch ...'], wanted: Int[Array, ' batch']) -> Float[Array, ' batch']:
+    """Each input's score of its own class; of a network of one output [batch], that output."""
+    return jnp.take_along_axis(scores, wanted[:, None], 1)[:, 0] if scores.ndim > 1 else scores
+
+
+def scored(
+    logits: Float[Array, 'batch ...'], wanted: Int[Array, ' batch'], score: Score
+) -> Float[Array, ' batch']:  # fmt: skip
+    """The probability of each input's own class; its output, if asked for or if it is the only one."""
+    several = logits.ndim > 1 and logits.shape[1] > 1
+    return picked(jax.nn.softmax(logits) if several and score == 'probability' else logits, wanted)
 
 
 def evaluation_only(function: Callable[..., Result], *arguments: Any) -> tuple[Result, bool]:
@@ -79,8 +93,14 @@ def evaluation_only(function: Callable[..., Result], *arguments: Any) -> tuple[R
             )
         return call(*args, **keywords)
 
-    with nn.intercept_methods(check):
-        return function(*arguments), bool(called)
+    try:
+        with nn.intercept_methods(check):
+            return function(*arguments), bool(called)
+    except flax.errors.TraceContextError:
+        raise ValueError(
+            'the network changes its own variables when it is called, as a NNX module in training mode does (dropout, '
+            'batch normalization); call its eval() before nnx.split, and nnx.merge within apply(params, x)'
+        ) from None
 
 
 def _trains(module: nn.Module, args: tuple[Any, ...], keywords: dict[str, Any]) -> bool:
@@ -106,31 +126,43 @@ def _checked_classes(
         return logits
 
     logits = jax.eval_shape(traced, params, jax.ShapeDtypeStruct(shape, dtype))
-    if not isinstance(logits, jax.ShapeDtypeStruct) or len(logits.shape) != 2 or logits.shape[0] != shape[0]:
+    sound = isinstance(logits, jax.ShapeDtypeStruct) and len(logits.shape) in (1, 2) and logits.shape[0] == shape[0]
+    if not sound:
         found = getattr(logits, 'shape', None) or type(logits).__name__
-        raise ValueError(f'apply(params, x) returned {found} for {shape[0]} images; expected logits [batch, classes]')
+        hint = '; of several outputs give one: lambda params, x: apply(params, x)[0]' if found == 'tuple' else ''
+        raise ValueError(
+            f'apply(params, x) returned {found} for {shape[0]} images; expected logits [batch, classes], or one output '
+            f'[batch]{hint}'
+        )
     if not linen[0]:
         _refuse_mixing(apply, params, shape, dtype)
-    return int(logits.shape[1])
+    return int(logits.shape[1]) if len(logits.shape) == 2 else 1
 
 
 def _refuse_mixing(apply: Apply, params: Params, shape: tuple[int, ...], dtype: np.dtype) -> None:
-    """ValueError if an image's logits change with its neighbor: read off linen's modules above, here found by trial.
+    """ValueError if an input's logits change with its neighbor or its place: read off linen's modules above.
 
-    The parameters are drawn, because those of the user may be abstract here.
+    Here it is found by trial. The parameters are drawn, because those of the user may be abstract here.
     """
     rng = np.random.default_rng(0)
 
-    def draw(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+    def draw(leaf: jax.ShapeDtypeStruct) -> Any:
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.extended):  # the keys of dropout that is off
+            return jnp.broadcast_to(jax.random.key(0), leaf.shape)
         fan = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else 1
         return np.asarray(np.abs(rng.normal(size=leaf.shape) / np.sqrt(fan)), leaf.dtype)  # a variance is positive
 
-    drawn = jax.tree.map(draw, params)
-    image = rng.normal(size=(3, *shape[1:])).astype(dtype)
+    inputs = np.abs(rng.normal(size=(3, *shape[1:])) * 2).astype(dtype)  # integers: the first tokens
     with jax.ensure_compile_time_eval():
-        one, other = (np.asarray(apply(drawn, jnp.asarray(image[[0, beside]]))[0]) for beside in (1, 2))
-    if np.isfinite(one).all() and not np.allclose(one, other, rtol=1e-3, atol=1e-6):
+        drawn = jax.tree.map(draw, params)
+        found = [apply(drawn, jnp.asarray(inputs[list(rows)])) for rows in ((0, 1), (0, 2), (1, 0))]
+    if any(isinstance(logits, jax.core.Tracer) for logits in found):
+        return  # it closes over what is traced
+    one, other, moved = (np.asarray(logits)[row] for logits, row in zip(found, (0, 0, 1), strict=True))
+    same = [np.allclose(one, two, rtol=1e-3, atol=1e-6) for two in (other, moved)]
+    if np.isfinite(one).all() and not all(same):
+        beside = 'place in the batch' if same[0] else 'other images of its batch'
         raise ValueError(
-            'the logits of an image change with the other images of its batch: the network is in training mode, or '
-            'normalizes over the batch; use running statistics'
+            f'the logits of an image change with the {beside}: the network is in training mode, or normalizes over the '
+            'batch; use running statistics, and no dropout'
         )

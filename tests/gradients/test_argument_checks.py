@@ -68,6 +68,7 @@ CALLS = {
     'update_ratio': {'params': PARAMS, 'updates': PARAMS},
     'curvature_operator': {'apply': apply, 'params': PARAMS, 'x': X, 'y': Y},
     'eigenvalues': {'op': OPERATOR, 'k': 1, 'key': KEY},
+    'eigenvectors': {'op': OPERATOR, 'k': 1, 'key': KEY},
     'stochastic_trace': {'op': OPERATOR, 'key': KEY, 'probes': 2},
     'spectral_density': {'op': OPERATOR, 'key': KEY, 'probes': 2, 'iterations': 3, 'points': 4},
     'mean_loss': {'loss': loss, 'x': X, 'y': Y},
@@ -80,7 +81,13 @@ CALLS = {
     'check_gradient': {'function': lambda tree: jnp.sum(tree['weights'] ** 2), 'arguments': PARAMS, 'key': KEY},
     'smoothgrad': {'method': method, 'key': KEY, 'samples': 2, **ASK},
 }
-IMAGES = {'NaN': to_nan(X), 'integers': np.zeros(X.shape, np.uint8), 'flat': X[0], 'none': X[:0], 'list': [1.0]}
+IMAGES = {
+    'NaN': to_nan(X),
+    'integers': np.zeros(X.shape, np.uint8),
+    'number': np.float32(1),
+    'none': X[:0],
+    'list': [1.0],
+}
 TARGETS = {'short': Y[:3], 'one of four': Y[:1], 'floats': Y.astype(float) + 0.5, 'above': Y + 1, 'below': Y - 1,
            'word': 'blast', 'table': Y[:, None]}  # fmt: skip
 LABELS = {'short': Y[:3], 'NaN': to_nan(Y.astype(np.float32)), 'below': Y - 1, 'list': [0, 1, 2, 1]}
@@ -97,7 +104,8 @@ COUNTS = {'none': 0, 'below': -2, 'part': 1.5}
 BASELINES = {'NaN': np.nan, 'infinite': np.inf}
 EXAMPLES = {'labels': (X, Y[:3]), 'NaN': (to_nan(X), Y), 'nothing': (X[:0], Y[:0]), 'below': (X, Y - 1)}
 FREE = {'apply', 'loss', 'function', 'layer', 'layers', 'key', 'channel', 'classes', 'kind', 'where', 'which', 'rule',
-        'reduce', 'options', 'times_input', 'normalize', 'k', 'keep', 'step'}  # fmt: skip
+        'reduce', 'options', 'times_input', 'normalize', 'k', 'keep', 'step',
+        'output_loss', 'grid', 'score'}  # fmt: skip
 COUNTED = {'batch_size', 'steps', 'samples', 'masks', 'cells', 'probes', 'iterations', 'points'}
 SPREAD = {'sigma', 'radius', 'span', 'width'}
 
@@ -136,6 +144,7 @@ def bad(name, argument):
         'size': {'none': 0, 'below': -8},
         'window': {'none': 0, 'wide': 9},
         'stride': {'none': 0, 'wide': 5},
+        'start': {'short': jnp.ones(2), 'NaN': jnp.full(3, jnp.nan), 'zero': jnp.zeros(3), 'tree': {'a': jnp.ones(3)}},
     }  # fmt: skip
     if name == 'check_gradient' and argument == 'directions':
         return COUNTS
@@ -230,7 +239,7 @@ def test_within_a_trace_shapes_and_types_are_checked_and_values_are_not():
     np.testing.assert_allclose(found, ask(X, Y), rtol=1e-6)
     assert np.isnan(jax.jit(lambda x, y: gradients.deletion(apply, weights, X, y, x).area)(MAP, Y + 3)).all()
     with tiny.unchecked():
-        for x, target, said in ((X, Y[:3], 'target has shape'), (X, Y + 0.5, 'target is'), (X[0], Y, 'x has shape')):
+        for x, target, said in ((X, Y[:3], 'target has shape'), (X, Y + 0.5, 'target is'), (X[0], Y, 'target has shape')):
             with pytest.raises(ValueError, match=f'saliency: {said}'):
                 jax.jit(ask)(x, target)
         with pytest.raises(ValueError, match=r'tracin: train\[1\] and train\[0\]: the arrays have 5 and 10 rows'):

@@ -1,0 +1,197 @@
+"""What follows from the products of a matrix: eigenvalues, eigenvectors, trace and spectral density."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from alljax.gradients import lanczos
+from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, check_not_negative, is_array, known
+from alljax.gradients.curvature import Operator, Vector
+from alljax.gradients.parameter_checks import check_params, check_trained
+from alljax.gradients.typing import Params
+
+ORDERS: dict[str, Callable[[Array], Array]] = {'largest': lambda values: -values, 'smallest': lambda values: values, 'magnitude': lambda v: -jnp.abs(v)}
+MIXED = 1e-3  # of a start vector is random, so that it has a share in every eigenvector
+
+Which = Literal['largest', 'smallest', 'magnitude']
+
+
+class Density(NamedTuple):
+    """A spectral density: how many eigenvalues lie where, as a part of all; its integral is 1."""
+
+    eigenvalue: Float[Array, ' points']
+    density: Float[Array, ' points']
+
+
+def eigenvalues(
+    op: Operator, k: int = 1, *, key: Key[Array, ''], start: Vector | Params | None = None,
+    iterations: int | None = None, which: Which = 'largest',
+) -> Float[Array, ' found']:  # fmt: skip
+    """The k largest eigenvalues, the smallest or those of largest magnitude, in that order, by Lanczos' method.
+
+    With full reorthogonalization: without it, eigenvalues that have converged come again. A product and a vector of
+    memory for each of the `iterations`, by default as many as find well separated eigenvalues to a part in a million.
+    `start` is a vector [size] or a tree of parameters near the eigenvectors, as `eigenvectors` gave a few training
+    steps ago: fewer iterations do then. Equal eigenvalues are found once: there are fewer than k where the matrix has
+    fewer different ones. The parameters are of any shapes. Can be jitted: the result then is [k], with NaN after those
+    that were found; on a CPU networks of convolutions are much faster outside, where all is compiled once as well.
+
+    >>> gradients.eigenvalues(op, 2, key=key, iterations=8).shape
+    (2,)
+    """
+    return _found('eigenvalues', op, k, key, start, iterations, which)[0]
+
+
+def eigenvectors(
+    op: Operator, k: int = 1, *, key: Key[Array, ''], start: Vector | Params | None = None,
+    iterations: int | None = None, which: Which = 'largest',
+) -> tuple[Float[Array, ' found'], list[Params]]:  # fmt: skip
+    """The same eigenvalues as of `eigenvalues`, and a tree of parameters for each: its eigenvector, of length 1.
+
+    Parameters that do not vary are zero in them. The sign is the one nearer to `start`. Any shapes of parameters; can
+    be jitted as `eigenvalues` can.
+
+    >>> values, trees = gradients.eigenvectors(op, 2, key=key, iterations=8)
+    >>> values, trees = gradients.eigenvectors(op, 2, key=key, iterations=4, start=trees[0])
+    """
+    values, vectors = _found('eigenvectors', op, k, key, start, iterations, which)
+    still = op.unravel(jnp.zeros_like(op.like))
+
+    def tree(vector: Vector) -> Params:
+        return jax.tree.map(jnp.subtract, op.unravel(vector.astype(op.like.dtype)), still)
+
+    return values, [tree(vector) for vector in vectors]
+
+
+def stochastic_trace(op: Operator, key: Key[Array, ''], probes: int = 32) -> tuple[Float[Array, ''], Float[Array, '']]:
+    """An estimate of the trace and its standard error (Hutchinson 1990): one product for each of the `probes` signs.
+
+    The parameters are of any shapes. Can be jitted.
+
+    >>> trace, error = gradients.stochastic_trace(op, key, probes=4)
+    """
+    op = checked_operator('stochastic_trace', op)
+    check_counts('stochastic_trace', probes=probes)
+    if probes < 2:
+        raise ValueError(f'probes is {probes}: no standard error; expected 2 or more')
+    signs = [_signs(own, op.like) for own in jax.random.split(key, probes)]
+    found = jnp.stack([sign @ op.product(sign) for sign in signs])
+    _require_finite('stochastic_trace', found)
+    return found.mean(), found.std(ddof=1) / jnp.sqrt(probes)
+
+
+def spectral_density(
+    op: Operator, key: Key[Array, ''], *, probes: int = 8, iterations: int = 40, points: int = 1024,
+    width: float = 0.01,
+) -> Density:  # fmt: skip
+    """The spectral density by stochastic Lanczos quadrature (Ghorbani et al. 2019, arXiv:1901.10159).
+
+    Each eigenvalue that a probe finds is a normal curve, whose standard deviation is `width` of the range of them all.
+    The parameters are of any shapes. Can be jitted.
+
+    >>> found = gradients.spectral_density(op, key, probes=2, iterations=8, points=64)
+    >>> found.density.shape
+    (64,)
+    """
+    op = checked_operator('spectral_density', op)
+    check_counts('spectral_density', probes=probes, iterations=iterations, points=points)
+    check_not_negative('spectral_density', width=width)
+    steps = min(op.like.size, iterations)
+    found = [lanczos.ritz(op.product, _signs(own, op.like), steps) for own in jax.random.split(key, probes)]
+    nodes = jnp.concatenate([one.values for one in found])
+    weights = jnp.concatenate([one.vectors[0] ** 2 for one in found])  # zero where nothing was found
+    _require_finite('spectral_density', jnp.stack([one.values[0] for one in found]))
+    density: Density = _curves(nodes, weights, width, points, probes)
+    return density
+
+
+def checked_operator(function: str, op: Operator) -> Operator:
+    """The operator on vectors of float32 or wider: half precision has too few digits to keep directions apart."""
+    if not isinstance(op, Operator):
+        raise ArgumentTypeError(f'{function}: op is {type(op).__name__}; expected an Operator, of curvature_operator')
+    check_trained(function, op.like, 'op.like')
+    dtype = op.like.dtype
+    wide = jnp.promote_types(dtype, jnp.float32)
+    if wide == dtype:
+        return op
+    return op._replace(product=lambda vector: op.product(vector.astype(dtype)).astype(wide), like=op.like.astype(wide))
+
+
+def _found(
+    function: str, op: Operator, k: int, key: Key[Array, ''], start: Vector | Params | None, iterations: int | None,
+    which: Which,
+) -> tuple[Float[Array, ' found'], Float[Array, 'found size']]:  # fmt: skip
+    op = checked_operator(function, op)
+    check_counts(function, iterations=iterations)
+    steps = min(op.like.size, iterations or max(8 * k + 40, 60))
+    if not 1 <= k <= steps:
+        raise ValueError(f'{function}: k is {k}: expected 1 to {steps}, the number of iterations')
+    if which not in ORDERS:
+        raise ValueError(f'{function}: which is {which!r}; it may be {", ".join(map(repr, ORDERS))}')
+    first = _normalized(jax.random.normal(key, op.like.shape, op.like.dtype))
+    if start is not None:
+        first = _start(function, op, start) + MIXED * first
+    values, vectors = _best(lanczos.ritz(op.product, first, steps), k, which)
+    if not known(values):
+        return values, vectors
+    there = ~np.isnan(values)
+    _require_finite(function, values[:1])
+    return values[there], vectors[there]
+
+
+def _start(function: str, op: Operator, start: Vector | Params) -> Vector:
+    """The direction of a start vector, or of the tree of one."""
+    if not (is_array(start) and start.shape == op.like.shape):
+        check_params(function, start, 'start')
+        if is_array(start) or op.ravel is None:
+            found = f'of shape {start.shape}' if is_array(start) else 'a tree, which this op has no `ravel` for'
+            raise ValueError(f'{function}: start is {found}; expected a vector of shape {op.like.shape}')
+        start = op.ravel(start)
+    check_params(function, start, 'start')
+    if known(start) and not np.any(start):
+        raise ValueError(f'{function}: start is zero everywhere; expected a direction, or None for a random one')
+    direction: Vector = _normalized(jnp.asarray(start, op.like.dtype))
+    return direction
+
+
+@jax.jit
+def _normalized(vector: Vector) -> Vector:
+    direction: Vector = vector / jnp.linalg.norm(vector)
+    return direction
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _best(found: lanczos.Ritz, k: int, which: str) -> tuple[Float[Array, ' k'], Float[Array, 'k size']]:
+    order = jnp.argsort(ORDERS[which](found.values))[:k]  # NaN comes last
+    ways = found.vectors[:, order]
+    vectors = (found.basis.T @ (ways * jnp.where(ways[0] < 0, -1, 1))).T  # its share in the start vector is positive
+    return found.values[order], jnp.where(jnp.isnan(found.values[order])[:, None], jnp.nan, vectors)
+
+
+def _signs(key: Key[Array, ''], like: Vector) -> Vector:
+    signs: Vector = jax.random.rademacher(key, (1, like.size), like.dtype)[0]
+    return signs
+
+
+@partial(jax.jit, static_argnums=(3, 4))
+def _curves(nodes: Array, weights: Array, width: Array, points: int, probes: int) -> Density:
+    low, high = jnp.nanmin(nodes), jnp.nanmax(nodes)
+    least = jnp.maximum(1e-6 * jnp.nanmax(jnp.abs(nodes)), np.finfo(nodes.dtype).tiny)
+    spread = width * jnp.maximum(high - low, least)
+    grid = jnp.linspace(low - 6 * spread, high + 6 * spread, points)
+    there = jnp.where(jnp.isnan(nodes), low, nodes)
+    curves = jnp.exp(-0.5 * ((grid[:, None] - there) / spread) ** 2) / (spread * jnp.sqrt(2 * jnp.pi))
+    return Density(grid, curves @ weights / probes)
+
+
+def _require_finite(function: str, found: Array) -> None:
+    if known(found) and not np.isfinite(found).all():
+        raise ValueError(
+            f'{function}: op gives products with NaN or infinity; look for where they begin: in the loss, or in '
+            'activations that overflow their type'
+        )
