@@ -32,7 +32,7 @@ def grad_cam(
     is named as in `layer_output`, and need not be named in a `SplitNetwork`, which a network of any library can be.
 
     Of a layer of tokens [batch, tokens, channels] the class token and registers, which come first, are left out; rows
-    and columns are `grid`, by default the largest grid of the image's proportions. Inputs that are no images keep the
+    and columns are `grid`, by default the largest grid of the image's proportions. Inputs of another rank keep the
     layer's own positions: [batch, tokens] of a text. Can be jitted. ValueError for a layer that does not exist or whose
     output is not a map.
 

@@ -15,7 +15,11 @@ from alljax.gradients.curvature import Operator, Vector
 from alljax.gradients.parameter_checks import check_params, check_trained
 from alljax.gradients.typing import Params
 
-ORDERS: dict[str, Callable[[Array], Array]] = {'largest': lambda values: -values, 'smallest': lambda values: values, 'magnitude': lambda v: -jnp.abs(v)}
+ORDERS: dict[str, Callable[[Array], Array]] = {
+    'largest': lambda values: -values,
+    'smallest': lambda values: values,
+    'magnitude': lambda v: -jnp.abs(v),
+}
 MIXED = 1e-3  # of a start vector is random, so that it has a share in every eigenvector
 
 Which = Literal['largest', 'smallest', 'magnitude']

@@ -1,0 +1,109 @@
+"""A good call of each public function, for the tests that try all of them: a new function needs one here."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tiny
+
+from alljax import gradients
+
+KEY = jax.random.key(0)
+MODEL = tiny.Tiny()
+X, Y = tiny.images(4), np.array([0, 1, 2, 1])
+PARAMS = {'weights': tiny.weights()}
+MAP = np.abs(X).sum(3)
+OPERATOR = gradients.Operator(lambda vector: 2 * vector, jnp.ones(3), lambda vector: vector)
+STATISTICS = {'params': PARAMS, 'batch_stats': {'norm': {'mean': np.zeros(3, np.float32)}}}
+
+
+def apply(params, x):
+    """Logits that are sums of weighted pixels, whatever else the tree of parameters holds."""
+    return tiny.linear(params.get('params', params)['weights'], x)
+
+
+def loss(params, x, y):
+    """The negative log-probability of the label of each image."""
+    return -jnp.take_along_axis(jax.nn.log_softmax(apply(params, x)), jnp.asarray(y, jnp.int32)[:, None], 1)[:, 0]
+
+
+def to_nan(array):
+    return np.where(np.arange(array.size).reshape(array.shape) == 1, np.nan, array).astype(array.dtype)
+
+
+def method(apply, params, x, target, **options):
+    return gradients.saliency(apply, params, x, target)
+
+
+ASK = {'apply': apply, 'params': PARAMS, 'x': X, 'target': Y}
+LAYER = {'apply': MODEL, 'params': tiny.variables(MODEL), 'x': X}
+LOSS = {'loss': loss, 'params': PARAMS, 'x': X, 'y': Y}
+PLACE = {'loss': lambda params: jnp.sum(params['weights'] ** 2), 'params': PARAMS, 'points': 3}
+# The arguments of a good call of each function.
+CALLS = {
+    'saliency': ASK,
+    'integrated_gradients': ASK | {'baseline': 0.5, 'steps': 2},
+    'guided_backprop': LAYER | {'target': Y},
+    'grad_cam': LAYER | {'target': Y, 'layer': 'body'},
+    'occlusion': ASK | {'window': 4, 'stride': 4},
+    'rise': ASK | {'key': KEY, 'masks': 3, 'cells': 2},
+    'deletion': ASK | {'attribution': MAP, 'steps': 2, 'baseline': 0.0},
+    'insertion': ASK | {'attribution': MAP, 'steps': 2, 'baseline': 0.0},
+    'infidelity': ASK | {'attribution': X, 'key': KEY, 'samples': 2},
+    'max_sensitivity': {'method': method, **ASK, 'key': KEY, 'samples': 2},
+    'parameter_randomization': {'method': method, **ASK, 'key': KEY, 'layers': ['weights']},
+    'localization': {'attribution': MAP, 'mask': np.ones((4, 8, 8))},
+    'resize_map': {'maps': MAP, 'size': 16},
+    'layer_names': LAYER,
+    'layer_output': LAYER | {'layer': 'body'},
+    'visualize_channel': {key: LAYER[key] for key in ('apply', 'params')}
+    | {'layer': 'body', 'channel': 0, 'key': KEY, 'steps': 1, 'size': 8},
+    'per_example_gradients': LOSS,
+    'class_gradients': LOSS | {'classes': 3},
+    'gradient_statistics': LOSS,
+    'gradient_similarity': {'grads': {'a': np.ones((3, 2), np.float32)}},
+    'update_ratio': {'params': PARAMS, 'updates': PARAMS},
+    'curvature_operator': {'apply': apply, 'params': PARAMS, 'x': X, 'y': Y},
+    'eigenvalues': {'op': OPERATOR, 'k': 1, 'key': KEY},
+    'eigenvectors': {'op': OPERATOR, 'k': 1, 'key': KEY},
+    'stochastic_trace': {'op': OPERATOR, 'key': KEY, 'probes': 2},
+    'spectral_density': {'op': OPERATOR, 'key': KEY, 'probes': 2, 'iterations': 3, 'points': 4},
+    'mean_loss': {'loss': loss, 'x': X, 'y': Y},
+    'random_direction': {'params': PARAMS, 'key': KEY},
+    'filter_normalized': {'direction': PARAMS, 'params': PARAMS},
+    'loss_along_line': PLACE | {'directions': PARAMS},
+    'loss_on_plane': PLACE | {'directions': (PARAMS, PARAMS)},
+    'tracin': {'loss': loss, 'checkpoints': [PARAMS], 'train': (X, Y), 'test': (X[:2], Y[:2]), 'rates': [0.1]},
+    'neural_tangent_kernel': {'apply': apply, 'params': PARAMS, 'x1': X, 'x2': X[:2]},
+    'check_gradient': {'function': lambda tree: jnp.sum(tree['weights'] ** 2), 'arguments': PARAMS, 'key': KEY},
+    'smoothgrad': {'method': method, 'key': KEY, 'samples': 2, **ASK},
+}
+
+
+def public():
+    """The public functions by their full names."""
+    functions = {id(value): value for value in vars(gradients).values() if inspect.isfunction(value)}
+    named = {getattr(gradients, name) for name in gradients.__all__ if inspect.isfunction(getattr(gradients, name))}
+    return {function.__name__: function for function in functions.values() if function in named}
+
+
+def arguments(name):
+    """The names of a function's arguments, with those of the method that it makes."""
+    own = list(inspect.signature(public()[name]).parameters)
+    return own + (list(ASK) if name == 'smoothgrad' else [])
+
+
+def call(name, **given):
+    """The result of a public function, annotations unchecked as in use."""
+    given = CALLS[name] | given
+    function = public()[name]
+    with tiny.unchecked():
+        if name == 'check_gradient':
+            return function(given.pop('function'), given.pop('arguments'), **given)
+        if name == 'mean_loss':
+            return function(**given)(PARAMS)
+        if name == 'smoothgrad':
+            asked = [given.pop(part) for part in ASK]
+            return function(given.pop('method'), **given)(*asked)
+        return function(**given)
