@@ -67,14 +67,9 @@ def check_examples(function: str, x: Rows, y: Rows, x_name: str = 'x', y_name: s
         )
 
 
-def check_classes(function: str, wanted: Target, images: int, count: int | None = None, name: str = 'target') -> None:
-    """Classes: integers from 0, and below the `count` of the network's if that is known; one, or one for each image.
-
-    None means the only output of a network that has one.
-    """
+def check_class_shape(function: str, wanted: Target, images: int, name: str = 'target') -> None:
+    """Classes are integers: one, or one for each image, or None for the only output of a network that has one."""
     if wanted is None:
-        if count not in (None, 1):
-            raise ValueError(f'{function}: {name} is None, and the network has {count} outputs; name one, from 0')
         return
     found: Any = wanted if hasattr(wanted, 'dtype') else np.asarray(wanted)
     if not jnp.issubdtype(found.dtype, jnp.integer):
@@ -83,9 +78,18 @@ def check_classes(function: str, wanted: Target, images: int, count: int | None 
         raise ValueError(
             f'{function}: {name} has shape {found.shape} for {images} images; expected one class, or one for each image'
         )
-    if not known(found):
+
+
+def check_classes(function: str, wanted: Target, images: int, count: int | None = None, name: str = 'target') -> None:
+    """The same, and from 0, and below the `count` of the network's if that is known."""
+    check_class_shape(function, wanted, images, name)
+    if wanted is None:
+        if count not in (None, 1):
+            raise ValueError(f'{function}: {name} is None, and the network has {count} outputs; name one, from 0')
         return
-    least, most = int(np.asarray(found).min()), int(np.asarray(found).max())
+    if not known(wanted):
+        return
+    least, most = int(np.asarray(wanted).min()), int(np.asarray(wanted).max())
     if least < 0 or (count is not None and most >= count):
         there = 'classes are counted from 0' if count is None else f'the network has {count} logits, from 0'
         raise ValueError(f'{function}: {name} names class {least if least < 0 else most}: {there}')

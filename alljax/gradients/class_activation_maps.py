@@ -71,12 +71,10 @@ def map_shape(
 
     ValueError for a layer whose output has no positions.
     """
-    expected = eval_layer_shape(apply, params, x, layer)
-    shape = tuple(getattr(expected, 'shape', ()))
+    shape = tuple(eval_layer_shape(apply, params, x, layer).shape)
     of_images = len(x.shape) == 4
     if len(shape) < 3 or (of_images and len(shape) not in (3, 4)):
-        found = shape or type(expected).__name__
-        raise ValueError(f'layer {layer!r} gives {found}: expected a map [batch, rows, columns, channels], or tokens')
+        raise ValueError(f'layer {layer!r} gives {shape}: expected a map [batch, rows, columns, channels], or tokens')
     if not of_images or len(shape) == 4:
         return shape
     return (shape[0], *grid_of(shape[1], (x.shape[1], x.shape[2]), grid), shape[2])

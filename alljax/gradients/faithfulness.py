@@ -158,7 +158,7 @@ def _curve(apply: Network, params: Params, x: Inputs, target: Target, change: Ch
     check_map(change.function, change.attribution, x=x)
     check_baseline(change.function, change.baseline, x)
     place = _places(by_position(change.attribution, x.ndim))
-    base = jnp.broadcast_to(jnp.asarray(change.baseline, x.dtype), x.shape)
+    base = jnp.broadcast_to(jnp.asarray(change.baseline, jnp.result_type(x)), x.shape)
     pixels = int(np.prod(place.shape[1:]))
 
     def of_pairs(image: np.ndarray, step: np.ndarray) -> Array:

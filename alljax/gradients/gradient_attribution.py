@@ -86,7 +86,7 @@ def integrated_gradients(
     function, wanted = prepare('integrated_gradients', apply, params, x, target, tokens=layer is not None)
     check_baseline('integrated_gradients', baseline, x)
     nodes, weights = _quadrature(rule, steps)
-    base = batching.spread(jnp.broadcast_to(jnp.asarray(baseline, x.dtype), x.shape), x)
+    base = batching.spread(jnp.broadcast_to(jnp.asarray(baseline, jnp.result_type(x)), x.shape), x)
     size = min(batch_size or len(x), len(x))
     at_once = max(1, (batch_size or AT_ONCE) // size)
 

@@ -131,8 +131,15 @@ def with_layer(apply: Apply, layer: str) -> WithLayer:
 
 
 def eval_layer_shape(apply: Apply, params: Params, x: Inputs, layer: str) -> jax.ShapeDtypeStruct:
-    """The shape and type of a layer's output for `x`, without computing it; ValueError as of `layer_output`."""
-    output: jax.ShapeDtypeStruct = jax.eval_shape(with_layer(apply, layer), params, x).layer
+    """The shape and type of a layer's output for `x`, without computing it.
+
+    ValueError as of `layer_output`, and for a layer that gives neither an array nor a tuple that begins with one.
+    """
+    output: Any = jax.eval_shape(with_layer(apply, layer), params, x).layer
+    if not isinstance(output, jax.ShapeDtypeStruct):
+        raise ValueError(
+            f'layer {layer!r} gives {type(output).__name__}; expected an array, or a tuple whose first element is one'
+        )
     return output
 
 
@@ -144,9 +151,9 @@ def layer_gradient(
     ValueError for a layer that does not exist, or gives no floats with a row for each input.
     """
     expected = eval_layer_shape(apply, params, x, layer)
-    shape = getattr(expected, 'shape', None)
+    shape = expected.shape
     if not shape or shape[0] != len(x) or not jnp.issubdtype(expected.dtype, jnp.floating):
-        found = f'{expected.dtype}{list(shape)}' if shape is not None else type(expected).__name__
+        found = f'{expected.dtype}{list(shape)}'
         raise ValueError(f'layer {layer!r} gives {found}; expected floats with a row for each of the {len(x)} inputs')
 
     def score(offset: Array) -> tuple[Array, Array]:

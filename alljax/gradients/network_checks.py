@@ -1,6 +1,7 @@
 """The checks that each function makes first: `apply(params, x) -> logits`, each row a function of its own input."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -11,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from alljax.gradients.argument_checks import check_classes, check_inputs
+from alljax.gradients.argument_checks import check_class_shape, check_classes, check_inputs, known
 from alljax.gradients.parameter_checks import check_params
 from alljax.gradients.typing import Apply, HasApply, Inputs, Network, Params, Score, Target
 
 Result = TypeVar('Result')
-Leaves = tuple[tuple[tuple[int, ...], np.dtype], ...]  # the shape and type of each leaf
+Leaves = tuple[tuple[tuple[int, ...], Any], ...]  # the shape and type of each leaf, which may be that of keys
 
 
 def as_apply(network: Network) -> Apply:
@@ -36,7 +37,7 @@ def prepare(
     """
     apply = as_apply(network)
     check_inputs(function, x, tokens=tokens)
-    check_classes(function, target, len(x), None, name)
+    check_class_shape(function, target, len(x), name)
     count = classes(function, apply, params, x, tokens=tokens)
     check_classes(function, target, len(x), count, name)
     return apply, jnp.broadcast_to(jnp.asarray(0 if target is None else target, jnp.int32), (len(x),))
@@ -153,7 +154,7 @@ def _refuse_mixing(apply: Apply, params: Params, shape: tuple[int, ...], dtype: 
         return np.asarray(np.abs(rng.normal(size=leaf.shape) / np.sqrt(fan)), leaf.dtype)  # a variance is positive
 
     inputs = np.abs(rng.normal(size=(3, *shape[1:])) * 2).astype(dtype)  # integers: the first tokens
-    with jax.ensure_compile_time_eval():
+    with nullcontext() if known(jnp.zeros(())) else jax.ensure_compile_time_eval():  # within jit a zero is traced too
         drawn = jax.tree.map(draw, params)
         found = [apply(drawn, jnp.asarray(inputs[list(rows)])) for rows in ((0, 1), (0, 2), (1, 0))]
     if any(isinstance(logits, jax.core.Tracer) for logits in found):

@@ -1,3 +1,6 @@
+import re
+import warnings
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,3 +138,18 @@ def test_a_reduction_that_there_is_not_is_told():
 def test_too_few_samples_are_told(samples, reduce):
     with pytest.raises(ValueError, match=f'samples is {samples}: too few'):
         gradients.smoothgrad(gradients.saliency, key=KEY, samples=samples, reduce=reduce)
+
+
+@pytest.mark.parametrize(('steps', 'warns'), [(1, True), (64, False)])
+def test_a_large_gap_is_told_in_one_sentence(steps, warns):
+    def steep(weights, x):
+        return jnp.tanh(5 * tiny.linear(weights, x) / 14)
+
+    said = 'attributions miss the change of the logit by more than 5%, one by .* of .*: steps=1 are too few'
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        gradients.integrated_gradients(steep, tiny.weights(), tiny.images(), tiny.TARGET, steps=steps)
+        jax.jit(lambda x: gradients.integrated_gradients(steep, tiny.weights(), x, 0, steps=1).gap)(tiny.images())
+    found = [str(one.message) for one in caught if one.category is gradients.CompletenessWarning]
+    assert len(found) == warns
+    assert all(re.search(said, message) for message in found)

@@ -72,10 +72,10 @@ def test_an_nnx_network_is_taken_in_evaluation_and_refused_in_training():
     [
         (lambda logits: (logits, logits), 'tuple'),
         (lambda logits: {'logits': logits}, 'dict'),
-        (lambda logits: logits[:, 0], r'\(5,\)'),
+        (lambda logits: logits[:, :, None], r'\(5, 3, 1\)'),
         (lambda logits: logits.T, r'\(3, 5\)'),
     ],
-    ids=['tuple', 'dict', 'no classes', 'classes first'],
+    ids=['tuple', 'dict', 'more axes', 'classes first'],
 )
 def test_what_is_no_batch_of_logits_is_told(result, found):
     def apply(weights, x):
@@ -113,3 +113,38 @@ def test_the_network_is_looked_at_once():
     before = len(calls)
     network_checks.classes('test', counted, tiny.weights(2), tiny.images(seed=2))
     assert len(calls) == before
+
+
+class Dropped(nnx.Module):
+    """A dense layer after dropout."""
+
+    def __init__(self, rngs):
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+        self.head = nnx.Linear(192, 3, rngs=rngs)
+
+    def __call__(self, x):
+        return self.head(self.dropout(x.reshape(len(x), -1)))
+
+
+def test_an_nnx_network_with_dropout_is_taken_in_evaluation_and_refused_in_training():
+    module = Dropped(nnx.Rngs(0))
+    apply, state = tiny.of_nnx(module)
+    with pytest.raises(ValueError, match='change with the place in the batch: the network is in training mode'):
+        gradients.saliency(apply, state, tiny.images(), 0)
+    with pytest.raises(ValueError, match=r'the network changes its own variables .* NNX .*eval\(\) before nnx\.split'):
+        gradients.saliency(lambda params, x: module(x), {}, tiny.images(), 0)
+    module.eval()
+    apply, state = tiny.of_nnx(module)
+    assert gradients.saliency(apply, state, tiny.images(), 0).map.shape == (5, 8, 8, 3)
+
+
+def test_the_layers_of_an_nnx_network_are_its_modules():
+    module = tiny.Nnx(nnx.Rngs(0))
+    graph, params, rest = nnx.split(module, nnx.Param, ...)
+
+    def loss(params, x, y):
+        return jnp.sum(nnx.merge(graph, params, rest)(x)[:, 0])
+
+    found = gradients.gradient_statistics(loss, params, tiny.images(), tiny.TARGET)
+    assert list(found) == ['all', 'conv', 'head']
+    assert list(gradients.update_ratio(params, params)) == ['conv', 'head']

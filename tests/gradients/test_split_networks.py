@@ -15,13 +15,8 @@ MODEL = tiny.Tiny()
 
 
 def features(variables, x):
-    def stop(module, x):
-        return nn.Conv(4, (3, 3), (2, 2), name='body').apply(
-            {'params': variables['params']['body']},
-            nn.relu(nn.Conv(4, (3, 3), name='stem').apply({'params': variables['params']['stem']}, x)),
-        )
-
-    return stop(None, x)
+    stem = nn.Conv(4, (3, 3)).apply({'params': variables['params']['stem']}, x)
+    return nn.Conv(4, (3, 3), (2, 2)).apply({'params': variables['params']['body']}, nn.relu(stem))
 
 
 def head(variables, output):
@@ -88,7 +83,7 @@ class Mixed(nn.Module):
 
 def test_tokens_become_rows_and_columns_without_those_before_the_patches():
     model, x = Tokens(), np.concatenate([X, X], 2)  # 8 by 16 pixels: 2 rows, 4 columns
-    variables = tiny.variables(model) if False else jax.jit(model.init)(jax.random.key(0), x)
+    variables = jax.jit(model.init)(jax.random.key(0), x)
     output = gradients.layer_output(model, variables, x, 'block')
     gradient = gradients.saliency(model, variables, x, Y, layer='block').map
     assert output.shape == gradient.shape == (4, 10, 4)
