@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from alljax.gradients import batching, factored_gradients
 from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, check_examples, known
+from alljax.gradients.named_parameters import wide
 from alljax.gradients.network_checks import Leaves, evaluation_only, from_signature, signature
 from alljax.gradients.parameter_checks import check_params, check_trained, require_leaves
 from alljax.gradients.typing import Loss, Params, Rows
@@ -148,7 +149,9 @@ def _each(loss: Loss, params: Params, x: Array, y: Array, reduce: Callable[[Para
 @partial(jax.jit, static_argnums=0)
 def _squared_norms(loss: Loss, params: Params, x: Array, y: Array) -> Float[Array, ' batch']:
     if not factored_gradients.discover(loss, params, x, y):
-        squares: Array = _each(loss, params, x, y, lambda g: sum(jnp.sum(leaf**2) for leaf in jax.tree.leaves(g)))
+        squares: Array = _each(
+            loss, params, x, y, lambda g: sum(jnp.sum(wide(leaf) ** 2) for leaf in jax.tree.leaves(g))
+        )
         return squares
     return jnp.asarray(sum(map(factored_gradients.squared_norms,
                                factored_gradients.per_example(loss, params, x, y).values())))  # fmt: skip

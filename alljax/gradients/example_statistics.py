@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from alljax.gradients import batching, factored_gradients
 from alljax.gradients.example_gradients import check_loss
-from alljax.gradients.named_parameters import by_layer, named
+from alljax.gradients.named_parameters import by_layer, named, wide, widened
 from alljax.gradients.parameter_checks import check_same_tree, check_trained
 from alljax.gradients.typing import Loss, Params, Rows
 
@@ -121,7 +121,7 @@ def _ratios(params: Params, updates: Params) -> dict[str, Float[Array, '']]:
     leaves, changes = named(params), named(updates)
 
     def norm(tree: dict[str, Array], names: list[str]) -> Array:
-        return jnp.sqrt(sum(jnp.sum(tree[name] ** 2) for name in names))
+        return jnp.sqrt(sum(jnp.sum(wide(tree[name]) ** 2) for name in names))
 
     return {layer: norm(changes, names) / norm(leaves, names) for layer, names in by_layer(changes).items()}
 
@@ -147,7 +147,7 @@ def _moments(
     squares = {name: factored_gradients.squared_norms(factor).sum() for name, factor in short.items()}
     rest = factored_gradients.explicit(loss, params, x, y, [name for name in named(params) if name not in short])
     squares |= {name: jnp.sum(g**2 * _as_column(present, g)) for name, g in rest.items()}
-    return squares, named(gradient)
+    return squares, named(widened(gradient))
 
 
 def _as_column(present: Array, gradients: Array) -> Array:
@@ -156,5 +156,5 @@ def _as_column(present: Array, gradients: Array) -> Array:
 
 
 def _gram(leaf: Array) -> Float[Array, 'groups groups']:
-    flat = leaf.reshape(len(leaf), -1)
+    flat: Array = wide(leaf).reshape(len(leaf), -1)
     return flat @ flat.T

@@ -17,7 +17,7 @@ from jax.extend.core import get_opaque_trace_state
 from jaxtyping import Array, Float
 
 from alljax.gradients.convolution_patches import patches
-from alljax.gradients.named_parameters import named, with_leaves
+from alljax.gradients.named_parameters import named, wide, with_leaves
 from alljax.gradients.typing import Loss, Params, Rows
 
 
@@ -122,10 +122,10 @@ def zero_offsets(layers: Layers) -> Arrays:
 
 
 def factors(layers: Layers, inputs: Arrays, cotangents: Arrays) -> dict[str, Factor]:
-    """Name of a parameter → its gradients for each example, from both sides of its layer."""
+    """Name of a parameter → its gradients for each example, from both sides of its layer; in float32 or wider."""
     found: dict[str, Factor] = {}
     for place, (module, leaves, _) in layers.items():
-        x, cotangent = inputs[place], cotangents[place]
+        x, cotangent = wide(inputs[place]), wide(cotangents[place])
         flat = cotangent.reshape(len(x), -1, cotangent.shape[-1])
         for part, name in leaves.items():
             if part == 'bias':
@@ -142,7 +142,10 @@ def factors(layers: Layers, inputs: Arrays, cotangents: Arrays) -> dict[str, Fac
 
 
 def explicit(loss: Loss, params: Params, x: Array, y: Array, names: list[str]) -> Arrays:
-    """The gradients of some parameters for each example, [batch, …] each; `loss` is called with one image at a time."""
+    """The gradients of some parameters for each example, [batch, …] each, in float32 or wider.
+
+    `loss` is called with one image at a time.
+    """
     leaves = named(params)
 
     def one(x: Array, y: Array) -> Arrays:
@@ -152,7 +155,7 @@ def explicit(loss: Loss, params: Params, x: Array, y: Array, names: list[str]) -
         gradients: Arrays = jax.grad(of_some)({name: leaves[name] for name in names})
         return gradients
 
-    return jax.vmap(one)(x, y) if names else {}
+    return {name: wide(leaf) for name, leaf in jax.vmap(one)(x, y).items()} if names else {}
 
 
 def per_example(

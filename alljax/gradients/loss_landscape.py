@@ -9,6 +9,7 @@ from jaxtyping import Array, Float, Key
 
 from alljax.gradients import batching
 from alljax.gradients.argument_checks import check_counts, check_examples, check_not_negative
+from alljax.gradients.named_parameters import wide
 from alljax.gradients.parameter_checks import check_params, check_same_tree, check_trained
 from alljax.gradients.typing import Loss, Params, Rows
 
@@ -70,8 +71,8 @@ def _filter_normalized(direction: Params, params: Params) -> Params:
         if leaf.ndim < 2:
             return jnp.zeros_like(leaf)
         axes = tuple(range(leaf.ndim - 1))
-        length, own = (jnp.sqrt(jnp.sum(part**2, axes, keepdims=True)) for part in (way, leaf))
-        return way * own / (length + EPSILON)
+        length, own = (jnp.sqrt(jnp.sum(wide(part) ** 2, axes, keepdims=True)) for part in (way, leaf))
+        return (way * own / (length + EPSILON)).astype(way.dtype)
 
     return jax.tree.map(one, direction, params)
 

@@ -129,7 +129,7 @@ class Dropped(nnx.Module):
 def test_an_nnx_network_with_dropout_is_taken_in_evaluation_and_refused_in_training():
     module = Dropped(nnx.Rngs(0))
     apply, state = tiny.of_nnx(module)
-    with pytest.raises(ValueError, match='change with the place in the batch: the network is in training mode'):
+    with pytest.raises(ValueError, match=r'change with .*: the network is in training mode'):
         gradients.saliency(apply, state, tiny.images(), 0)
     with pytest.raises(ValueError, match=r'the network changes its own variables .* NNX .*eval\(\) before nnx\.split'):
         gradients.saliency(lambda params, x: module(x), {}, tiny.images(), 0)

@@ -94,6 +94,16 @@ def test_parameters_of_half_precision_are_taken(name, dtype):
     assert jax.tree.map(jnp.shape, found) == jax.tree.map(jnp.shape, expected)
 
 
+def test_statistics_of_half_precision_are_summed_in_float32():
+    rng = np.random.default_rng(0)
+    wide = {'weights': jnp.asarray(rng.normal(size=(8, 8, 3, 3)), jnp.bfloat16).astype(jnp.float32)}
+    half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), wide)
+    given = {name: call('gradient_statistics', params=params)['all'] for name, params in
+             (('wide', wide), ('half', half))}  # fmt: skip
+    assert given['half'].variance.dtype == jnp.float32
+    np.testing.assert_allclose(given['half'].variance, given['wide'].variance, rtol=0.02)
+
+
 def test_what_cannot_be_traced_says_so():
     with tiny.unchecked(), pytest.raises(ValueError, match=r'check_gradient: arguments are traced; .*outside of jit'):
         jax.jit(lambda tree: call('check_gradient', arguments=tree))(PARAMS)
