@@ -41,6 +41,7 @@ EXAMPLES = {  # a text that one block of a page alone holds
     'load': ('alljax/models/README.md', 'alljax.load('),
 }
 GRADIENTS = 'alljax/gradients/README.md'
+NETWORKS = 'alljax/gradients/networks.md'  # tests/gradients/test_networks_page.py runs its blocks
 
 
 def python_of(page):
@@ -158,7 +159,7 @@ def test_the_results_of_the_readme_are_those_of_the_results_page():
 
 
 def test_every_block_of_python_is_run():
-    run = [example(name) for name in EXAMPLES] + python_of(GRADIENTS)
+    run = [example(name) for name in EXAMPLES] + python_of(GRADIENTS) + python_of(NETWORKS)
     assert sorted(run) == sorted(block for page in PAGES for block in python_of(page))
 
 

@@ -1,7 +1,7 @@
 """Attribution to the positions of a layer's map: Grad-CAM and its relatives."""
 
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,14 @@ from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params,
 
 Map = Float[Array, 'batch rows columns']
 KINDS = ('gradcam', 'gradcam++', 'layercam')
+
+
+class Chosen(NamedTuple):
+    """The layer whose map is weighted, how, and the rows and columns of its tokens, if they are given."""
+
+    layer: str
+    kind: str
+    grid: tuple[int, int] | None
 
 
 def grad_cam(
@@ -44,7 +52,7 @@ def grad_cam(
     check_counts('grad_cam', batch_size=batch_size)
     function, wanted = prepare('grad_cam', apply, params, x, target, tokens=True)
     layer = resolve_layer('grad_cam', function, layer)
-    of_batch = partial(_grad_cam, function, params, layer=layer, kind=kind, grid=grid)
+    of_batch = partial(_grad_cam, function, params, chosen=Chosen(layer, kind, grid))
     return Attribution(batching.rows(of_batch, batch_size, x, wanted))
 
 
@@ -85,11 +93,11 @@ def as_map(output: Float[Array, 'batch ...'], shape: tuple[int, ...]) -> Float[A
     return output if output.ndim == len(shape) else patches_on_grid(output, (shape[1], shape[2]))
 
 
-@partial(jax.jit, static_argnames=('apply', 'layer', 'kind', 'grid'))
+@partial(jax.jit, static_argnames=('apply', 'chosen'))
 def _grad_cam(
-    apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], layer: str, kind: str,
-    grid: tuple[int, int] | None,
-) -> Float[Array, 'batch ...']:  # fmt: skip
+    apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], chosen: Chosen
+) -> Float[Array, 'batch ...']:
+    layer, kind, grid = chosen
     shape = map_shape(apply, params, x, layer, grid)
     gradient, output = (as_map(part, shape) for part in layer_gradient(apply, params, x, wanted, layer))
     positions = tuple(range(1, len(shape) - 1))

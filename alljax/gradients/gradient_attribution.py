@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key
 
 from alljax.gradients import batching
 from alljax.gradients.argument_checks import (
@@ -100,7 +100,7 @@ def integrated_gradients(
             chosen = slice(start, start + at_once)
             part = [np.resize(part[chosen], at_once).astype(path.end.dtype) for part in (nodes, weights)]
             part[1][len(nodes[chosen]) :] = 0  # what fills up the last part counts nothing
-            total = _add_gradients(function, params, path, *part, total, layer)
+            total = _add_gradients(function, params, path, tuple(part), total, layer)
         attribution: Attribution = _with_gap(function, params, path, total, layer)
         return attribution
 
@@ -202,11 +202,12 @@ def _along(
     return picked(with_layer(apply, layer)(params, x, value=points).logits, wanted)
 
 
-@partial(jax.jit, static_argnums=(0, 6), donate_argnums=5)
+@partial(jax.jit, static_argnums=(0, 5), donate_argnums=4)
 def _add_gradients(
-    apply: Apply, params: Params, path: Path, nodes: Array, weights: Array, total: InputGradient, layer: str | None
+    apply: Apply, params: Params, path: Path, rule: tuple[Array, ...], total: InputGradient, layer: str | None
 ) -> InputGradient:
-    """The sum so far and the weighted gradients at some nodes of the path."""
+    """The sum so far and the weighted gradients at some nodes of the path, of a rule of nodes and weights."""
+    nodes, weights = rule
     points = path.start + nodes.reshape(-1, *[1] * path.end.ndim) * (path.end - path.start)
     flat = points.reshape(-1, *path.end.shape[1:])
     gradient = jax.grad(lambda flat: _along(apply, params, path, flat, layer, len(nodes)).sum())(flat)
@@ -220,15 +221,26 @@ def _with_gap(apply: Apply, params: Params, path: Path, total: InputGradient, la
     return Attribution(attribution, attribution.sum(tuple(range(1, attribution.ndim))) - change)
 
 
+def large_gaps(found: Attribution) -> Bool[np.ndarray, ' batch']:
+    """True where an attribution misses the change of the logit by much, and by more than rounding errors."""
+    gap, whole = np.asarray(found.gap), np.asarray(jnp.abs(found.map).reshape(len(found.map), -1).sum(1))
+    large: np.ndarray = (np.abs(gap) > LARGE_GAP * _change(found)) & (np.abs(gap) > ROUNDING * whole)
+    return large
+
+
+def _change(found: Attribution) -> Float[np.ndarray, ' batch']:
+    """The absolute change of each logit."""
+    change: np.ndarray = np.abs(np.asarray(found.map.reshape(len(found.map), -1).sum(1)) - np.asarray(found.gap))
+    return change
+
+
 def _warn_of_gaps(found: Attribution, steps: int) -> None:
     """CompletenessWarning, where the values are known, in one sentence for all inputs."""
     if not (known(found.map) and known(found.gap)):
         return
-    parts = jnp.reshape(found.map, (len(found.map), -1))
-    sums, whole, gap = (np.asarray(value) for value in (parts.sum(1), jnp.abs(parts).sum(1), found.gap))
-    change = np.abs(sums - gap)
-    large = (np.abs(gap) > LARGE_GAP * change) & (np.abs(gap) > ROUNDING * whole)
+    large = large_gaps(found)
     if large.any():
+        gap, change = np.asarray(found.gap), _change(found)
         worst = np.argmax(np.where(large, np.abs(gap), 0))
         warnings.warn(
             f'integrated_gradients: {large.sum()} of {len(gap)} attributions miss the change of the logit by more than '

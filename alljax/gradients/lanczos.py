@@ -37,7 +37,7 @@ class State(NamedTuple):
 
 
 def ritz(product: Callable[[Vector], Vector], start: Vector, steps: int) -> Ritz:
-    """What `steps` products find from a vector."""
+    """The eigenvalues and vectors that `steps` products find from a vector."""
     first = start / jnp.linalg.norm(start)
     state = State(jnp.zeros((steps, start.size), start.dtype), first, *jnp.zeros((2, steps), start.dtype))
     image = product(first)

@@ -1,4 +1,4 @@
-"""What follows from the products of a matrix: eigenvalues, eigenvectors, trace and spectral density."""
+"""Eigenvalues, eigenvectors, trace and spectral density of a matrix that is known by its products."""
 
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +25,15 @@ MIXED = 1e-3  # of a start vector is random, so that it has a share in every eig
 Which = Literal['largest', 'smallest', 'magnitude']
 
 
+class Wanted(NamedTuple):
+    """The eigenvalues to find, and from where."""
+
+    k: int
+    start: Vector | Params | None
+    iterations: int | None
+    which: Which
+
+
 class Density(NamedTuple):
     """A spectral density: how many eigenvalues lie where, as a part of all; its integral is 1."""
 
@@ -48,7 +57,7 @@ def eigenvalues(
     >>> gradients.eigenvalues(op, 2, key=key, iterations=8).shape
     (2,)
     """
-    return _found('eigenvalues', op, k, key, start, iterations, which)[0]
+    return _found('eigenvalues', op, key, Wanted(k, start, iterations, which))[0]
 
 
 def eigenvectors(
@@ -63,7 +72,7 @@ def eigenvectors(
     >>> values, trees = gradients.eigenvectors(op, 2, key=key, iterations=8)
     >>> values, trees = gradients.eigenvectors(op, 2, key=key, iterations=4, start=trees[0])
     """
-    values, vectors = _found('eigenvectors', op, k, key, start, iterations, which)
+    values, vectors = _found('eigenvectors', op, key, Wanted(k, start, iterations, which))
     still = op.unravel(jnp.zeros_like(op.like))
 
     def tree(vector: Vector) -> Params:
@@ -127,10 +136,10 @@ def checked_operator(function: str, op: Operator) -> Operator:
 
 
 def _found(
-    function: str, op: Operator, k: int, key: Key[Array, ''], start: Vector | Params | None, iterations: int | None,
-    which: Which,
-) -> tuple[Float[Array, ' found'], Float[Array, 'found size']]:  # fmt: skip
+    function: str, op: Operator, key: Key[Array, ''], wanted: Wanted
+) -> tuple[Float[Array, ' found'], Float[Array, 'found size']]:
     op = checked_operator(function, op)
+    k, start, iterations, which = wanted
     check_counts(function, iterations=iterations)
     steps = min(op.like.size, iterations or max(8 * k + 40, 60))
     if not 1 <= k <= steps:

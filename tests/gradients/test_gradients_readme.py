@@ -3,6 +3,7 @@
 The first example of the page is run in tests/test_readme.py, with those of all pages.
 """
 
+import inspect
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -41,7 +42,21 @@ def test_a_method_of_the_user_s_own_joins_the_pages(methods):
 
 
 def test_the_table_names_every_function_and_no_other():
-    table = '\n'.join(line for line in README.splitlines() if line.startswith('| '))
+    section = README.partition('## Functions')[2].partition('\n## ')[0]
+    table = '\n'.join(line for line in section.splitlines() if line.startswith('| '))
     named = set(re.findall(r'`(\w+)`', table)) | {'operator'}
     functions = {name for name in gradients.__all__ if name[0].islower()}
     assert named == functions
+
+
+def test_what_stands_here_for_functions_of_other_libraries_is_there():
+    section = README.partition('## From other libraries')[2].partition('\n## ')[0]
+    rows = [line.split(' | ')[1] for line in section.splitlines() if line.startswith('| ')][1:]
+    assert len(rows) > 10
+    for row in rows:
+        for name, options in re.findall(r'`(\w+)(?:\(([^)`]*)\))?`', row):
+            function = getattr(gradients, name, None)
+            if name != 'batch_size':
+                assert function, name
+                known = set(inspect.signature(function).parameters)
+                assert set(re.findall(r'(\w+)=', options)) <= known, row
