@@ -1,13 +1,19 @@
-"""Gradient analysis of any classifier `apply(params, x) -> logits [N, classes]`; x is [N, height, width, channels].
+"""Gradient analysis of any network `apply(params, x) -> logits [N, classes]`; x is [N, ...], images or not.
 
 One convention for all functions. What asks a network takes `apply` first and `params` second; `apply` is a function
-`apply(params, x)` or anything that has such a method, as a linen module or `alljax.models.Model`. What judges an
-attribution method takes the method before them, and what needs a loss takes `loss(params, x, y)`, a loss for each
-image, instead of `apply`. Every attribution method is called `method(apply, params, x, target, **options)` and returns
-`Attribution(map, gap)`; what judges an attribution takes its map: `deletion(apply, params, x, target, found.map)`.
+`apply(params, x)` or anything that has such a method, as a linen module or `alljax.models.Model`; `SplitNetwork` shows
+a layer inside a network of any library. What judges an attribution method takes the method before them, and what needs
+a loss takes `loss(params, x, y)`, a loss for each example, instead of `apply`. Every attribution method is called
+`method(apply, params, x, target, **options)` and returns `Attribution(map, gap)`; what judges an attribution takes its
+map: `deletion(apply, params, x, target, found.map)`.
 
 Pure functions: `batch_size` bounds the memory, randomness comes from `key`, and a network in training mode is refused.
-A function is compiled once for an `apply` and its shapes: define `apply` once, not anew in each call.
+A function is compiled once for an `apply` and its shapes: define `apply` once, not anew in each call. All but
+`check_gradient` work within `jax.jit` and `jax.vmap`, where values are not known and therefore not checked.
+
+In the examples of the functions `x` are four images [4, 8, 8, 3] and `y` their classes, 0 to 2; `apply` and `loss` are
+functions of `params`, {'weights', 'bias'}; `model` is a linen module with the layers 'stem' and 'head', and `variables`
+are its own; `op` is `curvature_operator(apply, params, x, y)`, and `key` is `jax.random.key(0)`.
 """
 
 from alljax.gradients.class_activation_maps import grad_cam, resize_map

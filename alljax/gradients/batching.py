@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Bool, Float, Int
 
 from alljax.gradients.argument_checks import known
@@ -26,13 +26,15 @@ def rows(function: Callable[..., Tree], batch_size: int | None, *arrays: Rows) -
     devices, those of each batch and of the result do too. ValueError for arrays of different lengths.
     """
     parts = [
-        jax.tree.map(lambda leaf, count=count: leaf if count == len(leaf) else leaf[:count], function(*batch))
+        jax.tree.map(lambda leaf, count=count: leaf if count == len(leaf) else _auto(leaf)[:count], function(*batch))
         for batch, count in _batches(batch_size, *arrays)
     ]
     if len(parts) == 1:
         only: Tree = parts[0]
         return only
-    whole: Tree = jax.tree.map(lambda *leaves: spread(jnp.concatenate(leaves), arrays[0]), *parts)
+    whole: Tree = jax.tree.map(
+        lambda *leaves: spread(jnp.concatenate([_auto(leaf) for leaf in leaves]), arrays[0]), *parts
+    )
     return whole
 
 
@@ -71,7 +73,7 @@ def chunks(length: int, batch_size: int | None) -> Iterator[tuple[Int[np.ndarray
 
 def take(array: Rows, index: Int[np.ndarray, ' chosen']) -> Array:
     """Some rows of an array, on the same devices as its own."""
-    return spread(jnp.asarray(array[index]), array)
+    return spread(jnp.asarray(_auto(array)[index]), array)
 
 
 def spread(batch: Array, like: Rows) -> Array:
@@ -87,10 +89,20 @@ def spread(batch: Array, like: Rows) -> Array:
 def _devices_of_rows(array: Rows) -> tuple[NamedSharding, int] | None:
     """The sharding of an array whose rows are divided among devices, and into how many parts."""
     sharding = array.sharding if isinstance(array, jax.Array) and known(array) else None
-    if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, jax.sharding.Mesh):
+    if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
         return None
     parts = len(array) // sharding.shard_shape(array.shape)[0]
     return (sharding, parts) if parts > 1 else None
+
+
+def _auto(array: Rows) -> Rows:
+    """The array where it lies, of a mesh whose axes leave it to XLA what lies where: others refuse to be indexed."""
+    sharding = array.sharding if isinstance(array, jax.Array) and known(array) else None
+    if not isinstance(sharding, NamedSharding) or not isinstance(sharding.mesh, Mesh):
+        return array
+    mesh = Mesh(sharding.mesh.devices, sharding.mesh.axis_names)
+    placed: Array = jax.device_put(array, NamedSharding(mesh, sharding.spec))
+    return placed
 
 
 def _present(size: int, count: int) -> Bool[Array, ' size']:
@@ -110,4 +122,4 @@ def _batches(batch_size: int | None, *arrays: Rows) -> Iterator[tuple[tuple[Any,
             yield tuple(map(jnp.asarray, arrays)), count
             return
         chosen = index if count < len(index) else slice(index[0], index[-1] + 1)  # a slice is not copied on the host
-        yield tuple(spread(jnp.asarray(array[chosen]), arrays[0]) for array in arrays), count
+        yield tuple(spread(jnp.asarray(_auto(array)[chosen]), arrays[0]) for array in arrays), count

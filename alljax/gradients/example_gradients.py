@@ -79,7 +79,7 @@ def class_gradients(
             chosen = rows[start : start + size]
             index = np.resize(chosen, size)  # one shape for all classes
             present = jnp.arange(size) < len(chosen)
-            part = _sum(loss, params, jnp.asarray(x[index]), jnp.asarray(y[index]), present)
+            part = _sum(loss, params, batching.take(x, index), batching.take(y, index), present)
             total = jax.tree.map(jnp.add, total, part)
         return jax.tree.map(lambda leaf: leaf / max(len(rows), 1), total)
 
@@ -116,7 +116,8 @@ def check_loss(
     check_examples(function, x, y)
     check_params(function, params)
     require_leaves(function, params)
-    shape = _checked_loss(function, loss, *signature((params, x[:2], y[:2])))
+    two = [jax.ShapeDtypeStruct((2, *part.shape[1:]), jnp.result_type(part)) for part in (x, y)]
+    shape = _checked_loss(function, loss, *signature((params, *two)))
     if of_curvature and not shape:
         raise ValueError(f'{function}: loss gives one number for 2 examples; expected a loss for each')
     if not of_curvature:

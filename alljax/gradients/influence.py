@@ -92,7 +92,7 @@ def _inner_products(
 
     def parts(examples: Examples) -> list[tuple[Array, Array]]:
         chosen = [index[:count] for index, count in batching.chunks(len(examples[0]), batch_size)]
-        return [(jnp.asarray(examples[0][index]), jnp.asarray(examples[1][index])) for index in chosen]
+        return [(batching.take(examples[0], index), batching.take(examples[1], index)) for index in chosen]
 
     found = []
     for row in parts(rows):

@@ -50,12 +50,15 @@ def ritz(product: Callable[[Vector], Vector], start: Vector, steps: int) -> Ritz
     return Ritz(values, vectors, state.basis)
 
 
+_dot = partial(jnp.dot, precision='highest')  # GPUs would keep ten bits of each factor
+
+
 @partial(jax.jit, donate_argnums=0)
 def _extended(state: State, image: Vector, step: int | Int[Array, '']) -> State:
     basis = state.basis.at[step].set(state.vector)
-    along = state.vector @ image
+    along = _dot(state.vector, image)
     for _ in range(2):  # once leaves rounding errors behind, by which eigenvalues that have converged come again
-        image = image - basis.T @ (basis @ image)
+        image = image - _dot(basis.T, _dot(basis, image))
     length = jnp.linalg.norm(image)
     following = image / jnp.where(length > 0, length, 1)
     return State(basis, following, state.diagonal.at[step].set(along), state.beside.at[step].set(length))

@@ -31,9 +31,9 @@ def loss(params, x, y):
     return -jnp.take_along_axis(jax.nn.log_softmax(apply(params, x)), y[:, None], 1)[:, 0]
 
 
-def both(name, ask):
-    one = ask(params, x, y)
-    for hidden in (whole, split):
+def both(name, ask, *placings):
+    one, placings = ask(params, x, y), placings or (whole, split)
+    for hidden in placings:
         placed = {'hidden': jax.device_put(params['hidden'], hidden), 'out': jax.device_put(params['out'], whole)}
         found = ask(placed, jax.device_put(x, rows), jax.device_put(y, rows))
         for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(one), strict=True):
@@ -58,6 +58,9 @@ both('tracin', lambda p, x, y: gradients.tracin(loss, [p], (x, y), (x[:4], y[:4]
 both('eigenvalues', lambda p, x, y: gradients.eigenvalues(
     gradients.curvature_operator(apply, p, x, y, batch_size=8), 1, key=key, iterations=12))
 both('within jit', jax.jit(lambda p, x, y: gradients.saliency(apply, p, x, y, batch_size=8).map))
+rows, whole = (NamedSharding(jax.make_mesh((4,), ('data',)), spec) for spec in (PartitionSpec('data'), PartitionSpec()))
+both('explicit axes', lambda p, x, y: gradients.saliency(apply, p, x, y, batch_size=6).map, whole)
+both('explicit axes', lambda p, x, y: gradients.gradient_statistics(loss, p, x, y, batch_size=8)['all'].norm, whole)
 print('all the same')
 """
 
