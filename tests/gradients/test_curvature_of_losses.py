@@ -53,6 +53,7 @@ def operator(form, kind, **options):
     return gradients.curvature_operator(loss=loss, params=PARAMS, x=X, y=Y, kind=kind, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('form', 'kind'),
     [('outputs', 'hessian'), ('outputs', 'ggn'), ('outputs', 'fisher'), ('loss', 'hessian'), ('loss', 'fisher')],
@@ -64,6 +65,7 @@ def test_the_curvature_of_a_regression_is_that_of_the_dense_matrix(dense, form, 
     np.testing.assert_allclose(found, dense[kind], atol=1e-7 * np.abs(dense[kind]).max())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('which', ['largest', 'smallest'])
 def test_eigenvectors_are_those_of_the_dense_matrix(dense, which):
     values, vectors = np.linalg.eigh(dense['hessian'])
@@ -78,6 +80,7 @@ def test_eigenvectors_are_those_of_the_dense_matrix(dense, which):
             assert tree['hidden'].shape == (3, 4)
 
 
+@pytest.mark.slow
 def test_an_eigenvector_of_some_parameters_is_zero_elsewhere(dense):
     with jax.enable_x64(True):
         _, (tree,) = gradients.eigenvectors(operator('loss', 'hessian', where='out'), 1, key=KEY)
@@ -88,6 +91,7 @@ def test_an_eigenvector_of_some_parameters_is_zero_elsewhere(dense):
     assert abs(vectors[:, -1] @ tree['out'].ravel()) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_start_near_the_eigenvector_needs_few_products(dense):
     largest = np.linalg.eigvalsh(dense['hessian'])[-1]
     with jax.enable_x64(True):
@@ -104,6 +108,7 @@ def test_a_start_near_the_eigenvector_needs_few_products(dense):
         np.testing.assert_allclose(same['out'], -tree['out'], atol=1e-6)  # the sign is that of the start
 
 
+@pytest.mark.slow
 def test_within_jit_the_result_has_k_values_and_nan_where_there_are_fewer():
     few = np.diag([5.0, 3.0, 0, 0, 0]).astype(np.float32)
 

@@ -47,6 +47,7 @@ def names():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', FUNCTIONS)
 def test_the_example_of_a_function_runs_as_it_stands(names, name):
     page = inspect.getdoc(FUNCTIONS[name])

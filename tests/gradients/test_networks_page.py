@@ -33,6 +33,7 @@ def names_of(*sections):
     return names
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'section', [pytest.param(name, marks=pytest.mark.slow) if name in OF_OTHERS else name for name in LAYERS]
 )
@@ -60,6 +61,7 @@ def test_a_network_of_each_library_is_asked_in_few_lines(section):
     assert jax.tree.structure(found) == jax.tree.structure(params)
 
 
+@pytest.mark.slow
 def test_a_layer_inside_any_network_is_shown_by_its_two_parts():
     names = names_of('NNX', 'A layer inside')
     assert names['heat'].shape == (4, 8, 8)
@@ -69,6 +71,7 @@ def test_a_layer_inside_any_network_is_shown_by_its_two_parts():
     np.testing.assert_allclose(found, whole, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_block_of_devices_runs_on_one():
     names = names_of('Plain functions, scanned layers', 'Many devices')
     assert names['found'].map.sharding.is_equivalent_to(names['x'].sharding, 4)

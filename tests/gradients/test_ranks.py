@@ -76,6 +76,7 @@ TEXT = gradients.SplitNetwork(embedded, logits_of_embedded)
 PARAMS = {'embedding': RNG.normal(size=(5, 2)).astype(np.float32), 'weights': weights_of(SEQUENCE)}
 
 
+@pytest.mark.slow
 def test_tokens_are_attributed_at_their_embedding():
     whole = gradients.saliency(logits_of_embedded, PARAMS, PARAMS['embedding'][TOKENS], Y).map
     found = gradients.saliency(TEXT, PARAMS, TOKENS, Y, layer='features').map

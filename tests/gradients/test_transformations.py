@@ -57,6 +57,7 @@ def test_within_jit_it_finds_the_same_numbers(name):
     assert_close(jax.jit(functools.partial(outcome, name))(arrays(name)), outside(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', NAMES)
 def test_vmap_over_two_networks_asks_each_and_float64_stays_float64(name):
     with jax.enable_x64(True):
@@ -79,6 +80,7 @@ def test_vmap_finds_the_numbers_of_each(name):
     assert_close(jax.vmap(ask)(many), jax.tree.map(lambda *leaves: jnp.stack(leaves), ask(PARAMS), ask(_doubled())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('dtype', ['bfloat16', pytest.param('float16', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('name', [name for name in NAMES if 'params' in CALLS[name] or 'checkpoints' in CALLS[name]])
 def test_parameters_of_half_precision_are_taken(name, dtype):
