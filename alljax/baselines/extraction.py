@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, UInt8
 from alljax.baselines import features
 from alljax.baselines.features import FEATURES, NETWORK, Measurement
 from alljax.baselines.preprocess import PREPROCESS, Filter
-from alljax.baselines.segment import SEGMENTS, Parts, Segmentation, cut_out
+from alljax.baselines.segment import SEGMENTS, Parts, Segmentation, cut_out, unet
 from alljax.baselines.systems import WHOLE, System
 from alljax.data.image import RgbImage
 from alljax.errors import UserError, nearest
@@ -27,6 +27,7 @@ from alljax.storage.image_preparation import SEGMENTATIONS
 Images = UInt8[np.ndarray, 'cells height width 3']
 Part = TypeVar('Part')
 CHUNK = 512  # pictures that are measured on all cores before what there is is saved
+WEIGHTS = 'weights'  # the argument of a segmentation by a network
 FEW = 16  # items that are done before other processes would have started
 PACKAGE = 'alljax.baselines.'
 CODE = ('extraction.py', 'fuzzy_clustering.py', 'preprocess.py', 'segment', 'features')  # on which a row depends
@@ -59,7 +60,7 @@ def make_extractor(system: System) -> Extractor:
     measurements = _named('measurement', named, FEATURES, problems)
     if problems:
         raise UserError(*problems)
-    return Extractor(filters, _of_version(segmentation[0], system.segmentation), measurements)
+    return Extractor(filters, _with_weights(_of_version(segmentation[0], system.segmentation), system), measurements)
 
 
 def _of_version(segmentation: Segmentation, wanted: int) -> Segmentation:
@@ -67,6 +68,20 @@ def _of_version(segmentation: Segmentation, wanted: int) -> Segmentation:
     if wanted == SEGMENTATIONS[-1] or 'version' not in inspect.signature(segmentation).parameters:
         return segmentation
     return partial(segmentation, version=wanted)
+
+
+def takes_weights(segmentation: Segmentation) -> bool:
+    """True for a segmentation by a network, whose weights may be the user's own."""
+    return WEIGHTS in inspect.signature(segmentation).parameters
+
+
+def _with_weights(segmentation: Segmentation, system: System) -> Segmentation:
+    if not system.weights:
+        return segmentation
+    if not takes_weights(segmentation):
+        raise UserError(f'weights {system.weights}: the segmentation {system.segment} has none; leave them out')
+    unet.read(Path(system.weights))  # UserError here, and not in each of many processes
+    return partial(segmentation, weights=Path(system.weights))
 
 
 def rows(system: System, images: Images, folder: Path | None = None, chunk: int = CHUNK) -> Rows:
@@ -128,8 +143,11 @@ def key(system: System, extractor: Extractor) -> str | None:
         digest.update(code)
     for library in ('numpy', 'scipy', 'scikit-image', 'scikit-learn'):
         digest.update(version(library).encode())
+    if system.weights:
+        digest.update(Path(system.weights).read_bytes())
     for place in CODE:
-        for file in sorted((room / place).rglob('*.py')) or [room / place]:
+        files = [*(room / place).rglob('*.py'), *(room / place).rglob('*.safetensors')]
+        for file in sorted(files) or [room / place]:
             digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -152,8 +170,8 @@ def _named(kind: str, names: Sequence[str], known: Mapping[str, Part], problems:
 
 def _code(part: Callable[..., Any]) -> bytes | None:
     """A function's name, with its file if that is not of this package; None if that does not tell all that it does."""
-    if isinstance(part, partial) and not part.args and part.keywords.keys() == {'version'}:
-        part = part.func  # of a version that the key names
+    while isinstance(part, partial) and not part.args and part.keywords.keys() <= {'version', WEIGHTS}:
+        part = part.func  # of a version and of weights that the key names
     if not isinstance(part, FunctionType):
         return None  # an object or a partial function: it has values of its own
     name = f'{part.__module__}.{part.__qualname__}'.encode()

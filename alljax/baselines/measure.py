@@ -59,18 +59,23 @@ def write(system: System, wanted: Wanted, say: Callable[[str], None]) -> Segment
             pictures.append(image.read(file).pixels)
         except image.ImageError as error:
             problems.append(f'{file}: {error}')
+    extractor = None
+    try:
+        extractor = make_extractor(system)
+    except UserError as error:
+        problems += error.problems
     known = None
     if wanted.truth and len(pictures) == len(files):
         try:
             known = mask_files.read(place, files, pictures, wanted.truth)
         except UserError as error:
             problems += error.problems
-    if problems:
+    if problems or extractor is None:
         raise UserError(*problems)
     rows = []
     (out / 'masks').mkdir(parents=True, exist_ok=True)
     root = place if place.is_dir() else place.parent
-    measured = on_all_cores(_segment_and_measure, pictures, make_extractor(system))
+    measured = on_all_cores(_segment_and_measure, pictures, extractor)
     for file, (parts, row) in zip(files, measured, strict=True):
         name = file.relative_to(root)
         mask = (out / 'masks' / name).with_name(name.name + '.png')

@@ -5,6 +5,7 @@ hand: these are rebuilt from what is published about them.
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from alljax.storage.image_preparation import SEGMENTATIONS
@@ -25,6 +26,9 @@ class System(NamedTuple):
     standardize: str = STANDARDIZE[0]  # by the training side, or by the unlabelled slide or set that cells come from
     networks: tuple[str, ...] = ()  # that 'network' stands for, side by side; none for the one that the config names
     segmentation: int = SEGMENTATIONS[-1]  # the version of the search for a cell: a model keeps that of its training
+    weights: str = (
+        ''  # a file of `alljax segmentation`, for a segmentation that has weights; '' for those of the package
+    )
 
     def __str__(self) -> str:
         parts = [
@@ -32,6 +36,7 @@ class System(NamedTuple):
             '' if self.segment == WHOLE else self.segment,
             ' and '.join(self.features),
             '' if self.segmentation == SEGMENTATIONS[-1] else f'segmentation version {self.segmentation}',
+            f'weights of {Path(self.weights).name}' if self.weights else '',
             f'networks {" and ".join(self.networks)}' if self.networks else '',
             '' if self.standardize == STANDARDIZE[0] else f'standardized by {self.standardize}',
             f'{self.components} principal components' if self.components else '',
@@ -131,6 +136,15 @@ def vogado2017() -> System:
     return System(WHOLE, ('network',), ('vote',))
 
 
+def unet() -> System:
+    """A U-Net (Ronneberger et al. 2015) finds the cell; what it is made of is measured as by rawat2017, RBF SVM.
+
+    No system of Table 6, but one of today: a small network, trained on drawn cells or on your own masks
+    (`alljax segmentation`), in the place of thresholds.
+    """
+    return System('unet', ('nucleus_shape', 'cell_shape', 'color', 'glcm'), ('svm',))
+
+
 def assembled(name: str, parts: Mapping[str, Any]) -> System:
     """A system of SYSTEMS with those of the `parts` in the place of its own that are not None."""
     return SYSTEMS[name]()._replace(**{part: value for part, value in parts.items() if value is not None})
@@ -147,4 +161,5 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     'li2016': li2016,
     'rawat2017': rawat2017,
     'vogado2017': vogado2017,
+    'unet': unet,
 }

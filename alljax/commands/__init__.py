@@ -71,6 +71,11 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'runs a classical system: beside a run, on a folder of cells, or for its masks',
             'the same command with the same --workdir starts again',
         ),
+        'segmentation': Command(
+            'alljax.commands.segmentation',
+            'trains the network of the system unet, which finds nucleus and cell, on drawn cells and your own masks',
+            'nothing was written; the same command starts again',
+        ),
         'synthetic': Command('alljax.commands.synthetic', 'draws a set of synthetic cells'),
         'paper': Command('alljax.commands.paper', 'checks the printed numbers of Shafique & Tehsin 2018'),
     }

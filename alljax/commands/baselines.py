@@ -7,12 +7,17 @@ compares the two;
 against your own masks; `--list` says what there is.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alljax.commands import Parser
 from alljax.errors import UserError, nearest, printable
+
+if TYPE_CHECKING:
+    from alljax.baselines.systems import System
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from alljax import config
 
         settings = config.load(options.config)  # first, for it may add a system of the user's own
-    from alljax.baselines.systems import SYSTEMS
+    from alljax.baselines.systems import SYSTEMS, assembled
 
     if options.list:
         print('\n'.join(listing()))
@@ -37,8 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f'{options.place}: there is no such folder; expected a run folder, or one of cells')
     if options.truth and not options.measure:
         raise UserError('--truth belongs to --measure OUT; name a folder to write')
+    if options.weights and not options.measure:
+        raise UserError('--weights belongs to --measure OUT; for a run set config.baseline.weights')
     if options.measure:
-        return _measured(options.system, options.place, options.measure, options.truth)
+        return _measured(assembled(options.system, {'weights': options.weights}), options)
     from alljax import config
     from alljax.config import classical_system_plans
     from alljax.runs import comparison, experiment, results
@@ -59,18 +66,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _measured(system: str, place: Path, out: Path, truth: Path | None) -> int:
+def _measured(system: 'System', options: argparse.Namespace) -> int:
     """Masks and measurements, and with masks of the user's the scores and the worst cells."""
     from alljax.baselines import measure
-    from alljax.baselines.systems import SYSTEMS
     from alljax.data import image_files
 
-    wanted = measure.Wanted(place, image_files.files([place]), out, truth)
-    scores = measure.write(SYSTEMS[system](), wanted, lambda line: print(printable(line)))
+    out = options.measure
+    wanted = measure.Wanted(options.place, image_files.files([options.place]), out, options.truth)
+    scores = measure.write(system, wanted, lambda line: print(printable(line)))
     if scores:
         from alljax.runs import segmentation_sheet
 
-        segmentation_sheet.draw_worst(scores, out / 'worst.png', f'{system}: the worst cells first')
+        segmentation_sheet.draw_worst(scores, out / 'worst.png', f'{options.system}: the worst cells first')
         print(printable(f'written: {out / "scores.csv"} and {out / "worst.png"}'))
     return 0
 
@@ -104,6 +111,11 @@ def _parser() -> Parser:
     parser.add_argument('--measure', type=Path, metavar='OUT', help='writes masks and measurements there, no training')
     parser.add_argument(
         '--truth', type=Path, metavar='MASKS', help='with --measure: scores against masks of the same names'
+    )
+    parser.add_argument(
+        '--weights',
+        metavar='FILE',
+        help='with --measure: of `alljax segmentation`, in the place of those of the package',
     )
     parser.add_argument('--workdir', type=Path, metavar='DIR', help='the run folder (default beside RUN, or in runs/)')
     parser.add_argument(

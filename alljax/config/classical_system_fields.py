@@ -1,9 +1,13 @@
 """The fields of a run that name a classical system, and those of a network that one has no use for."""
 
+from pathlib import Path
+
 from ml_collections import ConfigDict
 
 from alljax import config as fields
+from alljax.baselines import extraction
 from alljax.baselines.features import NETWORK
+from alljax.baselines.segment import SEGMENTS, unet
 from alljax.baselines.systems import assembled
 from alljax.config.fields import FIELDS
 from alljax.config.plan import NamedSystem
@@ -46,12 +50,25 @@ def check_levers(config: ConfigDict) -> None:
             'batches; set it to oversample'
         )
     named = system(config)
+    if named and named.parts.weights:
+        problems += _problems_of_weights(named)
     if named and named.parts.networks and NETWORK not in named.parts.features:
         problems.append(
             "config.baseline.networks names networks, but config.baseline.features has no 'network'; add it there"
         )
     if problems:
         raise UserError(*problems)
+
+
+def _problems_of_weights(named: NamedSystem) -> list[str]:
+    segment = named.parts.segment
+    if segment not in SEGMENTS or not extraction.takes_weights(SEGMENTS[segment]):
+        return [f'config.baseline.weights names a file, but the segmentation {segment} has no weights; leave it None']
+    try:
+        unet.read(Path(named.parts.weights))
+    except UserError as error:
+        return [f'config.baseline.weights: {problem}' for problem in error.problems]
+    return []
 
 
 def without_levers(config: ConfigDict) -> ConfigDict:

@@ -118,6 +118,12 @@ MODEL_FIELDS: dict[str, Field] = {
         high=SEGMENTATIONS[-1],
         example=1,
     ),
+    'baseline.weights': Field(
+        None,
+        'the unet.safetensors that `alljax segmentation` trained on your own masks, for a segmentation by a network; '
+        'None for the weights of the package',
+        example='mine/unet.safetensors',
+    ),
     'baseline.networks': Field(
         None,
         "the networks that 'network' in baseline.features stands for, side by side; () for config.model.name alone. "

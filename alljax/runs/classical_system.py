@@ -37,6 +37,7 @@ from alljax.runs.backbones import Body
 from alljax.runs.prediction_views import Images, Predict
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
+from alljax.storage.atomic import write_whole
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import SEGMENTATIONS
 from alljax.storage.json_records import read_record
@@ -44,7 +45,7 @@ from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
 NO_CHANCE = 1e-12  # stands for a probability of 0, whose logarithm is not finite
-CLASSIFIER, STANDARD = 'classifier.skops', 'standardization.npz'
+CLASSIFIER, STANDARD, SEGMENTATION = 'classifier.skops', 'standardization.npz', 'unet.safetensors'
 
 
 class Classical(NamedTuple):
@@ -253,6 +254,8 @@ def save(run: Classical, folder: Path) -> None:
     """Writes the model folder."""
     with model_folder.replaced(folder, run.card) as part:
         classifier_file.write(part / CLASSIFIER, run.estimator)
+        if run.system.weights:
+            write_whole(part / SEGMENTATION, Path(run.system.weights).read_bytes())
         if run.standard:
             np.savez(part / STANDARD, **run.standard._asdict())
         for place, body in zip(backbones.folders(run.system), run.bodies, strict=False):
@@ -271,6 +274,8 @@ def load(path: Path) -> Classical:
     values = {'segmentation': SEGMENTATIONS[0], **card.system}  # release 0.1 had one version, and no word for it
     system = read_record(System, values, folder / model_folder.CARD, 'system.')
     model_check.known_segmentation(system.segmentation, 'system', folder)
+    if system.weights:  # a run keeps its own copy
+        system = system._replace(weights=str(folder / SEGMENTATION))
     bodies = []
     for place in backbones.folders(system) if NETWORK in system.features else ():
         saved = network.load(folder / place)

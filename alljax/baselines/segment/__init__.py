@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from alljax.baselines.segment import clusters, thresholds
+from alljax.baselines.segment import clusters, thresholds, unet
 from alljax.baselines.segment.central_cell import Parts
 
 __all__ = ['SEGMENTS', 'Parts', 'Segmentation']
 
-Segmentation = Callable[..., Parts]  # of an RgbImage, and, those of this package, of `version`
+Segmentation = Callable[..., Parts]  # of an RgbImage, and, those of this package, of `version`; some of `weights`
 
 SEGMENTS: dict[str, Segmentation] = {
     'otsu': thresholds.otsu,
@@ -18,4 +18,5 @@ SEGMENTS: dict[str, Segmentation] = {
     'lab_fuzzy': clusters.lab_fuzzy,
     'gray_k_means': clusters.gray_k_means,
     'gray_fuzzy': clusters.gray_fuzzy,
+    'unet': unet.unet,
 }

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -53,9 +54,9 @@ def of_cut_outs_too(segmentation: Callable[..., Parts]) -> Callable[..., Parts]:
     """The segmentation, made for pictures with a background, for cells that were cut out as well."""
 
     @wraps(segmentation)
-    def segment(image: RgbImage, **version: int) -> Parts:
+    def segment(image: RgbImage, **options: Any) -> Parts:  # a version, or a file of weights
         picture, blank = on_glass(image)
-        return nothing(blank.shape) if blank.all() else without(segmentation(picture, **version), blank)
+        return nothing(blank.shape) if blank.all() else without(segmentation(picture, **options), blank)
 
     return segment
 

@@ -27,4 +27,6 @@ def noise(
     field = scipy.fft.irfft2(spectrum, (padded, padded))
     # The transform mirrors every column but the first, whose imaginary part is half lost to that symmetry.
     energy = 4 * np.sum(band[:, 1:] ** 2) + np.sum(band[:, 0] ** 2)
+    if energy == 0:  # a window of few pixels, which are wider than all of the band
+        return np.zeros((size, size), np.float32)
     return (field * np.float32(padded**2 / np.sqrt(energy)))[:size, :size].astype(np.float32)

@@ -46,6 +46,7 @@ LOBED = (neutrophil.NEUTROPHIL, 'eosinophil', 'basophil')
 SHARE = (0.28, 0.9)  # of the picture's side: the diameter of the cell
 WIDEST = 320.0  # reference pixels of a picture: red cells are strewn no farther
 SIDE = (96, 190)  # pixels of the photograph
+COARSEST = 1.7  # reference pixels a pixel at which texture can still be drawn
 NEIGHBOR, TOUCHING = 0.3, 0.4  # chance of another white cell, and that it touches
 AT_BORDER = 0.06  # chance that the border of the picture cuts the cell
 OFF_CENTER = 0.03  # of the picture's side: standard deviation of the cell's place in either direction
@@ -62,13 +63,15 @@ class Varied(NamedTuple):
 
 def draw_varied(rng: np.random.Generator) -> Varied:
     """Draw a cell of any kind, in any light; its picture is square, of SIDE pixels."""
-    kind = str(rng.choice(list(KINDS), p=np.array(list(KINDS.values())) / sum(KINDS.values())))
+    at_border = rng.random() < AT_BORDER
+    kinds = {kind: share for kind, share in KINDS.items() if not (at_border and kind in LOBED)}
+    kind = str(rng.choice(list(kinds), p=np.array(list(kinds.values())) / sum(kinds.values())))
     appearance = _widened(_appearance(kind, rng), rng)
     view = min(sum(appearance.diameter) / 2 / pick(rng, SHARE), WIDEST)
     side = int(rng.integers(*SIDE, endpoint=True))
-    frame = rectangle(side, side, view / side)
+    fine = max(side, math.ceil(view / COARSEST))
+    frame = rectangle(fine, fine, view / fine)
     taken = varied_slide(rng)
-    at_border = rng.random() < AT_BORDER
     moved = _moved(frame, *(_border_place(rng, view) if at_border else rng.normal(0, OFF_CENTER * view, 2)))
     body, amounts = _white_cell(kind, appearance, rng, moved)
     if rng.random() < EMPTY:
@@ -81,8 +84,8 @@ def draw_varied(rng: np.random.Generator) -> Varied:
     if other is not None:
         around = around + other[1] * (1 - cover(body.cell, 1.6))
     image = expose(around + amounts, taken, rng, frame)
-    nucleus = body.nucleus < 0
-    drawn = Drawing(_processed(image, rng), nucleus, (body.cell < 0) & ~nucleus)
+    image, cell, nucleus = (_at(layer, side) for layer in (image, body.cell < 0, body.nucleus < 0))
+    drawn = Drawing(_processed(image, rng), nucleus, cell & ~nucleus)
     return Varied(_cut_out(drawn, rng) if rng.random() < CUT_OUT and (body.cell < 0).any() else drawn, kind)
 
 
@@ -124,9 +127,7 @@ def _widened(appearance: Appearance, rng: np.random.Generator) -> Appearance:
     )
 
 
-def _white_cell(
-    kind: str, appearance: Appearance, rng: np.random.Generator, frame: Grid
-) -> tuple[Body, Amounts]:
+def _white_cell(kind: str, appearance: Appearance, rng: np.random.Generator, frame: Grid) -> tuple[Body, Amounts]:
     """Outlines and amounts of stain of a white cell; granules as its kind has them."""
     if kind not in LOBED:
         body = shape_cell(appearance, rng, frame)
@@ -155,12 +156,14 @@ def _neighbor(
     rng: np.random.Generator, frame: Grid, body: Body, view: float
 ) -> tuple[Float32[np.ndarray, 'height width'], Amounts] | None:
     """The outline and amounts of another white cell, pressed flat where it touches; None where it is not in view."""
-    kind = str(rng.choice([*CLASSES, 'monocyte', neutrophil.NEUTROPHIL]))
+    kind, angle = str(rng.choice([*CLASSES, 'monocyte', neutrophil.NEUTROPHIL])), rng.uniform(0, 2 * np.pi)
     appearance = _appearance(kind, rng)._replace(vacuoles=(0.0, 0.0))
     radius = math.sqrt(np.count_nonzero(body.cell < 0) / math.pi) * frame.pixel
     gap = pick(rng, (-6.0, 2.0)) if rng.random() < TOUCHING else pick(rng, (2.0, 60.0))
-    far, angle = radius + sum(appearance.diameter) / 4 + gap, rng.uniform(0, 2 * np.pi)
-    if far * max(abs(math.sin(angle)), abs(math.cos(angle))) - sum(appearance.diameter) / 4 > view / 2:
+    far = radius + sum(appearance.diameter) / 4 + gap
+    reach = far * max(abs(math.sin(angle)), abs(math.cos(angle)))
+    # lobes are drawn as wide as the part of the cell that is seen
+    if reach - (0 if kind in LOBED else sum(appearance.diameter) / 4) > view / 2:
         return None
     moved = _moved(frame, far * math.sin(angle), far * math.cos(angle))
     other, amounts = _white_cell(kind, appearance, rng, moved)
@@ -177,6 +180,11 @@ def _border_place(rng: np.random.Generator, view: float) -> tuple[float, float]:
     """A place near the middle of one side of the picture."""
     far, along = pick(rng, (0.25, 0.5)) * view * rng.choice((-1, 1)), float(rng.normal(0, OFF_CENTER * view))
     return (far, along) if rng.random() < 0.5 else (along, far)
+
+
+def _at(pixels: np.ndarray, side: int) -> np.ndarray:
+    """A picture or a mask at so many pixels a side."""
+    return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX))
 
 
 def _processed(image: RgbImage, rng: np.random.Generator) -> RgbImage:

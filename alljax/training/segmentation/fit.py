@@ -39,7 +39,8 @@ def fit(pictures: Pictures, steps: int, seed: int) -> Any:
     start = jax.random.key(seed)
     side = pictures.images.shape[1]
     variables = jax.jit(network.init)(start, jnp.zeros((1, side, side, 3)))
-    state = State(variables, optimizer.init(variables['params']), variables, jnp.zeros((), int))
+    average = jax.tree.map(jnp.copy, variables)  # each buffer is given away once
+    state = State(variables, optimizer.init(variables['params']), average, jnp.zeros((), int))
     step = make_step(network, optimizer, seed)
     held = jax.tree.map(jnp.asarray, pictures)
     order = np.random.default_rng([seed, 2])

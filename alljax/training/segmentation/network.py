@@ -27,7 +27,7 @@ class Unet(nn.Module):
         x = first
         for level, width in enumerate(self.widths):
             if level:
-                x = nn.max_pool(x, (2, 2), (2, 2))
+                x = _pooled(x)
             x = self._pair(x, f'down{level}', width, train)
             skipped.append(x)
         for place, level in enumerate(reversed(range(len(self.widths) - 1))):
@@ -58,6 +58,12 @@ def folded(variables: Tree) -> dict[str, np.ndarray]:
             bias = given[f'params/{name}/bias']
         found[f'{name}/kernel'], found[f'{name}/bias'] = kernel.astype(np.float32), bias.astype(np.float32)
     return found
+
+
+def _pooled(x: Array) -> Array:
+    """The largest of each 2×2 places, as maxima over strided slices: the gradient is faster than that of a pool."""
+    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
 
 
 def _blocks(x: Array) -> Array:

@@ -113,7 +113,9 @@ def _window(picture: MaskedPicture, rng: np.random.Generator) -> MaskedPicture:
     if not len(rows):
         return picture
     reach = max(np.ptp(rows), np.ptp(columns)) + 1
-    side = int(np.clip(rng.uniform(LEAST_WINDOW, 1) * min(height, width), min(reach, height, width), min(height, width)))
+    side = int(
+        np.clip(rng.uniform(LEAST_WINDOW, 1) * min(height, width), min(reach, height, width), min(height, width))
+    )
     top, left = (
         int(np.clip((places[0] + places[-1]) / 2 - side / 2 + rng.normal(0, 0.03) * side, 0, length - side))
         for places, length in ((rows, height), (columns, width))
