@@ -126,6 +126,9 @@ def test_what_cannot_be_is_told(folder, first, tmp_path):
         (['putzu2014', str(folder), '--measure', str(first)], 'is not an empty folder'),
         (['putzu2014', str(folder), '--config', 'nowhere.py'], 'there is no such file'),
         (['putzu2014', str(folder), '--truth', str(folder)], '--truth belongs to --measure'),
+        (['unet', str(folder), '--weights', 'x'], '--weights belongs to --measure'),
+        (['unet', str(folder), '--measure', str(tmp_path / 'w'), '--weights', 'x'], 'cannot be read as the weights'),
+        (['putzu2014', str(folder), '--measure', str(tmp_path / 'v'), '--weights', 'x'], 'has none; leave them out'),
         (['putzu2014', str(folder), '--measure', str(tmp_path / 'z'), '--truth', str(tmp_path / 'q')], 'of masks'),
     ):
         with pytest.raises(UserError, match=words):

@@ -13,6 +13,7 @@ from helpers import make_cells, plan_of, variables_of
 from PIL import Image
 
 from alljax import config as fields
+from alljax.baselines.segment import unet
 from alljax.config import resolve
 from alljax.config.fields import FIELDS
 from alljax.data import datasets
@@ -249,6 +250,7 @@ CHANGES = {
     'baseline.hierarchical': (True, system, {'baseline.system': 'putzu2014'}),
     'baseline.standardize': ('slide', system, {'baseline.system': 'putzu2014'}),
     'baseline.segmentation': (1, system, {'baseline.system': 'putzu2014'}),
+    'baseline.weights': (str(unet.SHIPPED), system, {'baseline.system': 'unet'}),
     'baseline.networks': (('resnet18', 'vgg11'), measuring, {'baseline.system': 'vogado2017'}),
     'ensemble.candidates': ((('one', {'baseline.system': 'putzu2014'}),), ensemble, {}),
     'ensemble.choose': ('best', ensemble, {}),

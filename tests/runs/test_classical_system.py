@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from PIL import Image
 
 from alljax import config
 from alljax.baselines import extraction
+from alljax.baselines.segment import unet
 from alljax.baselines.systems import SYSTEMS, System, assembled
 from alljax.commands import predict
 from alljax.config import resolve
@@ -236,3 +239,30 @@ def test_many_pictures_are_measured_on_all_cores_alike(drawn, monkeypatch):
     many = extraction.rows(system, images)
     few = extraction.rows(system, images[:3])
     np.testing.assert_array_equal(many.values[:3], few.values)
+
+
+def test_a_model_keeps_its_own_copy_of_a_user_s_weights(run, tmp_path):
+    mine = tmp_path / 'mine.safetensors'
+    mine.write_bytes(unet.SHIPPED.read_bytes())
+    loaded = classical_system.load(run)
+    system = SYSTEMS['unet']()._replace(weights=str(mine))
+    changed = loaded._replace(system=system, card=replace(loaded.card, system=system._asdict()))
+    classical_system.save(changed, tmp_path / 'model')
+    mine.unlink()
+    kept = Path(classical_system.load(tmp_path / 'model').system.weights)
+    assert kept.parent == tmp_path / 'model'
+    assert kept.read_bytes() == unet.SHIPPED.read_bytes()
+    kept.write_bytes(b'damaged')
+    with pytest.raises(UserError, match=r'unet\.safetensors'):
+        classical_system.load(tmp_path / 'model')
+
+
+def test_weights_that_no_part_of_a_system_has_are_refused(drawn):
+    for system, file, said in (
+        ('rawat2017', str(unet.SHIPPED), 'three_levels has no weights'),
+        ('unet', 'nowhere.safetensors', 'cannot be read as the weights'),
+    ):
+        config = values(drawn, system)
+        config.baseline.weights = file
+        with pytest.raises(UserError, match=said):
+            resolve.resolve(config, {'data.equalize'})

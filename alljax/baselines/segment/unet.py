@@ -30,7 +30,7 @@ DARKEST = 4.0  # of 255: what is darker has this optical density
 SPECK = 0.02  # of the nucleus' area: less is a granule
 SHIPPED = Path(__file__).with_name('unet.safetensors')
 
-Features = Float32[np.ndarray, 'height width channels']
+Features = Float32[np.ndarray, '_ _ _']  # rows, columns, channels
 
 
 class Convolution(NamedTuple):

@@ -8,12 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from alljax.baselines.segment.unet import DARKEST
 from alljax.data import augment
 from alljax.storage import progress_bar
-from alljax.training.segmentation.network import Unet
+from alljax.training.segmentation.network import WIDTHS, Unet
 from alljax.training.segmentation.pictures import Pictures
 
 BATCH = 16
@@ -21,6 +21,14 @@ RATE = 4e-3  # the highest, of one cycle
 DECAY = 1e-4
 MIXED, GAIN, OFFSET, NOISE = 0.06, 0.12, 0.03, 0.04  # standard deviations, of optical densities; NOISE is the largest
 AVERAGE = 0.99  # of a step's running average of the parameters
+
+
+class Batch(NamedTuple):
+    """Pictures on the device, as `Pictures` has them."""
+
+    images: UInt8[Array, 'cells side side 3']
+    light: Float[Array, 'cells 3']
+    masks: UInt8[Array, 'cells side side 3']
 
 
 class State(NamedTuple):
@@ -32,9 +40,9 @@ class State(NamedTuple):
     step: Int[Array, '']
 
 
-def fit(pictures: Pictures, steps: int, seed: int) -> Any:
+def fit(pictures: Pictures, steps: int, seed: int, widths: tuple[int, ...] = WIDTHS) -> Any:
     """The variables of a U-Net after so many steps, averaged over the last hundred or so."""
-    network = Unet()
+    network = Unet(widths)
     optimizer = optax.adamw(optax.cosine_onecycle_schedule(steps, RATE, 0.15), weight_decay=DECAY)
     start = jax.random.key(seed)
     side = pictures.images.shape[1]
@@ -42,7 +50,7 @@ def fit(pictures: Pictures, steps: int, seed: int) -> Any:
     average = jax.tree.map(jnp.copy, variables)  # each buffer is given away once
     state = State(variables, optimizer.init(variables['params']), average, jnp.zeros((), int))
     step = make_step(network, optimizer, seed)
-    held = jax.tree.map(jnp.asarray, pictures)
+    held = Batch(*map(jnp.asarray, pictures))
     order = np.random.default_rng([seed, 2])
     waiting = np.zeros(0, int)
     with progress_bar.shown('training', steps, ' steps') as bar:
@@ -50,7 +58,7 @@ def fit(pictures: Pictures, steps: int, seed: int) -> Any:
             while len(waiting) < BATCH:
                 waiting = np.concatenate([waiting, order.permutation(len(pictures.images))])
             index, waiting = waiting[:BATCH], waiting[BATCH:]
-            state = step(state, held, index)
+            state = step(state, held, jnp.asarray(index))
             jax.block_until_ready(state.step)
             bar.update(1)
     return jax.tree.map(np.asarray, state.average)
@@ -58,7 +66,7 @@ def fit(pictures: Pictures, steps: int, seed: int) -> Any:
 
 def make_step(
     network: Unet, optimizer: optax.GradientTransformation, seed: int
-) -> Callable[[State, Pictures, Int[Array, ' cells']], State]:
+) -> Callable[[State, Batch, Int[Array, ' cells']], State]:
     """The jitted step: of the state, all pictures, and the numbers of those that it learns from."""
 
     def loss(params: Any, rest: Any, x: Array, truth: Array) -> tuple[Array, Any]:
@@ -66,9 +74,9 @@ def make_step(
         return loss_of(logits, truth), rest
 
     @functools.partial(jax.jit, donate_argnums=0)
-    def step(state: State, pictures: Pictures, index: Int[Array, ' cells']) -> State:
+    def step(state: State, pictures: Batch, index: Int[Array, ' cells']) -> State:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        x, truth = changed(Pictures(*(part[index] for part in pictures)), key)
+        x, truth = changed(Batch(*(part[index] for part in pictures)), key)
         rest = {name: value for name, value in state.variables.items() if name != 'params'}
         params = state.variables['params']
         gradient, rest = jax.grad(loss, has_aux=True)(params, rest, x, truth)
@@ -83,7 +91,7 @@ def make_step(
 
 
 def changed(
-    pictures: Pictures, key: Key[Array, '']
+    pictures: Batch, key: Key[Array, '']
 ) -> tuple[Float[Array, 'cells side side 3'], Float[Array, 'cells side side 3']]:
     """The optical densities of pictures, turned, mirrored and in another stain and light; and their masks, 0 to 1."""
     turn, mix, gain, offset, noise, amount = jax.random.split(key, 6)
@@ -94,7 +102,7 @@ def changed(
     densities = jnp.log(pictures.light[:, None, None] / jnp.maximum(pixels, DARKEST))
     matrix = jnp.eye(3) + MIXED * jax.random.normal(mix, (count, 3, 3))
     matrix *= jnp.exp(GAIN * jax.random.normal(gain, (count, 1, 3)))
-    densities = sum(densities[..., i, None] * matrix[:, None, None, i] for i in range(3))
+    densities = jnp.einsum('cyxi,cij->cyxj', densities, matrix, precision='highest')
     densities += OFFSET * jax.random.normal(offset, (count, 1, 1, 3))
     strength = NOISE * jax.random.uniform(amount, (count, 1, 1, 1))
     return densities + strength * jax.random.normal(noise, densities.shape), truth
@@ -102,8 +110,9 @@ def changed(
 
 def loss_of(logits: Float[Array, 'cells side side 3'], truth: Float[Array, 'cells side side 3']) -> Float[Array, '']:
     """Cross-entropy a pixel, and one less the soft Dice of cytoplasm and nucleus a cell."""
-    entropy = optax.softmax_cross_entropy(logits, truth).mean()
+    entropy: Array = optax.softmax_cross_entropy(logits, truth).mean()
     shares = jax.nn.softmax(logits)[..., 1:]
     both = (shares * truth[..., 1:]).sum((1, 2))
     total = shares.sum((1, 2)) + truth[..., 1:].sum((1, 2))
-    return entropy + 0.5 * (1 - (2 * both + 1) / (total + 1)).mean()
+    unlike: Array = (1 - (2 * both + 1) / (total + 1)).mean()
+    return entropy + 0.5 * unlike
