@@ -12,7 +12,7 @@ from pathlib import Path
 from alljax.commands import Parser
 from alljax.errors import printable
 
-CELLS, STEPS = 4000, 1600
+CELLS, STEPS = 2000, 640
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

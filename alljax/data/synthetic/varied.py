@@ -20,7 +20,7 @@ from alljax.data.synthetic.appearance import APPEARANCES, CLASSES, Appearance, c
 from alljax.data.synthetic.cell import Body, Drawing, shape_cell, stain_cell
 from alljax.data.synthetic.shapes import Grid, cover, intersection, rectangle
 from alljax.data.synthetic.slides import STAINS, Slide, expose, slide
-from alljax.data.synthetic.surroundings import surroundings
+from alljax.data.synthetic.surroundings import red_cell, surroundings
 from alljax.data.synthetic.texture import noise
 
 Amounts = Float32[np.ndarray, 'stains height width']
@@ -47,6 +47,8 @@ SHARE = (0.28, 0.9)  # of the picture's side: the diameter of the cell
 WIDEST = 320.0  # reference pixels of a picture: red cells are strewn no farther
 SIDE = (96, 190)  # pixels of the photograph
 COARSEST = 1.7  # reference pixels a pixel at which texture can still be drawn
+PRESSED = 0.4  # chance of red cells that lie against the white cell
+POLYCHROMASIA = (-0.25, 0.4)  # blue in red cells, for each unit of their eosin; none below 0
 NEIGHBOR, TOUCHING = 0.3, 0.4  # chance of another white cell, and that it touches
 AT_BORDER = 0.06  # chance that the border of the picture cuts the cell
 OFF_CENTER = 0.03  # of the picture's side: standard deviation of the cell's place in either direction
@@ -80,7 +82,11 @@ def draw_varied(rng: np.random.Generator) -> Varied:
     alone = at_border or rng.random() > NEIGHBOR or not (body.cell < 0).any()
     other = None if alone else _neighbor(rng, moved, body, view)
     occupied = body.cell if other is None else np.minimum(body.cell, other[0])
-    around = surroundings(taken, rng, frame, occupied) * (1 - cover(occupied, 1.6))
+    around = surroundings(taken, rng, frame, occupied)
+    if rng.random() < PRESSED:
+        around[2] = np.maximum(around[2], _pressed(taken, rng, frame, occupied))
+    around[1] += max(pick(rng, POLYCHROMASIA), 0) * around[2]
+    around = around * (1 - cover(occupied, 1.6))
     if other is not None:
         around = around + other[1] * (1 - cover(body.cell, 1.6))
     image = expose(around + amounts, taken, rng, frame)
@@ -182,6 +188,19 @@ def _border_place(rng: np.random.Generator, view: float) -> tuple[float, float]:
     return (far, along) if rng.random() < 0.5 else (along, far)
 
 
+def _pressed(
+    taken: Slide, rng: np.random.Generator, frame: Grid, occupied: Float32[np.ndarray, 'height width']
+) -> Float32[np.ndarray, 'height width']:
+    """The amount of eosin in red cells that lie against the white cell, as in the thick part of a smear."""
+    red = np.zeros_like(occupied)
+    radius = taken.red_diameter / 2
+    ring = np.argwhere(np.abs(occupied - pick(rng, (0.7, 0.95)) * radius) < 2 * frame.pixel)
+    for number in rng.permutation(len(ring))[: int(rng.integers(1, 9))]:
+        row, column = ring[number]
+        red_cell(red, taken, rng, frame, (float(frame.y[row, column]), float(frame.x[row, column])), radius)
+    return red * (1 - cover(occupied - 1.5, 1.5))
+
+
 def _at(pixels: np.ndarray, side: int) -> np.ndarray:
     """A picture or a mask at so many pixels a side."""
     return np.asarray(Image.fromarray(pixels).resize((side, side), Image.Resampling.BOX))
@@ -191,6 +210,9 @@ def _processed(image: RgbImage, rng: np.random.Generator) -> RgbImage:
     """What a camera and a file do to a picture: contrast, sharpening, JPEG."""
     if rng.random() < 0.4:
         image = np.round(255 * (image / 255) ** math.exp(rng.normal(0, 0.25))).astype(np.uint8)
+    if rng.random() < 0.3:  # levels that somebody stretched until the background was white
+        black, gain = pick(rng, (0.0, 40.0)), pick(rng, (1.0, 1.45))
+        image = np.clip((image - black) * gain, 0, 255).astype(np.uint8)
     picture = Image.fromarray(image)
     if rng.random() < 0.25:
         picture = picture.filter(ImageFilter.UnsharpMask(pick(rng, (1.0, 3.0)), int(rng.integers(40, 160)), 0))
