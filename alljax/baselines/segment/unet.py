@@ -27,6 +27,7 @@ BLOCK = 2  # pixels a side of what one place of the widest level stands for
 BACKGROUND, CYTOPLASM, NUCLEUS = range(3)  # the channels of what it says
 LIGHT = 95  # percentile of a channel that is taken for its light
 DARKEST = 4.0  # of 255: what is darker has this optical density
+SMOOTH = 0.3  # of the cell's radius: what hangs on to it along less than twice this is a neighbor
 SPECK = 0.02  # of the nucleus' area: less is a granule
 SHIPPED = Path(__file__).with_name('unet.safetensors')
 
@@ -74,9 +75,10 @@ def probabilities(image: RgbImage, network: Unet) -> Float32[np.ndarray, 'height
 
 
 def parts_of(shares: Float32[np.ndarray, 'height width 3'], version: int = LATEST) -> Parts:
-    """The cell in the middle, its holes filled, and its nucleus without specks; nothing if it has none."""
-    body = shares[..., BACKGROUND] < 0.5
-    cell = ndimage.binary_fill_holes(central(body, lobes=False, version=version))
+    """The cell in the middle without what hangs on to it, and its nucleus without specks; nothing if it has none."""
+    body = central(shares[..., BACKGROUND] < 0.5, lobes=False, version=version)
+    smooth = _opened(body, SMOOTH * np.sqrt(np.count_nonzero(body) / np.pi))
+    cell = ndimage.binary_fill_holes(central(smooth, lobes=False, version=version))
     nucleus = _without_specks(cell & (shares[..., NUCLEUS] > shares[..., CYTOPLASM]))
     return Parts(nucleus, cell & ~nucleus) if nucleus.any() else nothing((cell.shape[0], cell.shape[1]))
 
@@ -166,6 +168,15 @@ def _pixels(x: Features) -> Features:
     height, width, channels = x.shape
     split = x.reshape(height, width, BLOCK, BLOCK, channels // BLOCK**2).transpose(0, 2, 1, 3, 4)
     return split.reshape(height * BLOCK, width * BLOCK, channels // BLOCK**2)
+
+
+def _opened(mask: Mask, radius: float) -> Mask:
+    """The mask without parts that are narrower than twice `radius` pixels; it goes on beyond the border."""
+    width = int(radius) + 2
+    core = ndimage.distance_transform_edt(np.pad(mask, width, mode='edge')) > radius
+    if not core.any():
+        return mask
+    return mask & (ndimage.distance_transform_edt(~core) <= radius)[width:-width, width:-width]
 
 
 def _without_specks(mask: Mask) -> Mask:
