@@ -40,9 +40,9 @@ def test_the_list_is_complete(capsys):
     files = {path.stem for path in (ROOT / 'alljax' / 'commands').glob('*.py')} - {'__init__'}
     assert {command.module for command in COMMANDS.values()} == {f'alljax.commands.{name}' for name in files}
     assert program.main(['--help']) == 0
-    said = capsys.readouterr().out
+    said, width = capsys.readouterr().out, max(map(len, COMMANDS))
     for name, command in COMMANDS.items():
-        assert f'  {name:9}  {command.help}\n' in said
+        assert f'  {name:{width}}  {command.help}\n' in said
 
 
 @pytest.mark.parametrize('name', COMMANDS)
