@@ -1,8 +1,8 @@
 """One cell as any laboratory might photograph it: for whoever learns where cells lie, not which class they are.
 
 Wider than the cells of the drawn ALL-IDB2 in all that a segmentation must not depend on: kind of white cell, stain,
-light, magnification, sharpness, what lies around it. The numbers were set by the published pictures of several
-laboratories, and by no measurement on them.
+light, magnification, sharpness, what lies around it. The numbers were set by looking at published pictures, among
+them half of those on which tests/benchmarks/RESULTS.md has scores; no pixel of them is in what is drawn.
 """
 
 import io
@@ -207,7 +207,7 @@ def _at(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def _processed(image: RgbImage, rng: np.random.Generator) -> RgbImage:
-    """What a camera and a file do to a picture: contrast, sharpening, JPEG."""
+    """The picture as a camera and a file leave it: contrast, sharpening, JPEG."""
     if rng.random() < 0.4:
         image = np.round(255 * (image / 255) ** math.exp(rng.normal(0, 0.25))).astype(np.uint8)
     if rng.random() < 0.3:  # levels that somebody stretched until the background was white
