@@ -107,9 +107,9 @@ def test_a_net_trained_on_drawn_and_masked_cells_is_written_and_finds_them(tmp_p
     masks.mkdir()
     for number in range(10):
         drawn = draw_varied(np.random.default_rng([9, number])).drawing
-        Image.fromarray(drawn.image).save(images / f'{number}.png')
         levels = (2 * drawn.nucleus + drawn.cytoplasm).astype(np.uint8)
-        Image.fromarray(levels).save(masks / f'{number}.png')
+        Image.fromarray(drawn.image).resize((120, 120)).save(images / f'{number}.png')
+        Image.fromarray(levels).resize((120, 120), Image.Resampling.NEAREST).save(masks / f'{number}.png')
     out = tmp_path / 'out'
     card = train.write(train.Wanted(out, 32, 40, 0, [train.Masks(images, masks)], 'alljax segmentation out'))
     assert card['trained_on'].endswith('and 8 masked cells of images')
