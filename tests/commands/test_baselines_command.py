@@ -84,7 +84,7 @@ def test_masks_and_measurements_of_any_images(folder, tmp_path, capsys):
     assert (mask == 2).sum() == float(rows[0]['nucleus area'])
 
 
-def test_what_is_found_is_scored_against_masks_beside_the_images(tmp_path, capsys):
+def test_what_is_found_is_scored_against_masks_beside_the_images(tmp_path, capsys, fine_figures):
     y, x = np.mgrid[:96, :96]
     away = np.hypot(y - 48, x - 48)
     for name in ('a', 'b', 'c'):
