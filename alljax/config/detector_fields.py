@@ -19,8 +19,8 @@ DETECTOR_FIELDS: dict[str, Field] = {
     'seed': Field(
         0, 'draws the folds, the views of fields, the order of windows, the first weights', low=0, high=2**31 - 1
     ),
-    'steps': Field(600, 'of training the head, for each fold and for the last model', low=1, high=10**6),
-    'batch_size': Field(16, 'windows a step', low=1, high=10**4),
+    'steps': Field(400, 'of training the head, for each fold and for the last model', low=1, high=10**6),
+    'batch_size': Field(8, 'windows a step', low=1, high=10**4),
     'data.root': Field('', 'the folder of the fields and their boxes, as `alljax crops` reads them'),
     'data.labels': Field((), 'labels of boxes that are taken, in any case; () for all but red cells and platelets'),
     'data.format': Field('auto', "of the boxes: 'auto', or pascal_voc, yolo, coco or csv"),

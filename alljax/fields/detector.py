@@ -19,7 +19,7 @@ from alljax.models import Variables
 from alljax.storage import model_folder
 from alljax.storage.card import Card
 
-BLOCK = 16 * STRIDE  # pixels: sides of what goes through the network are multiples of it, so that few programs are made
+CORE, MARGIN = 48 * STRIDE, 8 * STRIDE  # pixels of a block, and around it, as far as the network sees: one program
 FROZEN, LEARNED = 'trunk', 'head'  # the parts of its variables
 
 
@@ -64,10 +64,19 @@ def finder(detector: Detector, threshold: float | None = None) -> Finder:
 def heat(detector: Detector, pixels: RgbImage) -> Heat:
     """The chance of a middle and the four sides at each position of a picture's map."""
     rows, columns = (side // STRIDE for side in pixels.shape[:2])
-    padded = np.pad(pixels, (*((0, -side % BLOCK) for side in pixels.shape[:2]), (0, 0)), 'edge')
+    filled = [(MARGIN, MARGIN + -side % CORE) for side in pixels.shape[:2]]
+    padded = np.pad(pixels, (*filled, (0, 0)), 'edge')
     name = detector.card.network.name if detector.card.network else ''
-    said = np.array(_said(name, detector.width)(detector.variables, jnp.asarray(padded[None])))[0]
-    return said[:rows, :columns]
+    ask, side = _said(name, detector.width), CORE + 2 * MARGIN
+    core = slice(MARGIN // STRIDE, (MARGIN + CORE) // STRIDE)
+    said = [
+        [
+            np.asarray(ask(detector.variables, jnp.asarray(padded[None, top : top + side, left : left + side])))
+            for left in range(0, pixels.shape[1], CORE)
+        ]
+        for top in range(0, pixels.shape[0], CORE)
+    ]
+    return np.concatenate([np.concatenate([one[0, core, core] for one in row], 1) for row in said])[:rows, :columns]
 
 
 @lru_cache(maxsize=4)

@@ -1,9 +1,9 @@
 """A run of a detector on whole fields: functions of the names that all kinds have, from load to score."""
 
-from collections.abc import Collection, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -85,15 +85,11 @@ def fit(plan: DetectorPlan, learned: Learned, fields: Collection[int]) -> Variab
     generator, head = np.random.default_rng([plan.seed, 2]), Head(plan.width)
     first = jnp.zeros((1, *learned.features.shape[1:]))
     params = head.init(jax.random.key(plan.seed), first)['params']
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(CLIP),
-        optax.adamw(optax.cosine_decay_schedule(plan.rate, plan.steps), weight_decay=WEIGHT_DECAY),
-    )
-    state, step = optimizer.init(params), partial(_step, head, optimizer)
-    jitted = jax.jit(step, donate_argnums=(0, 1))
+    optimizer, step = _learning(plan.width, plan.rate, plan.steps)
+    state = optimizer.init(params)
     for _ in progress_bar.each(range(plan.steps), 'training the head', plan.steps, ' steps'):
         batch = generator.choice(chosen, plan.batch_size)
-        params, state, _ = jitted(params, state, *(jnp.asarray(part[batch], jnp.float32) for part in learned[:4]))
+        params, state, _ = step(params, state, *(jnp.asarray(part[batch], jnp.float32) for part in learned[:4]))
     return dict(params)
 
 
@@ -113,6 +109,16 @@ def loss(
     away = jnp.abs(said[..., 1:] - heat[..., 1:]).mean(-1)
     weight = seen * sides * truth
     return focal + SIDES * (weight * away).sum() / jnp.maximum(weight.sum(), 1)
+
+
+@lru_cache(maxsize=4)  # the same function for each fold, or it is compiled again
+def _learning(width: int, rate: float, steps: int) -> tuple[optax.GradientTransformation, Callable[..., Any]]:
+    """The optimizer, and the jitted step of a head."""
+    optimizer = optax.chain(
+        optax.clip_by_global_norm(CLIP),
+        optax.adamw(optax.cosine_decay_schedule(rate, steps), weight_decay=WEIGHT_DECAY),
+    )
+    return optimizer, jax.jit(partial(_step, Head(width), optimizer), donate_argnums=(0, 1))
 
 
 def _step(
