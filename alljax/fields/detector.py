@@ -1,8 +1,9 @@
 """A trained detector of white cells, as a finder: for fields whose colors do not tell them."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -80,14 +81,15 @@ def heat(detector: Detector, pixels: RgbImage) -> Heat:
 
 
 @lru_cache(maxsize=4)
-def _said(name: str, width: int):  # type: ignore[no-untyped-def] # a jitted function
+def _said(name: str, width: int) -> Callable[[Variables, Array], Array]:
     frozen, head = trunk(name), Head(width)
 
     @jax.jit
     def said(
         variables: Variables, images: UInt8[Array, 'batch height width 3']
     ) -> Float[Array, 'batch rows columns 5']:
-        out = head.apply({'params': variables[LEARNED]}, frozen.features(variables[FROZEN], images))
+        out = cast(Array, head.apply({'params': variables[LEARNED]}, frozen.features(variables[FROZEN], images)))
         return jnp.concatenate([jax.nn.sigmoid(out[..., :1]), out[..., 1:]], -1)
 
-    return said
+    ask: Callable[[Variables, Array], Array] = said
+    return ask

@@ -79,10 +79,7 @@ def _last_map(model: Model, blank: jax.ShapeDtypeStruct) -> tuple[str, int]:
     try:
         variables = jax.eval_shape(model.init, jax.random.key(0))
         names = [name for name in gradients.layer_names(model, variables, blank) if '/' not in name]
-        shapes = {
-            name: jax.eval_shape(with_layer(model.apply, name), variables, blank).layer.shape  # type: ignore[union-attr]
-            for name in names
-        }
+        shapes = {name: jax.eval_shape(with_layer(model.apply, name), variables, blank).layer.shape for name in names}
     except (ValueError, TypeError, AttributeError) as error:
         raise UserError(
             f'config.model.name is {model.name}, which takes no pictures of other sizes than its own ({error}); choose '

@@ -42,7 +42,9 @@ def scaled(pixels: Real[np.ndarray, 'height width 3'], factor: float, left: floa
     box = [begin / factor - start for start, begin in zip((left, top), first, strict=True)]
     box += [min(side, begin + length / factor) for side, begin, length in zip((width, height), box, size, strict=True)]
     picture = Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
-    resized = np.asarray(picture.resize((size[0], size[1]), Image.Resampling.BILINEAR, tuple(box)))
+    resized = np.asarray(
+        picture.resize((size[0], size[1]), Image.Resampling.BILINEAR, (box[0], box[1], box[2], box[3]))
+    )
     fill = [(0, -side % STRIDE) for side in resized.shape[:2]]
     return Scaled(np.pad(resized, (*fill, (0, 0)), 'edge'), first[0], first[1], size[0], size[1])
 

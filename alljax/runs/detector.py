@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -125,7 +125,9 @@ def _step(
     head: Head, optimizer: optax.GradientTransformation, params: Variables, state: optax.OptState, *batch: Array
 ) -> tuple[Variables, optax.OptState, Float[Array, '']]:
     features, *truth = batch
-    value, gradient = jax.value_and_grad(lambda p: loss(head.apply({'params': p}, features), *truth))(params)
+    value, gradient = jax.value_and_grad(lambda p: loss(cast(Array, head.apply({'params': p}, features)), *truth))(
+        params
+    )
     updates, state = optimizer.update(gradient, state, params)
     return optax.apply_updates(params, updates), state, value
 

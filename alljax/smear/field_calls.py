@@ -88,8 +88,10 @@ def agreement(calls: Calls, fields: Sequence[CountedField]) -> Agreement:
     groups: Int[np.ndarray, ' fields'] = np.unique([field.group for field in fields], return_inverse=True)[1]
     bounds = intervals.of_groups(intervals.accuracy_bootstrap(right, groups))
     low, high = bounds or intervals.wilson(int(right.sum()), len(right))
-    parts = [_part(right[blast == label]) for label in (True, False)]
-    return Agreement(calls.rule, len(fields), float(right.mean()), (low, high), *parts, calls.thresholds)
+    sensitivity, specificity = (_part(right[blast == label]) for label in (True, False))
+    return Agreement(
+        calls.rule, len(fields), float(right.mean()), (low, high), sensitivity, specificity, calls.thresholds
+    )
 
 
 def agreements(fields: Sequence[CountedField]) -> list[Agreement]:

@@ -112,7 +112,8 @@ def scored(
             is_blast = truth.labels[marks.field] == field_labels.BLAST
             counted.append(CountedField(marks.field, group, is_blast, blasts, count.counted))
     said = [*truth.found.problems, *truth.found.notes, *notes]
-    if unmarked := len([field for field in fields if not field.error]) - len(places):
+    unmarked = len([field for field in fields if not field.error]) - len(places)
+    if unmarked:
         said.append(f'{unmarked} searched {"fields are" if unmarked > 1 else "field is"} not marked, and not scored')
     if truth.groups is None:
         said.append('the group of a field is itself; name patients or slides by --groups or --group_pattern')
