@@ -108,9 +108,9 @@ def scored(
         compared.append(detection_score.compared(field.found, marks, field.cell_pixels, group))
         if blasts and marks.field in truth.labels:
             count = counts[place]
-            blasts = count.blasts.cells if count.blasts else 0
+            called = count.blasts.cells if count.blasts else 0
             is_blast = truth.labels[marks.field] == field_labels.BLAST
-            counted.append(CountedField(marks.field, group, is_blast, blasts, count.counted))
+            counted.append(CountedField(marks.field, group, is_blast, called, count.counted))
     said = [*truth.found.problems, *truth.found.notes, *notes]
     unmarked = len([field for field in fields if not field.error]) - len(places)
     if unmarked:

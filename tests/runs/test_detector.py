@@ -18,7 +18,7 @@ from alljax.models import Input, Network
 from alljax.runs import detector_run, kinds
 from configs import detect
 
-CELLS = [painted.CENTERS, painted.CENTERS[:4] + [14, 9]]
+CELLS = [painted.CENTERS, painted.CENTERS[:4] + np.array([14, 9])]
 
 
 class Small(nn.Module):
@@ -80,10 +80,10 @@ def test_a_run_keeps_a_detector_its_scores_by_fold_and_its_threshold(run, fields
 def test_cells_of_a_field_without_color_are_found_each_once_wherever_tiles_are_cut(run, fields):
     field = field_image.open_field(fields / '0.png')
     ask = detector.finder(detector.load(run))
-    whole = tiles.find(field, painted.WHITE, finder=ask).found
+    whole = tiles.find(field, float(painted.WHITE), finder=ask).found
     away = np.hypot(*(whole.centers[:, None] - painted.CENTERS).transpose(2, 0, 1))
     assert (away.min(0) < painted.WHITE / 4).sum() >= len(painted.CENTERS) - 1  # it saw the field in training
-    cut = tiles.find(field, painted.WHITE, finder=ask, side=97).found
+    cut = tiles.find(field, float(painted.WHITE), finder=ask, side=97).found
     assert len(cut.boxes) == len(whole.boxes)
     assert np.abs(cut.centers - whole.centers).max() < 2
 
@@ -107,7 +107,7 @@ def test_what_is_to_be_said_of_boxes_is_read_back_as_these_boxes():
 
 def test_positions_of_a_tile_are_those_of_the_whole_picture():
     pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
-    part = detector_windows.scaled(pixels[:, 21:], 0.7, left=21)
+    part = detector_windows.scaled(pixels[:, 21:], 0.7, left=21.0)
     whole = detector_windows.scaled(pixels, 0.7)
     assert part.left % 8 == 0
     inner = whole.pixels[:, part.left + 3 : whole.width - 3].astype(int)
