@@ -25,7 +25,7 @@ class ComparedField(NamedTuple):
 
 
 class Score(NamedTuple):
-    """How well the white cells of some fields were found, by one criterion."""
+    """The white cells found in some fields against the marked ones, by one criterion."""
 
     criterion: str
     fields: int

@@ -50,7 +50,7 @@ def scaled(pixels: Real[np.ndarray, 'height width 3'], factor: float, left: floa
 
 
 def targets(boxes: Boxes, rows: int, columns: int) -> tuple[Heat, Float[np.ndarray, 'rows columns']]:
-    """What a map of so many positions is to say of boxes, in its pixels; and 1 where the sides are learned.
+    """The map of so many positions that says boxes, in its pixels; and 1 where the sides are learned.
 
     A middle is 1 at the position nearest to it and falls off as a Gaussian; sides are in diameters of a white cell.
     """

@@ -19,6 +19,15 @@ SLACK = 0.125  # diameters beyond a tile at which a cell's center is still its o
 SAME, NEAR = 0.5, 0.25  # intersection over union, or diameters between the centers, of one cell found in two tiles
 
 
+class _Tile(NamedTuple):
+    """A tile without its overlap, in pixels of the picture that is searched."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
 class FieldCells(NamedTuple):
     """The white cells of a field, from its top to its bottom, and its scale."""
 
@@ -57,23 +66,24 @@ def find_in(
     tiles = list(_tiles(field, look, side))
     every = []
     for done, tile in enumerate(tiles, 1):
-        every.append(_in_tile(field, look, finder, *tile))
+        every.append(_in_tile(field, look, finder, tile))
         progress(done, len(tiles))
     together = Found(*(np.concatenate(part) for part in zip(*every, strict=True)))
     once = together.take(_first_of_each(together, look.scale.cell_pixels))
     return FieldCells(once.take(np.lexsort((once.centers[:, 0], once.centers[:, 1]))), look.scale)
 
 
-def _tiles(field: FieldImage, look: Survey, side: int) -> Iterator[tuple[int, int, int, int]]:
+def _tiles(field: FieldImage, look: Survey, side: int) -> Iterator[_Tile]:
     """The left, top, right and bottom of each tile without its overlap, in pixels of the picture that is searched."""
     width, height = max(1, field.width // look.step), max(1, field.height // look.step)
     for top in range(0, height, side):
         for left in range(0, width, side):
-            yield left, top, min(left + side, width), min(top + side, height)
+            yield _Tile(left, top, min(left + side, width), min(top + side, height))
 
 
-def _in_tile(field: FieldImage, look: Survey, finder: Finder, left: int, top: int, right: int, bottom: int) -> Found:
+def _in_tile(field: FieldImage, look: Survey, finder: Finder, tile: _Tile) -> Found:
     """The cells whose center is in a tile, or just outside of it, in pixels of the field."""
+    left, top, right, bottom = tile
     step, margin = look.step, int(np.ceil(OVERLAP * look.diameter))
     first = max(0, left - margin), max(0, top - margin)
     last = (

@@ -109,7 +109,7 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
 
 
 def _scored(asked: Request, fields: Sequence[SearchedField], cells: Sequence[FoundCell]) -> Scored | None:
-    """What was found against what was marked; None without marks."""
+    """The cells found against those that were marked; None without marks."""
     if not asked.truth:
         return None
     classes = asked.run.classes

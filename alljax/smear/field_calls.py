@@ -37,7 +37,7 @@ class Calls(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How often calls are what the labels say, with 95 % intervals; a share without fields is None."""
+    """The share of calls that are what the labels say, with 95 % intervals; a share without fields is None."""
 
     rule: str
     fields: int

@@ -32,7 +32,7 @@ def fields(
 
 
 def line(field: SearchedField) -> str:
-    """What was found in a field, or why nothing was looked for, as a sentence."""
+    """A sentence on what was found in a field, or why nothing was looked for."""
     if field.error:
         return f'{field.path}: error: {field.error}'
     notes = ''.join(f' ({note})' for note in field.notes)

@@ -46,7 +46,7 @@ class Truth(NamedTuple):
 
 
 class Scored(NamedTuple):
-    """What was found against what was marked."""
+    """The found cells and fields against the marked ones."""
 
     compared: tuple[ComparedField, ...]
     detection: tuple[Score, ...]
@@ -93,7 +93,7 @@ def scored(
     *,
     blasts: bool = False,
 ) -> Scored:
-    """What was found in the searched fields against their marks; `counts` are of the same fields, by a model.
+    """The cells found in the searched fields against their marks; `counts` are of the same fields, by a model.
 
     With `blasts` the model has a class of them, by which fields are called. UserError if none of the searched fields
     is marked.
@@ -119,7 +119,7 @@ def scored(
         said.append('the group of a field is itself; name patients or slides by --groups or --group_pattern')
     if truth.labels and counts and not blasts:
         said.append('the model has no class of blasts, so fields are not called; name its blasts with --blasts')
-    if crops.is_all_idb1(truth.found):
+    if crops.is_all_idb1(truth.found) and truth.found.format == 'xyc':
         said.append('ALL-IDB1 marks its blasts only: of precision, count error and average precision nothing is known')
     found = detection_score.scores(compared)
     return Scored(tuple(compared), tuple(found), tuple(counted), tuple(field_calls.agreements(counted)), tuple(said))
