@@ -62,7 +62,7 @@ def of_view(field: LearnedField, generator: np.random.Generator, gray: float) ->
 
 
 def _starts(length: int, side: float, generator: np.random.Generator) -> list[float]:
-    """Where windows begin along a side of a field: anywhere, so that all of it is in one of them."""
+    """The beginnings of windows along a side of a field: anywhere, so that all of it is in one of them."""
     if length <= side:
         return [-generator.uniform(0, side - length)]
     return np.arange(-generator.uniform(0, 0.5) * side, length - 0.1 * side, side).tolist()

@@ -1,4 +1,4 @@
-"""What people marked in fields, their cells and labels, against what was found in them."""
+"""Cells and labels that people marked in fields, against what was found in them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
