@@ -6,11 +6,18 @@ cell (half a cell away at most) and by its box (intersection over union of 0.5),
 groups. No model of classes is needed; `alljax smear --truth` scores the classes of fields as well.
 """
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alljax.commands import Parser, marks_arguments, tell
+from alljax.commands import Parser, tell
 from alljax.errors import UserError, printable
+
+if TYPE_CHECKING:
+    from alljax.smear.truth import Asked
+
+OF_MARKS = ('label', 'format', 'groups', 'group_pattern', 'field_labels')  # arguments that smear takes, too
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     if options.json and (options.json.is_dir() or not options.json.absolute().parent.is_dir()):
         raise UserError(f'--json {options.json}: is a folder or lies in none that exists; name a file')
-    marks = truth.read(marks_arguments.asked(options, options.fields), 'FIELDS')
+    marks = truth.read(asked_marks(options, options.fields), 'FIELDS')
     trained = detector.load(options.detector) if options.detector else None
     notes = truth.of_detector(trained, marks) if trained else []
     files = [marks.found.root / one.field for one in marks.found.marks]
@@ -50,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser('find', __doc__ or '', 'alljax find /path/to/BCCD --label WBC --json scores.json')
     parser.add_argument('fields', type=Path, metavar='FIELDS', help='folder of fields and their annotations')
-    marks_arguments.add(parser)
+    add_marks(parser)
     parser.add_argument(
         '--cell_pixels',
         type=float,
@@ -60,3 +67,40 @@ def _parser() -> Parser:
     )
     parser.add_argument('--json', type=Path, metavar='FILE', help='writes the scores, and the counts of each field')
     return parser
+
+
+def add_marks(parser: Parser) -> None:
+    """Adds the marks' labels, format and groups, and the detector that looks for cells."""
+    parser.add_argument(
+        '--label',
+        action='append',
+        default=[],
+        metavar='LABEL',
+        help='marked cells of this label count, once or more (default: all but red cells and platelets)',
+    )
+    parser.add_argument('--format', metavar='NAME', help='of the marks: pascal_voc, yolo, coco, csv or xyc')
+    parser.add_argument('--groups', type=Path, metavar='CSV', help='patient or slide of each field (field,group)')
+    parser.add_argument(
+        '--group_pattern', metavar='REGEX', help='part of a field\'s name that is its patient or slide, as "^(.+)_"'
+    )
+    parser.add_argument(
+        '--detector',
+        type=Path,
+        metavar='DIR',
+        help='a detector of configs/detect.py, which finds cells where colors do not tell them',
+    )
+
+
+def asked_marks(options: Namespace, folder: Path) -> 'Asked':
+    """The marks that were named."""
+    from alljax.smear.truth import Asked
+
+    labels = getattr(options, 'field_labels', None)
+    return Asked(folder, options.label, options.format or 'auto', labels, options.groups, options.group_pattern)
+
+
+def refuse_without_truth(options: Namespace) -> None:
+    """UserError for arguments about marks where none are named."""
+    given = [f'--{name}' for name in OF_MARKS if getattr(options, name, None)]
+    if given and not options.truth:
+        raise UserError(f'{", ".join(given)}: belongs to marked fields; name their folder with --truth DIR')

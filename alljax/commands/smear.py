@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alljax.commands import Parser, marks_arguments, tell, tell_final_model, warn_of_synthetic
+from alljax.commands import Parser, find, tell, tell_final_model, warn_of_synthetic
 from alljax.errors import UserError, printable, some
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(
             f'--cell_pixels {options.cell_pixels:g}: expected {SMALLEST} to {LARGEST}, the pixels across a white cell'
         )
-    marks_arguments.refuse_without_truth(options)
+    find.refuse_without_truth(options)
     from alljax import config, predict, smear
     from alljax.data import image_files
     from alljax.explain import output_folder
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tell_final_model(options.run)
     if run.card.synthetic:
         warn_of_synthetic()
-    marks = truth.read(marks_arguments.asked(options, options.truth)) if options.truth else None
+    marks = truth.read(find.asked_marks(options, options.truth)) if options.truth else None
     finder = detector.load(options.detector) if options.detector else None
     request = smear.Request(run, options.run, files, options.to, options.cell_pixels, blasts, marks, finder)
     found = smear.examine(request, lambda line: print(printable(line, keep=''), flush=True))
@@ -113,7 +113,7 @@ def _parser() -> Parser:
     parser.add_argument(
         '--truth', type=Path, metavar='DIR', help='the folder of the fields and their annotations, to score by'
     )
-    marks_arguments.add(parser)
+    find.add_marks(parser)
     parser.add_argument(
         '--field_labels', type=Path, metavar='CSV', help="field,label (blast or normal); else by ALL-IDB1's names"
     )
