@@ -48,6 +48,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'finds, classifies and counts the white cells of whole microscope fields',
             'nothing was written; the same command starts again',
         ),
+        'find': Command(
+            'alljax.commands.find', 'finds the white cells of marked fields, and scores what it finds against the marks'
+        ),
         'ensemble': Command(
             'alljax.commands.ensemble',
             'averages finished runs: copies their models into one that predict reads',

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alljax.commands import Parser
+from alljax.commands import Parser, tell
 from alljax.errors import UserError, printable, some
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with progress_bar.shown('starting'):
         from alljax.data.audit import THRESHOLD, audit
         from alljax.data.audit.audit_files import write
+        from alljax.fields import whole_fields
         from alljax.storage.disk_errors import expect_writable
 
     if options.out and not options.out.is_file():
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     threshold = THRESHOLD if options.threshold is None else options.threshold
     found = audit(options.folder, threshold, progress_bar.on_terminal(), options.not_same)
     bar = partial(progress_bar.each, name='writing audit.html', total=0, unit=' pictures')
+    if said := whole_fields.sentence([found.listing.home / file for file in found.listing.files]):
+        tell(said)
     written = write(found, options.out, bar)
     print(*(printable(line, keep='') for line in summary(found, written)), sep='\n')
     return 0

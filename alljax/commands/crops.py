@@ -40,13 +40,7 @@ def _crop_options(options: Namespace, found: 'Annotations') -> 'CropOptions':
     from alljax.fields import crops, field_groups
 
     marked = [marks.field for marks in found.marks]
-    groups = None
-    if options.groups and options.group_pattern:
-        raise UserError('--groups and --group_pattern exclude each other; give one of them')
-    if options.groups:
-        groups = field_groups.from_table(options.groups, marked)
-    if options.group_pattern:
-        groups = field_groups.from_pattern(options.group_pattern, marked)
+    groups = field_groups.chosen(options.groups, options.group_pattern, marked)
     names: dict[str, str] = {}
     if options.names:
         problems: list[str] = []

@@ -42,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(f'--top {options.top}: expected 1 or more')
     from alljax import config, predict
     from alljax.data import class_folders, image_files
+    from alljax.fields import whole_fields
     from alljax.storage import cache
 
     if options.config:
@@ -59,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for problem in known.problems:
         tell(problem)
     output = Output(run, options.top, len(files), None, [] if known.cells or options.html else None)
+    if not run.card.photograph and (said := whole_fields.sentence(files)):
+        tell(said)
     rows = predict.predict(run, files, known=known.cells, thumbnails=bool(options.html))
     if options.csv:
         calibrated, labelled = run.card.calibration is not None, bool(known.cells)

@@ -4,13 +4,17 @@ Every white cell gets a crop, which is classified as any picture is. Written to 
 probabilities, marks), the crops, each field with boxes, and smear.html: the fields, all cells to sort, a differential
 count with its intervals, and blasts per 100 white cells. The size of a white cell in the fields is told by the red
 cells, unless --cell_pixels gives it.
+
+--truth DIR names the folder of the fields with the cells that people marked there, in any format that `alljax crops`
+reads: then precision, recall, F1, count error and average precision are said with intervals, and how often fields are
+called blast or normal as they are labeled.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alljax.commands import Parser, tell, tell_final_model, warn_of_synthetic
+from alljax.commands import Parser, find, tell, tell_final_model, warn_of_synthetic
 from alljax.errors import UserError, printable, some
 
 if TYPE_CHECKING:
@@ -26,9 +30,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise UserError(
             f'--cell_pixels {options.cell_pixels:g}: expected {SMALLEST} to {LARGEST}, the pixels across a white cell'
         )
+    find.refuse_without_truth(options)
     from alljax import config, predict, smear
     from alljax.data import image_files
     from alljax.explain import output_folder
+    from alljax.fields import detector, field_image
+    from alljax.smear import truth
     from alljax.storage import cache
 
     if options.config:
@@ -37,14 +44,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     blasts = _blasts(options.blasts, run.classes)
     if problem := output_folder.problem(options.to):
         raise UserError(problem)
-    files = image_files.files(options.fields)
+    files = image_files.files(options.fields, field_image.SLIDES)
     cache.keep_compiled_programs()
     tell_final_model(options.run)
     if run.card.synthetic:
         warn_of_synthetic()
-    request = smear.Request(run, options.run, files, options.to, options.cell_pixels, blasts)
+    marks = truth.read(find.asked_marks(options, options.truth)) if options.truth else None
+    finder = detector.load(options.detector) if options.detector else None
+    request = smear.Request(run, options.run, files, options.to, options.cell_pixels, blasts, marks, finder)
     found = smear.examine(request, lambda line: print(printable(line, keep=''), flush=True))
-    for line in _count(found):
+    for line in [*_count(found), *(found.scored.lines() if found.scored else [])]:
         print(printable(line, keep=''))
     tell(f'written: {options.to / smear.PAGE}')
     failed = sum(bool(field.error) for field in found.fields)
@@ -100,6 +109,13 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         '--blasts', metavar='NAMES', help="the classes that are blasts, as in 'L1,L2,L3' (default: those called so)"
+    )
+    parser.add_argument(
+        '--truth', type=Path, metavar='DIR', help='the folder of the fields and their annotations, to score by'
+    )
+    find.add_marks(parser)
+    parser.add_argument(
+        '--field_labels', type=Path, metavar='CSV', help="field,label (blast or normal); else by ALL-IDB1's names"
     )
     parser.add_argument('--config', metavar='FILE', help='the config file that adds a network of your own')
     return parser

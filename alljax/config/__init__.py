@@ -10,7 +10,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from alljax.config.field import Field
-from alljax.config.fields import FIELDS, WHEN, allowed
+from alljax.config.fields import FIELDS, WHEN
 from alljax.data import datasets, external
 from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalOptions
@@ -71,7 +71,7 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
     Without `data`, name, task and folder of the data set are not looked at: a sweep may have others for each run.
     """
     fields = flat(config)
-    problems = [problem for name, field in FIELDS.items() for problem in _wrong(name, field, fields[name])]
+    problems = [problem for name, field in FIELDS.items() for problem in wrong(name, field, fields[name])]
     if data:
         problems += [*datasets.problems(data_options(config)), *external.problems(external_options(config))]
     if fields['stop.patience'] and not fields['split.validation']:
@@ -157,9 +157,9 @@ def with_fields(config: ConfigDict, changes: Mapping[str, Any]) -> ConfigDict:
     return changed
 
 
-def _wrong(name: str, field: Field, value: Any) -> list[str]:
+def wrong(name: str, field: Field, value: Any) -> list[str]:
     """A sentence for everything that is wrong with a value."""
-    known = allowed(name)
+    known = tuple(field.choices()) if field.choices else ()
     if value is None and field.default is None:
         return []
     if field.several:

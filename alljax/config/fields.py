@@ -5,7 +5,6 @@ and wins over everything here. [paper] is Shafique & Tehsin 2018; [MATLAB] is a 
 of its AlexNet transfer example, which stands in where the paper is silent.
 """
 
-from collections.abc import Collection
 from typing import Any
 
 from alljax.config.cell_fields import CELL_FIELDS
@@ -46,9 +45,3 @@ WHEN: dict[str, dict[str, Any]] = {
 def later_fields() -> dict[str, Any]:
     """The defaults of the fields that runs of earlier releases lack."""
     return {name: field.default for name, field in FIELDS.items() if name.startswith(LATER)}
-
-
-def allowed(name: str) -> Collection[str]:
-    """The choices of a field as they are now; none where it has no list of them."""
-    choices = FIELDS[name].choices
-    return tuple(choices()) if choices else ()

@@ -43,11 +43,13 @@ def which(cells: Cells) -> str:
 
 def refuse_both(training: str, tested: Cells) -> None:
     """UserError if one of ALL-IDB1 and ALL-IDB2 trained, as `which` tells, and one is tested."""
-    found = which(tested)
-    if training and found:
-        raise UserError(
-            f'{tested.origin.root}: is {found}, and the training set is {training}; {REASON}; name another set'
-        )
+    refuse_names(training, which(tested), tested.origin.root)
+
+
+def refuse_names(training: str, tested: str, root: str) -> None:
+    """UserError if the training set and the one in `root`, which is tested, are both of them; '' is any other set."""
+    if training and tested:
+        raise UserError(f'{root}: is {tested}, and the training set is {training}; {REASON}; name another set')
 
 
 def refuse_mixed(cells: Cells) -> None:

@@ -1,7 +1,7 @@
 """Image files as a trained model takes them: found, read, made square and filtered."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,12 +33,13 @@ class Unread(NamedTuple):
     error: str
 
 
-def files(paths: Iterable[Path]) -> list[Path]:
+def files(paths: Iterable[Path], also: Collection[str] = ()) -> list[Path]:
     """Every file at the paths, in order; a folder stands for all images in it and below.
 
-    What a folder holds besides is logged. A pipe or a device named as an image is among them, for `read` to tell.
+    Files that end like one of `also` are taken too. What a folder holds besides is logged. A pipe or a device named as
+    an image is among them, for `read` to tell.
     """
-    return [file for path in paths for file in _within(path)]
+    return [file for path in paths for file in _within(path, also)]
 
 
 def read(path: Path, preparation: ImagePreparation) -> ImageFile | Unread:
@@ -65,15 +66,16 @@ def fit(pixels: UInt8[np.ndarray, 'height width 3'], preparation: ImagePreparati
     return image.photograph(pixels, preparation.size, *preparation.photograph)
 
 
-def _within(path: Path) -> list[Path]:
+def _within(path: Path, also: Collection[str]) -> list[Path]:
     if not path.is_dir():
         return [path]
     contents = folder_walk.walk(path)
     pictures, masks = folder_walk.images(path, contents)
-    others = [file for file in contents.files if not folder_walk.is_image(file)]
+    more = [file for file in contents.files if Path(file).suffix.lower() in also and not folder_walk.is_image(file)]
+    others = [file for file in contents.files if not folder_walk.is_image(file) and file not in more]
     special = [left.file for left in contents.left_out if left.reason != HIDDEN and folder_walk.is_image(left.file)]
     told = [*contents.unreadable, *masks, *(left for left in contents.left_out if left.file not in special)]
     for note in folder_walk.notes([*told, *(LeftOut(file, 'no image format that is read') for file in others)]):
         log.warning('%s: %s', path, note)
-    found = sorted((*pictures, *special), key=lambda file: file.split('/'))
+    found = sorted((*pictures, *more, *special), key=lambda file: file.split('/'))
     return [path / file for file in found] or [path]  # reading it says what is wrong

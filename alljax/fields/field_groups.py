@@ -8,18 +8,30 @@ from alljax.data.datasets import tables
 from alljax.errors import UserError, some
 
 
-def from_table(path: Path, fields: Sequence[str]) -> dict[str, str]:
-    """The group of each field by a CSV of `field,group`; UserError for one that is no such table, or lacks a field."""
+def chosen(table: Path | None, pattern: str | None, fields: Sequence[str]) -> dict[str, str] | None:
+    """The group of each field by a table or by a pattern; None if neither was given, UserError for both."""
+    if table and pattern:
+        raise UserError('--groups and --group_pattern exclude each other; give one of them')
+    if table:
+        return from_table(table, fields)
+    return from_pattern(pattern, fields) if pattern else None
+
+
+def from_table(path: Path, fields: Sequence[str], column: str = 'group') -> dict[str, str]:
+    """The group, or what else the column says, of each field by a CSV of `field,group`.
+
+    UserError for one that is no such table, or lacks a field.
+    """
     problems: list[str] = []
     lines = tables.lines(path, problems)
     key = 'file' if lines and 'field' not in lines.names and 'file' in lines.names else 'field'
-    rows = tables.read(path, ('group',), problems, key=key) if lines else {}
+    rows = tables.read(path, (column,), problems, key=key) if lines else {}
     matches = tables.match(rows, fields)
     problems += tables.match_problems(path.name, matches)
-    found = {file: rows[name]['group'] for name, file in matches.files.items() if rows[name].get('group')}
+    found = {file: rows[name][column] for name, file in matches.files.items() if rows[name].get(column)}
     without = [field for field in fields if field not in found]
     if without and not problems:
-        problems.append(f'{path}: has no group for {some(without, 4)}; add a line for each, {key},group')
+        problems.append(f'{path}: has no {column} for {some(without, 4)}; add a line for each, {key},{column}')
     if problems:
         raise UserError(*problems)
     return found

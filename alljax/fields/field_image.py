@@ -16,6 +16,7 @@ from alljax.data.picture import ImageError, RgbImage
 SLIDES = frozenset({'.bif', '.mrxs', '.ndpi', '.scn', '.svs', '.svslide', '.vms', '.vmu'})
 SUFFIXES = image.SUFFIXES | SLIDES
 READERS = (('tiffslide', 'TiffSlide'), ('openslide', 'OpenSlide'))  # the first that is installed
+KEPT = 100_000_000  # pixels of fields, 3 bytes each, that are held in memory for who asks for them again
 LARGEST = 20_000 * 20_000  # pixels of an ordinary file: it is decoded whole, in 4 bytes each
 ORIENTATION = 274  # the tag of EXIF and TIFF
 TURNED = (5, 6, 7, 8)  # its values by which the width is the height of what is seen
@@ -30,6 +31,22 @@ class FieldImage(NamedTuple):
     height: int
     window: Window
     note: str = ''  # what was converted, without the file's name
+
+
+Opened = Callable[[Path], FieldImage]  # as `open_field`
+
+
+def kept_open(pixels: int = KEPT) -> Opened:
+    """As `open_field`, but a field that was opened is not read again, as far as so many pixels hold them."""
+    fields: dict[Path, FieldImage] = {}
+
+    def opened(path: Path) -> FieldImage:
+        field = fields.get(path) or open_field(path)
+        if sum(one.width * one.height for one in {**fields, path: field}.values()) <= pixels:
+            fields[path] = field
+        return field
+
+    return opened
 
 
 def open_field(path: Path) -> FieldImage:

@@ -9,7 +9,7 @@ from skimage import draw, measure, morphology, segmentation
 
 # all areas are in squares of a white cell's diameter, all lengths in its diameter
 SMALLEST_LOBE = 0.015  # less is a granule or a speck
-SMALLEST, LARGEST = 0.08, 2.5  # of a nucleus: less is a platelet, more is spilled stain
+SMALLEST, LARGEST = 0.045, 2.5  # of a nucleus: less is a speck, more is spilled stain
 NECK = 0.06  # depth of a waist at which a watershed cuts
 APART = 0.35  # between the lobes of one nucleus
 LOBED, WIDE = 0.65, 1.05  # area and width of a nucleus of several lobes: more is two cells

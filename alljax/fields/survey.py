@@ -35,10 +35,11 @@ class Survey(NamedTuple):
         return self.scale.cell_pixels / self.step
 
 
-def survey(field: FieldImage, cell_pixels: float | None = None) -> Survey:
+def survey(field: FieldImage, cell_pixels: float | None = None, *, by_color: bool = True) -> Survey:
     """The light, scale and levels of a field; ImageError if it cannot be searched, with the reason and the fix.
 
-    `cell_pixels` is the diameter of a white cell if it is known; else it is estimated from the red cells.
+    `cell_pixels` is the diameter of a white cell if it is known; else it is estimated from the red cells. Without color
+    there is nothing to find white cells `by_color`.
     """
     if cell_pixels is not None and not SMALLEST_CELL <= cell_pixels <= min(field.width, field.height):
         raise ImageError(
@@ -46,8 +47,11 @@ def survey(field: FieldImage, cell_pixels: float | None = None) -> Survey:
             f'shorter side, found --cell_pixels={cell_pixels:g}; give its diameter in pixels of the field'
         )
     parts = list(_parts(field))
-    if all((pixels == pixels[..., :1]).all() for _, _, pixels in parts):
-        raise ImageError('shows no color, by which white cells are told from red ones; give the field in color')
+    if by_color and all((pixels == pixels[..., :1]).all() for _, _, pixels in parts):
+        raise ImageError(
+            'shows no color, by which white cells are told from red ones; give the field in color, or a detector that '
+            'was trained by configs/detect.py (--detector)'
+        )
     coarse = max(1, math.ceil(min(parts[0][2].shape[:2]) / SHORTER))
     reduced = [(left, top, averaged(pixels, coarse)) for left, top, pixels in parts]
     seen = _light(field, reduced, coarse)

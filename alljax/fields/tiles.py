@@ -5,16 +5,27 @@ from typing import NamedTuple
 
 import numpy as np
 
-from alljax.fields import light, survey, white_cells
+from alljax.fields import survey
 from alljax.fields.boxes import iou
 from alljax.fields.field_image import FieldImage
+from alljax.fields.finder import Finder, by_colors
 from alljax.fields.scale import Scale
 from alljax.fields.survey import Survey
 from alljax.fields.white_cells import Found
 
 SIDE = 1536  # of a tile without its overlap, in pixels of the picture that is searched
 OVERLAP = 2.5  # diameters of a white cell about a tile: what is farther away changes nothing inside it
+SLACK = 0.125  # diameters beyond a tile at which a cell's center is still its own: a network's moves with the tile
 SAME, NEAR = 0.5, 0.25  # intersection over union, or diameters between the centers, of one cell found in two tiles
+
+
+class _Tile(NamedTuple):
+    """A tile without its overlap, in pixels of the picture that is searched."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
 
 
 class FieldCells(NamedTuple):
@@ -28,35 +39,51 @@ def find(
     field: FieldImage,
     cell_pixels: float | None = None,
     *,
+    finder: Finder | None = None,
     side: int = SIDE,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FieldCells:
     """The white cells of a field; ImageError if it cannot be searched, with the reason and the fix.
 
-    `cell_pixels` is the diameter of a white cell if it is known; else it is estimated from the red cells. `progress` is
-    told how many tiles are done, and of how many.
+    `cell_pixels` is the diameter of a white cell if it is known; else it is estimated from the red cells. `finder`
+    looks for them in each tile, by default by their colors. `progress` is told how many tiles are done, and of how
+    many.
     """
-    look = survey.survey(field, cell_pixels)
+    finder = finder or by_colors()
+    look = survey.survey(field, cell_pixels, by_color=finder.by_color)
+    return find_in(field, look, finder, side=side, progress=progress)
+
+
+def find_in(
+    field: FieldImage,
+    look: Survey,
+    finder: Finder,
+    *,
+    side: int = SIDE,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> FieldCells:
+    """As `find`, for a field that was surveyed before."""
     tiles = list(_tiles(field, look, side))
     every = []
     for done, tile in enumerate(tiles, 1):
-        every.append(_in_tile(field, look, *tile))
+        every.append(_in_tile(field, look, finder, tile))
         progress(done, len(tiles))
     together = Found(*(np.concatenate(part) for part in zip(*every, strict=True)))
     once = together.take(_first_of_each(together, look.scale.cell_pixels))
     return FieldCells(once.take(np.lexsort((once.centers[:, 0], once.centers[:, 1]))), look.scale)
 
 
-def _tiles(field: FieldImage, look: Survey, side: int) -> Iterator[tuple[int, int, int, int]]:
+def _tiles(field: FieldImage, look: Survey, side: int) -> Iterator[_Tile]:
     """The left, top, right and bottom of each tile without its overlap, in pixels of the picture that is searched."""
     width, height = max(1, field.width // look.step), max(1, field.height // look.step)
     for top in range(0, height, side):
         for left in range(0, width, side):
-            yield left, top, min(left + side, width), min(top + side, height)
+            yield _Tile(left, top, min(left + side, width), min(top + side, height))
 
 
-def _in_tile(field: FieldImage, look: Survey, left: int, top: int, right: int, bottom: int) -> Found:
-    """The cells whose center is in a tile, in pixels of the field."""
+def _in_tile(field: FieldImage, look: Survey, finder: Finder, tile: _Tile) -> Found:
+    """The cells whose center is in a tile, or just outside of it, in pixels of the field."""
+    left, top, right, bottom = tile
     step, margin = look.step, int(np.ceil(OVERLAP * look.diameter))
     first = max(0, left - margin), max(0, top - margin)
     last = (
@@ -66,9 +93,9 @@ def _in_tile(field: FieldImage, look: Survey, left: int, top: int, right: int, b
     origin = first[0] * step, first[1] * step
     size = min(field.width, last[0] * step) - origin[0], min(field.height, last[1] * step) - origin[1]
     pixels = survey.averaged(field.window(*origin, *size), step)
-    found = white_cells.find(light.density(pixels, look.light, *origin, step), look.diameter, look.levels)
-    centers = found.centers + np.array(first)
-    inside = ((centers >= (left, top)) & (centers < (right, bottom))).all(1)
+    found = finder.find(pixels, look, origin)
+    centers, slack = found.centers + np.array(first), SLACK * look.diameter
+    inside = ((centers >= (left - slack, top - slack)) & (centers < (right + slack, bottom + slack))).all(1)
     here = found.take(inside)
     corner = np.array([*origin, 0, 0], float)
     return Found(here.centers * step + corner[:2], here.boxes * step + corner, here.areas * step**2, here.confidences)

@@ -1,7 +1,8 @@
 """White cells in the stain of a picture: nuclei by their color, each with its cytoplasm, and no platelet or debris.
 
 A nucleus takes more red than blue light, a red cell less: the difference of the two densities is the nuclear stain. The
-cytoplasm, granules of any color too, takes more green than a red cell that takes as much blue.
+cytoplasm, granules of any color too, takes more green than a red cell that takes as much blue; a pale one takes more
+red than a red cell that takes as much green.
 """
 
 from typing import Any, NamedTuple
@@ -16,14 +17,22 @@ from alljax.fields.light import Density
 
 # lengths are in diameters of a white cell, densities in e-foldings
 NUCLEAR_BLUR, CELL_BLUR = 0.06, 0.05  # more than the colored rims of red cells out of focus
-NUCLEAR, BLUE, GREEN = 0.17, 0.05, 0.07  # least stain of a nucleus, and of a cytoplasm by either color
-NUCLEAR_SPREAD, BLUE_SPREAD, GREEN_SPREAD = 7.0, 2.6, 3.5  # and over the field's own level, in its own spread
+NUCLEAR, BLUE, GREEN, RED = 0.17, 0.05, 0.07, 0.03  # least stain of a nucleus, and of a cytoplasm by each color
+NUCLEAR_SPREAD, BLUE_SPREAD, GREEN_SPREAD, RED_SPREAD = (
+    7.0,
+    2.6,
+    3.5,
+    3.5,
+)  # and over the field's own level, in its own spread
 SPREAD = 65  # percentile whose distance from the median is the spread: a third of a field may be nuclei
 RED_CELLS = 60  # percentile of the density above which a pixel that is no nucleus is one of a red cell
 GREEN_TO_BLUE = (0.7, 2.0)  # densities of a red cell: outside that range there are none
+RED_TO_GREEN = (0.1, 0.7)
 CORE, OWN = 0.35, 0.15  # of the deepest stain of a nucleus that the rest of it has at least, and its cytoplasm
 REACH = 0.4  # of the cytoplasm from the nucleus
 TONGUE = 0.15  # half the width of what hangs on to a cell and is no part of it
+PLATELET = 0.08  # area, in squares of the diameter, of a nucleus that may be a platelet,
+WHOLE = 0.25  # unless the cell about it is as large as this
 TYPICAL = 0.25  # area of a nucleus, in squares of the diameter, above which size raises no doubt
 
 Mask = Bool[np.ndarray, 'height width']
@@ -36,6 +45,8 @@ class Levels(NamedTuple):
     blue: float  # of red less blue
     green: float  # of green less what a red cell has
     green_to_blue: float  # of a red cell
+    red: float  # of red less what a red cell has
+    red_to_green: float  # of a red cell
 
 
 class Found(NamedTuple):
@@ -51,6 +62,15 @@ class Found(NamedTuple):
         return Found(*(part[which] for part in self))
 
 
+class _Cell(NamedTuple):
+    """A cell of a picture, in its pixels."""
+
+    box: list[int]
+    area: float
+    confidence: float
+    nucleus: float  # its area, in squares of the diameter
+
+
 def levels(stains: list[Density], diameter: float) -> Levels:
     """The levels of a field, from pictures of parts of it whose white cells are `diameter` pixels wide."""
     smooth = np.concatenate([_blurred(stain, CELL_BLUR * diameter)[::2, ::2].reshape(-1, 3) for stain in stains])
@@ -60,11 +80,15 @@ def levels(stains: list[Density], diameter: float) -> Levels:
     others = (total > np.percentile(total, RED_CELLS)) & (nuclear < NUCLEAR / 2)
     below = max(float(np.median(blue[others])), 1e-3) if others.any() else 1.0
     ratio = float(np.clip(np.median(green[others]) / below, *GREEN_TO_BLUE)) if others.any() else 1.0
+    to_green = max(float(np.median(green[others])), 1e-3) if others.any() else 1.0
+    red_ratio = float(np.clip(np.median(red[others]) / to_green, *RED_TO_GREEN)) if others.any() else 0.5
     return Levels(
         max(NUCLEAR, _above(nuclear, NUCLEAR_SPREAD)),
         max(BLUE, _above(nuclear, BLUE_SPREAD)),
         max(GREEN, _above(green - ratio * blue, GREEN_SPREAD)),
         ratio,
+        max(RED, _above(red - red_ratio * green, RED_SPREAD)),
+        red_ratio,
     )
 
 
@@ -83,9 +107,13 @@ def find(stain: Density, diameter: float, level: Levels) -> Found:
     stained = (blue > np.maximum(level.blue, OWN * _deepest(blue, found)[owner])) | (
         green > np.maximum(level.green, OWN * _deepest(green, found)[owner])
     )
+    stained |= smooth[..., 0] - level.red_to_green * smooth[..., 1] > level.red
     whole = np.where(stained | (found > 0), owner, 0)
     cells = [_measured(region, found, nuclear, diameter, level) for region in measure.regionprops(whole)]
-    boxes, areas, confidences = (np.array(part, float) for part in zip(*cells, strict=True))
+    cells = [cell for cell in cells if cell.nucleus >= PLATELET or cell.area >= WHOLE * diameter**2]
+    if not cells:
+        return none()
+    boxes, areas, confidences, _ = (np.array(part, float) for part in zip(*cells, strict=True))
     return Found(boxes[:, :2] + boxes[:, 2:] / 2, boxes, areas, confidences)
 
 
@@ -107,8 +135,8 @@ def _measured(
     nuclear: Float[np.ndarray, 'height width'],
     diameter: float,
     level: Levels,
-) -> tuple[list[int], float, float]:
-    """Box, area and confidence of one cell, without what hangs on to it by a tongue."""
+) -> _Cell:
+    """One cell without what hangs on to it by a tongue."""
     top, left, bottom, right = region.bbox
     nucleus = found[top:bottom, left:right] == region.label
     cell = _without_tongues(region.image, nucleus, diameter, nuclear.shape, region.bbox)
@@ -117,7 +145,8 @@ def _measured(
     box = [left + first[0], top + first[1], last[0] - first[0] + 1, last[1] - first[1] + 1]
     contrast = float(nuclear[top:bottom, left:right][nucleus].mean())
     size = np.count_nonzero(nucleus) / diameter**2
-    return box, float(np.count_nonzero(cell)), (1 - level.nuclear / contrast) * min(1.0, size / TYPICAL)
+    confidence = (1 - level.nuclear / contrast) * min(1.0, size / TYPICAL)
+    return _Cell(box, float(np.count_nonzero(cell)), confidence, size)
 
 
 def _without_tongues(

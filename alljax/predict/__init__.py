@@ -58,6 +58,7 @@ class Predictor(NamedTuple):
     probabilities: Probabilities
     adapt: Callable[[Images], 'Predictor'] | None = None  # to unlabelled images, if it was tested so
     score: likeness.Score | None = None  # of features, by which pictures are unlike the training cells
+    trained: kinds.Trained = None  # what was loaded
 
 
 def load(path: Path) -> Predictor:
@@ -66,7 +67,8 @@ def load(path: Path) -> Predictor:
     run = kind.load(path)
 
     def predictor(run: kinds.Trained) -> Predictor:
-        return Predictor(run.classes, run.card, kind.predictor(run), score=likeness.score_of(kind, run, path))
+        score = likeness.score_of(kind, run, path)
+        return Predictor(run.classes, run.card, kind.predictor(run), score=score, trained=run)
 
     adapt = (lambda images: predictor(kind.adapted(run, images))) if run.card.transductive else None
     return predictor(run)._replace(adapt=adapt)

@@ -50,6 +50,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         if plan.demo:
             log.warning(DEMO)
         found = run_cells.load(plan)
+        run_cells.warn_of_fields(found.sources)
         sources, cells, parts, _ = found
         if fingerprint:
             data_check.same_data(fingerprint, sources, folder)

@@ -30,4 +30,5 @@ def of_model(path: Path) -> Kind:
     """The kind of the model in a run folder, its model/ folder or the cache of weights; UserError if there is none."""
     folder = model_folder.find(path)
     card = model_folder.read_card(folder)
+    card.refuse_detector(path)
     return ENSEMBLE if card.members else single_kinds.of_card(card, folder)

@@ -1,6 +1,8 @@
 """The cells of a run: those of its data set, split, and those of the second set, some of which may train."""
 
+import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +13,9 @@ from alljax.data.cells import Cells
 from alljax.data.external import ExternalCells
 from alljax.data.protocol import COPY_MARK, divide
 from alljax.data.split import SEED_STEP, Index, Split
+from alljax.fields import whole_fields
+
+log = logging.getLogger(__name__)
 
 
 class SecondSet(NamedTuple):
@@ -61,6 +66,14 @@ def load(plan: Plan, *, test: bool = True) -> RunCells:
     sources = datasets.load(plan.data, plan.seed)
     second = load_second(plan, sources) if plan.external.root and (test or plan.external.adapts) else None
     return divided(plan, sources, second)
+
+
+def warn_of_fields(sources: Cells) -> None:
+    """Says in the log if pictures of class folders look like whole fields, which a run takes for single cells."""
+    if sources.origin.name == 'folder' and not sources.origin.synthetic:
+        root = Path(sources.origin.root)
+        if said := whole_fields.sentence([root / name for name in sources.names]):
+            log.warning('%s: %s', root, said)
 
 
 def load_second(plan: Plan, sources: Cells) -> ExternalCells:

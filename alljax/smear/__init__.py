@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from alljax.data.image import to_png
 from alljax.errors import UserError
-from alljax.fields import field_image
+from alljax.fields import detector, field_image
+from alljax.fields.detector import Detector
+from alljax.fields.field_image import Opened
 from alljax.predict import Predictor, gallery
 from alljax.smear import (
     annotated,
@@ -18,18 +20,20 @@ from alljax.smear import (
     overview,
     page,
     search,
+    truth,
 )
 from alljax.smear.crop_scale import CropScale
 from alljax.smear.differential import Differential
 from alljax.smear.found_cells import FoundCell, SearchedField
+from alljax.smear.truth import Scored, Truth
 from alljax.storage import progress_bar
-from alljax.storage.atomic import new_folder, write_whole
+from alljax.storage.atomic import new_folder, write_json, write_whole
 from alljax.storage.disk_errors import expect_writable
 from alljax.storage.text_files import write_text
 
 __all__ = ['PAGE', 'Examined', 'Request', 'examine']
 
-PAGE, TABLE, ANNOTATED = 'smear.html', 'cells.csv', 'annotated'
+PAGE, TABLE, SCORES, ANNOTATED = 'smear.html', 'cells.csv', 'scores.json', 'annotated'
 SHOWN = 1600  # pixels of a side of a field on the page
 PAGE_BYTES = 30_000_000  # of pictures of fields on the page
 
@@ -43,6 +47,8 @@ class Request(NamedTuple):
     folder: Path  # new or empty
     cell_pixels: float = 0.0  # the diameter of a white cell; 0 to estimate it in each field
     blasts: Sequence[str] | None = None  # classes; None for those called so
+    truth: Truth | None = None  # what people marked in the fields
+    detector: Detector | None = None  # of white cells; None for their colors
 
 
 class Examined(NamedTuple):
@@ -51,6 +57,7 @@ class Examined(NamedTuple):
     fields: Sequence[SearchedField]
     cells: Sequence[FoundCell]
     differential: Differential
+    scored: Scored | None  # against what was marked
 
 
 def examine(asked: Request, say: Callable[[str], object]) -> Examined:
@@ -62,18 +69,29 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
     if not asked.files:
         raise UserError('no field was named; name images of fields, or folders of them')
     expect_writable(asked.folder, '--to')
-    fields = search.fields(asked.files, asked.cell_pixels or None, lambda field: say(_line(field)))
+    if asked.truth:
+        truth.refuse_trained(asked.path, asked.truth)
+        if asked.detector:
+            truth.of_detector(asked.detector, asked.truth)  # before the work
+    opened = field_image.kept_open()
+    finder = detector.finder(asked.detector) if asked.detector else None
+    fields = search.fields(
+        asked.files, asked.cell_pixels or None, lambda field: say(search.line(field)), opened, finder
+    )
     if all(field.error for field in fields):
         raise UserError('none of the fields can be searched for white cells; what is said above names the reasons')
-    run, scale = asked.run, answers.scale_of(asked.run, fields)
+    run, scale = asked.run, answers.scale_of(asked.run, fields, opened)
     with new_folder(asked.folder.absolute()) as part:
         size = crop_scale.crop_size(run.card.pictures)
-        cut_out = [answers.write_crops(part, field, scale, size) for field in fields]
+        cut_out = [answers.write_crops(part, field, scale, size, opened) for field in fields]
         cells = answers.answered(run, part, fields, cut_out)
-        mapped = cell_heat_maps.added(asked.path, part, cells)
+        mapped = cell_heat_maps.added(run.trained, part, cells)
         counted = differential.of_cells(mapped.cells, run.classes, asked.blasts)
         cells_table.write(part / TABLE, mapped.cells, run)
-        shown = _annotated(part, fields, mapped.cells, run.classes)
+        scored = _scored(asked, fields, mapped.cells)
+        if scored:
+            write_json(part / SCORES, scored.about())
+        shown = _annotated(part, fields, mapped.cells, run.classes, opened)
         made = page.Smear(
             run=run,
             path=str(asked.path),
@@ -82,15 +100,34 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
             differential=counted,
             blasts=differential.blast_classes(run.classes) if asked.blasts is None else asked.blasts,
             summary=_summary(fields, scale, size),
+            scores=scored.lines() if scored else [],
             about=gallery.about(run.card, asked.path),
             heat_maps=mapped.said,
         )
         write_text(part / PAGE, page.render(made))
-    return Examined(fields, mapped.cells, counted)
+    return Examined(fields, mapped.cells, counted, scored)
+
+
+def _scored(asked: Request, fields: Sequence[SearchedField], cells: Sequence[FoundCell]) -> Scored | None:
+    """The cells found against those that were marked; None without marks."""
+    if not asked.truth:
+        return None
+    classes = asked.run.classes
+    blasts = differential.blast_classes(classes) if asked.blasts is None else asked.blasts
+    counts = [
+        differential.of_cells([cell for cell in cells if cell.field is field], classes, blasts) for field in fields
+    ]
+    notes = truth.leak(asked.path, asked.truth)
+    notes += truth.of_detector(asked.detector, asked.truth) if asked.detector else []
+    return truth.scored(asked.truth, fields, counts, notes, blasts=bool(blasts))
 
 
 def _annotated(
-    folder: Path, fields: Sequence[SearchedField], cells: Sequence[FoundCell], classes: Sequence[str]
+    folder: Path,
+    fields: Sequence[SearchedField],
+    cells: Sequence[FoundCell],
+    classes: Sequence[str],
+    opened: Opened,
 ) -> list[page.ShownField]:
     """Writes each field with its boxes; the fields with pictures for the page, as many as it has room for."""
     shown, room = [], PAGE_BYTES
@@ -99,7 +136,7 @@ def _annotated(
         if field.error:
             shown.append(page.ShownField(field, b''))
             continue
-        image = field_image.open_field(field.path)
+        image = opened(field.path)
         picture, step = overview.of_field(image, annotated.LONGEST)
         own = [cell for cell in cells if cell.field is field]
         marked = annotated.drawn(picture, own, classes, step)
@@ -108,14 +145,6 @@ def _annotated(
         room -= len(small)
         shown.append(page.ShownField(field, small if room >= 0 else b''))
     return shown
-
-
-def _line(field: SearchedField) -> str:
-    if field.error:
-        return f'{field.path}: error: {field.error}'
-    notes = ''.join(f' ({note})' for note in field.notes)
-    count = len(field.boxes)
-    return f'{field.path}: {count} white {"cell" if count == 1 else "cells"}; {field.scale}{notes}'
 
 
 def _summary(fields: Sequence[SearchedField], scale: CropScale, size: int) -> list[str]:

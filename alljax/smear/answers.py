@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from alljax.data import image
-from alljax.fields import crops, field_image
+from alljax.fields import crops
+from alljax.fields.field_image import Opened
 from alljax.predict import Predictor, Row, predict
 from alljax.smear import crop_scale
 from alljax.smear.crop_scale import CropScale, Trial
@@ -23,7 +24,7 @@ SCALED_BY = 40  # cells at most, evenly chosen, by which the side of crops is fo
 Pixels = UInt8[np.ndarray, 'height width 3']
 
 
-def scale_of(run: Predictor, fields: Sequence[SearchedField]) -> CropScale:
+def scale_of(run: Predictor, fields: Sequence[SearchedField], opened: Opened) -> CropScale:
     """The side of crops in diameters of a white cell, by some cells of all fields."""
     places = [(field, number) for field in fields for number in range(len(field.boxes))]
     chosen = (
@@ -36,25 +37,25 @@ def scale_of(run: Predictor, fields: Sequence[SearchedField]) -> CropScale:
     for field in fields:
         numbers = [number for one, number in chosen if one is field]
         if numbers:
-            opened = field_image.open_field(field.path)
+            image = opened(field.path)
             own_side = own / field.cell_pixels
             widest = max(float(crop_scale.SIDES.max()), own_side)
             for number in numbers:
-                largest = crops.cut(opened, _middle(field, number), SHARP, widest * field.cell_pixels / SHARP)
+                largest = crops.cut(image, _middle(field, number), SHARP, widest * field.cell_pixels / SHARP)
                 trials.append(Trial(partial(_inner, largest, widest), own_side))
     return crop_scale.matched(run.card.pictures, trials)
 
 
-def write_crops(folder: Path, field: SearchedField, scale: CropScale, size: int) -> list[str]:
+def write_crops(folder: Path, field: SearchedField, scale: CropScale, size: int, opened: Opened) -> list[str]:
     """Writes a crop of each cell of a field to `folder`/crops; their files, relative to the folder."""
     if not len(field.boxes):
         return []
-    opened, files = field_image.open_field(field.path), []
+    read, files = opened(field.path), []
     (folder / CROPS).mkdir(exist_ok=True)
     for number in range(len(field.boxes)):
         center = _middle(field, number)
         file = f'{CROPS}/{field.name}_{number + 1:04}_x{int(center[0])}_y{int(center[1])}.png'
-        pixels = crops.cut(opened, center, size, scale.side(field.cell_pixels, size) / size)
+        pixels = crops.cut(read, center, size, scale.side(field.cell_pixels, size) / size)
         write_whole(folder / file, image.to_png(pixels))
         files.append(file)
     return files

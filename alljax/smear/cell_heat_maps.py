@@ -24,10 +24,9 @@ class Mapped(NamedTuple):
     said: str
 
 
-def added(run: Path, folder: Path, cells: Sequence[FoundCell]) -> Mapped:
+def added(trained: kinds.Trained, folder: Path, cells: Sequence[FoundCell]) -> Mapped:
     """The cells with heat maps of the class that a network predicts; as they are for a model without any."""
     chosen = [place for place, cell in enumerate(cells) if cell.row.probabilities is not None][:MOST]
-    trained = kinds.of_model(run).load(run)
     if not chosen or heat_maps.without_maps(trained.card) or not isinstance(trained, TrainedNetwork):
         return Mapped(list(cells), '')
     layer = map_layer.last_map_layer(trained.model, trained.variables)

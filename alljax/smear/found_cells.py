@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
+from alljax.fields import white_cells
 from alljax.fields.boxes import Boxes
+from alljax.fields.white_cells import Found
 from alljax.predict import Row
 
-NO_BOXES = np.zeros((0, 4))
+NONE = white_cells.none()
 
 
 class SearchedField(NamedTuple):
@@ -18,11 +18,16 @@ class SearchedField(NamedTuple):
     path: Path
     name: str  # short, and no other field's
     size: tuple[int, int] = (0, 0)  # width, height
-    boxes: Boxes = NO_BOXES
+    found: Found = NONE
     cell_pixels: float = 0.0  # the diameter of a white cell
     scale: str = ''  # where that comes from, in words
     notes: tuple[str, ...] = ()
     error: str = ''
+
+    @property
+    def boxes(self) -> Boxes:
+        """Left, top, width and height of each cell."""
+        return self.found.boxes
 
 
 class FoundCell(NamedTuple):

@@ -41,6 +41,7 @@ class Smear(NamedTuple):
     summary: Sequence[str]  # sentences about what was found
     about: Sequence[tuple[str, str]]  # the model in words
     heat_maps: str  # a sentence about them; '' without any
+    scores: Sequence[str] = ()  # lines about what was found and what people marked
 
 
 def render(smear: Smear) -> str:
@@ -65,6 +66,7 @@ def render(smear: Smear) -> str:
         cells=len(cells),
         total=len(smear.fields),
         summary=smear.summary,
+        scores='\n'.join(printable(line, keep='') for line in smear.scores),
         differential=smear.differential,
         caveats=caveats(smear.differential, calibrated=run.card.calibration is not None),
         blasts=', '.join(smear.blasts),

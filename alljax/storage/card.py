@@ -46,6 +46,13 @@ class Scores(NamedTuple):
     grouping: str = ''  # data.grouping of results.json: what the groups are that no fold separates
 
 
+class DetectorFacts(NamedTuple):
+    """The head of a detector of white cells in fields, whose frozen layers are the card's network."""
+
+    threshold: float  # chance of a middle from which on it is a cell
+    width: int  # channels of the head
+
+
 @dataclass(frozen=True)
 class Card:
     """All that prediction and analysis need to know of a model beside its variables.
@@ -78,6 +85,7 @@ class Card:
     likeness: FeatureLikeness | None = None  # a score of features by which cells are unlike those that trained
     transductive: str = ''  # 'slide' or 'set' of unlabelled images whose statistics prediction uses; '' for training's
     views: PredictionViews | None = None  # of an image, whose probabilities are averaged; None for the image as it is
+    detector: DetectorFacts | None = None  # of cells in fields; None for a model of classes
 
     @property
     def preparation(self) -> ImagePreparation:
@@ -94,6 +102,7 @@ class Card:
 
     def expect_network(self, path: Path) -> tuple[NetworkSpec, Input]:
         """The network and its input; UserError if the model, which was found at `path`, is none."""
+        self.refuse_detector(path)
         if self.members:
             places = (path / 'model', path / FINAL / 'model')
             home = next((place for place in places if place.is_dir()), path)
@@ -105,6 +114,14 @@ class Card:
             name = self.model.get('name', 'a system')
             raise UserError(f'{path}: holds {name}, a classical system; expected a network')
         return self.network, self.input
+
+    def refuse_detector(self, path: Path) -> None:
+        """UserError if the model, which was found at `path`, is a detector: it knows no classes."""
+        if self.detector:
+            raise UserError(
+                f'{path}: holds a detector, which finds white cells and knows no classes; expected a model of classes. '
+                'A detector is named by alljax smear RUN FIELDS --detector DIR'
+            )
 
     def to_json(self) -> dict[str, Any]:  # JSON
         """The content of facts.json; what is unknown is left out."""
@@ -134,6 +151,7 @@ class Card:
             'likeness': self.likeness and self.likeness._asdict(),
             'transductive': self.transductive or None,
             'views': self.views and self.views._asdict(),
+            'detector': self.detector and self.detector._asdict(),
             'format': FORMAT,
         }
         return {name: value for name, value in values.items() if value is not None}

@@ -11,11 +11,11 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from alljax import config
-from alljax.config import classical_system_plans, resolve
+from alljax.config import classical_system_plans, detector_fields, resolve
 from alljax.config.fields import later_fields
 from alljax.config.plan import CalibrationOptions
 from alljax.errors import printable
-from alljax.runs import experiment
+from alljax.runs import detector_run, experiment
 from alljax.storage import cache, run_folder, speed_record
 from alljax.sweep import cross_validation, execution, left_open, progress, summary, time_estimate
 from alljax.sweep.execution import Loaded
@@ -62,6 +62,8 @@ def launch(
     `dry_run` only the plan and an estimate of its time are printed. UserError for whatever would stop a run, before
     the first begins.
     """
+    if detector_fields.is_asked(values):
+        return _detector(values, config_file, folder, dry_run=dry_run)
     began = time.monotonic()
     config.check(values, data=False)
     loaded: Loaded = {}
@@ -85,6 +87,16 @@ def launch(
         return True
     plan = resolve.resolve(values, overrides, run_folder.earlier(folder))
     experiment.run(plan, folder or run_folder.default(config_file, plan.data.name, plan.demo))
+    return True
+
+
+def _detector(values: ConfigDict, config_file: str, folder: Path | None, *, dry_run: bool) -> bool:
+    """Trains a detector on whole fields; a dry run shows its fields."""
+    plan = detector_fields.resolve(values)
+    if dry_run:
+        print(printable('\n'.join(f'{name}: {value}' for name, value in plan.fields.items())))
+        return True
+    detector_run.run(plan, folder or run_folder.default(config_file, plan.root.name, demo=False))
     return True
 
 

@@ -4,10 +4,10 @@ A polygon (`class x1 y1 x2 y2 …`) counts as the box about it. The class is a n
 classes.txt, obj.names or data.yaml beside the file or in a folder above it, and stays a number where there is none.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from alljax.fields.annotations.annotation_file import (
     AnnotationError,
@@ -55,12 +55,15 @@ def read(file: AnnotationFile) -> list[Marked]:
 
 
 def class_names(folder: Path, root: Path) -> dict[int, str]:
-    """The name of each class number, from the nearest file of NAMES, up to `root`; empty where there is none."""
+    """The name of each class number, from the nearest file of NAMES, up to `root`; empty where there is none.
+
+    AnnotationError for a damaged data.yaml.
+    """
     for place in (folder, *folder.parents):
         for name in NAMES:
             if (place / name).is_file():
                 text = (place / name).read_text(encoding='utf-8-sig', errors='replace')
-                return _of_yaml(text) if name.endswith('.yaml') else _of_lines(text)
+                return _of_yaml(place / name, text) if name.endswith('.yaml') else _of_lines(text)
         if place == root:
             break
     return {}
@@ -79,21 +82,18 @@ def _of_lines(text: str) -> dict[int, str]:
     return {number: line.strip() for number, line in enumerate(text.strip().splitlines())}
 
 
-def _of_yaml(text: str) -> dict[int, str]:
-    """The `names` of a data.yaml: a list in brackets, a list of dashes, or `0: name` lines."""
-    found = re.search(
-        r'^names:[ \t]*(\[[^\]]*\]|\{[^}]*\}|[^\n]*\n(?:[ \t]*(?:-|\d+:)[^\n]*(?:\n|$))*)', text, re.MULTILINE
-    )
-    if not found:
-        return {}
-    inside = found[1].strip()
-    parts = re.split(r'[,\n]', inside.strip('[]{}')) if inside[:1] in ('[', '{') else inside.splitlines()
-    names: dict[int, str] = {}
-    for part in filter(None, (part.partition(' #')[0].strip() for part in parts)):
-        numbered = re.match(r'(\d+)\s*:\s*(.*)', part)
-        key, name = (int(numbered[1]), numbered[2]) if numbered else (len(names), re.sub(r'^-\s*', '', part))
-        names[key] = name.strip().strip('\'"')
-    return names
+def _of_yaml(path: Path, text: str) -> dict[int, str]:
+    """The `names` of a data.yaml, a list or a mapping by number; none where it has none."""
+    try:
+        found = yaml.safe_load(text)
+        names = found.get('names') if isinstance(found, dict) else None
+        entries = names.items() if isinstance(names, dict) else enumerate(names or ())
+        return {int(number): str(name).strip() for number, name in entries}
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        said = ' '.join(f'{error}'.split())[:120]
+        raise AnnotationError(
+            f'cannot be read, since {path.name} names no classes by number ({said}); correct {path.name}'
+        ) from None
 
 
 FORMAT = Format(('.txt',), recognize, read, boxes=True, beside=True)

@@ -1,0 +1,131 @@
+"""A detector, from boxes to a finder: it learns painted cells, finds each once at any seam, and says what it is."""
+
+import csv
+import json
+
+import flax.linen as nn
+import numpy as np
+import painted_field as painted
+import pytest
+from PIL import Image
+
+from alljax import config, models
+from alljax.commands import find
+from alljax.config import detector_fields
+from alljax.errors import UserError
+from alljax.fields import detector, detector_windows, field_image, tiles
+from alljax.models import Input, Network
+from alljax.runs import detector_run, kinds
+from configs import detect
+
+CELLS = [painted.CENTERS, painted.CENTERS[:4] + np.array([14, 9])]
+
+
+class Small(nn.Module):
+    """A network with a map of a position every 8 pixels."""
+
+    head: nn.Module
+
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        for name, channels in (('one', 8), ('two', 8), ('three', 12)):
+            x = nn.relu(nn.Conv(channels, (3, 3), 2, name=name)(x))
+        return self.head(x.mean((1, 2)))
+
+
+@pytest.fixture(scope='module', autouse=True)
+def small():
+    models.MODELS['small'] = Network(Small, Input(64))
+    yield
+    del models.MODELS['small']
+
+
+@pytest.fixture(scope='module')
+def fields(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('painted')
+    rows = []
+    for number, cells in enumerate(CELLS):
+        Image.fromarray(painted.field(cells)).convert('L').save(folder / f'{number}.png')
+        side = [painted.SMALL if place in (1, 2) else painted.WHITE for place in range(len(cells))]
+        rows += [(f'{number}.png', x - w / 2, y - w / 2, w, w, 'white') for (x, y), w in zip(cells, side, strict=True)]
+    with (folder / 'boxes.csv').open('w', newline='') as file:
+        csv.writer(file).writerows([('field', 'left', 'top', 'width', 'height', 'label'), *rows])
+    return folder
+
+
+def plan(root, **changes):
+    values = detect.get_config()
+    given = {'data.root': str(root), 'model.name': 'small', 'model.init': 'random', 'model.width': '8',
+             'data.views': '3', 'steps': '120', 'batch_size': '4', 'split.folds': '2'}  # fmt: skip
+    config.override(values, given | changes)
+    return detector_fields.resolve(values)
+
+
+@pytest.fixture(scope='module')
+def run(fields, tmp_path_factory):
+    return detector_run.run(plan(fields), tmp_path_factory.mktemp('run') / 'detector')
+
+
+def test_a_run_keeps_a_detector_its_scores_by_fold_and_its_threshold(run, fields):
+    results = json.loads((run / 'results.json').read_text())
+    trained = detector.load(run)
+    assert results['split']['fold_of'] in ([0, 1], [1, 0])
+    assert results['model']['threshold'] == trained.threshold
+    assert [one['marked'] for one in results['test']['fields']] == [len(cells) for cells in CELLS]
+    assert trained.card.train['fields'] == ['0.png', '1.png']
+    with pytest.raises(UserError, match='holds a detector, which finds white cells and knows no classes'):
+        kinds.of_model(run)
+
+
+def test_cells_of_a_field_without_color_are_found_each_once_wherever_tiles_are_cut(run, fields):
+    field = field_image.open_field(fields / '0.png')
+    ask = detector.finder(detector.load(run))
+    whole = tiles.find(field, float(painted.WHITE), finder=ask).found
+    away = np.hypot(*(whole.centers[:, None] - painted.CENTERS).transpose(2, 0, 1))
+    assert (away.min(0) < painted.WHITE / 4).sum() >= len(painted.CENTERS) - 1  # it saw the field in training
+    cut = tiles.find(field, float(painted.WHITE), finder=ask, side=97).found
+    assert len(cut.boxes) == len(whole.boxes)
+    assert np.abs(cut.centers - whole.centers).max() < 2
+
+
+def test_the_command_scores_it_and_says_that_it_has_seen_these_fields(run, fields, tmp_path, capsys):
+    code = find.main([str(fields), '--detector', str(run), '--json', str(tmp_path / 'scores.json')])
+    said = capsys.readouterr().out
+    assert code == 0
+    assert 'by half a cell:' in said
+    assert 'leaky: the detector was trained on 2 of these fields' in said
+    assert json.loads((tmp_path / 'scores.json').read_text())['detection']['fields'][0]['marked'] == 6
+
+
+def test_what_is_to_be_said_of_boxes_is_read_back_as_these_boxes():
+    boxes = np.array([[20, 30, 40, 36], [100, 50, 30, 44]], float)
+    heat, sides = detector_windows.targets(boxes, 20, 24)
+    back = detector_windows.cells(heat, 0.5, 24 * 8, 20 * 8)
+    assert np.allclose(back.boxes, boxes, atol=1e-4)
+    assert sides.sum() >= 2
+
+
+def test_positions_of_a_tile_are_those_of_the_whole_picture():
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 96, 3), np.uint8)
+    part = detector_windows.scaled(pixels[:, 21:], 0.7, left=21.0)
+    whole = detector_windows.scaled(pixels, 0.7)
+    assert part.left % 8 == 0
+    inner = whole.pixels[:, part.left + 3 : whole.width - 3].astype(int)
+    assert np.abs(inner - part.pixels[:, 3 : 3 + inner.shape[1]]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'data.root': ''}, 'config.data.root is missing; name the folder of the fields and their boxes'),
+        ({'model.name': 'smal'}, "config.model.name is 'smal', did you mean 'small'"),
+        ({'split.folds': '1'}, 'config.split.folds is 1; it has to lie between 2 and 1000'),
+    ],
+)
+def test_mistakes_in_a_config_are_told_before_a_field_is_read(fields, changes, words):
+    with pytest.raises(UserError, match=words):
+        plan(fields, **changes)
+
+
+def test_every_field_has_a_place_in_the_plan():
+    assert len(detector_fields.DetectorPlan._fields) == len(detector_fields.DETECTOR_FIELDS)  # `fields`, less `kind`
