@@ -20,15 +20,16 @@ from alljax.gradients.typing import Apply, Params
 
 EQUAL = 1e-10  # of what differs by less than this from its baseline, the slope is that at the input, as in captum
 
-UNARY = frozenset(
-    'abs acos acosh asin asinh atan atanh cbrt ceil cos cosh digamma erf erfc erf_inv exp exp2 expm1 floor integer_pow '
-    'lgamma log log1p logistic round rsqrt sign sin sinh sqrt square tan tanh'.split()
-)
+UNARY = frozenset([
+    'abs', 'acos', 'acosh', 'asin', 'asinh', 'atan', 'atanh', 'cbrt', 'ceil', 'cos', 'cosh', 'digamma', 'erf',
+    'erfc', 'erf_inv', 'exp', 'exp2', 'expm1', 'floor', 'integer_pow', 'lgamma', 'log', 'log1p', 'logistic',
+    'round', 'rsqrt', 'sign', 'sin', 'sinh', 'sqrt', 'square', 'tan', 'tanh',
+])  # fmt: skip
 BINARY = frozenset(['atan2', 'div', 'max', 'min', 'nextafter', 'pow', 'rem'])  # nonlinear in one operand too
-ELEMENTWISE = UNARY | BINARY | frozenset(
-    'add add_any and clamp convert_element_type copy eq ge gt is_finite le lt mul ne neg not or select_n sub xor '
-    'stop_gradient'.split()
-)  # fmt: skip
+ELEMENTWISE = UNARY | BINARY | frozenset([
+    'add', 'add_any', 'and', 'clamp', 'convert_element_type', 'copy', 'eq', 'ge', 'gt', 'is_finite', 'le',
+    'lt', 'mul', 'ne', 'neg', 'not', 'or', 'select_n', 'stop_gradient', 'sub', 'xor',
+])  # fmt: skip
 LARGEST = ('max', 'reduce_max', 'reduce_window_max', 'cummax')
 SMALLEST = ('min', 'reduce_min', 'reduce_window_min', 'cummin')
 PRODUCTS = ('mul', 'dot_general', 'conv_general_dilated')
