@@ -31,8 +31,8 @@ def score_cam(
 
     Score-CAM (Wang et al. 2019, arXiv:1910.01279): a channel is enlarged to the image, scaled to 0 to 1 and multiplied
     with it; the weights are the softmax of the logits over channels, and the sum is rectified. The network is asked
-    once for each channel and image, `batch_size` of them at once. Images only; layer, grid and map are those of
-    `grad_cam`. Can be jitted.
+    once for each channel and image, `batch_size` of them at once. Inputs of another rank than that of images are
+    refused; layer, grid and map are those of `grad_cam`. Can be jitted.
 
     >>> gradients.score_cam(model, variables, x, y, layer='stem').map.shape
     (4, 8, 8)
@@ -102,12 +102,14 @@ def guided_grad_cam(
     """Guided backpropagation times Grad-CAM at the size of the image (Selvaraju et al. 2016, arXiv:1610.02391).
 
     The map is [batch, height, width, channels]: the edges that guided backpropagation marks, where the layer speaks for
-    the class. Enlarged as `resize_map` does it. Images only; layer and grid are those of `grad_cam`. Can be jitted.
+    the class. Enlarged as `resize_map` does it. Inputs of another rank than that of images are refused; layer and grid
+    are those of `grad_cam`. Can be jitted.
 
     >>> gradients.guided_grad_cam(model, variables, x, y, layer='stem').map.shape
     (4, 8, 8, 3)
     """
     check_inputs('guided_grad_cam', x, images=True)
+    _prepared('guided_grad_cam', apply, params, x, target, layer, batch_size)
     coarse = grad_cam(apply, params, x, target, layer=layer, grid=grid, batch_size=batch_size).map
     guided = guided_backprop(apply, params, x, target, batch_size=batch_size).map
     return Attribution(guided * resize_map(coarse, (x.shape[1], x.shape[2]))[..., None])

@@ -11,7 +11,7 @@ from alljax.gradients import batching
 from alljax.gradients.argument_checks import check_counts, check_inputs, check_not_negative
 from alljax.gradients.intermediates import layer_gradient, layer_output, resolve_layer
 from alljax.gradients.network_checks import prepare
-from alljax.gradients.typing import Apply, Inputs, Network, Params, Target
+from alljax.gradients.typing import Apply, Inputs, Network, Params, Rows, Target
 
 LEAST = 4  # random images, so that two sets of two can be drawn
 
@@ -61,7 +61,7 @@ def concept_vector(
 
 
 def tcav(
-    apply: Network, params: Params, x: Inputs, target: Target, *, concept: Inputs, random: Inputs,
+    apply: Network, params: Params, x: Inputs, target: Target, *, concept: Rows, random: Rows,
     key: Key[Array, ''], layer: str | None = None, runs: int = 20, ridge: float = 0.01, batch_size: int | None = None,
 ) -> ConceptTest:  # fmt: skip
     """The share of inputs whose logit rises towards a concept, tested against chance (TCAV, Kim et al. 2018).

@@ -20,9 +20,9 @@ from alljax.gradients.argument_checks import (
     check_score,
 )
 from alljax.gradients.gradient_attribution import AT_ONCE
+from alljax.gradients.image_segments import Segments, resolve_segments
 from alljax.gradients.network_checks import prepare, scored
 from alljax.gradients.positions import by_position, over_channels
-from alljax.gradients.superpixels import Segments, resolve_segments
 from alljax.gradients.typing import Apply, AttributionMap, Inputs, Network, Params, Score, Target
 
 PERCENTAGES = tuple(range(10, 100, 10))
@@ -48,14 +48,15 @@ class Irof(NamedTuple):
 
 def road(
     apply: Network, params: Params, x: Inputs, target: Target, attribution: AttributionMap, *, key: Key[Array, ''],
-    percentages: Sequence[float] = PERCENTAGES, noise: float = 0.01, batch_size: int | None = None,
+    percentages: Sequence[int | float] = PERCENTAGES, noise: float = 0.01, batch_size: int | None = None,
 ) -> Road:  # fmt: skip
     """Remove and debias (Rong et al. 2022, arXiv:2202.00449): what is predicted without the most marked pixels.
 
     At each percentage, so many of the pixels become weighted means of their neighbors, all at once, and noise of that
     standard deviation is added: what was removed cannot be seen by its outline, unlike the baseline of `deletion`. The
-    lower the scores, the better the attribution. The map is at the size of the images, its channels summed. Images
-    only. Can be jitted. ValueError for percentages that are not above 0 and below 100.
+    lower the scores, the better the attribution. The map is at the size of the images, its channels summed; inputs of
+    another rank than that of images are refused. Can be jitted. ValueError for percentages that are not above 0 and
+    below 100.
 
     >>> found = gradients.saliency(apply, params, x, y)
     >>> gradients.road(apply, params, x, y, found.map, key=key, percentages=(10, 50)).correct.shape

@@ -10,10 +10,10 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int
 
 from alljax.gradients import batching
-from alljax.gradients.argument_checks import check_baseline, check_counts
+from alljax.gradients.argument_checks import check_baseline, check_counts, check_method_result
 from alljax.gradients.gradient_attribution import logits_of, quadrature
 from alljax.gradients.intermediates import eval_layer_shape, layer_gradient, resolve_layer, with_layer
-from alljax.gradients.network_checks import as_apply, prepare
+from alljax.gradients.network_checks import as_apply, classes, prepare
 from alljax.gradients.typing import Apply, Attribution, Inputs, Method, Network, Params, Target
 
 Neuron = int | tuple[int, ...]  # its place in the layer's output, without the batch
@@ -102,10 +102,12 @@ def neuron_attribution(
     (4, 8, 8, 3)
     """
     function = as_apply(apply)
+    classes('neuron_attribution', function, params, x, tokens=True)
     layer = resolve_layer('neuron_attribution', function, layer)
     shape = eval_layer_shape(function, params, x, layer).shape[1:]
     place = _place('neuron_attribution', shape, neuron)
-    return method(_units(function, layer), params, x, int(np.ravel_multi_index(place, shape)), **options)
+    found = method(_units(function, layer), params, x, int(np.ravel_multi_index(place, shape)), **options)
+    return check_method_result('neuron_attribution', found, x)
 
 
 @lru_cache(maxsize=64)  # the same function each time, or all is compiled again

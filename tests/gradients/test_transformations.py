@@ -13,7 +13,7 @@ from alljax import gradients
 
 TRACED = {
     'params', 'x', 'x1', 'x2', 'y', 'target', 'key', 'attribution', 'maps', 'mask', 'grads', 'updates', 'direction',
-    'directions', 'checkpoints', 'train', 'test',
+    'directions', 'checkpoints', 'train', 'test', 'baselines', 'concept', 'random', 'other',
 }  # fmt: skip
 LABELS = {'target', 'y'}
 NAMES = [name for name in CALLS if name not in ('layer_names', 'check_gradient')]

@@ -26,7 +26,8 @@ def superpixels(x: Inputs, *, count: int = 64, compactness: float = 0.3) -> Int[
     The number, from 0, of the part that each pixel belongs to: k-means of colors and places, from centers in a grid
     of the image's proportions. Colors are taken as they are, as parts of their range in the image, and a distance of
     one cell of the grid counts as much as a difference in color of `compactness`. Every pixel joins the nearest
-    center, and parts may have islands. Images only. Can be jitted.
+    center, and parts may have islands. Inputs of another rank
+    than that of images are refused. Can be jitted.
 
     >>> gradients.superpixels(x, count=4).shape
     (4, 8, 8)
@@ -121,7 +122,7 @@ def _slic(
         def nearest(centers: Array) -> Array:
             return ((points**2).sum(1)[:, None] - 2 * points @ centers.T + (centers**2).sum(1)).argmin(1)
 
-        def moved(_: int, centers: Array) -> Array:
+        def moved(_: int | Array, centers: Array) -> Array:
             chosen = jax.nn.one_hot(nearest(centers), len(centers), dtype=points.dtype)
             size = chosen.sum(0)[:, None]
             return jnp.where(size > 0, chosen.T @ points / jnp.maximum(size, 1), centers)

@@ -13,7 +13,7 @@ from alljax.gradients.argument_checks import check_baseline, check_counts, check
 from alljax.gradients.gradient_attribution import logits_of, to_input
 from alljax.gradients.network_checks import picked, prepare
 from alljax.gradients.rescale_rule import logits_from_baseline
-from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params, Target
+from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params, Rows, Target
 
 
 class Draw(NamedTuple):
@@ -50,7 +50,7 @@ def deep_lift(
 
 
 def gradient_shap(
-    apply: Network, params: Params, x: Inputs, target: Target, *, key: Key[Array, ''], baselines: Inputs | None = None,
+    apply: Network, params: Params, x: Inputs, target: Target, *, key: Key[Array, ''], baselines: Rows | None = None,
     samples: int = 32, sigma: float = 0.0, batch_size: int | None = None,
 ) -> Attribution:  # fmt: skip
     """Expected gradients (Erion et al. 2019, arXiv:1906.10670), known as GradientSHAP (Lundberg & Lee 2017).
