@@ -34,9 +34,7 @@ class ConceptTest(NamedTuple):
     chance_scores: Float[Array, ' runs']
 
 
-def concept_vector(
-    concept: Float[Array, 'examples ...'], other: Float[Array, 'others ...'], *, ridge: float = 0.01
-) -> ConceptVector:  # fmt: skip
+def concept_vector(concept: Rows, other: Rows, *, ridge: float = 0.01) -> ConceptVector:
     """The direction that tells a layer's outputs for a concept from those for other images (Kim et al. 2018).
 
     A linear classifier by least squares on ±1, `ridge` times the mean squared length of an example added to its

@@ -64,8 +64,9 @@ def superpixel_ablation(
 
     def logits(image: np.ndarray, part: np.ndarray) -> Array:
         hidden = parts[image] == jnp.asarray(part).reshape(-1, *[1] * (parts.ndim - 1))
-        images = jnp.where(over_channels(hidden, x), base[image], batching.take(x, image))
-        found: Array = logits_of(function, params, images, wanted[image])
+        shown = batching.take(x, image)
+        changed = jnp.where(over_channels(hidden, shown), base[image], shown)
+        found: Array = logits_of(function, params, changed, wanted[image])
         return found
 
     falls = whole[:, None] - batching.pairs(logits, len(x), number, batch_size or max(AT_ONCE, len(x)))

@@ -62,7 +62,7 @@ def base_of(both: Both) -> Array:
 
 def _rescaled(step: JaxprEqn, given: list[Any]) -> list[Both] | None:
     """The outputs of a step at the inputs and at the baseline; None for one whose own steps are to be run."""
-    pairs = [part if isinstance(part, Both) else Both(part, None) for part in given]
+    pairs = [part if isinstance(part, Both) else Both(jnp.asarray(part), None) for part in given]
     values, references = [pair.value for pair in pairs], [base_of(pair) for pair in pairs]
     varying = [place for place, pair in enumerate(pairs) if pair.reference is not None]
     if not varying:

@@ -5,14 +5,13 @@ import pytest
 import tiny
 
 from alljax import gradients, models
+from alljax.gradients.attention_maps import attending
 
 X = tiny.images(3)
 TARGET = np.array([0, 1, 2])
 RNG = np.random.default_rng(0)
 TOKENS = RNG.normal(size=(3, 5, 4)).astype(np.float32)  # a sequence, whose first token is read
-WEIGHTS = [RNG.normal(size=(2, 4, 4)).astype(np.float32) for _ in range(2)] + [
-    RNG.normal(size=(4, 3)).astype(np.float32)
-]
+WEIGHTS = [RNG.normal(size=size).astype(np.float32) for size in ((2, 4, 4), (2, 4, 4), (4, 3))]
 
 
 def heads_of(weights, x):
@@ -127,10 +126,7 @@ def test_networks_without_attention_and_with_windows_are_told():
 
 
 def test_the_attention_of_our_own_transformers_is_found():
-    for name, extra in (('vit_b_16', 1), ('dinov2_reg4_vit_s_14', 5)):
-        model = models.create(name, 3, width=1 / 12 if name == 'vit_b_16' else 1 / 6, size=28 if extra > 1 else 32)
-        shapes = jax.eval_shape(model.init, jax.random.key(0))
-        x = jax.ShapeDtypeStruct((2, model.input.size, model.input.size, 3), jnp.float32)
-        found = jax.eval_shape(lambda v, x, model=model: gradients.attention_weights(model, v, x), shapes, x)
-        assert {matrix.shape for matrix in found} == {(2, 1, 4 + extra, 4 + extra)}
-        assert len(found) == 12
+    model = models.create('dinov2_reg4_vit_s_14', 3, width=1 / 6, size=28)
+    shapes = jax.eval_shape(model.init, jax.random.key(0))
+    found = jax.eval_shape(attending(model.apply), shapes, jax.ShapeDtypeStruct((2, 28, 28, 3), jnp.float32))[1]
+    assert [matrix.shape for matrix in found] == [(2, 1, 9, 9)] * 12  # of four patches, a class token, and registers

@@ -1,4 +1,5 @@
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -7,7 +8,7 @@ from alljax import gradients
 from alljax.gradients.intermediates import with_layer
 
 MODEL = tiny.Tiny()
-X = tiny.images(2)
+X = jnp.asarray(tiny.images(2))
 TARGET = np.array([2, 1])
 
 
@@ -23,7 +24,7 @@ def logits_of(variables, x):
 def test_score_cam_weights_channels_by_the_logit_of_what_each_shows(variables, maps):
     scores = np.empty((2, 4))
     for channel in range(4):
-        large = np.asarray(gradients.resize_map(maps[..., channel], 8))
+        large = np.asarray(gradients.resize_map(jnp.asarray(maps[..., channel]), 8))
         least, most = (function(large, (1, 2), keepdims=True) for function in (np.min, np.max))
         scores[:, channel] = logits_of(variables, X * ((large - least) / (most - least))[..., None])
     weights = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
@@ -39,7 +40,7 @@ def test_ablation_cam_weights_channels_by_the_share_of_the_logit_that_goes_with_
     for channel in range(4):
         without = maps.copy()
         without[..., channel] = 0
-        left = np.asarray(call(variables, X, value=without).logits)[np.arange(2), TARGET]
+        left = np.asarray(call(variables, X, value=jnp.asarray(without)).logits)[np.arange(2), TARGET]
         weights[:, channel] = (whole - left) / whole
     expected = np.maximum((maps * weights[:, None, None]).sum(-1), 0)
     found = gradients.ablation_cam(MODEL, variables, X, TARGET, layer='body', batch_size=3).map
@@ -69,7 +70,7 @@ def test_hires_cam_is_the_gradient_times_the_map(variables, maps):
     def logits(offset):
         return call(variables, X, offset).logits[np.arange(2), TARGET].sum()
 
-    slopes = np.asarray(jax.grad(logits)(np.zeros_like(maps)))
+    slopes = np.asarray(jax.grad(logits)(jnp.zeros(maps.shape)))
     found = gradients.grad_cam(MODEL, variables, X, TARGET, layer='body', kind='hirescam').map
     np.testing.assert_allclose(found, np.maximum((slopes * maps).sum(-1), 0), rtol=1e-4, atol=1e-6)
 

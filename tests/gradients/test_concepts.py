@@ -10,7 +10,7 @@ from alljax.gradients import concepts
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
-ONE, OTHER = RNG.normal(size=(6, 4)).astype(np.float32) + 0.7, RNG.normal(size=(9, 4)).astype(np.float32)
+ONE, OTHER = RNG.normal(size=(6, 4)).astype(np.float32) + 1, RNG.normal(size=(9, 4)).astype(np.float32)
 
 
 def test_the_vector_is_the_normal_of_a_ridge_classifier_and_its_accuracy_leaves_one_out():
@@ -43,14 +43,14 @@ def test_a_concept_that_the_class_rests_on_is_told_from_one_that_it_does_not():
     red, blue = random[:10].copy(), random[:10].copy()
     red[..., 0] += 1
     blue[..., 2] += 1
-    split = gradients.SplitNetwork(lambda _, x: x.mean((1, 2)), lambda _, mean: mean[:, :1] * [[1.0, -1.0]])
+    split = gradients.SplitNetwork(lambda _, x: x.mean((1, 2)), lambda _, mean: mean[:, :1] * np.float32([[1, -1]]))
     x = tiny.images(6)
-    told = gradients.tcav(split, np.float32(1), x, 0, concept=red, random=random, key=KEY, runs=12)
+    told = gradients.tcav(split, np.float32(1), x, 0, concept=red, random=random, key=KEY, runs=40)
     assert (told.score, told.accuracy) == (1, pytest.approx(1, abs=0.05))
     assert told.p_value < 0.01
     assert 0 <= told.by_chance < 1
-    against = gradients.tcav(split, np.float32(1), x, 1, concept=red, random=random, key=KEY, runs=12)
+    against = gradients.tcav(split, np.float32(1), x, 1, concept=red, random=random, key=KEY, runs=40)
     assert against.score == 0
-    beside = gradients.tcav(split, np.float32(1), x, 0, concept=blue, random=random, key=KEY, runs=12)
+    beside = gradients.tcav(split, np.float32(1), x, 0, concept=blue, random=random, key=KEY, runs=40)
     assert beside.p_value > 0.01
     np.testing.assert_allclose(beside.scores.mean(), beside.score, rtol=1e-6)

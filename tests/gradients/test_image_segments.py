@@ -35,8 +35,11 @@ def test_a_part_gets_the_fall_without_it(one_for_all):
 
 def test_what_are_no_segments_is_told():
     x, weights = tiny.images(2), tiny.weights()
-    for segments, said in ((np.zeros((2, 8, 8)), 'segments are float64'), (np.zeros((8, 4), int), 'segments are .8, 4.'),
-                           (np.full((8, 8), -1), 'segments go down to -1')):  # fmt: skip
+    for segments, said in (
+        (np.zeros((2, 8, 8)), 'segments are float64'),
+        (np.zeros((8, 4), int), 'segments are .8, 4.'),
+        (np.full((8, 8), -1), 'segments go down to -1'),
+    ):
         with tiny.unchecked(), pytest.raises(ValueError, match=f'superpixel_ablation: {said}'):
             gradients.superpixel_ablation(tiny.linear, weights, x, 0, segments=segments)
     with tiny.unchecked(), pytest.raises(ValueError, match='segments are traced'):

@@ -7,7 +7,7 @@ from alljax import gradients
 from alljax.gradients.intermediates import layer_gradient
 from alljax.gradients.layer_attribution import _units
 
-X = tiny.images(2)
+X = jnp.asarray(tiny.images(2))
 TARGET = np.array([2, 1])
 
 
@@ -22,7 +22,7 @@ def test_conductance_adds_up_to_the_change_of_the_logit_and_to_integrated_gradie
     model, variables = smooth
     given = (model, variables, X, TARGET)
     found = gradients.layer_conductance(*given, layer='body', steps=8, baseline=0.2)
-    change = np.asarray(model.apply(variables, X) - model.apply(variables, np.full_like(X, 0.2)))
+    change = np.asarray(model.apply(variables, X) - model.apply(variables, jnp.full_like(X, 0.2)))
     change = change[np.arange(2), TARGET]
     np.testing.assert_allclose(found.map.sum((1, 2, 3)), change, rtol=1e-3)
     np.testing.assert_allclose(found.gap, 0, atol=1e-4)
@@ -37,7 +37,7 @@ def test_the_rule_of_differences_is_as_by_hand(smooth):
     nodes = (np.polynomial.legendre.leggauss(4)[0] + 1) / 2
     expected, before = 0, None
     for node in nodes:
-        found = layer_gradient(model.apply, variables, (node * X).astype(np.float32), TARGET, 'body')
+        found = layer_gradient(model.apply, variables, (node * X).astype(np.float32), jnp.asarray(TARGET), 'body')
         if before is not None:
             expected += np.asarray(before[0] * (found[1] - before[1]))
         before = found
@@ -53,5 +53,5 @@ def test_a_neuron_takes_the_place_of_a_logit_for_any_method(smooth):
     )
     method, options = gradients.integrated_gradients, {'steps': 8}
     found = gradients.neuron_attribution(method, model, variables, X, (1, 2, 3), layer='body', **options)
-    base = gradients.layer_output(model, variables, np.zeros_like(X), 'body')
+    base = gradients.layer_output(model, variables, jnp.zeros_like(X), 'body')
     np.testing.assert_allclose(found.map.sum((1, 2, 3)), (output - base)[:, 1, 2, 3], rtol=1e-3)
