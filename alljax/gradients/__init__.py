@@ -49,6 +49,7 @@ from alljax.gradients.loss_landscape import (
     random_direction,
 )
 from alljax.gradients.map_statistics import complexity, sparseness
+from alljax.gradients.method_comparison import MEASURES, Measure, MethodRank, MethodScore, judge_methods, rank_methods
 from alljax.gradients.method_stability import random_logit, relative_input_stability, relative_output_stability
 from alljax.gradients.model_randomization import parameter_randomization
 from alljax.gradients.perturbation_attribution import occlusion, rise
@@ -75,6 +76,7 @@ trace = stochastic_trace
 visualize = visualize_channel
 
 __all__ = [
+    'MEASURES',
     'Attribution',
     'CompletenessWarning',
     'ConceptTest',
@@ -83,6 +85,9 @@ __all__ = [
     'Density',
     'Irof',
     'Localization',
+    'Measure',
+    'MethodRank',
+    'MethodScore',
     'Operator',
     'Road',
     'Similarity',
@@ -118,6 +123,7 @@ __all__ = [
     'integrated',
     'integrated_gradients',
     'irof',
+    'judge_methods',
     'layer_conductance',
     'layer_names',
     'layer_output',
@@ -141,6 +147,7 @@ __all__ = [
     'random_direction',
     'random_logit',
     'randomization',
+    'rank_methods',
     'relative_input_stability',
     'relative_output_stability',
     'resize_map',

@@ -40,6 +40,7 @@ ASK = {'apply': apply, 'params': PARAMS, 'x': X, 'target': Y}
 LAYER = {'apply': MODEL, 'params': tiny.variables(MODEL), 'x': X}
 TOKENS = {'apply': TRANSFORMER, 'params': tiny.variables(TRANSFORMER), 'x': X}
 LOSS = {'loss': loss, 'params': PARAMS, 'x': X, 'y': Y}
+SCORE = gradients.MethodScore('mine', 'irof', 0.5, 0.5, 0.5, 2, True, np.array([0.5, 0.5]))
 PLACE = {'loss': lambda params: jnp.sum(params['weights'] ** 2), 'params': PARAMS, 'points': 3}
 # The arguments of a good call of each function.
 CALLS = {
@@ -101,6 +102,14 @@ CALLS = {
     'random_logit': {'method': method, **ASK, 'key': KEY},
     'road': ASK | {'attribution': MAP, 'key': KEY, 'percentages': (20, 50)},
     'irof': ASK | {'attribution': MAP, 'count': 4},
+    'judge_methods': {
+        'methods': {'mine': method},
+        **ASK,
+        'key': KEY,
+        'measures': ['irof', 'mass'],
+        'mask': np.ones((4, 8, 8)),
+    },
+    'rank_methods': {'scores': [SCORE]},
     'smoothgrad': {'method': method, 'key': KEY, 'samples': 2, **ASK},
 }
 
