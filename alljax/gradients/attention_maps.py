@@ -84,7 +84,7 @@ def attention_weights(apply: Network, params: Params, x: Inputs) -> Matrices:
 def has_attention(apply: Apply, params: Params, x: Inputs | jax.ShapeDtypeStruct) -> bool:
     """True of a network in which `attention_weights` finds some, without computing it."""
     try:
-        jax.eval_shape(partial(attending(apply), offsets=None), params, x)
+        jax.eval_shape(lambda params, x: attending(apply)(params, x, None), params, x)
     except ValueError:
         return False
     return True
@@ -149,7 +149,7 @@ def _relevance(
 ) -> Float[Array, 'batch tokens']:  # fmt: skip
     call = attend or attending(apply)
     if weighted:
-        shapes = jax.eval_shape(partial(call, offsets=None), params, x)[1]
+        shapes = jax.eval_shape(lambda params, x: call(params, x, None), params, x)[1]
 
         def score(offsets: list[Array]) -> tuple[Array, Matrices]:
             logits, matrices = call(params, x, offsets)
@@ -176,7 +176,7 @@ def _relevance(
 
 def _is_attention(step: JaxprEqn, made_by: dict[Any, JaxprEqn]) -> bool:
     """True of a division, of what is square in its last two axes, by its own sum over the last one."""
-    shape = step.outvars[0].aval.shape
+    shape = traced_programs.shape_of(step.outvars[0])
     if step.primitive.name != 'div' or len(shape) < 3 or shape[-1] != shape[-2] or shape[-1] == 1:
         return False
     below = step.invars[1]

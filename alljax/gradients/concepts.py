@@ -13,6 +13,7 @@ from alljax.gradients.intermediates import layer_gradient, layer_output, resolve
 from alljax.gradients.network_checks import prepare
 from alljax.gradients.typing import Apply, Inputs, Network, Params, Rows, Target
 
+LEAST_RIDGE = 1e-30  # of outputs that are all alike, which no direction tells apart
 LEAST = 4  # random images, so that two sets of two can be drawn
 
 
@@ -89,7 +90,8 @@ def tcav(
                for part in (concept, random)]  # fmt: skip
     slopes = batching.rows(partial(_layer_gradient, function, params, layer=layer), batch_size, x, wanted)
     rows = [part.reshape(len(part), -1) for part in (*outputs, slopes)]
-    return _test(rows[0], rows[1], rows[2], key, runs, ridge)
+    found: ConceptTest = _test(rows[0], rows[1], rows[2], key, runs, ridge)
+    return found
 
 
 @partial(jax.jit, static_argnames=('apply', 'layer'))
@@ -105,7 +107,7 @@ def _classifier(
     centered = rows - rows.mean(0)
     products = centered @ centered.T
     size = len(rows)
-    ridged = products + (ridge * jnp.trace(products) / size + jnp.finfo(rows.dtype).tiny) * jnp.eye(size)
+    ridged = products + (ridge * jnp.trace(products) / size + LEAST_RIDGE) * jnp.eye(size, dtype=rows.dtype)
     inverse = jnp.linalg.inv(ridged)
     # the offset is the direction in which the centered products are zero: it is taken out of the inverse
     ones = inverse.sum(1)
@@ -127,7 +129,8 @@ def _test(
     ]
 
     def share(direction: Array) -> Array:
-        return (slopes @ direction > 0).mean(dtype=slopes.dtype)
+        rises = (slopes @ direction > 0).mean(dtype=slopes.dtype)
+        return jnp.where(jnp.isfinite(direction).all(), rises, jnp.nan)  # outputs all alike have no direction
 
     def run(number: Int[Array, '']) -> tuple[Array, Array, Array]:
         order = jax.random.permutation(jax.random.fold_in(key, number), len(random))

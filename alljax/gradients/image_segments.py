@@ -130,4 +130,5 @@ def _slic(
 
         return nearest(jax.lax.fori_loop(0, ROUNDS, moved, centers)).reshape(height, width)
 
-    return jax.lax.map(of_image, x)
+    segments: Array = jax.lax.map(of_image, x)
+    return segments

@@ -151,7 +151,8 @@ def impute(
     tolerance = 1e-6 if x.dtype == jnp.float32 else 1e-12
     start = inside * known.sum((1, 2), keepdims=True) / (1 - inside).sum((1, 2), keepdims=True)
     filled, _ = jax.scipy.sparse.linalg.cg(system, right, start, tol=tolerance, maxiter=2000)
-    return known + inside * filled
+    whole_again: Array = known + inside * filled
+    return whole_again
 
 
 def _neighbors(values: Float[Array, 'batch height width channels']) -> Float[Array, 'batch height width channels']:

@@ -154,7 +154,8 @@ def _flow_at(
     gradient, _ = layer_gradient(apply, params, point, wanted, layer)
     call = with_layer(apply, layer)
     _, along = jax.jvp(lambda point: call(params, point).layer, (point,), (x - base,))
-    return gradient * along
+    flow: Array = gradient * along
+    return flow
 
 
 @partial(jax.jit, static_argnames=('apply', 'layer', 'place'))

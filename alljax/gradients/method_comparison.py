@@ -192,7 +192,8 @@ def rank_methods(scores: Sequence[MethodScore]) -> list[MethodRank]:
         MethodRank(
             method,
             float(_means(ranks[:, place])),
-            *np.nanquantile(samples[place], [0.025, 0.975]).tolist(),
+            float(np.nanquantile(samples[place], 0.025)),
+            float(np.nanquantile(samples[place], 0.975)),
             int((ranks[:, place] == np.nanmin(ranks, 1)).sum()),
         )
         for place, method in enumerate(methods)

@@ -90,7 +90,8 @@ def structural_similarity(
     c1, c2 = (constant * scale[:, None] ** 2 for constant in (C1, C2))
     above = (2 * means[0] * means[1] + c1) * (2 * together + c2)
     below = (means[0] ** 2 + means[1] ** 2 + c1) * (variances[0] + variances[1] + c2)
-    return (above / below).mean(1)
+    similarity: Array = (above / below).mean(1)
+    return similarity
 
 
 def _stability(

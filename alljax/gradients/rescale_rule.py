@@ -93,7 +93,9 @@ def _of_one(step: JaxprEqn, values: list[Array], place: int) -> Function:
     """A step as a function of one of its operands."""
 
     def function(value: Array) -> Array:
-        return traced_programs.bind(step, [*values[:place], value, *values[place + 1 :]])[0]
+        (output,) = traced_programs.bind(step, [*values[:place], value, *values[place + 1 :]])
+        changed: Array = output
+        return changed
 
     return function
 
@@ -108,14 +110,14 @@ def _unary(step: JaxprEqn, varying: Sequence[int]) -> bool:
     if name in BINARY:
         return name != 'div' or varying[0] == 1
     inner = traced_programs.wrapped_or_derived(step)
-    alike = step.invars[varying[0]].aval.shape == step.outvars[0].aval.shape
+    alike = traced_programs.shape_of(step.invars[varying[0]]) == traced_programs.shape_of(step.outvars[0])
     return inner is not None and name != 'scan' and alike and _elementwise(inner[0])
 
 
 def _elementwise(program: Jaxpr) -> bool:
     for step in program.eqns:
         inner = traced_programs.wrapped_or_derived(step)
-        scalar = step.primitive.name == 'broadcast_in_dim' and not step.invars[0].aval.shape
+        scalar = step.primitive.name == 'broadcast_in_dim' and not traced_programs.shape_of(step.invars[0])
         if not (scalar or step.primitive.name in ELEMENTWISE or (inner is not None and _elementwise(inner[0]))):
             return False
     return True
@@ -142,8 +144,9 @@ def _extreme(step: JaxprEqn, pairs: list[Both], smallest: bool) -> Both:
 
     def function(*values: Array) -> Array:
         given = iter(values)
-        return traced_programs.bind(step, [atom.val if isinstance(atom, Constant) else next(given)
-                                           for atom in step.invars])[0]  # fmt: skip
+        operands = [atom.val if isinstance(atom, Constant) else next(given) for atom in step.invars]
+        output: Array = traced_programs.bind(step, operands)[0]
+        return output
 
     at_base = function(*references)
 

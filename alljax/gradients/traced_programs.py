@@ -74,6 +74,11 @@ def opened_program(program: Any) -> Program:
     return getattr(program, 'jaxpr', program), getattr(program, 'consts', ())
 
 
+def shape_of(atom: Any) -> tuple[int, ...]:
+    """The shape of an operand or a result of a step."""
+    return tuple(atom.aval.shape)
+
+
 def contains(program: Jaxpr, wanted: Callable[[JaxprEqn], bool]) -> bool:
     """True of a program with such a step, also within those that its steps wrap or repeat."""
     return any(

@@ -1,5 +1,3 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,7 +24,6 @@ def coarse(apply, params, x, target):
 
 METHODS = {
     'saliency': gradients.saliency,
-    'input': functools.partial(gradients.saliency, times_input=True),
     'coarse': coarse,
 }
 
