@@ -125,7 +125,8 @@ def _stability(
 
 
 def _relative(one: Float[Array, 'batch values'], other: Float[Array, 'batch values']) -> Float[Array, ' batch']:
-    return jnp.linalg.norm((one - other) / jnp.where(one == 0, LEAST, one), axis=1)
+    change: Array = jnp.linalg.norm((one - other) / jnp.where(one == 0, LEAST, one), axis=1)
+    return change
 
 
 def _predictions(logits: Float[Array, 'batch ...']) -> Array:

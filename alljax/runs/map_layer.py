@@ -1,5 +1,6 @@
 """The layer of a network whose map the class activation maps take, and the network as they see it."""
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -7,7 +8,6 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from alljax import gradients
@@ -75,7 +75,7 @@ def is_tokens(model: Model, shape: tuple[int, ...]) -> bool:
     """True for [1, tokens, channels] whose patches are a grid of the image's proportions."""
     size = model.input.size
     try:
-        return len(shape) == 3 and np.prod(grid_of(shape[1], (size, size))) > 1
+        return len(shape) == 3 and math.prod(grid_of(shape[1], (size, size))) > 1
     except ValueError:
         return False
 
@@ -83,7 +83,7 @@ def is_tokens(model: Model, shape: tuple[int, ...]) -> bool:
 def _patches_count(model: Model, variables: Variables, layer: str, shape: tuple[int, ...]) -> bool:
     """True if the logits change with the patches that a layer gives."""
     size = model.input.size
-    patches = int(np.prod(grid_of(shape[1], (size, size))))
+    patches = math.prod(grid_of(shape[1], (size, size)))
     one, other = (jax.random.normal(jax.random.key(seed), (2, *shape[1:])) for seed in (0, 1))
     mixed = other.at[:, : shape[1] - patches].set(one[:, : shape[1] - patches])
     images = jnp.zeros((2, *blank(model).shape[1:]))
