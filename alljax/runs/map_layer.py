@@ -40,7 +40,7 @@ def last_map_layer(model: Model, variables: Variables) -> str:
     """
     if not is_linen(model):
         return ''
-    weighted = ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
+    weighted = _weighted(variables)
     for layer in reversed(gradients.layer_names(model, variables, blank(model))):
         if not any(name.startswith(f'{layer}/') for name in weighted):
             continue  # dropout, pooling, or the head
@@ -61,7 +61,10 @@ def last_token_layer(model: Model, variables: Variables) -> str:
     if not is_linen(model):
         return ''
     wide: tuple[int, ...] = ()  # the shape of the last tokens: queries and hidden layers are wider
+    weighted = _weighted(variables)
     for layer in reversed(gradients.layer_names(model, variables, blank(model))):
+        if not any(name.startswith(f'{layer}/') for name in weighted):
+            continue  # dropout
         shape = shape_at(model, variables, layer)
         if not is_tokens(model, shape) or (wide and shape != wide):
             continue
@@ -69,6 +72,11 @@ def last_token_layer(model: Model, variables: Variables) -> str:
         if _patches_count(model, variables, layer, shape):
             return layer
     return ''
+
+
+def _weighted(variables: Variables) -> list[str]:
+    """The places of all variables but the head's, without the collection that they are in."""
+    return ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
 
 
 def is_tokens(model: Model, shape: tuple[int, ...]) -> bool:

@@ -214,5 +214,5 @@ def test_pixels_are_filled_in_as_pytorch_grad_cam_does():
     gone = np.random.default_rng(1).random((1, 9, 8)) < 0.5
     with jax.enable_x64(True):
         ours = np.asarray(imputed_faithfulness.impute(jnp.asarray(image), jnp.asarray(gone)))
-    theirs = NoisyLinearImputer(noise=0.0)(peers.to_nchw(image)[0], torch.tensor(~gone[0]).float())
+    theirs = NoisyLinearImputer(noise=0.0)(peers.to_nchw(image.astype(np.float32))[0], torch.tensor(~gone[0]).float())
     np.testing.assert_allclose(ours[0], peers.to_nhwc(theirs[None])[0], atol=1e-6)  # which is float32
