@@ -6,7 +6,7 @@ divided by its own sum over the last axis, as a softmax is, and is square in the
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,15 @@ Matrices = list[Float[Array, 'batch heads tokens tokens']]  # of each layer with
 # (params, x, offsets) to the logits and the attention matrices, each with its offset added if there are some.
 Attend: TypeAlias = Callable[[Params, Array, Sequence[Array] | None], tuple[Array, Matrices]]
 Query = int | None  # the token that is read by the head, None for the mean of all
+
+
+class Reading(NamedTuple):
+    """The way in which attention is read."""
+
+    attend: Attend | None
+    query: Query
+    weighted: bool  # by its gradient
+
 
 SHAPED = ('broadcast_in_dim', 'reshape', 'convert_element_type', 'stop_gradient', 'squeeze', 'expand_dims')
 
@@ -129,7 +138,7 @@ def _of_attention(
     check_counts(function, batch_size=batch_size)
     weighted = function == 'gradient_attention'
     network, wanted = prepare(function, apply, params, x, target if weighted or target is not None else 0, tokens=True)
-    of_batch = partial(_relevance, network, params, attend=attend, query=query, weighted=weighted)
+    of_batch = partial(_relevance, network, params, reading=Reading(attend, query, weighted))
     rows = batching.rows(of_batch, batch_size, x, wanted)
     tokens = rows.shape[1]
     if len(x.shape) != 4:
@@ -142,11 +151,11 @@ def _weights(apply: Apply, params: Params, x: Array) -> Matrices:
     return attending(apply)(params, x, None)[1]
 
 
-@partial(jax.jit, static_argnames=('apply', 'attend', 'query', 'weighted'))
+@partial(jax.jit, static_argnames=('apply', 'reading'))
 def _relevance(
-    apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], attend: Attend | None, query: Query,
-    weighted: bool,
-) -> Float[Array, 'batch tokens']:  # fmt: skip
+    apply: Apply, params: Params, x: Array, wanted: Int[Array, ' batch'], reading: Reading
+) -> Float[Array, 'batch tokens']:
+    attend, query, weighted = reading
     call = attend or attending(apply)
     if weighted:
         shapes = jax.eval_shape(lambda params, x: call(params, x, None), params, x)[1]

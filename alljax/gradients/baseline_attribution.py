@@ -17,7 +17,7 @@ from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params,
 
 
 class Draw(NamedTuple):
-    """What one sample of GradientSHAP is drawn as, for each input."""
+    """One sample of GradientSHAP as it is drawn, for each input."""
 
     baseline: Int[Array, ' batch']  # which of them
     place: Float[Array, ' batch']  # on the line from the baseline, 0, to the input, 1

@@ -38,7 +38,8 @@ def score_cam(
     (4, 8, 8)
     """
     check_inputs('score_cam', x, images=True)
-    function, wanted, layer = _prepared('score_cam', apply, params, x, target, layer, batch_size)
+    check_counts('score_cam', batch_size=batch_size)
+    function, wanted, layer = _prepared('score_cam', apply, params, x, target, layer)
     maps = _maps(function, params, x, layer, grid, batch_size)
     of_pairs = partial(_shown, function, params)
 
@@ -64,7 +65,8 @@ def ablation_cam(
     >>> gradients.ablation_cam(model, variables, x, y, layer='stem').map.shape
     (4, 8, 8)
     """
-    function, wanted, layer = _prepared('ablation_cam', apply, params, x, target, layer, batch_size)
+    check_counts('ablation_cam', batch_size=batch_size)
+    function, wanted, layer = _prepared('ablation_cam', apply, params, x, target, layer)
     maps = _maps(function, params, x, layer, grid, batch_size)
 
     def score(image: np.ndarray, channel: np.ndarray) -> Array:
@@ -91,7 +93,8 @@ def eigen_cam(
     (4, 8, 8)
     """
     asked = 0 if target is None else target
-    function, _, layer = _prepared('eigen_cam', apply, params, x, asked, layer, batch_size)
+    check_counts('eigen_cam', batch_size=batch_size)
+    function, _, layer = _prepared('eigen_cam', apply, params, x, asked, layer)
     return Attribution(_first_component(_maps(function, params, x, layer, grid, batch_size)))
 
 
@@ -109,16 +112,16 @@ def guided_grad_cam(
     (4, 8, 8, 3)
     """
     check_inputs('guided_grad_cam', x, images=True)
-    _prepared('guided_grad_cam', apply, params, x, target, layer, batch_size)
+    check_counts('guided_grad_cam', batch_size=batch_size)
+    _prepared('guided_grad_cam', apply, params, x, target, layer)
     coarse = grad_cam(apply, params, x, target, layer=layer, grid=grid, batch_size=batch_size).map
     guided = guided_backprop(apply, params, x, target, batch_size=batch_size).map
     return Attribution(guided * resize_map(coarse, (x.shape[1], x.shape[2]))[..., None])
 
 
 def _prepared(
-    name: str, apply: Network, params: Params, x: Inputs, target: Target, layer: str | None, batch_size: int | None
+    name: str, apply: Network, params: Params, x: Inputs, target: Target, layer: str | None
 ) -> tuple[Apply, Int[Array, ' batch'], str]:
-    check_counts(name, batch_size=batch_size)
     function, wanted = prepare(name, apply, params, x, target, tokens=True)
     return function, wanted, resolve_layer(name, function, layer)
 

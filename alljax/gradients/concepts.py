@@ -25,7 +25,7 @@ class ConceptVector(NamedTuple):
 
 
 class ConceptTest(NamedTuple):
-    """How often the logit rises along a concept, and along chance."""
+    """The share of inputs whose logit rises along a concept, and along chance."""
 
     score: Float[Array, '']  # the share of inputs whose logit rises along the concept, a mean over runs
     by_chance: Float[Array, '']  # the same along random images

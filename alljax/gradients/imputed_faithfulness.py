@@ -33,7 +33,7 @@ NEIGHBORS = {  # offsets and weights, of the paper
 
 
 class Road(NamedTuple):
-    """What the network says of images whose most marked pixels were filled in from their neighbors."""
+    """The answers of the network for images whose most marked pixels were filled in from their neighbors."""
 
     correct: Float[Array, 'batch percentages']  # 1 where the target is still predicted; its mean is quantus' score
     probability: Float[Array, 'batch percentages']  # of the target

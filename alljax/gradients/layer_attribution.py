@@ -1,7 +1,7 @@
 """Attribution to and through the neurons of an inner layer: conductance, and any method for a neuron."""
 
 from functools import lru_cache, partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,20 @@ from alljax.gradients.typing import Apply, Attribution, Inputs, Method, Network,
 
 Neuron = int | tuple[int, ...]  # its place in the layer's output, without the batch
 Rule = Literal['gausslegendre', 'midpoint']
+
+
+class Point(NamedTuple):
+    """A point of the way from a baseline to each input, and the class that is asked for."""
+
+    x: Array
+    base: Array
+    wanted: Int[Array, ' batch']
+    node: Float[Array, '']  # its place: 0 is the baseline, 1 the input
+
+    @property
+    def at(self) -> Array:
+        """The point itself."""
+        return self.base + self.node * (self.x - self.base)
 
 
 def layer_conductance(
@@ -41,17 +55,21 @@ def layer_conductance(
     function, wanted, base = _prepared('layer_conductance', apply, params, x, target, baseline)
     layer = resolve_layer('layer_conductance', function, layer)
     nodes, weights = quadrature('gausslegendre', steps + 1) if rule == 'difference' else quadrature(rule, steps)
+    nodes = nodes.astype(x.dtype)
 
     def of_batch(x: Array, base: Array, wanted: Array) -> Attribution:
         total: Any = 0
         if rule == 'difference':
-            last, output = _gradient_at(function, params, x, base, wanted, nodes[0], layer)
+            last, output = _gradient_at(function, params, Point(x, base, wanted, jnp.asarray(nodes[0])), layer)
             for node in nodes[1:]:
-                gradient, following = _gradient_at(function, params, x, base, wanted, node, layer)
+                point = Point(x, base, wanted, jnp.asarray(node))
+                gradient, following = _gradient_at(function, params, point, layer)
                 total, last, output = total + last * (following - output), gradient, following
         else:
             for node, weight in zip(nodes, weights, strict=True):
-                total = total + weight * _flow_at(function, params, x, base, wanted, node, layer)
+                total = total + float(weight) * _flow_at(
+                    function, params, Point(x, base, wanted, jnp.asarray(node)), layer
+                )
         change = logits_of(function, params, x, wanted) - logits_of(function, params, base, wanted)
         return Attribution(total, total.sum(tuple(range(1, total.ndim))) - change)
 
@@ -77,11 +95,14 @@ def neuron_conductance(
     layer = resolve_layer('neuron_conductance', function, layer)
     place = _place('neuron_conductance', eval_layer_shape(function, params, x, layer).shape[1:], neuron)
     nodes, weights = quadrature(rule, steps)
+    nodes = nodes.astype(x.dtype)
 
     def of_batch(x: Array, base: Array, wanted: Array) -> Array:
         total = jnp.zeros_like(x)
         for node, weight in zip(nodes, weights, strict=True):
-            total = total + weight * _through(function, params, x, base, wanted, node, layer, place)
+            total = total + float(weight) * _through(
+                function, params, Point(x, base, wanted, jnp.asarray(node)), layer, place
+            )
         return total
 
     return Attribution(batching.rows(of_batch, batch_size, x, base, wanted))
@@ -138,34 +159,27 @@ def _place(function: str, shape: tuple[int, ...], neuron: Neuron) -> tuple[int, 
 
 
 @partial(jax.jit, static_argnames=('apply', 'layer'))
-def _gradient_at(
-    apply: Apply, params: Params, x: Array, base: Array, wanted: Array, node: Float[Array, ''], layer: str
-) -> tuple[Array, Array]:
+def _gradient_at(apply: Apply, params: Params, point: Point, layer: str) -> tuple[Array, Array]:
     """The gradient to the layer at a point of the way, and the layer's output there."""
-    return layer_gradient(apply, params, base + jnp.asarray(node, x.dtype) * (x - base), wanted, layer)
+    return layer_gradient(apply, params, point.at, point.wanted, layer)
 
 
 @partial(jax.jit, static_argnames=('apply', 'layer'))
-def _flow_at(
-    apply: Apply, params: Params, x: Array, base: Array, wanted: Array, node: Float[Array, ''], layer: str
-) -> Float[Array, 'batch ...']:
+def _flow_at(apply: Apply, params: Params, point: Point, layer: str) -> Float[Array, 'batch ...']:
     """The gradient to the layer at a point of the way, times the layer's derivative along it."""
-    point = base + jnp.asarray(node, x.dtype) * (x - base)
-    gradient, _ = layer_gradient(apply, params, point, wanted, layer)
+    gradient, _ = layer_gradient(apply, params, point.at, point.wanted, layer)
     call = with_layer(apply, layer)
-    _, along = jax.jvp(lambda point: call(params, point).layer, (point,), (x - base,))
+    _, along = jax.jvp(lambda x: call(params, x).layer, (point.at,), (point.x - point.base,))
     flow: Array = gradient * along
     return flow
 
 
 @partial(jax.jit, static_argnames=('apply', 'layer', 'place'))
 def _through(
-    apply: Apply, params: Params, x: Array, base: Array, wanted: Array, node: Float[Array, ''], layer: str,
-    place: tuple[int, ...],
-) -> Float[Array, 'batch ...']:  # fmt: skip
+    apply: Apply, params: Params, point: Point, layer: str, place: tuple[int, ...]
+) -> Float[Array, 'batch ...']:
     """The gradient that reaches the input through one neuron at a point of the way, times the whole way."""
-    point = base + jnp.asarray(node, x.dtype) * (x - base)
-    gradient, _ = layer_gradient(apply, params, point, wanted, layer)
+    gradient, _ = layer_gradient(apply, params, point.at, point.wanted, layer)
     weight, call = gradient[(slice(None), *place)], with_layer(apply, layer)
-    to_input: Array = jax.grad(lambda point: (call(params, point).layer[(slice(None), *place)] * weight).sum())(point)
-    return to_input * (x - base)
+    to_input: Array = jax.grad(lambda x: (call(params, x).layer[(slice(None), *place)] * weight).sum())(point.at)
+    return to_input * (point.x - point.base)

@@ -1,4 +1,4 @@
-"""How much of an attribution lies on how few inputs: numbers of its map alone."""
+"""Numbers of an attribution's map alone: on how few inputs it lies."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float

@@ -39,7 +39,7 @@ class Judged(NamedTuple):
 
     @property
     def asked(self) -> tuple[Network, Params, Inputs, Target]:
-        """What a method is called with."""
+        """The arguments that a method is called with."""
         return self.apply, self.params, self.x, self.target
 
 
