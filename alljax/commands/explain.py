@@ -133,9 +133,7 @@ def _parser() -> Parser:
         help='with --summary: the run’s cells, if they are no longer where they were',
     )
     parser.add_argument('--target', metavar='CLASS', help='the class to explain (default: each image’s predicted one)')
-    parser.add_argument(
-        '--layer', default='', help='whose map gradcam, gradcam++ and layercam take (default: the last before the head)'
-    )
+    parser.add_argument('--layer', default='', help='whose map the CAMs take (default: the last before the head)')
     parser.add_argument('--config', metavar='FILE', help='the config file that adds a network of your own')
     parser.add_argument(
         '--batch_size',
@@ -152,8 +150,9 @@ def _methods() -> str:
 
     return textwrap.fill(
         f'The methods are {", ".join(METHODS)}. By default {", ".join(DEFAULT)}: a coarse map of what the last layers '
-        'go by, the pixels that add up to the logit, and those it is most sensitive to, in seconds an image. occlusion '
-        'and rise ask the network hundreds of times an image. guided and deconv are left out because they show edges '
+        'go by, the pixels that add up to the logit, and those it is most sensitive to, in seconds an image; of a '
+        'transformer attention, too. occlusion, rise, scorecam, ablationcam and superpixels ask the network tens or '
+        'hundreds of times an image. guided and deconv are left out because they show edges '
         'nearly regardless of the weights.',
         100,
     )

@@ -11,11 +11,11 @@ from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, nearest, some
 from alljax.explain import border, calibrated, heat_map_page, output_folder, overlays, true_class
 from alljax.explain.measurements import Explanation, Step, explain, no_step
-from alljax.explain.methods import DEFAULT, METHODS, Method, Options, has_rectifiers
+from alljax.explain.methods import METHODS, Method, Options, attends, default_methods, has_rectifiers
 from alljax.explain.request import CheckedRequest, Request
 from alljax.models import is_linen
 from alljax.runs import network, preparation, training_shortcuts
-from alljax.runs.map_layer import goes_on_rectified, is_map, last_map_layer, shape_at
+from alljax.runs.map_layer import goes_on_rectified, is_map, is_tokens, last_map_layer, last_token_layer, shape_at
 from alljax.runs.network import TrainedNetwork
 from alljax.storage import model_folder
 from alljax.storage.atomic import write_whole
@@ -93,7 +93,7 @@ def check(request: Request) -> CheckedRequest:
     problems += filter(None, [output_folder.problem(folder)])
     target = _target(run, request.target, problems)
     layer = _layer(run, request.layer, problems)
-    asked = [name for name in names if name in METHODS] or list(DEFAULT)
+    asked = [name for name in names if name in METHODS] or default_methods(run.model, run.variables)
     chosen, notes = _possible(run, asked, layer)
     if not chosen:
         problems += [note.replace('left out, since', 'cannot be had, since').rstrip('.') for note in notes]
@@ -132,9 +132,9 @@ def _target(run: TrainedNetwork, name: str | None, problems: list[str]) -> int |
 
 
 def _layer(run: TrainedNetwork, name: str, problems: list[str]) -> str:
-    """The layer whose map the CAMs take; '' if the network has none."""
+    """The layer whose map or tokens the CAMs take; '' if the network has none."""
     if not name:
-        return last_map_layer(run.model, run.variables)
+        return last_map_layer(run.model, run.variables) or last_token_layer(run.model, run.variables)
     if not is_linen(run.model):
         problems.append(f'--layer {name}: {run.model.name} is no linen module, so its layers cannot be watched')
         return ''
@@ -143,7 +143,7 @@ def _layer(run: TrainedNetwork, name: str, problems: list[str]) -> str:
     except UserError as error:
         problems += [f'--layer: {problem}' for problem in error.problems]
         return name
-    if not is_map(shape):
+    if not is_map(shape) and not is_tokens(run.model, shape):
         problems.append(f'--layer {name}: gives {" × ".join(map(str, shape[1:]))}, no map of positions; name another')
     return name
 
@@ -155,6 +155,8 @@ def _possible(run: TrainedNetwork, names: list[str], layer: str) -> tuple[list[s
         missing['map'] = 'has no map of positions before its head; --layer may name an earlier one'
     if any(METHODS[name].needs == 'rectifiers' for name in names) and not has_rectifiers(run.model, run.variables):
         missing['rectifiers'] = 'has no rectifiers, so this would be plain saliency'
+    if any(METHODS[name].needs == 'attention' for name in names) and not attends(run.model, run.variables):
+        missing['attention'] = 'has no attention of each patch to all others'
     notes = []
     for need, why in missing.items():
         without = ', '.join(name for name in names if METHODS[name].needs == need)

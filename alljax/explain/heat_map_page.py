@@ -72,7 +72,7 @@ def _layer(request: CheckedRequest) -> str:
     if not name:
         return ''
     try:
-        return in_words(name, shape_at(model, variables, name), last=name == last_map_layer(model, variables))
+        return in_words(name, shape_at(model, variables, name), last=name == (last_map_layer(model, variables) or None))
     except UserError:
         return name
 

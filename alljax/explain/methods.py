@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from alljax import gradients
 from alljax.explain import calibrated
+from alljax.gradients.attention_maps import has_attention
 from alljax.gradients.gradient_attribution import large_gaps
 from alljax.gradients.guided_backpropagation import RULES, with_rule
 from alljax.models import Model, Variables
@@ -37,7 +38,7 @@ class Method(NamedTuple):
     title: str
     signed: bool  # below zero speaks against the class
     reading: str  # one sentence for the page
-    needs: str = ''  # 'map': of a layer; 'rectifiers': in the network
+    needs: str = ''  # 'map': of a layer, or tokens; 'rectifiers' or 'attention': in the network
 
 
 def _saliency(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
@@ -87,6 +88,31 @@ def _cam(kind: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixel
     return method
 
 
+def _channels(method: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixels]:
+    def of_layer(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+        apply = map_layer.rectifying(model.apply, options.layer) if options.rectified else model.apply
+        found = method(apply, variables, x, target, layer=options.layer, batch_size=options.batch_size)
+        return gradients.resize_map(found.map, x.shape[1])
+
+    return of_layer
+
+
+def _attention(method: Any) -> Callable[[Model, Variables, Array, Array, Options], Pixels]:
+    def of_patches(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+        found = method(model, variables, x, target, batch_size=options.batch_size)
+        return gradients.resize_map(found.map, x.shape[1])
+
+    return of_patches
+
+
+def _deep_lift(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+    return gradients.deep_lift(model, variables, x, target, batch_size=options.batch_size).map.sum(3)
+
+
+def _superpixels(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
+    return gradients.superpixel_ablation(model, variables, x, target, batch_size=options.batch_size).map
+
+
 def _occlusion(model: Model, variables: Variables, x: Array, target: Array, options: Options) -> Pixels:
     window = max(2, x.shape[1] // 8)
     return gradients.occlusion(
@@ -119,6 +145,18 @@ METHODS: dict[str, Method] = {
                         'gradients, so several places can share the mark.', 'map'),
     'layercam': Method(_cam('layercam'), 'LayerCAM', False, 'as Grad-CAM, but each position of the map is weighted by '
                        'its own gradient, so finer places show.', 'map'),
+    'hirescam': Method(_cam('hirescam'), 'HiResCAM', False, 'as Grad-CAM, but each position is weighted by its own '
+                       'gradient of either sign, so what is marked adds to the logit at once.', 'map'),
+    'scorecam': Method(_channels(gradients.score_cam), 'Score-CAM', False, 'where the channels are active that, as a '
+                       'stencil over the cell, let the class through; without gradients.', 'map'),
+    'ablationcam': Method(_channels(gradients.ablation_cam), 'Ablation-CAM', False, 'where the channels are active '
+                          'without which the logit falls most; without gradients.', 'map'),
+    'eigencam': Method(_channels(gradients.eigen_cam), 'Eigen-CAM', False, 'where the layer differs most from its own '
+                       'mean, whatever the class.', 'map'),
+    'attention': Method(_attention(gradients.gradient_attention), 'Gradient-weighted attention', False, 'which patches '
+                        'the class token attends to, through all layers, where that raises the class.', 'attention'),
+    'rollout': Method(_attention(gradients.attention_rollout), 'Attention rollout', False, 'which patches the class '
+                      'token attends to, through all layers, whatever the class.', 'attention'),
     'integrated': Method(_integrated, 'Integrated gradients', True, 'how much each pixel adds to the class’s logit on '
                          'the way from an even mean color to the cell; all pixels sum up to the whole change.'),
     'smooth': Method(_smooth, 'SmoothGrad', False, 'how much a small change of a pixel would move the logit, either '
@@ -127,6 +165,10 @@ METHODS: dict[str, Method] = {
                        'way; noisy, as the gradient of a single point is.'),
     'input': Method(_input, 'Input × gradient', True, 'what each pixel adds to the logit if the network were linear '
                     'around this cell.'),
+    'deeplift': Method(_deep_lift, 'DeepLIFT', True, 'what each pixel adds to the class’s logit, compared with an even '
+                       'mean color; all pixels sum up to the whole change.'),
+    'superpixels': Method(_superpixels, 'Superpixel ablation', True, 'how far the logit falls when the piece of even '
+                          'color that the pixel belongs to is painted over in the mean color.'),
     'occlusion': Method(_occlusion, 'Occlusion', True, 'how far the logit falls when a square around the pixel is '
                         'painted over in an even mean color; blue where hiding helps the class.'),
     'rise': Method(_rise, 'RISE', False, 'how probable the class is on average in 500 half-hidden copies that show '
@@ -137,6 +179,16 @@ METHODS: dict[str, Method] = {
                      'network’s weights: not what the decision rests on.', 'rectifiers'),
 }  # fmt: skip
 DEFAULT = ('gradcam', 'integrated', 'smooth')
+
+
+def default_methods(model: Model, variables: Variables) -> list[str]:
+    """The methods that are drawn where none is named: of a transformer its attention, too."""
+    return [*DEFAULT[:1], *['attention'] * attends(model, variables), *DEFAULT[1:]]
+
+
+def attends(model: Model, variables: Variables) -> bool:
+    """True of a transformer whose patches attend to all others."""
+    return has_attention(model.apply, variables, map_layer.blank(model))
 
 
 def has_rectifiers(model: Model, variables: Variables) -> bool:

@@ -16,6 +16,7 @@ from alljax.explain.measurements import Explanation
 from alljax.explain.methods import METHODS
 
 ROWS = 6  # of the overview
+LINES = ('-', (0, (4, 2)), (0, (1, 1.5)))  # of methods beyond the colors
 COLORS = (plots.BLUE, plots.VERMILION, plots.GREEN, plots.PURPLE, plots.ORANGE, plots.SKY, plots.GRAY)
 
 
@@ -28,7 +29,7 @@ def faithfulness_curves(cell: Explanation, target: str) -> bytes:
         if np.isnan(scored.deletion_auc):
             continue
         color = COLORS[number % len(COLORS)]
-        line = '-' if number < len(COLORS) else (0, (4, 2))
+        line = LINES[number // len(COLORS) % len(LINES)]
         for axes, values in ((removed, scored.deletion_curve), (shown, scored.insertion_curve)):
             axes.plot(share, 100 * values, color=color, linestyle=line, linewidth=1.6, label=METHODS[name].title)
     _panel(removed, 'deletion: lower is better', 'pixels removed (%)')

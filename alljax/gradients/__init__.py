@@ -16,7 +16,11 @@ functions of `params`, {'weights', 'bias'}; `model` is a linen module with the l
 are its own; `op` is `curvature_operator(apply, params, x, y)`, and `key` is `jax.random.key(0)`.
 """
 
+from alljax.gradients.attention_maps import attention_rollout, attention_weights, gradient_attention
+from alljax.gradients.baseline_attribution import deep_lift, gradient_shap
+from alljax.gradients.channel_maps import ablation_cam, eigen_cam, guided_grad_cam, score_cam
 from alljax.gradients.class_activation_maps import grad_cam, resize_map
+from alljax.gradients.concepts import ConceptTest, ConceptVector, concept_vector, tcav
 from alljax.gradients.curvature import Operator, curvature_operator
 from alljax.gradients.example_gradients import class_gradients, per_example_gradients
 from alljax.gradients.example_statistics import (
@@ -31,8 +35,11 @@ from alljax.gradients.feature_visualization import visualize_channel
 from alljax.gradients.finite_differences import check_gradient
 from alljax.gradients.gradient_attribution import CompletenessWarning, integrated_gradients, saliency, smoothgrad
 from alljax.gradients.guided_backpropagation import guided_backprop
+from alljax.gradients.image_segments import superpixel_ablation, superpixels
+from alljax.gradients.imputed_faithfulness import Irof, Road, irof, road
 from alljax.gradients.influence import neural_tangent_kernel, tracin
 from alljax.gradients.intermediates import layer_names, layer_output
+from alljax.gradients.layer_attribution import layer_conductance, neuron_attribution, neuron_conductance
 from alljax.gradients.localization_scores import Localization, localization
 from alljax.gradients.loss_landscape import (
     filter_normalized,
@@ -41,6 +48,9 @@ from alljax.gradients.loss_landscape import (
     mean_loss,
     random_direction,
 )
+from alljax.gradients.map_statistics import complexity, sparseness
+from alljax.gradients.method_comparison import MEASURES, Measure, MethodRank, MethodScore, judge_methods, rank_methods
+from alljax.gradients.method_stability import random_logit, relative_input_stability, relative_output_stability
 from alljax.gradients.model_randomization import parameter_randomization
 from alljax.gradients.perturbation_attribution import occlusion, rise
 from alljax.gradients.spectrum import Density, eigenvalues, eigenvectors, spectral_density, stochastic_trace
@@ -66,34 +76,55 @@ trace = stochastic_trace
 visualize = visualize_channel
 
 __all__ = [
+    'MEASURES',
     'Attribution',
     'CompletenessWarning',
+    'ConceptTest',
+    'ConceptVector',
     'Curve',
     'Density',
+    'Irof',
     'Localization',
+    'Measure',
+    'MethodRank',
+    'MethodScore',
     'Operator',
+    'Road',
     'Similarity',
     'SplitNetwork',
     'Statistics',
+    'ablation_cam',
+    'attention_rollout',
+    'attention_weights',
     'cam',
     'check',
     'check_gradient',
     'class_gradients',
+    'complexity',
+    'concept_vector',
     'curvature_operator',
+    'deep_lift',
     'deletion',
     'density',
+    'eigen_cam',
     'eigenvalues',
     'eigenvectors',
     'filter_normalized',
     'grad_cam',
+    'gradient_attention',
+    'gradient_shap',
     'gradient_similarity',
     'gradient_statistics',
     'guided',
     'guided_backprop',
+    'guided_grad_cam',
     'infidelity',
     'insertion',
     'integrated',
     'integrated_gradients',
+    'irof',
+    'judge_methods',
+    'layer_conductance',
     'layer_names',
     'layer_output',
     'line',
@@ -103,6 +134,8 @@ __all__ = [
     'max_sensitivity',
     'mean_loss',
     'neural_tangent_kernel',
+    'neuron_attribution',
+    'neuron_conductance',
     'ntk',
     'occlusion',
     'operator',
@@ -112,16 +145,26 @@ __all__ = [
     'per_example_gradients',
     'plane',
     'random_direction',
+    'random_logit',
     'randomization',
+    'rank_methods',
+    'relative_input_stability',
+    'relative_output_stability',
     'resize_map',
     'rise',
+    'road',
     'saliency',
+    'score_cam',
     'similarity',
     'smooth',
     'smoothgrad',
+    'sparseness',
     'spectral_density',
     'statistics',
     'stochastic_trace',
+    'superpixel_ablation',
+    'superpixels',
+    'tcav',
     'trace',
     'tracin',
     'update_ratio',

@@ -15,7 +15,7 @@ from alljax.gradients.token_grid import grid_of, patches_on_grid
 from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params, Target
 
 Map = Float[Array, 'batch rows columns']
-KINDS = ('gradcam', 'gradcam++', 'layercam')
+KINDS = ('gradcam', 'gradcam++', 'layercam', 'hirescam')
 
 
 class Chosen(NamedTuple):
@@ -28,16 +28,17 @@ class Chosen(NamedTuple):
 
 def grad_cam(
     apply: Network, params: Params, x: Inputs, target: Target, *, layer: str | None = None,
-    kind: Literal['gradcam', 'gradcam++', 'layercam'] = 'gradcam', grid: tuple[int, int] | None = None,
+    kind: Literal['gradcam', 'gradcam++', 'layercam', 'hirescam'] = 'gradcam', grid: tuple[int, int] | None = None,
     batch_size: int | None = None,
 ) -> Attribution:  # fmt: skip
     """A layer's map, its channels weighted by the gradient of the target's logit, and rectified.
 
     'gradcam' (Selvaraju et al. 2016, arXiv:1610.02391) weights a channel by its mean gradient, 'gradcam++'
     (Chattopadhay et al. 2017, arXiv:1710.11063) by its positive gradients and their share, 'layercam' (Jiang et al.
-    2021, 10.1109/TIP.2021.3089943) each position by its own positive gradient. The map is [batch, rows, columns] of
-    the layer; `resize_map` brings it to the size of the image. Nothing before the layer is differentiated. The layer
-    is named as in `layer_output`, and need not be named in a `SplitNetwork`, which a network of any library can be.
+    2021, 10.1109/TIP.2021.3089943) each position by its own positive gradient, 'hirescam' (Draelos & Carin 2020,
+    arXiv:2011.08891) by its own gradient of either sign. The map is [batch, rows, columns] of the layer; `resize_map`
+    brings it to the size of the image. Nothing before the layer is differentiated. The layer is named as in
+    `layer_output`, and need not be named in a `SplitNetwork`, which a network of any library can be.
 
     Of a layer of tokens [batch, tokens, channels] the class token and registers, which come first, are left out; rows
     and columns are `grid`, by default the largest grid of the image's proportions. Inputs of another rank keep the
@@ -105,6 +106,8 @@ def _grad_cam(
         weights = gradient.mean(positions, keepdims=True)
     elif kind == 'layercam':
         weights = jax.nn.relu(gradient)
+    elif kind == 'hirescam':
+        weights = gradient
     else:
         # third and second derivatives of exp(logit), as powers of the first: exp's factor cancels
         squared = gradient**2

@@ -289,3 +289,6 @@ def _add_samples(
         jax.tree.map(lambda old, step: old + share * step, moments[0], far),
         jax.tree.map(lambda old, new, step: old + new + before * share * step**2, moments[1], squares, far),
     )
+
+
+quadrature = _quadrature  # of conductance too

@@ -4,21 +4,22 @@ The rectifiers are found in the program that JAX traces, so any network that has
 written, and nothing has to be put into its place beforehand.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, JaxprEqn
+from jax.extend.core import JaxprEqn
 from jax.extend.core import Literal as Constant
 from jaxtyping import Array, Int
 
-from alljax.gradients import batching
+from alljax.gradients import batching, traced_programs
 from alljax.gradients.argument_checks import check_counts
 from alljax.gradients.gradient_attribution import InputGradient, to_input
 from alljax.gradients.network_checks import prepare
+from alljax.gradients.traced_programs import Program
 from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params, Target
 
 GATES = ('hard_sigmoid', 'hard_silu', 'hard_swish')  # of JAX: a clipped line, but not a rectifier
@@ -61,8 +62,15 @@ def with_rule(apply: Apply, rule: Rule) -> Apply:
 
     def changed(params: Params, x: Array) -> Array:
         program, shape = jax.make_jaxpr(apply, return_shape=True)(params, x)
-        found: list[JaxprEqn] = []
-        outputs = _run(program.jaxpr, program.consts, jax.tree.leaves((params, x)), _with(rule), found)
+        rectify, found = _with(rule), []
+
+        def replaced(step: JaxprEqn, given: list[Any]) -> list[Array] | None:
+            if not _rectifies(step):
+                return None
+            found.append(step)
+            return [rectify(next(value for value, atom in zip(given, step.invars, strict=True) if not _zero(atom)))]
+
+        outputs = traced_programs.run(program.jaxpr, program.consts, jax.tree.leaves((params, x)), replaced, _inner)
         if not found:
             raise ValueError('the network has no rectifiers, so this rule changes nothing; use saliency')
         logits: Array = jax.tree.unflatten(jax.tree.structure(shape), outputs)
@@ -85,61 +93,29 @@ def _with(rule: Rule) -> Callable[[Array], Array]:
     return rectify
 
 
-def _run(
-    program: Jaxpr, constants: Sequence[Any], inputs: Sequence[Any], rectify: Callable[[Array], Array],
-    found: list[JaxprEqn],
-) -> list[Any]:  # fmt: skip
-    """The outputs of a traced program with other rectifiers; what was replaced is added to `found`."""
-    values = dict(zip([*program.constvars, *program.invars], [*constants, *inputs], strict=True))
-
-    def read(atom: Any) -> Any:
-        return atom.val if isinstance(atom, Constant) else values[atom]
-
-    for step in program.eqns:
-        given = [read(atom) for atom in step.invars]
-        inner = _inner(step)
-        if _rectifies(step):
-            found.append(step)
-            outputs = [rectify(next(value for value, atom in zip(given, step.invars, strict=True) if not _zero(atom)))]
-        elif inner is not None:
-            outputs = _run(*inner, given, rectify, found)
-        else:
-            outputs = step.primitive.bind(*given, **step.primitive.get_bind_params(step.params))
-            outputs = outputs if step.primitive.multiple_results else [outputs]
-        values |= zip(step.outvars, outputs, strict=True)
-    return [read(atom) for atom in program.outvars]
-
-
 def _rectifies(step: JaxprEqn) -> bool:
     """True of a step that is a maximum of one operand and zero."""
     return step.primitive.name == 'max' and sum(map(_zero, step.invars)) == 1
 
 
-def _inner(step: JaxprEqn) -> tuple[Jaxpr, Sequence[Any]] | None:
+def _inner(step: JaxprEqn) -> Program | None:
     """The program of a step that only wraps one, as `jax.jit` and `jax.checkpoint` do, and its constants.
 
     So do `jax.nn.relu` and `relu6`, whose own derivative the rule is to replace.
     """
     if step.params.get('name') in GATES:
         return None
-    if step.primitive.name in ('jit', 'pjit', 'checkpoint', 'remat', 'remat2'):
-        return _opened(step.params['jaxpr'])
-    if step.primitive.name == 'custom_jvp_call' and _clips(step.params['call_jaxpr']):
-        return _opened(step.params['call_jaxpr'])
-    return None
+    if step.primitive.name == 'custom_jvp_call':
+        return traced_programs.inside(step) if _clips(step.params['call_jaxpr']) else None
+    return traced_programs.wrapped(step)
 
 
 def _clips(program: Any) -> bool:
     """True of a program that is made of minima and maxima alone."""
-    steps = _opened(program)[0].eqns
+    steps = traced_programs.opened_program(program)[0].eqns
     inner = [_inner(step) for step in steps]
     return all(_clips(part[0]) if part else step.primitive.name in ('max', 'min')
                for step, part in zip(steps, inner, strict=True))  # fmt: skip
-
-
-def _opened(program: Any) -> tuple[Jaxpr, Sequence[Any]]:
-    # closed over constants or not: releases of JAX differ
-    return getattr(program, 'jaxpr', program), getattr(program, 'consts', ())
 
 
 def _zero(atom: Any) -> bool:

@@ -65,7 +65,7 @@ def _layers(names: Iterable[str]) -> list[str]:
     # 'batch_stats' are no weights: only what lies in 'params' is drawn anew, where there is such a part
     names = list(names)
     kept = [name for name in names if name.startswith('params/')] or names
-    return list(dict.fromkeys(name.rpartition('/')[0] for name in kept))
+    return list(dict.fromkeys(name.rpartition('/')[0] or name for name in kept))
 
 
 def _within(name: str, layer: str) -> bool:

@@ -1,5 +1,6 @@
 """The layer of a network whose map the class activation maps take, and the network as they see it."""
 
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -12,6 +13,7 @@ from jaxtyping import Array, Float
 from alljax import gradients
 from alljax.errors import UserError
 from alljax.gradients.intermediates import with_layer
+from alljax.gradients.token_grid import grid_of
 from alljax.models import Apply, Model, Variables, is_linen
 from alljax.models.trees import flatten
 
@@ -38,7 +40,7 @@ def last_map_layer(model: Model, variables: Variables) -> str:
     """
     if not is_linen(model):
         return ''
-    weighted = ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
+    weighted = _weighted(variables)
     for layer in reversed(gradients.layer_names(model, variables, blank(model))):
         if not any(name.startswith(f'{layer}/') for name in weighted):
             continue  # dropout, pooling, or the head
@@ -48,6 +50,53 @@ def last_map_layer(model: Model, variables: Variables) -> str:
         if len(shape) == 3:
             return ''
     return ''
+
+
+def last_token_layer(model: Model, variables: Variables) -> str:
+    """The last layer of a transformer whose patches still count: the norm before the last attention; '' if none.
+
+    After it the head reads the class token alone, so the gradient to the patches, and every class activation map of
+    them, is zero. It is found by trial: other patches after a layer change the logits, or do not.
+    """
+    if not is_linen(model):
+        return ''
+    wide: tuple[int, ...] = ()  # the shape of the last tokens: queries and hidden layers are wider
+    weighted = _weighted(variables)
+    for layer in reversed(gradients.layer_names(model, variables, blank(model))):
+        if not any(name.startswith(f'{layer}/') for name in weighted):
+            continue  # dropout
+        shape = shape_at(model, variables, layer)
+        if not is_tokens(model, shape) or (wide and shape != wide):
+            continue
+        wide = shape
+        if _patches_count(model, variables, layer, shape):
+            return layer
+    return ''
+
+
+def _weighted(variables: Variables) -> list[str]:
+    """The places of all variables but the head's, without the collection that they are in."""
+    return ['/'.join(name.split('/')[1:]) for name in flatten(variables) if not name.startswith('params/head/')]
+
+
+def is_tokens(model: Model, shape: tuple[int, ...]) -> bool:
+    """True for [1, tokens, channels] whose patches are a grid of the image's proportions."""
+    size = model.input.size
+    try:
+        return len(shape) == 3 and math.prod(grid_of(shape[1], (size, size))) > 1
+    except ValueError:
+        return False
+
+
+def _patches_count(model: Model, variables: Variables, layer: str, shape: tuple[int, ...]) -> bool:
+    """True if the logits change with the patches that a layer gives."""
+    size = model.input.size
+    patches = math.prod(grid_of(shape[1], (size, size)))
+    one, other = (jax.random.normal(jax.random.key(seed), (2, *shape[1:])) for seed in (0, 1))
+    mixed = other.at[:, : shape[1] - patches].set(one[:, : shape[1] - patches])
+    images = jnp.zeros((2, *blank(model).shape[1:]))
+    plain, changed = (_logits_after(model.apply, layer, variables, images, output) for output in (one, mixed))
+    return not bool(jnp.allclose(plain, changed, rtol=1e-4, atol=1e-5))
 
 
 def goes_on_rectified(model: Model, variables: Variables, layer: str) -> bool:

@@ -5,6 +5,7 @@ import re
 from functools import cache
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers import save_untrained_run
@@ -16,6 +17,8 @@ from alljax.data import image, image_files, synthetic
 from alljax.data.synthetic import ground_truth
 from alljax.errors import UserError
 from alljax.explain import images, masks, measurements, methods, overlays
+from alljax.models.head import Linear
+from alljax.models.vit import ViT
 from alljax.runs import map_layer, network
 from alljax.storage.card import Card
 
@@ -98,6 +101,34 @@ def test_the_layer_of_a_network_without_a_map_is_none():
     assert found('alexnet', width=0.05) == 'conv5'
     assert found('resnet18') == 'layer4_1'
     assert found('vit_b_16') == ''
+
+
+@pytest.mark.slow
+def test_a_transformer_is_explained_by_its_tokens_before_the_last_attention_and_by_attention():
+    net = ViT(Linear(2), patch=14, blocks=2, heads=2, channels=4)
+    model = models.Model('small', net.init, net.apply, models.Input(28))
+    forms = jax.eval_shape(net.init, jax.random.key(0), np.zeros((1, 28, 28, 3), np.float32))
+    rng = np.random.default_rng(0)
+    variables = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32), forms)
+    assert map_layer.last_token_layer(model, variables) == 'block1/norm1'
+    names = methods.default_methods(model, variables)
+    assert names == ['gradcam', 'attention', 'integrated', 'smooth']
+    run = network.TrainedNetwork(model, variables, Card(('a', 'b')))
+    assert explain._possible(run, names, 'block1/norm1') == (names, [])
+    x = jax.random.normal(jax.random.key(0), (2, 28, 28, 3))
+    options = methods.Options('block1/norm1', 2)
+    for name in ('gradcam', 'attention'):
+        found = np.asarray(methods.METHODS[name].function(model, variables, x, jnp.array([0, 1]), options))
+        assert found.shape == (2, 28, 28)
+        assert np.isfinite(found).all()
+        assert found.any((1, 2)).all()
+
+
+def test_attention_is_left_out_of_a_network_without():
+    run = network.TrainedNetwork(*shapes('alexnet', width=0.05), Card(('a', 'b')))
+    kept, notes = explain._possible(run, ['rollout', 'saliency'], 'conv5')
+    assert kept == ['saliency']
+    assert 'rollout: left out, since alexnet has no attention' in notes[0]
 
 
 def test_cams_are_left_out_where_there_is_no_map():

@@ -10,7 +10,7 @@ import tiny
 from alljax import gradients
 
 KEY = jax.random.key(0)
-MODEL = tiny.Tiny()
+MODEL, TRANSFORMER = tiny.Tiny(), tiny.Transformer()
 X, Y = tiny.images(4), np.array([0, 1, 2, 1])
 PARAMS = {'weights': tiny.weights()}
 MAP = np.abs(X).sum(3)
@@ -38,7 +38,9 @@ def method(apply, params, x, target, **options):
 
 ASK = {'apply': apply, 'params': PARAMS, 'x': X, 'target': Y}
 LAYER = {'apply': MODEL, 'params': tiny.variables(MODEL), 'x': X}
+TOKENS = {'apply': TRANSFORMER, 'params': tiny.variables(TRANSFORMER), 'x': X}
 LOSS = {'loss': loss, 'params': PARAMS, 'x': X, 'y': Y}
+SCORE = gradients.MethodScore('mine', 'irof', 0.5, 0.5, 0.5, 2, True, np.array([0.5, 0.5]))
 PLACE = {'loss': lambda params: jnp.sum(params['weights'] ** 2), 'params': PARAMS, 'points': 3}
 # The arguments of a good call of each function.
 CALLS = {
@@ -77,6 +79,37 @@ CALLS = {
     'tracin': {'loss': loss, 'checkpoints': [PARAMS], 'train': (X, Y), 'test': (X[:2], Y[:2]), 'rates': [0.1]},
     'neural_tangent_kernel': {'apply': apply, 'params': PARAMS, 'x1': X, 'x2': X[:2]},
     'check_gradient': {'function': lambda tree: jnp.sum(tree['weights'] ** 2), 'arguments': PARAMS, 'key': KEY},
+    'deep_lift': ASK | {'baseline': 0.5},
+    'gradient_shap': ASK | {'baselines': X[:2], 'key': KEY, 'samples': 2},
+    'attention_rollout': TOKENS | {'target': Y},
+    'gradient_attention': TOKENS | {'target': Y},
+    'attention_weights': TOKENS,
+    'score_cam': LAYER | {'target': Y, 'layer': 'body'},
+    'ablation_cam': LAYER | {'target': Y, 'layer': 'body'},
+    'eigen_cam': LAYER | {'target': Y, 'layer': 'body'},
+    'guided_grad_cam': LAYER | {'target': Y, 'layer': 'body'},
+    'layer_conductance': LAYER | {'target': Y, 'layer': 'body', 'steps': 2},
+    'neuron_conductance': LAYER | {'target': Y, 'layer': 'body', 'neuron': (1, 2, 3), 'steps': 2},
+    'neuron_attribution': {'method': method, **LAYER, 'neuron': (1, 2, 3), 'layer': 'body'},
+    'superpixels': {'x': X, 'count': 4},
+    'superpixel_ablation': ASK | {'count': 4},
+    'concept_vector': {'concept': X[:2], 'other': X[2:]},
+    'tcav': LAYER | {'target': Y, 'concept': X[:2], 'random': X, 'key': KEY, 'layer': 'body', 'runs': 2},
+    'sparseness': {'attribution': MAP},
+    'complexity': {'attribution': MAP},
+    'relative_input_stability': {'method': method, **ASK, 'key': KEY, 'samples': 2},
+    'relative_output_stability': {'method': method, **ASK, 'key': KEY, 'samples': 2},
+    'random_logit': {'method': method, **ASK, 'key': KEY},
+    'road': ASK | {'attribution': MAP, 'key': KEY, 'percentages': (20, 50)},
+    'irof': ASK | {'attribution': MAP, 'count': 4},
+    'judge_methods': {
+        'methods': {'mine': method},
+        **ASK,
+        'key': KEY,
+        'measures': ['irof', 'mass'],
+        'mask': np.ones((4, 8, 8)),
+    },
+    'rank_methods': {'scores': [SCORE]},
     'smoothgrad': {'method': method, 'key': KEY, 'samples': 2, **ASK},
 }
 

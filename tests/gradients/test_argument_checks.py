@@ -49,9 +49,9 @@ BASELINES = {'NaN': np.nan, 'infinite': np.inf}
 EXAMPLES = {'labels': (X, Y[:3]), 'NaN': (to_nan(X), Y), 'nothing': (X[:0], Y[:0]), 'below': (X, Y - 1)}
 FREE = {'apply', 'loss', 'function', 'layer', 'layers', 'key', 'channel', 'classes', 'kind', 'where', 'which', 'rule',
         'reduce', 'options', 'times_input', 'normalize', 'k', 'keep', 'step',
-        'output_loss', 'grid', 'score'}  # fmt: skip
-COUNTED = {'batch_size', 'steps', 'samples', 'masks', 'cells', 'probes', 'iterations', 'points'}
-SPREAD = {'sigma', 'radius', 'span', 'width'}
+        'output_loss', 'grid', 'score', 'attend', 'query'}  # fmt: skip
+COUNTED = {'batch_size', 'steps', 'samples', 'masks', 'cells', 'probes', 'iterations', 'points', 'count', 'runs'}
+SPREAD = {'sigma', 'radius', 'span', 'width', 'ridge', 'noise', 'compactness'}
 
 
 def bad(name, argument):
@@ -78,10 +78,22 @@ def bad(name, argument):
         'train': EXAMPLES,
         'test': EXAMPLES,
         'rates': {'NaN': [np.nan], 'two': [0.1, 0.2]},
-        'attribution': MAPS if name == 'localization' else SIZED,
+        'attribution': {key: value for key, value in MAPS.items() if key != 'flat' or name == 'localization'}
+        if name in ('localization', 'sparseness', 'complexity') else SIZED,
         'maps': MAPS,
+        'baselines': IMAGES | {'size': X[:, :4]},
+        'concept': rows | {'size': X[:, :4]},
+        'random': rows | {'size': X[:, :4], 'three': X[:3]},
+        'other': rows | {'size': X[:, :4]},
+        'neuron': {'far': (9, 2, 3), 'below': (-1, 2, 3), 'fewer': 3},
+        'segments': {'floats': MAP, 'size': np.zeros((4, 4, 8), int), 'below': np.full((8, 8), -1), 'list': [1]},
+        'percentages': {'none': (), 'all': (100,), 'below': (0, 10)},
         'mask': {'NaN': to_nan(np.ones((4, 8, 8))), 'size': np.ones((4, 4, 8)), 'list': [1]},
         'op': OPERATORS,
+        'methods': {'none': {}, 'list': [1]},
+        'measures': {'word': ['faith'], 'none': []},
+        'level': {'all': 1.0, 'NaN': np.nan},
+        'scores': {'none': []},
         'method': METHODS,
         'arguments': {'NaN': VARIABLES['NaN'], 'integers': TREES['integers']},
         'baseline': BASELINES | ({} if name in ('occlusion', 'rise') else {'shape': np.zeros((5, 8))}),

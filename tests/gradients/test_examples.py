@@ -16,6 +16,7 @@ FUNCTIONS = {
     for function in (getattr(gradients, name) for name in gradients.__all__)
     if inspect.isfunction(function)
 }
+TRANSFORMER = tiny.Transformer()
 
 
 class Model(nn.Module):
@@ -44,6 +45,7 @@ def names():
     return {
         'gradients': gradients, 'jax': jax, 'jnp': jnp, 'apply': apply, 'loss': loss, 'params': params, 'x': x, 'y': y,
         'key': jax.random.key(0), 'model': model, 'variables': tiny.variables(model), 'op': op,
+        'transformer': TRANSFORMER, 'weights': tiny.variables(TRANSFORMER),
     }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import jaxtyping
 import numpy as np
 from flax import nnx
@@ -28,6 +29,21 @@ class Tiny(nn.Module):
         x = self.act(nn.Conv(4, (3, 3), (2, 2), name='body')(x))
         x = nn.Dropout(self.dropout, deterministic=not train)(x.reshape(len(x), -1))
         return nn.Dense(3, name='head')(x)
+
+
+class Transformer(nn.Module):
+    """Sixteen patches and a class token, layers of two heads, logits from the class token."""
+
+    layers: int = 1
+
+    @nn.compact
+    def __call__(self, x):
+        x = nn.Conv(4, (2, 2), (2, 2), name='patches')(x).reshape(len(x), -1, 4)
+        token = self.param('token', nn.initializers.normal(1.0), (1, 1, 4))
+        x = jnp.concatenate([jnp.broadcast_to(token, (len(x), 1, 4)), x], 1)
+        for layer in range(self.layers):
+            x = x + nn.MultiHeadDotProductAttention(2, name=f'attention{layer}')(nn.LayerNorm(name=f'norm{layer}')(x))
+        return nn.Dense(3, name='head')(x[:, 0])
 
 
 class Nnx(nnx.Module):

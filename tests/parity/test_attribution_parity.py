@@ -99,7 +99,11 @@ def made(request):
 )
 def pair(request, made):
     """Both networks in one precision."""
-    dtype = request.param
+    return pair_of(made, request.param)
+
+
+def pair_of(made, dtype):
+    """Both networks in one precision, and images."""
     name, variables, theirs = made
     size = NETWORKS[name]
     # of seed 0, AlexNet differs by 2 % of the largest gradient in single precision: a turned sign, it seems

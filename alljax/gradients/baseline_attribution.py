@@ -1,0 +1,119 @@
+"""Attribution by differences from baselines: DeepLIFT, and expected gradients over many baselines (GradientSHAP)."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float, Int, Key
+
+from alljax.gradients import batching
+from alljax.gradients.argument_checks import check_baseline, check_counts, check_inputs, check_not_negative
+from alljax.gradients.gradient_attribution import logits_of, to_input
+from alljax.gradients.network_checks import picked, prepare
+from alljax.gradients.rescale_rule import logits_from_baseline
+from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params, Rows, Target
+
+
+class Draw(NamedTuple):
+    """One sample of GradientSHAP as it is drawn, for each input."""
+
+    baseline: Int[Array, ' batch']  # which of them
+    place: Float[Array, ' batch']  # on the line from the baseline, 0, to the input, 1
+    noise: Float[Array, 'batch ...']  # of unit deviation, added to the input
+
+
+def deep_lift(
+    apply: Network, params: Params, x: Inputs, target: Target, *, baseline: ArrayLike = 0.0,
+    batch_size: int | None = None,
+) -> Attribution:  # fmt: skip
+    """DeepLIFT by the rescale rule (Shrikumar et al. 2017, arXiv:1704.02685), and by how much it misses completeness.
+
+    The multipliers of `rescale_rule` times the difference from `baseline`, a number or an array that broadcasts to
+    `x`. Functions of one value, maxima and products are found in the program that JAX traces, in whatever library the
+    network is written; loops by `scan` are rolled out. The gap is the sum of the attribution less the difference of the
+    logits at `x` and at `baseline`, in units of the logit: near zero, unless the network sorts, or chooses by a
+    condition. Inputs are floats of any rank, and so is the map. Can be jitted. ValueError for a network with other
+    loops.
+
+    >>> found = gradients.deep_lift(apply, params, x, y, baseline=0.5)
+    >>> found.map.shape, bool(abs(found.gap).max() < 1e-4)
+    ((4, 8, 8, 3), True)
+    """
+    check_counts('deep_lift', batch_size=batch_size)
+    function, wanted = prepare('deep_lift', apply, params, x, target)
+    check_baseline('deep_lift', baseline, x)
+    base = jnp.broadcast_to(jnp.asarray(baseline, x.dtype), x.shape)
+    found: Attribution = batching.rows(partial(_deep_lift, function, params), batch_size, x, base, wanted)
+    return found
+
+
+def gradient_shap(
+    apply: Network, params: Params, x: Inputs, target: Target, *, key: Key[Array, ''], baselines: Rows | None = None,
+    samples: int = 32, sigma: float = 0.0, batch_size: int | None = None,
+) -> Attribution:  # fmt: skip
+    """Expected gradients (Erion et al. 2019, arXiv:1906.10670), known as GradientSHAP (Lundberg & Lee 2017).
+
+    The mean over `samples` of the gradient at a random point between a baseline and the input, times the difference of
+    both. `baselines` are rows like those of `x`, from which each sample draws one: training images, say; by default one
+    of zeros. `sigma` is the standard deviation of noise added to the input, in units of the input. The gap is the
+    sum of the attribution less that of the logits at `x` and, in the mean, at the baselines drawn; it shrinks with the
+    root of `samples`. Inputs are floats of any rank. Can be jitted. ValueError for baselines of another shape.
+
+    >>> gradients.gradient_shap(apply, params, x, y, key=key, baselines=x[:2], samples=4).map.shape
+    (4, 8, 8, 3)
+    """
+    check_counts('gradient_shap', samples=samples, batch_size=batch_size)
+    check_not_negative('gradient_shap', sigma=sigma)
+    function, wanted = prepare('gradient_shap', apply, params, x, target)
+    x = jnp.asarray(x)
+    if baselines is None:
+        baselines = jnp.zeros_like(x[:1])
+    check_inputs('gradient_shap', baselines, 'baselines')
+    if baselines.shape[1:] != x.shape[1:]:
+        raise ValueError(
+            f'gradient_shap: baselines are {tuple(baselines.shape)}; expected rows like those of x, {tuple(x.shape)}'
+        )
+    of_batch = partial(_at_random_point, function, params)
+    total = None
+    for sample in range(samples):
+        drawn = draw(jax.random.fold_in(key, sample), x, len(baselines))
+        base, end = jnp.asarray(baselines)[drawn.baseline], x + sigma * drawn.noise
+        part = batching.rows(of_batch, batch_size, end, base, drawn.place, wanted)
+        total = part if total is None else jax.tree.map(jnp.add, total, part)
+    assert total is not None
+    attribution, at_base = (part / samples for part in total)
+    at_x = batching.rows(partial(logits_of, function, params), batch_size, x, wanted)
+    sums = attribution.sum(tuple(range(1, attribution.ndim)))
+    return Attribution(attribution, sums - (at_x - at_base))
+
+
+def draw(key: Key[Array, ''], x: Float[Array, 'batch ...'], baselines: int) -> Draw:
+    """A baseline, a place on the line to it, and noise, for each input."""
+    of_baseline, of_place, of_noise = jax.random.split(key, 3)
+    return Draw(
+        jax.random.randint(of_baseline, (len(x),), 0, baselines),
+        jax.random.uniform(of_place, (len(x),), x.dtype),
+        jax.random.normal(of_noise, x.shape, x.dtype),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def _deep_lift(apply: Apply, params: Params, x: Array, base: Array, wanted: Int[Array, ' batch']) -> Attribution:
+    def score(x: Array) -> tuple[Array, Array]:
+        logits, at_base = logits_from_baseline(apply, params, x, base)
+        return picked(logits, wanted).sum(), picked(logits, wanted) - picked(at_base, wanted)
+
+    multipliers, change = jax.grad(score, has_aux=True)(x)
+    attribution = multipliers * (x - base)
+    return Attribution(attribution, attribution.sum(tuple(range(1, x.ndim))) - change)
+
+
+@partial(jax.jit, static_argnums=0)
+def _at_random_point(
+    apply: Apply, params: Params, x: Array, base: Array, place: Float[Array, ' batch'], wanted: Int[Array, ' batch']
+) -> tuple[Float[Array, 'batch ...'], Float[Array, ' batch']]:
+    """The gradient between baseline and input times their difference, and the logit at the baseline."""
+    point = base + place.reshape(-1, *[1] * (x.ndim - 1)) * (x - base)
+    return to_input(apply, params, point, wanted) * (x - base), logits_of(apply, params, base, wanted)
