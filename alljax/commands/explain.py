@@ -60,6 +60,11 @@ def _explain(options: argparse.Namespace, shown: tqdm) -> int:
         _say(note)
     for file in checked.unread:
         _say(f'{file.path}: error: {file.error}')
+    if options.compare:
+        for line in explain.compare(checked, count_steps(shown, len(checked.methods), 'methods')):
+            _say(line)
+        _say(f'written: {checked.folder / "index.html"}')
+        return int(bool(checked.unread))
     step = count_steps(shown, len(checked.cells) * len(checked.methods), 'maps')
     found = explain.write(checked, lambda cell: _say(_line(cell, checked)), step)
     for line in _table(found, checked.methods):
@@ -125,6 +130,11 @@ def _parser() -> Parser:
         action='store_true',
         help='instead: gradient statistics and curvature on the run’s own cells, and the training cells from which the '
         'predictions for IMAGES come, or those for its worst test cells',
+    )
+    parser.add_argument(
+        '--compare',
+        action='store_true',
+        help='instead: up to 14 measures of each method on all IMAGES, with intervals, and the methods by rank',
     )
     parser.add_argument(
         '--data',

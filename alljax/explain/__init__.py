@@ -21,7 +21,7 @@ from alljax.storage import model_folder
 from alljax.storage.atomic import write_whole
 from alljax.storage.text_files import write_text
 
-__all__ = ['METHODS', 'CheckedRequest', 'Method', 'Request', 'check', 'default_folder', 'summarize', 'write']
+__all__ = ['METHODS', 'CheckedRequest', 'Method', 'Request', 'check', 'compare', 'default_folder', 'summarize', 'write']
 
 
 def write(request: CheckedRequest, progress: Callable[[Explanation], None], step: Step = no_step) -> list[Explanation]:
@@ -45,6 +45,21 @@ def write(request: CheckedRequest, progress: Callable[[Explanation], None], step
     html = heat_map_page.render(request, found, shortcuts)
     write_text(folder / 'index.html', html)
     return found
+
+
+def compare(request: CheckedRequest, step: Step = no_step) -> list[str]:
+    """Writes comparison.csv and index.html, all measures of the methods on the images, and gives the ranks in lines.
+
+    `step` is called on the way. UserError for fewer than two methods or images, or a folder that cannot be written.
+    """
+    from alljax.explain import comparison, comparison_page
+
+    comparison.check(request)
+    output_folder.make(request.folder)
+    found = comparison.compare(request, step)
+    write_text(request.folder / 'comparison.csv', comparison.as_csv(found.scores))
+    write_text(request.folder / 'index.html', comparison_page.render(request, found))
+    return comparison.lines(found)
 
 
 def summarize(request: Request, progress: Callable[[str], None]) -> Path:

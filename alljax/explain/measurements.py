@@ -73,7 +73,7 @@ def explain(
         full = math.ceil(len(cells) / parts)
         chosen = [cells[int(i)] for i in np.resize(index, full)]  # of one shape, or all is compiled again
         logits = logits_of(run.variables, jnp.asarray(np.stack([cell.pixels for cell in chosen])))
-        _require_finite(chosen[: len(index)], np.asarray(logits)[: len(index)], "the network's logits")
+        require_finite(chosen[: len(index)], np.asarray(logits)[: len(index)], "the network's logits")
         rows = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
         targets = rows.argmax(1) if target is None else np.full(full, target)
         batch = images.batch(run, chosen)
@@ -123,13 +123,14 @@ def _measured(
 ) -> tuple[np.ndarray, Curve, Curve]:
     model, variables = run.model, run.variables
     found = METHODS[name].function(model, variables, batch.x, wanted, options)
-    _require_finite(cells, np.asarray(found), f'the values of the map of {name}')
+    require_finite(cells, np.asarray(found), f'the values of the map of {name}')
     arguments = (calibrated.divided(model.apply, options.temperature), variables, batch.x, wanted, found)
     settings: dict[str, Any] = {'steps': CURVE_STEPS, 'baseline': batch.blurred, 'batch_size': options.batch_size}
     return np.asarray(found), deletion(*arguments, **settings), insertion(*arguments, **settings)
 
 
-def _require_finite(cells: Sequence[ImageFile], values: np.ndarray, what: str) -> None:
+def require_finite(cells: Sequence[ImageFile], values: np.ndarray, what: str) -> None:
+    """UserError, with the names of the cells, for values that are not finite."""
     broken = ~np.isfinite(values).reshape(len(values), -1).all(1)
     names = list(dict.fromkeys(str(cell.path) for cell, wrong in zip(cells, broken, strict=True) if wrong))
     if names:

@@ -197,6 +197,7 @@ def test_eigen_cam_is_that_of_pytorch_grad_cam_but_for_the_sign(doubled):
     agree(doubled.ours(gradients.eigen_cam, layer=name).map, np.maximum(theirs, 0))
 
 
+@pytest.mark.parametrize('made', ['alexnet'], indirect=True)  # of ResNet-18 each takes five minutes
 @pytest.mark.parametrize('kind', ['ScoreCAM', 'AblationCAM'])
 def test_cams_without_gradients_are_those_of_pytorch_grad_cam(doubled, kind):
     name, place = RECTIFIED[doubled.name]

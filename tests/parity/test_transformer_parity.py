@@ -129,5 +129,5 @@ def test_deep_lift_misses_nothing_of_it(variables, image):
         found = gradients.deep_lift(MODEL, variables, image, TARGET, baseline=0.25)
         logits = [jax.jit(MODEL.apply)(variables, jnp.asarray(part))[jnp.arange(2), TARGET]
                   for part in (image, np.full_like(image, 0.25))]  # fmt: skip
-    np.testing.assert_allclose(found.map.sum((1, 2, 3)), logits[0] - logits[1], rtol=1e-8)
+    np.testing.assert_allclose(np.asarray(found.map).sum((1, 2, 3)), np.subtract(*map(np.asarray, logits)), rtol=1e-8)
     assert not math.isclose(*logits[0])

@@ -1,0 +1,112 @@
+"""All measures of the methods on the user's images: which heat maps of this network are to be believed."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from alljax import gradients
+from alljax.errors import UserError
+from alljax.evaluation import calibration
+from alljax.explain import calibrated, images, masks
+from alljax.explain.measurements import Step, no_step, require_finite
+from alljax.explain.methods import METHODS
+from alljax.explain.request import CheckedRequest
+from alljax.gradients.method_comparison import MEASURES, MethodRank, MethodScore
+from alljax.models import Variables
+from alljax.storage.text_files import csv_text
+from alljax.training import inference
+
+SEED = 0  # of the noise, the random weights and the other classes that measures draw
+COLUMNS = ('method', 'measure', 'better', 'mean', 'low', 'high', 'images')
+
+
+class Comparison(NamedTuple):
+    """The table and the ranks of the methods on some images."""
+
+    scores: list[MethodScore]
+    ranks: list[MethodRank]  # the best first
+    images: int
+    masked: bool  # True where the cells' own outlines are known, so that marks on them could be counted
+
+
+def compare(request: CheckedRequest, step: Step = no_step) -> Comparison:
+    """Every measure of every method of a request on its images, each image's target its predicted class.
+
+    UserError for fewer than two methods or images, and for logits or a map that are not finite.
+    """
+    check(request)
+    run, cells = request.run, request.cells
+    options = request.options._replace(temperature=calibrated.temperature_of(run.card.calibration))
+    x = images.batch(run, cells).x
+    pixels, everyone = np.stack([cell.pixels for cell in cells]), np.arange(len(cells))
+    logits = inference.run(inference.make_logits(run.model), run.variables, pixels, everyone, options.batch_size)
+    require_finite(cells, logits, "the network's logits")
+    rows = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
+    target = jnp.asarray(rows.argmax(1) if request.target is None else np.full(len(cells), request.target))
+    apply = calibrated.divided(run.model.apply, options.temperature)
+    parts = [masks.of(cell.path, run)[0] for cell in cells]
+    outlines = np.stack([part.regions['cell'] for part in parts if part]) if all(parts) else None
+    scores = []
+    for name in request.methods:
+        step(METHODS[name].title, 0)
+        scores += gradients.judge_methods(
+            {name: as_method(name, request, options)}, apply, run.variables, x, target,
+            key=jax.random.key(SEED), mask=outlines, batch_size=options.batch_size,
+        )  # fmt: skip
+        step(METHODS[name].title, 1)
+    return Comparison(scores, gradients.rank_methods(scores), len(cells), outlines is not None)
+
+
+def check(request: CheckedRequest) -> None:
+    """UserError for a request that compares nothing."""
+    problems = []
+    if len(request.methods) < 2:
+        problems.append(f'--compare: one method ({", ".join(request.methods)}) has no rank; name more by --methods')
+    if len(request.cells) < 2:
+        problems.append('--compare: one image tells nothing of the next; give ten or more')
+    if problems:
+        raise UserError(*problems)
+
+
+def as_method(name: str, request: CheckedRequest, options: Any) -> Callable[..., gradients.Attribution]:
+    """A method of METHODS as `alljax.gradients` calls one: measures give it other variables, images and targets."""
+
+    def method(apply: Any, variables: Variables, x: Array, target: Any, **_: Any) -> gradients.Attribution:
+        wanted = jnp.broadcast_to(jnp.asarray(target), (len(x),))
+        return gradients.Attribution(METHODS[name].function(request.run.model, variables, x, wanted, options))
+
+    return method
+
+
+def as_csv(found: Sequence[MethodScore]) -> str:
+    """The table as text: a line for each method and measure, empty where there is no number."""
+    rows = [
+        [one.method, one.measure, 'higher' if one.higher else 'lower', *map(_number, (one.mean, one.low, one.high)),
+         one.inputs]
+        for one in found
+    ]  # fmt: skip
+    return csv_text(COLUMNS, rows)
+
+
+def _number(value: float) -> str:
+    return f'{value:.6g}' if np.isfinite(value) else ''
+
+
+def lines(found: Comparison) -> list[str]:
+    """The ranks for the terminal, the best method first."""
+    measures = sum(MEASURES[name].ranks for name in dict.fromkeys(one.measure for one in found.scores))
+    said = [
+        f'mean rank of {len(found.ranks)} methods over {measures} measures on {found.images} images, 1 is the best '
+        '(in brackets the 95 % interval over images):'
+    ]
+    width = max(len(rank.method) for rank in found.ranks)
+    for rank in found.ranks:
+        first = f'first in {rank.first}' if rank.first else ''
+        said.append(
+            f'  {rank.method:{width}} {rank.mean_rank:5.2f} ({rank.low:.2f} to {rank.high:.2f})  {first}'.rstrip()
+        )
+    return said
