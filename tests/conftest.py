@@ -36,9 +36,9 @@ LONGEST = (
     'metrics',
 )  # fmt: skip
 SLOWEST = (
-    'zoo', 'attribution_parity', 'sweep', 'networks', 'kill', 'lite', 'classical_system', 'timm', 'attacks',
-    'cross_validation_attacks', 'launch', 'wheel', 'training_parity', 'factored_gradients', 'run_summary', 'explain',
-    'examples_parity', 'prediction_views', 'curvature', 'alexnet_parity', 'older_release',
+    'zoo', 'attribution_parity', 'method_parity', 'sweep', 'networks', 'kill', 'lite', 'classical_system', 'timm',
+    'attacks', 'cross_validation_attacks', 'launch', 'wheel', 'training_parity', 'factored_gradients', 'unet_training',
+    'run_summary', 'explain', 'examples_parity', 'prediction_views', 'curvature', 'alexnet_parity', 'older_release',
 )  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
