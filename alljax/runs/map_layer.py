@@ -19,7 +19,7 @@ from alljax.models.trees import flatten
 
 
 def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
-    """The shape of what a layer gives for one image, () if it gives several; UserError for an unknown layer."""
+    """The shape of what a layer gives for one image, of several arrays the first; UserError for an unknown layer."""
     try:
         output = jax.eval_shape(with_layer(model.apply, layer), variables, blank(model)).layer
     except ValueError as error:

@@ -43,7 +43,7 @@ def test_the_network_or_the_loss_comes_first_then_the_parameters(function):
     names = list(inspect.signature(function).parameters)
     assert not {'model', 'network', 'variables'} & set(names)
     if 'apply' in names or 'loss' in names:
-        first = [name for name in names if name != 'method'][:2]
+        first = [name for name in names if name not in ('method', 'methods')][:2]
         assert first[0] in ('apply', 'loss')
         assert first[1] == 'params' or function.__name__ in ('mean_loss', 'tracin')  # of data alone; of checkpoints
     assert function.__module__.rpartition('.')[2] != function.__name__  # neither hides the other

@@ -205,8 +205,11 @@ def test_a_system_without_a_network_asks_for_no_weights():
 
 def test_every_system_says_what_its_source_does_not():
     for name, make in SYSTEMS.items():
-        assert name[-4:].isdigit() or name[:-1].rstrip('_kmeansfc')[-4:].isdigit()
         text = make.__doc__
+        if 'No system of Table 6' in text:
+            assert name == 'unet'
+            continue
+        assert name[-4:].isdigit() or name[:-1].rstrip('_kmeansfc')[-4:].isdigit()
         assert 'Not stated in the source' in text or 'The same with k-means' in text, name
 
 

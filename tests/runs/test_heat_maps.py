@@ -121,12 +121,12 @@ class WithPair(nn.Module):
         return Linear(3, name='head')(Pair(name='pair')(x)[0])
 
 
-def test_a_layer_that_gives_several_arrays_is_no_map():
+def test_of_a_layer_that_gives_several_arrays_the_first_is_the_map():
     module = WithPair()
     model = Model('with a pair', module.init, module.apply, Input(8))
     variables = variables_of(lambda key: module.init(key, jnp.zeros((1, 8, 8, 3))))
-    assert map_layer.shape_at(model, variables, 'pair') == ()
-    assert map_layer.last_map_layer(model, variables) == 'pair/inner'
+    assert map_layer.shape_at(model, variables, 'pair') == (1, 8, 8, 2)
+    assert map_layer.last_map_layer(model, variables) == 'pair'
 
 
 def test_it_lowers_for_cuda(run, cells):
