@@ -90,7 +90,7 @@ def contains(program: Jaxpr, wanted: Callable[[JaxprEqn], bool]) -> bool:
 
 def _rolled_out(step: JaxprEqn, inner: Program, given: list[Any], change: Change, opened: Opened) -> list[Any]:
     """The outputs of a loop, whose body is run as often as it says."""
-    constants, carried = step.params['num_consts'], step.params['num_carry']
+    constants, carried = _arguments(step)
     fixed, carry, rows = given[:constants], given[constants : constants + carried], given[constants + carried :]
     order = range(step.params['length'])
     collected: list[list[Any]] = []
@@ -103,3 +103,13 @@ def _rolled_out(step: JaxprEqn, inner: Program, given: list[Any], change: Change
         collected.reverse()
     stacked = [jax.tree.map(lambda *leaves: jnp.stack(leaves), *column) for column in zip(*collected, strict=True)]
     return [*carry, *stacked]
+
+
+def _arguments(step: JaxprEqn) -> tuple[int, int]:
+    """The numbers of constants of a loop and of values that it carries on; JAX 0.12 keeps their trees instead."""
+    if 'num_consts' in step.params:
+        return step.params['num_consts'], step.params['num_carry']
+    constants, carried, _ = (
+        len(jax.tree.leaves(part, is_leaf=lambda leaf: leaf is None)) for part in step.params['ft_in']
+    )
+    return constants, carried
