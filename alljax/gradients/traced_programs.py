@@ -109,7 +109,5 @@ def _arguments(step: JaxprEqn) -> tuple[int, int]:
     """The numbers of constants of a loop and of values that it carries on; JAX 0.12 keeps their trees instead."""
     if 'num_consts' in step.params:
         return step.params['num_consts'], step.params['num_carry']
-    constants, carried, _ = (
-        len(jax.tree.leaves(part, is_leaf=lambda leaf: leaf is None)) for part in step.params['ft_in']
-    )
+    constants, carried, _ = (len(list(part)) for part in step.params['ft_in'].unpack())
     return constants, carried
