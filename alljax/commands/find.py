@@ -17,12 +17,14 @@ from alljax.errors import UserError, printable
 if TYPE_CHECKING:
     from alljax.smear.truth import Asked
 
+SMALLEST, LARGEST = 8, 4000  # pixels across a white cell that may be given
 OF_MARKS = ('label', 'format', 'groups', 'group_pattern', 'field_labels')  # arguments that smear takes, too
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a field and the scores; the exit code is 1 if a field could not be searched."""
     options = _parser().parse_args(arguments)
+    refuse_wrong_size(options)
     from alljax.fields import detector
     from alljax.smear import search, truth
     from alljax.storage.atomic import write_json
@@ -40,8 +42,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         lambda field: print(printable(search.line(field), keep=''), flush=True),
         finder=detector.finder(trained) if trained else None,
     )
-    if all(field.error for field in fields):
-        raise UserError('none of the fields can be searched for white cells; what is said above names the reasons')
     found = truth.scored(marks, fields, notes=notes)
     print(printable('\n'.join(found.lines())))
     if options.json:
@@ -57,7 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> Parser:
     parser = Parser('find', __doc__ or '', 'alljax find /path/to/BCCD --label WBC --json scores.json')
     parser.add_argument('fields', type=Path, metavar='FIELDS', help='folder of fields and their annotations')
+    add_search(parser)
     add_marks(parser)
+    parser.add_argument('--json', type=Path, metavar='FILE', help='writes the scores, and the counts of each field')
+    return parser
+
+
+def add_search(parser: Parser) -> None:
+    """Adds how large a white cell is, and what looks for them."""
     parser.add_argument(
         '--cell_pixels',
         type=float,
@@ -65,12 +72,24 @@ def _parser() -> Parser:
         default=0.0,
         help='the diameter of a white cell in the fields, in pixels; else estimated from the red cells of each field',
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='writes the scores, and the counts of each field')
-    return parser
+    parser.add_argument(
+        '--detector',
+        type=Path,
+        metavar='DIR',
+        help='a detector of configs/detect.py, which finds cells where colors do not tell them',
+    )
+
+
+def refuse_wrong_size(options: Namespace) -> None:
+    """UserError for a white cell of a size that none has."""
+    if options.cell_pixels and not SMALLEST <= options.cell_pixels <= LARGEST:
+        raise UserError(
+            f'--cell_pixels {options.cell_pixels:g}: expected {SMALLEST} to {LARGEST}, the pixels across a white cell'
+        )
 
 
 def add_marks(parser: Parser) -> None:
-    """Adds the marks' labels, format and groups, and the detector that looks for cells."""
+    """Adds the marks' labels, format and groups."""
     parser.add_argument(
         '--label',
         action='append',
@@ -82,12 +101,6 @@ def add_marks(parser: Parser) -> None:
     parser.add_argument('--groups', type=Path, metavar='CSV', help='patient or slide of each field (field,group)')
     parser.add_argument(
         '--group_pattern', metavar='REGEX', help='part of a field\'s name that is its patient or slide, as "^(.+)_"'
-    )
-    parser.add_argument(
-        '--detector',
-        type=Path,
-        metavar='DIR',
-        help='a detector of configs/detect.py, which finds cells where colors do not tell them',
     )
 
 

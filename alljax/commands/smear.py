@@ -20,16 +20,11 @@ from alljax.errors import UserError, printable, some
 if TYPE_CHECKING:
     from alljax.smear import Examined
 
-SMALLEST, LARGEST = 8, 4000  # pixels across a white cell that may be given
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a field and the count; the exit code is 1 if a field could not be read."""
     options = _parser().parse_args(arguments)
-    if options.cell_pixels and not SMALLEST <= options.cell_pixels <= LARGEST:
-        raise UserError(
-            f'--cell_pixels {options.cell_pixels:g}: expected {SMALLEST} to {LARGEST}, the pixels across a white cell'
-        )
+    find.refuse_wrong_size(options)
     find.refuse_without_truth(options)
     from alljax import config, predict, smear
     from alljax.data import image_files
@@ -100,13 +95,7 @@ def _parser() -> Parser:
     parser.add_argument(
         '--to', type=Path, metavar='DIR', default=Path('smear'), help='a new or empty folder (default smear)'
     )
-    parser.add_argument(
-        '--cell_pixels',
-        type=float,
-        metavar='N',
-        default=0.0,
-        help='the diameter of a white cell in the fields, in pixels; else estimated from the red cells of each field',
-    )
+    find.add_search(parser)
     parser.add_argument(
         '--blasts', metavar='NAMES', help="the classes that are blasts, as in 'L1,L2,L3' (default: those called so)"
     )

@@ -10,9 +10,8 @@ from jaxtyping import Array
 
 from alljax import gradients
 from alljax.errors import UserError
-from alljax.evaluation import calibration
 from alljax.explain import calibrated, images, masks
-from alljax.explain.measurements import Step, no_step, require_finite
+from alljax.explain.measurements import Step, answers, no_step
 from alljax.explain.methods import METHODS
 from alljax.explain.request import CheckedRequest
 from alljax.gradients.method_comparison import MEASURES, MethodRank, MethodScore
@@ -30,23 +29,19 @@ class Comparison(NamedTuple):
     scores: list[MethodScore]
     ranks: list[MethodRank]  # the best first
     images: int
-    masked: bool  # True where the cells' own outlines are known, so that marks on them could be counted
 
 
 def compare(request: CheckedRequest, step: Step = no_step) -> Comparison:
     """Every measure of every method of a request on its images, each image's target its predicted class.
 
-    UserError for fewer than two methods or images, and for logits or a map that are not finite.
+    UserError for logits that are not finite; `check` refuses fewer than two methods or images.
     """
-    check(request)
     run, cells = request.run, request.cells
     options = request.options._replace(temperature=calibrated.temperature_of(run.card.calibration))
     x = images.batch(run, cells).x
     pixels, everyone = np.stack([cell.pixels for cell in cells]), np.arange(len(cells))
     logits = inference.run(inference.make_logits(run.model), run.variables, pixels, everyone, options.batch_size)
-    require_finite(cells, logits, "the network's logits")
-    rows = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
-    target = jnp.asarray(rows.argmax(1) if request.target is None else np.full(len(cells), request.target))
+    target = jnp.asarray(answers(run, cells, logits, request.target)[1])
     apply = calibrated.divided(run.model.apply, options.temperature)
     parts = [masks.of(cell.path, run)[0] for cell in cells]
     outlines = np.stack([part.regions['cell'] for part in parts if part]) if all(parts) else None
@@ -58,7 +53,7 @@ def compare(request: CheckedRequest, step: Step = no_step) -> Comparison:
             key=jax.random.key(SEED), mask=outlines, batch_size=options.batch_size,
         )  # fmt: skip
         step(METHODS[name].title, 1)
-    return Comparison(scores, gradients.rank_methods(scores), len(cells), outlines is not None)
+    return Comparison(scores, gradients.rank_methods(scores), len(cells))
 
 
 def check(request: CheckedRequest) -> None:

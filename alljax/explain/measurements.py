@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Float, Int, UInt8
 
 from alljax.data.image_files import ImageFile
 from alljax.errors import UserError, some
@@ -73,9 +73,7 @@ def explain(
         full = math.ceil(len(cells) / parts)
         chosen = [cells[int(i)] for i in np.resize(index, full)]  # of one shape, or all is compiled again
         logits = logits_of(run.variables, jnp.asarray(np.stack([cell.pixels for cell in chosen])))
-        require_finite(chosen[: len(index)], np.asarray(logits)[: len(index)], "the network's logits")
-        rows = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
-        targets = rows.argmax(1) if target is None else np.full(full, target)
+        rows, targets = answers(run, chosen, np.asarray(logits), target)
         batch = images.batch(run, chosen)
         found = {}
         for name in methods:
@@ -94,6 +92,18 @@ def explain(
                 target=int(targets[row]),
                 maps={name: _scored_map(maps, row, regions) for name, maps in found.items()},
             )
+
+
+def answers(
+    run: TrainedNetwork, cells: Sequence[ImageFile], logits: Float[np.ndarray, 'cells classes'], target: int | None
+) -> tuple[Float[np.ndarray, 'cells classes'], Int[np.ndarray, ' cells']]:
+    """The probabilities of each cell, as the model says them, and its target: its predicted class unless one is given.
+
+    UserError, with the name of the cell, for logits that are not finite.
+    """
+    require_finite(cells, logits, "the network's logits")
+    rows = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
+    return rows, rows.argmax(1) if target is None else np.full(len(cells), target)
 
 
 def mean_region_scores(cells: Sequence[Explanation], method: str) -> dict[str, RegionScores]:

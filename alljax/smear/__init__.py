@@ -69,26 +69,22 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
     if not asked.files:
         raise UserError('no field was named; name images of fields, or folders of them')
     expect_writable(asked.folder, '--to')
-    if asked.truth:
-        truth.refuse_trained(asked.path, asked.truth)
-        if asked.detector:
-            truth.of_detector(asked.detector, asked.truth)  # before the work
+    notes = _notes(asked)  # before the work, for they may refuse it
     opened = field_image.kept_open()
     finder = detector.finder(asked.detector) if asked.detector else None
     fields = search.fields(
         asked.files, asked.cell_pixels or None, lambda field: say(search.line(field)), opened, finder
     )
-    if all(field.error for field in fields):
-        raise UserError('none of the fields can be searched for white cells; what is said above names the reasons')
     run, scale = asked.run, answers.scale_of(asked.run, fields, opened)
     with new_folder(asked.folder.absolute()) as part:
         size = crop_scale.crop_size(run.card.pictures)
         cut_out = [answers.write_crops(part, field, scale, size, opened) for field in fields]
         cells = answers.answered(run, part, fields, cut_out)
         mapped = cell_heat_maps.added(run.trained, part, cells)
-        counted = differential.of_cells(mapped.cells, run.classes, asked.blasts)
+        blasts = differential.blast_classes(run.classes) if asked.blasts is None else asked.blasts
+        counted = differential.of_cells(mapped.cells, run.classes, blasts)
         cells_table.write(part / TABLE, mapped.cells, run)
-        scored = _scored(asked, fields, mapped.cells)
+        scored = _scored(asked, fields, mapped.cells, blasts, notes)
         if scored:
             write_json(part / SCORES, scored.about())
         shown = _annotated(part, fields, mapped.cells, run.classes, opened)
@@ -98,7 +94,7 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
             fields=shown,
             cells=mapped.cells,
             differential=counted,
-            blasts=differential.blast_classes(run.classes) if asked.blasts is None else asked.blasts,
+            blasts=blasts,
             summary=_summary(fields, scale, size),
             scores=scored.lines() if scored else [],
             about=gallery.about(run.card, asked.path),
@@ -108,17 +104,29 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
     return Examined(fields, mapped.cells, counted, scored)
 
 
-def _scored(asked: Request, fields: Sequence[SearchedField], cells: Sequence[FoundCell]) -> Scored | None:
+def _notes(asked: Request) -> list[str]:
+    """The notes on a model and a detector that are scored; UserError if they may not be."""
+    if not asked.truth:
+        return []
+    truth.refuse_trained(asked.path, asked.truth)
+    of_detector = truth.of_detector(asked.detector, asked.truth) if asked.detector else []
+    return [*truth.leak(asked.path, asked.truth), *of_detector]
+
+
+def _scored(
+    asked: Request,
+    fields: Sequence[SearchedField],
+    cells: Sequence[FoundCell],
+    blasts: Sequence[str],
+    notes: Sequence[str],
+) -> Scored | None:
     """The cells found against those that were marked; None without marks."""
     if not asked.truth:
         return None
     classes = asked.run.classes
-    blasts = differential.blast_classes(classes) if asked.blasts is None else asked.blasts
     counts = [
         differential.of_cells([cell for cell in cells if cell.field is field], classes, blasts) for field in fields
     ]
-    notes = truth.leak(asked.path, asked.truth)
-    notes += truth.of_detector(asked.detector, asked.truth) if asked.detector else []
     return truth.scored(asked.truth, fields, counts, notes, blasts=bool(blasts))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alljax.data.picture import ImageError
+from alljax.errors import UserError
 from alljax.fields import field_image, tiles
 from alljax.fields.field_image import Opened
 from alljax.fields.finder import Finder
@@ -22,12 +23,14 @@ def fields(
     """Every file as a searched field; `tell` hears of each as soon as it is searched.
 
     `cell_pixels` is the diameter of a white cell in the fields; None to estimate it in each. `finder` looks for the
-    cells, by default by their colors.
+    cells, by default by their colors. UserError if not one could be searched.
     """
     found = []
     for path, name in progress_bar.each(zip(files, _names(files), strict=True), 'fields', len(files), ' fields'):
         found.append(_searched(path, name, cell_pixels, opened, finder))
         tell(found[-1])
+    if all(field.error for field in found):
+        raise UserError('none of the fields can be searched for white cells; what is said above names the reasons')
     return found
 
 

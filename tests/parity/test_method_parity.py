@@ -18,17 +18,13 @@ import torch
 from captum.attr._core.gradient_shap import InputBaselineXGradient
 from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-from test_attribution_parity import LAYERS, TARGET, agree, made, pair_of  # noqa: F401
+from test_attribution_parity import LAYERS, TARGET, agree, made, pair_of, pytestmark  # noqa: F401
 
 from alljax import gradients
 from alljax.gradients import baseline_attribution, imputed_faithfulness
 from alljax.models.layers import max_pool
 from alljax.runs import map_layer
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings('ignore:Setting backward hooks on ReLU', 'ignore:Setting forward, backward hooks'),
-]
 RECTIFIED = {'alexnet': ('conv5', 'features.11'), 'resnet18': ('layer3_1', 'layer3.1')}  # a layer as it goes on
 
 
