@@ -2,10 +2,12 @@
 
 import functools
 import gc
+import hashlib
 import logging
 import os
 import shutil
 import sys
+import tempfile
 import threading
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import jaxtyping
 import matplotlib
+import numpy as np
 import pytest
 from hypothesis import settings
 from lazy_beartype import FirstCalls
@@ -139,22 +142,37 @@ def shared_contexts(cache):
 
 
 @pytest.fixture(scope='session', autouse=True)
-def drawings(cache):
-    """Keeps the drawn cells, each of which takes 50 ms, for other sets of the same seed and for their masks."""
-    from alljax.data.synthetic import Drawing, folder, ground_truth
+def drawings(cache, pytestconfig):
+    """Keeps the drawn cells, each of which takes 50 ms, for the other process and the next time, under their code."""
+    from alljax.data.synthetic import folder, ground_truth
 
-    draw, kept = folder.draw, {}
-
-    @functools.wraps(draw)
-    def once(kind, slide, rng, size=257):
-        key = kind, slide, str(rng.bit_generator.state), size
-        if key not in kept:
-            kept[key] = draw(kind, slide, rng, size)
-        return Drawing(*(layer.copy() for layer in kept[key]))
-
-    folder.draw = ground_truth.draw = once
+    code = hashlib.sha256(version('numpy').encode())
+    for file in sorted(Path(folder.__file__).parent.glob('*.py')):
+        code.update(file.read_bytes())
+    kept = pytestconfig.cache.mkdir('drawn_cells') / code.hexdigest()[:16]
+    for other in kept.parent.iterdir():
+        if other != kept:
+            shutil.rmtree(other, ignore_errors=True)
+    kept.mkdir(exist_ok=True)
+    draw = folder.draw
+    folder.draw = ground_truth.draw = functools.wraps(draw)(functools.partial(drawn_once, draw, kept))
     yield
     folder.draw = ground_truth.draw = draw
+
+
+def drawn_once(draw, kept, kind, slide, rng, size=257):
+    """The cell that `draw` draws, from the folder `kept` where it was drawn before."""
+    from alljax.data.synthetic import Drawing
+
+    name = hashlib.sha256(repr((kind, slide, rng.bit_generator.state, size)).encode()).hexdigest()[:24]
+    if not (file := kept / f'{name}.npy').exists():
+        image, nucleus, cytoplasm = draw(kind, slide, rng, size)
+        layers = np.dstack([image, nucleus, cytoplasm])
+        with tempfile.NamedTemporaryFile(dir=kept, delete=False) as written:
+            np.save(written, layers)
+        os.replace(written.name, file)
+    layers = np.load(file)
+    return Drawing(layers[..., :3].copy(), layers[..., 3].astype(bool), layers[..., 4].astype(bool))
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -19,13 +19,10 @@ from alljax.data.synthetic.texture import noise
 from alljax.errors import UserError
 
 
-@pytest.fixture(scope='module', autouse=True)
-def drawn_anew(drawings):
-    """Here every cell is drawn, also one that another test has drawn before."""
-    once = synthetic_folder.draw
-    synthetic_folder.draw = once.__wrapped__
-    yield
-    synthetic_folder.draw = once
+@pytest.fixture
+def drawn_anew(monkeypatch):
+    """Every cell is drawn, also one that the tests have kept (conftest.py)."""
+    monkeypatch.setattr(synthetic_folder, 'draw', draw)
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -38,7 +35,7 @@ def drawn() -> list[tuple[str, int, Drawing]]:
     """Balanced classes on five slides."""
     slides = [slide(5, number) for number in range(1, 6)]
     return [
-        (CLASSES[i % 4], i // 20, draw(CLASSES[i % 4], slides[i // 20], np.random.default_rng([5, i])))
+        (CLASSES[i % 4], i // 20, synthetic_folder.draw(CLASSES[i % 4], slides[i // 20], np.random.default_rng([5, i])))
         for i in range(100)
     ]
 
@@ -164,6 +161,7 @@ def test_the_folder_is_laid_out_like_all_idb2(folder: Path) -> None:
     assert all(max(size) == 257 and min(size) > 210 for size in sizes)
 
 
+@pytest.mark.usefixtures('drawn_anew')
 def test_the_same_seed_writes_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     write(tmp_path / 'again', cells=40, seed=3)
     for path in (p for p in folder.rglob('*') if p.is_file()):
