@@ -87,7 +87,9 @@ def around(nucleus: Mask, version: int = LATEST) -> Mask:
     """The pixels around a nucleus, as far as its cytoplasm may reach."""
     diameter = 2 * np.sqrt(np.count_nonzero(nucleus) / np.pi)
     core = one_cell.hull(nucleus) if version > 1 and nucleus.any() else nucleus
-    return (ndimage.distance_transform_edt(~core) <= BAND * diameter) & ~nucleus
+    near, within = np.zeros_like(nucleus), one_cell.window(core, BAND * diameter)
+    near[within] = ndimage.distance_transform_edt(~core[within]) <= BAND * diameter
+    return near & ~nucleus
 
 
 def whole(nucleus: Mask, body: Mask, image: RgbImage, version: int = LATEST) -> Parts:
