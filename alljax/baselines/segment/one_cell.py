@@ -58,7 +58,8 @@ def lobes(mask: Mask, image: RgbImage | None = None) -> Mask:
         return found
     numbers, areas = np.unique(labels[labels > 0], return_counts=True)
     depth = np.ones(mask.shape) if image is None else _densities(image).sum(-1)
-    dark = np.atleast_1d(ndimage.mean(depth, labels, numbers)) >= DARK * depth[found].mean()
+    objects = labels > 0
+    dark = np.atleast_1d(ndimage.mean(depth[objects], labels[objects], numbers)) >= DARK * depth[found].mean()
     while True:
         total = np.count_nonzero(found)
         reach = GAP * 2 * np.sqrt(np.minimum(total, areas) / np.pi)
@@ -137,7 +138,7 @@ def _nearest(
     distance: Plane, labels: Int[np.ndarray, 'height width'], numbers: Int[np.ndarray, ' objects']
 ) -> Float[np.ndarray, ' objects']:
     """The least distance in each object of these numbers; 0 for one of which there is no pixel."""
-    objects = labels > 0  # sorted by number: the fewer, the faster
+    objects = labels > 0  # sorted by number: the fewer pixels, the faster
     return np.atleast_1d(ndimage.minimum(distance[objects], labels[objects], numbers))
 
 
@@ -186,8 +187,9 @@ def _neighbors(regions: Int[np.ndarray, 'height width'], inside: Mask, depth: Pl
         return []
     # A contact has two banks, and the neck is the narrower: behind the other one the region already widens.
     within = ndimage.maximum_filter(np.where(inside, depth, 0), 3)
-    necks = np.atleast_1d(ndimage.maximum(np.where(rim, np.minimum(depth, within), 0), regions, numbers))
-    radii = np.atleast_1d(ndimage.maximum(depth, regions, numbers))
+    necks = np.atleast_1d(ndimage.maximum(np.minimum(depth, within)[rim], regions[rim], numbers))
+    objects = regions > 0  # sorted by number: the fewer pixels, the faster
+    radii = np.atleast_1d(ndimage.maximum(depth[objects], regions[objects], numbers))
     return [Neighbor(*values) for values in zip(numbers.tolist(), necks.tolist(), radii.tolist(), strict=True)]
 
 
