@@ -96,6 +96,9 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     network_options.check(plan, cells, model, variables)
     factors = learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
     factors = layer_decay.decayed(factors, model, variables, plan.training.layer_decay)
+    if plan.training.statistics in TRANSDUCTIVE and new_statistics.any_held(variables, factors):
+        # What learns behind a frozen layer would else be tested on features of another scale than it learned from.
+        variables = new_statistics.adapted(model, variables, cells.images[parts.train])
     fed = inputs_of(plan, model, variables, cells, factors)
     found, changed = train(plan, fed, factors, cells, parts, folder)
     sets = initial_variables.trained_on(plan)
@@ -197,9 +200,7 @@ def adapted(run: TrainedNetwork, images: Images) -> TrainedNetwork:
     """The network with the batch statistics of the images that it will be asked about, if it was tested so."""
     if not run.card.transductive:
         return run
-    estimate = new_statistics.make_estimate(run.model)
-    chunk = min(new_statistics.CHUNK, max(1, len(images)))
-    return run._replace(variables=new_statistics.with_statistics_of(estimate, run.variables, images, chunk))
+    return run._replace(variables=new_statistics.adapted(run.model, run.variables, images))
 
 
 def inputs_of(plan: Plan, model: Model, variables: Variables, cells: Cells, factors: Factors) -> Inputs:

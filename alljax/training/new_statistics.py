@@ -1,14 +1,16 @@
 """Batch normalizations with the statistics of unlabelled images in the place of training's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
+from alljax.gradients.named_parameters import layer
 from alljax.models import Model, Variables
 from alljax.models.batch_statistics import estimate_statistics, share_of_new
+from alljax.models.trees import flatten
 from alljax.training import inference
 
 CHUNK = 64  # images whose statistics are taken at a time; those of several chunks are averaged
@@ -60,3 +62,14 @@ def with_statistics_of(
         return sum((weight * leaf for weight, leaf in zip(weights, leaves, strict=True)), jnp.zeros_like(leaves[0]))
 
     return {**variables, 'batch_stats': jax.tree.map(mean, *(found for _, found in parts))}
+
+
+def adapted(model: Model, variables: Variables, images: UInt8[np.ndarray, 'cells height width 3']) -> Variables:
+    """The variables with batch statistics of these images, as of `with_statistics_of`."""
+    return with_statistics_of(make_estimate(model), variables, images, min(CHUNK, max(1, len(images))))
+
+
+def any_held(variables: Variables, trained: Collection[str]) -> bool:
+    """True if a batch normalization keeps its statistics in training, since none of its parameters is `trained`."""
+    layers = {layer(name) for name in flatten(variables.get('batch_stats', {}))}
+    return bool(layers - {layer(name) for name in trained})

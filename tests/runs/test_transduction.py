@@ -18,6 +18,7 @@ from alljax.models import Input, Network
 from alljax.models.layers import batch_norm
 from alljax.runs import classical_system, experiment, initial_variables, network, network_options, results
 from alljax.storage import model_folder
+from alljax.training import new_statistics
 from configs import common, subtype
 
 
@@ -168,3 +169,19 @@ def test_what_cannot_work_is_told(small):
         network_options.check(plan, cells, model, {'params': {}, 'batch_stats': {}})
     slides = replace(cells, origin=replace(cells.origin, grouping='patient or slide'))
     network_options.check(plan, slides, model, {'params': {}, 'batch_stats': {}})
+
+
+@pytest.mark.slow
+def test_a_head_learns_from_frozen_layers_under_the_statistics_of_the_training_cells(small, tmp_path):
+    cells = make_cells([0, 1, 2, 3] * 10, size=64)
+    parts = Split(np.arange(24), np.arange(0), np.arange(24, 40), 'grouped')
+    plan = values('/nowhere', **{'model.statistics': 'test_set', 'model.freeze': '(?!head/).*'})
+    run = network.fit(plan, cells, parts, tmp_path)
+    start, _ = initial_variables.first_variables(plan, run.model, cells.classes)
+    expected = new_statistics.adapted(run.model, start, cells.images[parts.train])
+    assert not np.allclose(expected['batch_stats']['norm']['mean'], start['batch_stats']['norm']['mean'], atol=0.01)
+    for name, found in run.variables['batch_stats']['norm'].items():
+        np.testing.assert_allclose(found, expected['batch_stats']['norm'][name], rtol=1e-5)
+    output = network.score(run, plan, cells, parts, tmp_path)  # whose own statistics are not those of training
+    plain = network.predictor(run)(cells.images[parts.test], 20)
+    assert not np.allclose(np.exp(output.logits) / np.exp(output.logits).sum(-1, keepdims=True), plain, atol=1e-5)
