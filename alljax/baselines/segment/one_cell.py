@@ -106,7 +106,7 @@ def hull(mask: Mask) -> Mask:
     return filled
 
 
-def window(mask: Mask, margin: float = 0) -> tuple[slice, slice]:
+def window(mask: Mask, margin: float = 0.0) -> tuple[slice, slice]:
     """The rows and columns of a mask with `margin` pixels around, as far as the picture goes; none of an empty mask.
 
     What is computed of the pixels in it takes a fraction of the time of the whole picture.
@@ -144,7 +144,7 @@ def _nearest(
 
 def _depth(mask: Mask) -> Plane:
     """The distance to the border of a mask, without the steps of single pixels."""
-    depth, within = np.zeros(mask.shape), window(mask, 1 + BLURRED)
+    depth, within = np.zeros(mask.shape), window(mask, 1.0 + BLURRED)
     if mask.any():
         depth[within] = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask[within]), 1, radius=BLURRED)
     return depth
