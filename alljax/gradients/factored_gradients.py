@@ -88,13 +88,14 @@ def _called(loss: Loss, params: Params, x: Shape, y: Shape) -> tuple[Layers, set
             return loss(params, x, y)
 
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(jnp.shape(leaf), jnp.result_type(leaf)), (params, x, y))
-    graph = jax.make_jaxpr(trace)(*shapes).jaxpr
+    traced, outputs = jax.make_jaxpr(trace, return_shape=True)(*shapes)
+    graph = traced.jaxpr
     needed = {id(value) for value in graph.outvars}
     for step in reversed(graph.eqns):
         if any(id(value) in needed for value in step.outvars):
             needed.update(map(id, step.invars))
     beside = {name for name, value in zip(named(params), graph.invars, strict=False) if id(value) in needed}
-    by_image = [value.aval.shape for value in graph.outvars] == [(len(x),)]
+    by_image = [output.shape for output in jax.tree.leaves(outputs)] == [(len(x),)]
     return {place: layer for place, layer in layers.items() if by_image and place not in twice}, beside
 
 

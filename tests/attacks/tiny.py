@@ -25,4 +25,5 @@ def get_config():
     config = subtype.get_config()
     config.model.name, config.model.init, config.model.head = 'tiny', 'random', 8
     config.data.name, config.data.size, config.split.validation = 'synthetic', 64, 0.2
+    config.report.heat_maps = False  # which take longer than the rest of the run
     return config

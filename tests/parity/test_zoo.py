@@ -82,7 +82,7 @@ SECOND = ('vgg11', 'resnext50_32x4d', 'mobilenet_v3_large', 'efficientnet_v2_s')
 
 # Their gradients are compared in pictures of 96 pixels, which they take as they are: at full size they take
 # minutes in float64. The layers' own shapes, and so which form a convolution takes, are those of the logits' test.
-SMALL = ('convnext_tiny', 'densenet121', 'efficientnet_b0', 'googlenet')
+SMALL = ('convnext_tiny', 'densenet121', 'efficientnet_b0', 'googlenet', 'inception_v3', 'resnet18', 'vgg11_bn')
 
 # Of so many residuals that what goes through them grows by 10^6, too much for float32, unless batch norm has seen it.
 GROWING = ('efficientnet_v2_s',)
