@@ -39,6 +39,13 @@ from alljax.gradients.image_segments import superpixel_ablation, superpixels
 from alljax.gradients.imputed_faithfulness import Irof, Road, irof, road
 from alljax.gradients.influence import neural_tangent_kernel, tracin
 from alljax.gradients.intermediates import layer_names, layer_output
+from alljax.gradients.kronecker_curvature import (
+    KroneckerFactors,
+    KroneckerLayer,
+    kronecker_factors,
+    kronecker_product,
+    kronecker_solve,
+)
 from alljax.gradients.layer_attribution import layer_conductance, neuron_attribution, neuron_conductance
 from alljax.gradients.localization_scores import Localization, localization
 from alljax.gradients.loss_landscape import (
@@ -84,6 +91,8 @@ __all__ = [
     'Curve',
     'Density',
     'Irof',
+    'KroneckerFactors',
+    'KroneckerLayer',
     'Localization',
     'Measure',
     'MethodRank',
@@ -124,6 +133,9 @@ __all__ = [
     'integrated_gradients',
     'irof',
     'judge_methods',
+    'kronecker_factors',
+    'kronecker_product',
+    'kronecker_solve',
     'layer_conductance',
     'layer_names',
     'layer_output',

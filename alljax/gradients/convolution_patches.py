@@ -8,17 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 from flax.typing import PaddingLike
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 FEW = 16  # channels: slices of fewer are slow to copy, so a stride's pixels are put together first
 
 
 def patches(
-    x: Float[Array, 'batch height width channels'], module: nn.Conv
+    x: Float[Array, 'batch height width channels'], module: nn.Conv, *, in_order: bool = False
 ) -> Float[Array, 'batch groups places inputs']:
     """The patches of a `flax.linen.Conv`, by group of channels; the order of a patch's numbers is the function's own.
 
-    Where strided patches of few channels are built from blocks, numbers beyond the kernel are zeros.
+    Where strided patches of few channels are built from blocks, numbers beyond the kernel are zeros. `in_order`, the
+    numbers are those of the kernel [rows, columns, channels], in its order.
     """
     groups = module.feature_group_count
     size, strides, dilation = map(_two, (module.kernel_size, module.strides, module.kernel_dilation))
@@ -26,7 +27,8 @@ def patches(
     pads = _pads(module.padding, x.shape[1:3], reach, strides)
     counts = [(n + sum(p) - r) // s + 1 for n, p, r, s in zip(x.shape[1:3], pads, reach, strides, strict=True)]
     if groups == 1 and x.shape[3] < FEW and dilation == (1, 1) and max(strides) > 1 and strides <= size:
-        return _from_blocks(x, size, strides, pads, counts)
+        blocks = _from_blocks(x, size, strides, pads, counts)
+        return blocks[..., _order_in_blocks(size, strides, x.shape[3])] if in_order else blocks
     x = jnp.pad(x, [(0, 0), *pads, (0, 0)])
     slices = []
     for i, j in product(range(size[0]), range(size[1])):
@@ -55,6 +57,15 @@ def _from_blocks(
         inside = np.repeat(np.outer(rows, columns).ravel(), x.shape[3] // (strides[0] * strides[1]))
         slices.append(x[:, i : i + counts[0], j : j + counts[1]] * inside.astype(x.dtype))
     return jnp.stack(slices, 3).reshape(len(x), 1, counts[0] * counts[1], -1)
+
+
+def _order_in_blocks(size: tuple[int, ...], strides: tuple[int, ...], channels: int) -> Int[np.ndarray, ' inputs']:
+    """The places of a kernel's numbers among those of the blocks that cover it."""
+    row, column, channel = np.meshgrid(*map(np.arange, (*size, channels)), indexing='ij')
+    block = row // strides[0] * -(-size[1] // strides[1]) + column // strides[1]
+    inside = row % strides[0] * strides[1] + column % strides[1]
+    order: np.ndarray = ((block * strides[0] * strides[1] + inside) * channels + channel).ravel()
+    return order
 
 
 def _two(value: int | Sequence[int] | None) -> tuple[int, int]:

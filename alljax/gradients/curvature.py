@@ -1,25 +1,20 @@
 """The curvature of the loss: products with Hessian, Gauss-Newton and Fisher matrices, which `spectrum` makes use of."""
 
-import re
 from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Key
 
 from alljax.gradients import batching
-from alljax.gradients.argument_checks import check_counts
-from alljax.gradients.example_gradients import check_loss
-from alljax.gradients.named_parameters import named, widened, with_leaves
-from alljax.gradients.network_checks import as_apply, classes, picked, prepare
-from alljax.gradients.parameter_checks import check_params, check_trained, require_leaves
-from alljax.gradients.typing import Apply, Loss, Network, OutputLoss, Params
+from alljax.gradients.curvature_matrix import Asked, Kind, Matrix, checked, columns
+from alljax.gradients.named_parameters import named, with_leaves
+from alljax.gradients.typing import Loss, Network, OutputLoss, Params
 
 Vector = Float[Array, ' size']
-KINDS = ('hessian', 'ggn', 'fisher')
 
 
 class Operator(NamedTuple):
@@ -40,23 +35,15 @@ class Batch(NamedTuple):
 
     x: Float[Array, 'batch ...']
     y: Float[Array, 'batch ...']
+    noise: Float[Array, 'batch samples ...']
     present: Bool[Array, ' batch']
     weight: float | Float[Array, '']  # of each example's loss
 
 
-class Matrix(NamedTuple):
-    """The kind of curvature, the parameters that its rows and columns stand for, and the loss."""
-
-    kind: str
-    names: tuple[str, ...]
-    apply: Apply | None  # if the loss is one of its outputs
-    loss: Callable[..., Array]  # (outputs, y), or (params, x, y) without `apply`, to a loss for each example
-
-
 def curvature_operator(
     apply: Network | None = None, params: Params = None, x: Any = None, y: Any = None, *,
-    loss: Loss | None = None, output_loss: OutputLoss | None = None,
-    kind: Literal['hessian', 'ggn', 'fisher'] = 'hessian', where: str | None = None, batch_size: int | None = None,
+    loss: Loss | None = None, output_loss: OutputLoss | None = None, kind: Kind = 'hessian',
+    key: Key[Array, ''] | None = None, samples: int = 1, where: str | None = None, batch_size: int | None = None,
 ) -> Operator:  # fmt: skip
     """The curvature of the mean loss over examples `x` with labels `y`, as products with vectors.
 
@@ -65,8 +52,12 @@ def curvature_operator(
     Examples are of any rank; tokens are integers.
 
     'hessian' is that of the loss; 'ggn' the Gauss-Newton matrix, which for cross-entropy is the Fisher matrix of the
-    network's own predictions, and needs `apply`; 'fisher' the empirical Fisher matrix, the mean of g gᵀ over the
-    gradients of single examples. `where` is a regular expression over whole parameter names ('head/.*'): only those
+    network's own predictions, and needs `apply`; 'sampled_fisher' an estimate of that from `samples` labels for each
+    example, which `key` draws from its prediction (for another loss, the gradients to the outputs are drawn from the
+    normal distribution whose covariance is the loss's Hessian: that of a regression's labels); 'fisher' the empirical
+    Fisher matrix, the mean of g gᵀ over the gradients of single examples.
+
+    `where` is a regular expression over whole parameter names ('head/.*'): only those
     vary. Vectors hold the chosen parameters in the order of the tree. Parameters of half precision (bfloat16, float16)
     are taken in float32: Lanczos' method needs the digits. Compiled once for the functions and the shapes. Can be
     jitted, from the parameters to what is found of the operator. ValueError for an unknown kind, a pattern that matches
@@ -77,77 +68,33 @@ def curvature_operator(
     >>> bool(op(op.like).shape == op.like.shape)
     True
     """
-    if kind not in KINDS:
-        raise ValueError(f'kind is {kind!r}; it may be {", ".join(map(repr, KINDS))}')
-    _check_form(apply, loss, output_loss, kind)
-    check_counts('curvature_operator', batch_size=batch_size)
-    check_params('curvature_operator', params)
-    require_leaves('curvature_operator', params)
-    params = widened(params)
-    leaves = named(params)
-    chosen = {name: leaf for name, leaf in leaves.items() if where is None or re.fullmatch(where, name)}
-    if not chosen:
-        raise ValueError(f'where is {where!r}: it matches none of {", ".join(list(leaves)[:6])}, …')
-    check_trained('curvature_operator', params, chosen=chosen.__contains__)
-    function = None if apply is None else as_apply(apply)
-    if function is not None and output_loss is None:
-        function, y = prepare('curvature_operator', function, params, x, y, 'y', tokens=True)
-        if classes('curvature_operator', function, params, x, tokens=True) == 1:
-            raise ValueError(
-                'curvature_operator: apply has one output, whose cross-entropy is always zero; give a loss of it, such '
-                'as output_loss=lambda outputs, y: (outputs - y) ** 2'
-            )
-        output_loss = cross_entropy
-    elif function is not None:
-        assert output_loss is not None
-        check_loss(
-            'curvature_operator', _of_outputs(function, output_loss), params, x, y, batch_size, of_curvature=True
-        )
-    else:
-        assert loss is not None
-        check_loss('curvature_operator', loss, params, x, y, batch_size, of_curvature=True)
-    flat, unravel = ravel_pytree(chosen)
-    of_what: Any = loss if function is None else output_loss
-    matrix = Matrix(kind, tuple(chosen), function, of_what)
+    asked = Asked(apply, params, x, y, loss, output_loss, kind, where, batch_size, key, samples)
+    matrix, params, chosen, x, y, noise = checked('curvature_operator', asked)
     weight = 1 / len(x)
 
     def product(vector: Vector) -> Vector:
-        def of_batch(x: Array, y: Array, present: Array) -> Vector:
-            part: Vector = _product(params, vector, Batch(x, y, present, weight), matrix)
+        def of_batch(x: Array, y: Array, noise: Array, present: Array) -> Vector:
+            part: Vector = _product(params, vector, Batch(x, y, noise, present, weight), matrix)
             return part
 
-        return batching.total(of_batch, batch_size, x, y)
+        return batching.total(of_batch, batch_size, x, y, noise)
+
+    return vectors_of(params, chosen)._replace(product=product)
+
+
+def vectors_of(params: Params, chosen: dict[str, Array]) -> Operator:
+    """The vectors that hold the chosen parameters, and the trees that they stand for; its product is the identity."""
+    flat, unravel = ravel_pytree(chosen)
+    leaves = named(params)
 
     def ravel(tree: Params) -> Vector:
         theirs = named(tree)
         vector: Vector = ravel_pytree({name: jnp.asarray(theirs[name], leaf.dtype) for name, leaf in chosen.items()})[0]
         return vector
 
-    return Operator(product, flat, lambda vector: with_leaves(params, leaves | unravel(vector)), ravel)
-
-
-def cross_entropy(logits: Float[Array, 'batch classes'], y: Array) -> Float[Array, ' batch']:
-    """The negative log-probability of each label."""
-    return -picked(jax.nn.log_softmax(logits), y)
-
-
-def _check_form(apply: Any, loss: Any, output_loss: Any, kind: str) -> None:
-    if (apply is None) == (loss is None):
-        given = 'neither' if apply is None else 'both'
-        raise ValueError(
-            f'curvature_operator: {given} of apply and loss are given; expected one: apply, whose cross-entropy (or '
-            'output_loss) it is, or loss(params, x, y)'
-        )
-    if loss is not None and (kind == 'ggn' or output_loss is not None):
-        raise ValueError(
-            "curvature_operator: loss does not say what the network's outputs are, which the Gauss-Newton matrix (kind="
-            "'ggn') is about; give apply, and output_loss=lambda outputs, y: … for another loss than cross-entropy"
-        )
-
-
-@lru_cache(maxsize=32)  # the same function each time, or all is looked at again
-def _of_outputs(apply: Apply, output_loss: OutputLoss) -> Loss:
-    return lambda params, x, y: output_loss(apply(params, x), y)
+    return Operator(
+        lambda vector: vector, flat, lambda vector: with_leaves(params, leaves | unravel(vector)), ravel
+    )  # fmt: skip
 
 
 @partial(jax.jit, static_argnames='matrix')
@@ -158,24 +105,27 @@ def _product(params: Params, flat: Vector, batch: Batch, matrix: Matrix) -> Vect
     vector = ravel_pytree(here)[1](flat)
 
     def outputs(some: dict[str, Array]) -> Array:
-        assert matrix.apply is not None
-        return matrix.apply(with_leaves(params, leaves | some), batch.x)
+        return matrix.outputs(params, some, batch.x, batch.y)
 
     def losses(some: dict[str, Array]) -> Array:
-        if matrix.apply is None:
-            return matrix.loss(with_leaves(params, leaves | some), batch.x, batch.y)
-        return matrix.loss(outputs(some), batch.y)
+        return outputs(some) if matrix.apply is None else matrix.loss(outputs(some), batch.y)
 
     def total(losses: Array) -> Array:
         return jnp.sum(jnp.where(batch.present, losses, 0)) * batch.weight
 
     if matrix.kind == 'hessian':
         return ravel_pytree(jax.jvp(jax.grad(lambda some: total(losses(some))), (here,), (vector,))[1])[0]
-    # Both are Jᵀ M J: of the outputs, M being the Hessian of the loss to them, or of the losses themselves.
+    # The others are Jᵀ M J: of the outputs, M being the Hessian of the loss to them, or of the losses themselves.
     if matrix.kind == 'ggn':
         scores, change = jax.jvp(outputs, (here,), (vector,))
         slope = jax.grad(lambda scores: total(matrix.loss(scores, batch.y)))
         back = jax.jvp(slope, (scores,), (change,))[1]
+        return ravel_pytree(jax.vjp(outputs, here)[1](back)[0])[0]
+    if matrix.kind == 'sampled_fisher':
+        scores, change = jax.jvp(outputs, (here,), (vector,))
+        drawn = columns(matrix, scores, batch.y, batch.noise)
+        share = jnp.where(batch.present, jnp.sum(drawn * change, range(2, drawn.ndim)), 0) * batch.weight
+        back = jnp.einsum('sn,sn...->n...', share, drawn).astype(scores.dtype)
         return ravel_pytree(jax.vjp(outputs, here)[1](back)[0])[0]
     change = jax.jvp(losses, (here,), (vector,))[1]
     back = jnp.where(batch.present, change, 0) * batch.weight

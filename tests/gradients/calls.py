@@ -14,6 +14,10 @@ MODEL, TRANSFORMER = tiny.Tiny(), tiny.Transformer()
 X, Y = tiny.images(4), np.array([0, 1, 2, 1])
 PARAMS = {'weights': tiny.weights()}
 MAP = np.abs(X).sum(3)
+BLOCK = gradients.KroneckerLayer(jnp.eye(2)[None], jnp.eye(3)[None], jnp.ones((1, 2, 3)))
+FACTORS = gradients.KroneckerFactors({('head/kernel', 'head/bias'): BLOCK}, {'scale': jnp.ones(2)})
+TREE = {'head': {'kernel': np.ones((1, 3), np.float32), 'bias': np.ones(3, np.float32)},
+        'scale': np.ones(2, np.float32)}  # fmt: skip
 OPERATOR = gradients.Operator(lambda vector: 2 * vector, jnp.ones(3), lambda vector: vector)
 STATISTICS = {'params': PARAMS, 'batch_stats': {'norm': {'mean': np.zeros(3, np.float32)}}}
 
@@ -67,6 +71,9 @@ CALLS = {
     'gradient_similarity': {'grads': {'a': np.ones((3, 2), np.float32)}},
     'update_ratio': {'params': PARAMS, 'updates': PARAMS},
     'curvature_operator': {'apply': apply, 'params': PARAMS, 'x': X, 'y': Y},
+    'kronecker_factors': LAYER | {'y': Y, 'corrected': True},
+    'kronecker_product': {'factors': FACTORS, 'tree': TREE},
+    'kronecker_solve': {'factors': FACTORS, 'tree': TREE, 'damping': 0.1},
     'eigenvalues': {'op': OPERATOR, 'k': 1, 'key': KEY},
     'eigenvectors': {'op': OPERATOR, 'k': 1, 'key': KEY},
     'stochastic_trace': {'op': OPERATOR, 'key': KEY, 'probes': 2},

@@ -12,6 +12,7 @@ from calls import (
     OPERATOR,
     PARAMS,
     STATISTICS,
+    TREE,
     X,
     Y,
     apply,
@@ -49,15 +50,16 @@ BASELINES = {'NaN': np.nan, 'infinite': np.inf}
 EXAMPLES = {'labels': (X, Y[:3]), 'NaN': (to_nan(X), Y), 'nothing': (X[:0], Y[:0]), 'below': (X, Y - 1)}
 FREE = {'apply', 'loss', 'function', 'layer', 'layers', 'key', 'channel', 'classes', 'kind', 'where', 'which', 'rule',
         'reduce', 'options', 'times_input', 'normalize', 'k', 'keep', 'step',
-        'output_loss', 'grid', 'score', 'attend', 'query'}  # fmt: skip
+        'output_loss', 'grid', 'score', 'attend', 'query', 'corrected', 'shared'}  # fmt: skip
+OF_OUTPUTS = ('curvature_operator', 'kronecker_factors')  # whose labels are classes of the network
 COUNTED = {'batch_size', 'steps', 'samples', 'masks', 'cells', 'probes', 'iterations', 'points', 'count', 'runs'}
-SPREAD = {'sigma', 'radius', 'span', 'width', 'ridge', 'noise', 'compactness'}
+SPREAD = {'sigma', 'radius', 'span', 'width', 'ridge', 'noise', 'compactness', 'damping'}
 
 
 def bad(name, argument):
     """Bad values of an argument of a function, by what is wrong with them; None for one that has checks of its own."""
     trained = 'loss' in CALLS[name] or name in (
-        'curvature_operator', 'neural_tangent_kernel', 'random_direction', 'filter_normalized', 'update_ratio'
+        *OF_OUTPUTS, 'neural_tangent_kernel', 'random_direction', 'filter_normalized', 'update_ratio'
     )  # fmt: skip
     trees = OTHER if name in ('filter_normalized', 'update_ratio', 'loss_along_line', 'loss_on_plane') else TREES
     rows = {key: IMAGES[key] for key in ('NaN', 'none', 'list')}
@@ -67,7 +69,7 @@ def bad(name, argument):
         'x1': IMAGES,
         'x2': IMAGES | {'size': X[:, :4]},
         'target': TARGETS,
-        'y': {'class_gradients': CLASSES, 'curvature_operator': TARGETS}.get(name, LABELS),
+        'y': ({'class_gradients': CLASSES} | dict.fromkeys(OF_OUTPUTS, TARGETS)).get(name, LABELS),
         'params': trees if trained else VARIABLES,
         'updates': trees,
         'direction': trees,
@@ -90,6 +92,9 @@ def bad(name, argument):
         'percentages': {'none': (), 'all': (100,), 'below': (0, 10)},
         'mask': {'NaN': to_nan(np.ones((4, 8, 8))), 'size': np.ones((4, 4, 8)), 'list': [1]},
         'op': OPERATORS,
+        'factors': {'tree': TREE, 'none': None},
+        'tree': {'NaN': TREE | {'scale': to_nan(np.ones(2, np.float32))}, 'names': PARAMS,
+                 'shape': TREE | {'scale': np.ones(3, np.float32)}},
         'methods': {'none': {}, 'list': [1]},
         'measures': {'word': ['faith'], 'none': []},
         'level': {'all': 1.0, 'NaN': np.nan},

@@ -14,6 +14,7 @@ from alljax import gradients
 TRACED = {
     'params', 'x', 'x1', 'x2', 'y', 'target', 'key', 'attribution', 'maps', 'mask', 'grads', 'updates', 'direction',
     'directions', 'checkpoints', 'train', 'test', 'baselines', 'concept', 'random', 'other',
+    'tree', 'factors',
 }  # fmt: skip
 LABELS = {'target', 'y'}
 NAMES = [name for name in CALLS if name not in ('layer_names', 'check_gradient', 'judge_methods', 'rank_methods')]
