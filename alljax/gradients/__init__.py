@@ -22,6 +22,7 @@ from alljax.gradients.channel_maps import ablation_cam, eigen_cam, guided_grad_c
 from alljax.gradients.class_activation_maps import grad_cam, resize_map
 from alljax.gradients.concepts import ConceptTest, ConceptVector, concept_vector, tcav
 from alljax.gradients.curvature import Operator, curvature_operator
+from alljax.gradients.diagonal_curvature import curvature_diagonal
 from alljax.gradients.example_gradients import class_gradients, per_example_gradients
 from alljax.gradients.example_statistics import (
     Similarity,
@@ -39,6 +40,7 @@ from alljax.gradients.image_segments import superpixel_ablation, superpixels
 from alljax.gradients.imputed_faithfulness import Irof, Road, irof, road
 from alljax.gradients.influence import neural_tangent_kernel, tracin
 from alljax.gradients.intermediates import layer_names, layer_output
+from alljax.gradients.jacobian import JacobianOperator, jacobian_operator
 from alljax.gradients.kronecker_curvature import (
     KroneckerFactors,
     KroneckerLayer,
@@ -46,7 +48,9 @@ from alljax.gradients.kronecker_curvature import (
     kronecker_product,
     kronecker_solve,
 )
+from alljax.gradients.laplace import LaplaceApproximation, LaplacePrediction, laplace_approximation, laplace_predict
 from alljax.gradients.layer_attribution import layer_conductance, neuron_attribution, neuron_conductance
+from alljax.gradients.linear_systems import conjugate_gradients
 from alljax.gradients.localization_scores import Localization, localization
 from alljax.gradients.loss_landscape import (
     filter_normalized,
@@ -58,8 +62,10 @@ from alljax.gradients.loss_landscape import (
 from alljax.gradients.map_statistics import complexity, sparseness
 from alljax.gradients.method_comparison import MEASURES, Measure, MethodRank, MethodScore, judge_methods, rank_methods
 from alljax.gradients.method_stability import random_logit, relative_input_stability, relative_output_stability
+from alljax.gradients.mode_connectivity import PathLoss, bezier_bend, loss_along_path
 from alljax.gradients.model_randomization import parameter_randomization
 from alljax.gradients.perturbation_attribution import occlusion, rise
+from alljax.gradients.sharpness import WorstLoss, sam_perturbation, worst_loss
 from alljax.gradients.spectrum import Density, eigenvalues, eigenvectors, spectral_density, stochastic_trace
 from alljax.gradients.typing import Attribution, SplitNetwork
 
@@ -91,26 +97,34 @@ __all__ = [
     'Curve',
     'Density',
     'Irof',
+    'JacobianOperator',
     'KroneckerFactors',
     'KroneckerLayer',
+    'LaplaceApproximation',
+    'LaplacePrediction',
     'Localization',
     'Measure',
     'MethodRank',
     'MethodScore',
     'Operator',
+    'PathLoss',
     'Road',
     'Similarity',
     'SplitNetwork',
     'Statistics',
+    'WorstLoss',
     'ablation_cam',
     'attention_rollout',
     'attention_weights',
+    'bezier_bend',
     'cam',
     'check',
     'check_gradient',
     'class_gradients',
     'complexity',
     'concept_vector',
+    'conjugate_gradients',
+    'curvature_diagonal',
     'curvature_operator',
     'deep_lift',
     'deletion',
@@ -132,16 +146,20 @@ __all__ = [
     'integrated',
     'integrated_gradients',
     'irof',
+    'jacobian_operator',
     'judge_methods',
     'kronecker_factors',
     'kronecker_product',
     'kronecker_solve',
+    'laplace_approximation',
+    'laplace_predict',
     'layer_conductance',
     'layer_names',
     'layer_output',
     'line',
     'localization',
     'loss_along_line',
+    'loss_along_path',
     'loss_on_plane',
     'max_sensitivity',
     'mean_loss',
@@ -166,6 +184,7 @@ __all__ = [
     'rise',
     'road',
     'saliency',
+    'sam_perturbation',
     'score_cam',
     'similarity',
     'smooth',
@@ -182,4 +201,5 @@ __all__ = [
     'update_ratio',
     'visualize',
     'visualize_channel',
+    'worst_loss',
 ]

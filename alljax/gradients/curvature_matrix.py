@@ -37,7 +37,7 @@ class Matrix(NamedTuple):
 
 
 class Curved(NamedTuple):
-    """What products with a matrix are computed from; its arrays have a row for each example."""
+    """The matrix, and all that products with it are computed from; its arrays have a row for each example."""
 
     matrix: Matrix
     params: Params  # in float32 or wider
@@ -48,7 +48,7 @@ class Curved(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a function was asked about the curvature of a loss, as `curvature_operator` takes it."""
+    """All that a function was asked about the curvature of a loss, as `curvature_operator` takes it."""
 
     apply: Network | None
     params: Params
@@ -72,14 +72,7 @@ def checked(function: str, asked: Asked, kinds: Sequence[str] = KINDS) -> Curved
     if kind == 'sampled_fisher' and key is None:
         raise ValueError(f'{function}: key is None; a sampled Fisher matrix draws labels: give key=jax.random.key(0)')
     check_counts(function, batch_size=batch_size, samples=samples)
-    check_params(function, params)
-    require_leaves(function, params)
-    params = widened(params)
-    leaves = named(params)
-    chosen = {name: leaf for name, leaf in leaves.items() if where is None or re.fullmatch(where, name)}
-    if not chosen:
-        raise ValueError(f'{function}: where is {where!r}: it matches none of {", ".join(list(leaves)[:6])}, …')
-    check_trained(function, params, chosen=chosen.__contains__)
+    params, chosen = chosen_leaves(function, params, where)
     network = None if apply is None else as_apply(apply)
     if network is not None and output_loss is None:
         network, y = prepare(function, network, params, x, y, 'y', tokens=True)
@@ -97,8 +90,20 @@ def checked(function: str, asked: Asked, kinds: Sequence[str] = KINDS) -> Curved
         check_loss(function, loss, params, x, y, batch_size, of_curvature=True)
     of_what: Any = loss if network is None else output_loss
     matrix = Matrix(kind, tuple(chosen), network, of_what)
-    chosen = {name: jnp.asarray(leaf) for name, leaf in chosen.items()}
     return Curved(matrix, params, chosen, x, y, _noise(matrix, params, x, key, samples))
+
+
+def chosen_leaves(function: str, params: Params, where: str | None) -> tuple[Params, dict[str, Array]]:
+    """The parameters in float32 or wider, and those that vary by name: all, or those that the pattern matches."""
+    check_params(function, params)
+    require_leaves(function, params)
+    params = widened(params)
+    leaves = named(params)
+    chosen = {name: leaf for name, leaf in leaves.items() if where is None or re.fullmatch(where, name)}
+    if not chosen:
+        raise ValueError(f'{function}: where is {where!r}: it matches none of {", ".join(list(leaves)[:6])}, …')
+    check_trained(function, params, chosen=chosen.__contains__)
+    return params, {name: jnp.asarray(leaf) for name, leaf in chosen.items()}
 
 
 def cross_entropy(logits: Float[Array, 'batch classes'], y: Array) -> Float[Array, ' batch']:
@@ -114,7 +119,8 @@ def columns(matrix: Matrix, outputs: Array, y: Array, noise: Array) -> Float[Arr
     if matrix.apply is None:
         return jnp.ones((1, *outputs.shape), outputs.dtype)
     if matrix.kind == 'fisher':
-        return jax.grad(lambda outputs: jnp.sum(matrix.loss(outputs, y)))(outputs)[None]
+        slope: Array = jax.grad(lambda outputs: jnp.sum(matrix.loss(outputs, y)))(outputs)
+        return slope[None]
     samples = noise.shape[1]
     if matrix.loss is cross_entropy:
         chance = jax.nn.softmax(outputs)

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Key
 
 from alljax.gradients import batching
 from alljax.gradients.argument_checks import ArgumentTypeError, check_not_negative, few, known
-from alljax.gradients.curvature_matrix import OUTER, Asked, Matrix, checked
+from alljax.gradients.curvature_matrix import OUTER, Asked, Curved, Matrix, checked
 from alljax.gradients.named_parameters import named, with_leaves
 from alljax.gradients.parameter_checks import check_params
 from alljax.gradients.squared_gradients import (
@@ -26,10 +26,10 @@ from alljax.gradients.squared_gradients import (
     as_matrices,
     from_matrices,
     kernels,
+    of_others,
     passed,
     sides,
     squares,
-    squares_of_others,
 )
 from alljax.gradients.typing import Loss, Network, OutputLoss, Params
 
@@ -54,7 +54,7 @@ class KroneckerFactors(NamedTuple):
     """The curvature of a network, one block a layer; a plain tree of arrays."""
 
     layers: dict[Names, KroneckerLayer]  # by the names of the kernel and, if there is one, the bias
-    diagonal: Arrays  # by name, of parameters that belong to no dense or convolutional layer
+    diagonal: Arrays  # by name [size], of parameters that belong to no dense or convolutional layer
 
 
 class _Moments(NamedTuple):
@@ -90,7 +90,20 @@ def kronecker_factors(
     if shared not in SHARED:
         raise ValueError(f'kronecker_factors: shared is {shared!r}; it may be {", ".join(map(repr, SHARED))}')
     asked = Asked(apply, params, x, y, loss, output_loss, kind, where, batch_size, key, samples)
-    matrix, params, chosen, *rows = checked('kronecker_factors', asked, OUTER)
+    found = factors_of(checked('kronecker_factors', asked, OUTER), batch_size, corrected=corrected, shared=shared)
+    if not found.layers:
+        raise ValueError(
+            f'kronecker_factors: params: no flax.linen.Dense or Conv that is called once holds any of '
+            f'{few(list(found.diagonal))}; use curvature_diagonal, or conjugate_gradients with a curvature_operator'
+        )
+    return found
+
+
+def factors_of(
+    curved: Curved, batch_size: int | None, *, corrected: bool = False, shared: Shared = 'expand'
+) -> KroneckerFactors:
+    """The same of a matrix that was checked; all is diagonal where there is no layer."""
+    matrix, params, _, *rows = curved
     count = len(rows[0])
 
     def total(function: Callable[..., Any], *given: Any) -> Any:
@@ -100,11 +113,6 @@ def kronecker_factors(
         return jax.tree.map(lambda leaf: leaf / count, batching.total(of_batch, batch_size, *rows))
 
     moments = total(partial(_moments, shared))
-    if not moments.layers:
-        raise ValueError(
-            f'kronecker_factors: params: no flax.linen.Dense or Conv that is called once holds any of '
-            f'{few(list(chosen))}; use curvature_diagonal, or conjugate_gradients with a curvature_operator'
-        )
     layers = {names: _layer(*pair) for names, pair in moments.layers.items()}
     if corrected:
         values = total(_corrected, {names: layer[:2] for names, layer in layers.items()})
@@ -156,7 +164,8 @@ def _mapped(
             part = layer.inputs.mT @ as_matrices(here, len(layer.inputs)) @ layer.outputs
             part = layer.inputs @ change(layer.eigenvalues, part) @ layer.outputs.mT
             moved |= zip(names, from_matrices(part, here), strict=True)
-    moved |= {name: change(values, jnp.asarray(leaves[name])) for name, values in factors.diagonal.items()}
+    for name, values in factors.diagonal.items():
+        moved[name] = change(values.reshape(jnp.shape(leaves[name])), jnp.asarray(leaves[name]))
     return with_leaves(tree, moved)
 
 
@@ -192,8 +201,8 @@ def _moments(shared: str, matrix: Matrix, params: Params, batch: Batch) -> _Mome
             of_inputs = jnp.einsum('ngti,ngtj->gij', inputs, inputs) / inputs.shape[2]
             layers[names] = (of_inputs, jnp.einsum('kngto,kngtp->gop', back, back))
         inside = {name for names in layers for name in names}
-        rest = [name for name in matrix.names if name not in inside]
-        return _Moments(layers, squares_of_others(matrix, params, there, batch, rest) if layers else {})
+        rest = of_others(matrix, params, there, batch, [name for name in matrix.names if name not in inside])
+        return _Moments(layers, {name: jnp.sum(leaf**2, (0, 1)) for name, leaf in rest.items()})
 
 
 def _shared(shared: str, both: Sides) -> Sides:

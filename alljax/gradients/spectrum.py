@@ -73,12 +73,7 @@ def eigenvectors(
     >>> values, trees = gradients.eigenvectors(op, 2, key=key, iterations=4, start=trees[0])
     """
     values, vectors = _found('eigenvectors', op, key, Wanted(k, start, iterations, which))
-    still = op.unravel(jnp.zeros_like(op.like))
-
-    def tree(vector: Vector) -> Params:
-        return jax.tree.map(jnp.subtract, op.unravel(vector.astype(op.like.dtype)), still)
-
-    return values, [tree(vector) for vector in vectors]
+    return values, [direction(op, vector) for vector in vectors]
 
 
 def stochastic_trace(op: Operator, key: Key[Array, ''], probes: int = 32) -> tuple[Float[Array, ''], Float[Array, '']]:
@@ -133,6 +128,12 @@ def checked_operator(function: str, op: Operator) -> Operator:
     if wide == dtype:
         return op
     return op._replace(product=lambda vector: op.product(vector.astype(dtype)).astype(wide), like=op.like.astype(wide))
+
+
+def direction(op: Operator, vector: Vector) -> Params:
+    """The tree of parameters that a direction is; zero where nothing varies."""
+    still = op.unravel(jnp.zeros_like(op.like))
+    return jax.tree.map(jnp.subtract, op.unravel(vector.astype(op.like.dtype)), still)
 
 
 def _found(

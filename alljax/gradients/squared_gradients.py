@@ -48,7 +48,7 @@ class Sides(NamedTuple):
 
 
 class Passed(NamedTuple):
-    """What enters the layers, and what comes back to them for each column."""
+    """The arrays that enter the layers, and those that come back to them for each column."""
 
     layers: Layers
     inputs: Arrays  # [batch, ...]
@@ -56,8 +56,13 @@ class Passed(NamedTuple):
     columns: Float[Array, 'columns batch ...']
 
 
-def passed(matrix: Matrix, params: Params, batch: Batch) -> Passed:
-    """The passes through the network, forward and back; absent examples come back as zeros."""
+def passed(
+    matrix: Matrix, params: Params, batch: Batch, ways: Float[Array, 'columns batch ...'] | None = None
+) -> Passed:
+    """The passes through the network, forward and back; absent examples come back as zeros.
+
+    Back come the columns of the matrix, or other cotangents of the outputs.
+    """
 
     def outputs(params: Params, x: Array, y: Array) -> Array:
         return matrix.outputs(params, {}, x, y)
@@ -72,7 +77,8 @@ def passed(matrix: Matrix, params: Params, batch: Batch) -> Passed:
             return outputs(params, batch.x, batch.y), inputs
 
     found, back, inputs = jax.vjp(run, zero_offsets(layers), has_aux=True)
-    ways = columns(matrix, found, batch.y, batch.noise)
+    if ways is None:
+        ways = columns(matrix, found, batch.y, batch.noise)
     ways = jnp.where(batch.present.reshape(-1, *[1] * (ways.ndim - 2)), ways, 0).astype(found.dtype)
     (cotangents,) = jax.vmap(back)(ways)
     return Passed(layers, inputs, cotangents, ways)
@@ -111,15 +117,13 @@ def squares(both: Sides) -> Float[Array, 'groups inputs outputs']:
     return whole
 
 
-def squares_of_others(
-    matrix: Matrix, params: Params, passed: Passed, batch: Batch, names: list[str]
-) -> Arrays:  # fmt: skip
-    """The same of parameters by name that belong to no such layer, each of its own shape."""
+def of_others(matrix: Matrix, params: Params, passed: Passed, batch: Batch, names: list[str]) -> Arrays:
+    """Name → gradients [columns, batch, size] of parameters that belong to no such layer; zeros of absent examples."""
     found: Arrays = {}
     for place, layer in passed.layers.items():
         own = {part: name for part, name in layer.leaves.items() if name in names}
         if own:
-            found |= _squares_of_layer(passed, place, layer._replace(leaves=own))
+            found |= jax.vmap(partial(_of_layer, passed, place, layer._replace(leaves=own)))(passed.cotangents[place])
     rest = [name for name in names if name not in found]
     if not rest:
         return found
@@ -133,20 +137,14 @@ def squares_of_others(
     else:
         each = jax.vmap(lambda way: explicit(pulled, params, batch.x, way, rest))(passed.columns)
     for name, leaf in each.items():
-        present = batch.present.reshape(-1, *[1] * (leaf.ndim - 2))
-        found[name] = jnp.sum(jnp.where(present, leaf**2, 0), (0, 1))
+        found[name] = jnp.where(batch.present[:, None], leaf.reshape(*leaf.shape[:2], -1), 0)
     return found
 
 
-def _squares_of_layer(passed: Passed, place: str, layer: Layer) -> Arrays:
+def _of_layer(passed: Passed, place: str, layer: Layer, back: Array) -> Arrays:
     """Those of a normalization's scale and bias, or of a bias whose kernel does not vary."""
-
-    def of_column(back: Array) -> Arrays:
-        whole = factors({place: layer}, {place: passed.inputs[place]}, {place: back})
-        return {name: jnp.sum(leaf**2, 0) for name, leaf in whole.items() if not isinstance(leaf, Pair)}
-
-    each: Arrays = jax.vmap(of_column)(passed.cotangents[place])
-    return {name: leaf.sum(0) for name, leaf in each.items()}
+    whole = factors({place: layer}, {place: passed.inputs[place]}, {place: back})
+    return {name: leaf for name, leaf in whole.items() if not isinstance(leaf, Pair)}
 
 
 def as_matrices(leaves: list[Array], groups: int) -> Float[Array, 'groups inputs outputs']:
@@ -173,5 +171,5 @@ def diagonal(matrix: Matrix, params: Params, chosen: Arrays, batch: Batch) -> Ar
         for names, place in kernels(there.layers, matrix.names).items():
             whole = squares(sides(there, place, bias=len(names) > 1))
             found |= zip(names, from_matrices(whole, [chosen[name] for name in names]), strict=True)
-        rest = [name for name in matrix.names if name not in found]
-        return found | squares_of_others(matrix, params, there, batch, rest)
+        rest = of_others(matrix, params, there, batch, [name for name in matrix.names if name not in found])
+        return found | {name: jnp.sum(leaf**2, (0, 1)).reshape(chosen[name].shape) for name, leaf in rest.items()}

@@ -18,6 +18,10 @@ BLOCK = gradients.KroneckerLayer(jnp.eye(2)[None], jnp.eye(3)[None], jnp.ones((1
 FACTORS = gradients.KroneckerFactors({('head/kernel', 'head/bias'): BLOCK}, {'scale': jnp.ones(2)})
 TREE = {'head': {'kernel': np.ones((1, 3), np.float32), 'bias': np.ones(3, np.float32)},
         'scale': np.ones(2, np.float32)}  # fmt: skip
+HEAD = gradients.KroneckerLayer(jnp.eye(65)[None], jnp.eye(3)[None], jnp.ones((1, 65, 3)))
+POSTERIOR = gradients.LaplaceApproximation(
+    gradients.KroneckerFactors({('params/head/kernel', 'params/head/bias'): HEAD}, {}), *jnp.ones(3)
+)
 OPERATOR = gradients.Operator(lambda vector: 2 * vector, jnp.ones(3), lambda vector: vector)
 STATISTICS = {'params': PARAMS, 'batch_stats': {'norm': {'mean': np.zeros(3, np.float32)}}}
 
@@ -74,6 +78,15 @@ CALLS = {
     'kronecker_factors': LAYER | {'y': Y, 'corrected': True},
     'kronecker_product': {'factors': FACTORS, 'tree': TREE},
     'kronecker_solve': {'factors': FACTORS, 'tree': TREE, 'damping': 0.1},
+    'curvature_diagonal': {'apply': apply, 'params': PARAMS, 'x': X, 'y': Y},
+    'jacobian_operator': {'apply': apply, 'params': PARAMS, 'x': X},
+    'conjugate_gradients': {'op': OPERATOR, 'tree': jnp.ones(3), 'iterations': 2},
+    'sam_perturbation': LOSS,
+    'worst_loss': LOSS | {'steps': 2},
+    'loss_along_path': PLACE | {'other': PARAMS, 'bend': PARAMS},
+    'bezier_bend': LOSS | {'other': PARAMS, 'key': KEY, 'steps': 2},
+    'laplace_approximation': LAYER | {'y': Y},
+    'laplace_predict': LAYER | {'posterior': POSTERIOR},
     'eigenvalues': {'op': OPERATOR, 'k': 1, 'key': KEY},
     'eigenvectors': {'op': OPERATOR, 'k': 1, 'key': KEY},
     'stochastic_trace': {'op': OPERATOR, 'key': KEY, 'probes': 2},

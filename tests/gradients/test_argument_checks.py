@@ -50,16 +50,25 @@ BASELINES = {'NaN': np.nan, 'infinite': np.inf}
 EXAMPLES = {'labels': (X, Y[:3]), 'NaN': (to_nan(X), Y), 'nothing': (X[:0], Y[:0]), 'below': (X, Y - 1)}
 FREE = {'apply', 'loss', 'function', 'layer', 'layers', 'key', 'channel', 'classes', 'kind', 'where', 'which', 'rule',
         'reduce', 'options', 'times_input', 'normalize', 'k', 'keep', 'step',
-        'output_loss', 'grid', 'score', 'attend', 'query', 'corrected', 'shared'}  # fmt: skip
-OF_OUTPUTS = ('curvature_operator', 'kronecker_factors')  # whose labels are classes of the network
-COUNTED = {'batch_size', 'steps', 'samples', 'masks', 'cells', 'probes', 'iterations', 'points', 'count', 'runs'}
-SPREAD = {'sigma', 'radius', 'span', 'width', 'ridge', 'noise', 'compactness', 'damping'}
+        'output_loss', 'grid', 'score', 'attend', 'query', 'corrected', 'shared',
+        'preconditioner', 'adaptive', 'structure'}  # fmt: skip
+OF_OUTPUTS = (
+    'curvature_operator',
+    'curvature_diagonal',
+    'kronecker_factors',
+    'laplace_approximation',
+)  # whose labels are classes of the network
+COUNTED = {'batch_size', 'steps', 'samples', 'masks', 'cells', 'probes', 'iterations', 'points', 'count', 'runs',
+           'examples'}  # fmt: skip
+SPREAD = {'sigma', 'radius', 'span', 'width', 'ridge', 'noise', 'compactness', 'damping',
+          'tolerance', 'rate', 'prior_precision'}  # fmt: skip
 
 
 def bad(name, argument):
     """Bad values of an argument of a function, by what is wrong with them; None for one that has checks of its own."""
     trained = 'loss' in CALLS[name] or name in (
-        *OF_OUTPUTS, 'neural_tangent_kernel', 'random_direction', 'filter_normalized', 'update_ratio'
+        *OF_OUTPUTS, 'jacobian_operator', 'neural_tangent_kernel', 'random_direction', 'filter_normalized',
+        'update_ratio',
     )  # fmt: skip
     trees = OTHER if name in ('filter_normalized', 'update_ratio', 'loss_along_line', 'loss_on_plane') else TREES
     rows = {key: IMAGES[key] for key in ('NaN', 'none', 'list')}
@@ -86,14 +95,17 @@ def bad(name, argument):
         'baselines': IMAGES | {'size': X[:, :4]},
         'concept': rows | {'size': X[:, :4]},
         'random': rows | {'size': X[:, :4], 'three': X[:3]},
-        'other': rows | {'size': X[:, :4]},
+        'other': OTHER if name in ('bezier_bend', 'loss_along_path') else rows | {'size': X[:, :4]},
+        'bend': OTHER,
+        'posterior': {'tree': TREE, 'none': None},
         'neuron': {'far': (9, 2, 3), 'below': (-1, 2, 3), 'fewer': 3},
         'segments': {'floats': MAP, 'size': np.zeros((4, 4, 8), int), 'below': np.full((8, 8), -1), 'list': [1]},
         'percentages': {'none': (), 'all': (100,), 'below': (0, 10)},
         'mask': {'NaN': to_nan(np.ones((4, 8, 8))), 'size': np.ones((4, 4, 8)), 'list': [1]},
         'op': OPERATORS,
         'factors': {'tree': TREE, 'none': None},
-        'tree': {'NaN': TREE | {'scale': to_nan(np.ones(2, np.float32))}, 'names': PARAMS,
+        'tree': {'NaN': jnp.full(3, jnp.nan), 'short': jnp.ones(2), 'tree': {'a': jnp.ones(3)}}
+        if name == 'conjugate_gradients' else {'NaN': TREE | {'scale': to_nan(np.ones(2, np.float32))}, 'names': PARAMS,
                  'shape': TREE | {'scale': np.ones(3, np.float32)}},
         'methods': {'none': {}, 'list': [1]},
         'measures': {'word': ['faith'], 'none': []},

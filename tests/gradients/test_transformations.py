@@ -14,7 +14,7 @@ from alljax import gradients
 TRACED = {
     'params', 'x', 'x1', 'x2', 'y', 'target', 'key', 'attribution', 'maps', 'mask', 'grads', 'updates', 'direction',
     'directions', 'checkpoints', 'train', 'test', 'baselines', 'concept', 'random', 'other',
-    'tree', 'factors',
+    'tree', 'factors', 'posterior', 'bend',
 }  # fmt: skip
 LABELS = {'target', 'y'}
 NAMES = [name for name in CALLS if name not in ('layer_names', 'check_gradient', 'judge_methods', 'rank_methods')]
@@ -29,6 +29,8 @@ def arrays(name, but=()):
 def outcome(name, given):
     """What a call finds, as a tree of arrays."""
     found = call(name, **given)
+    if isinstance(found, gradients.JacobianOperator):
+        return found(jnp.ones_like(found.like)), found.transposed(found.outputs)
     return found(jnp.ones_like(found.like)) if isinstance(found, gradients.Operator) else found
 
 
