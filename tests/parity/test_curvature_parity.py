@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-torch = pytest.importorskip('torch', reason="torch is not installed: pip install -e '.[parity]'")
-curvlinops = pytest.importorskip('curvlinops', reason="curvlinops is not installed: pip install -e '.[parity]'")
-
 from alljax import gradients
+
+pytest.importorskip('curvlinops', reason="curvlinops is not installed: pip install -e '.[parity]'")
+import curvlinops
+import torch
 
 pytestmark = pytest.mark.slow
 DAMPING = 0.01
