@@ -32,7 +32,7 @@ def test_a_curve_is_the_bezier_curve_of_its_bend():
 
 
 def test_a_trained_curve_goes_around_the_wall():
-    bend = gradients.bezier_bend(loss, ONE, X, Y, OTHER, key=KEY, steps=150, rate=0.1, examples=1)
+    bend = gradients.bezier_bend(loss, ONE, X, Y, OTHER, key=KEY, steps=60, rate=0.2, examples=1)
     found = gradients.loss_along_path(gradients.mean_loss(loss, X, Y), ONE, OTHER, bend)
     assert found.barrier < 0.2
     assert abs(bend['at'][1]) > 1
