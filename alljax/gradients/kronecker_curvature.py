@@ -160,7 +160,7 @@ def _mapped(
     moved = {name: jnp.zeros_like(leaf) for name, leaf in leaves.items()}
     with jax.default_matmul_precision('highest'):
         for names, layer in factors.layers.items():
-            here = [leaves[name] for name in names]
+            here = [jnp.asarray(leaves[name]) for name in names]
             part = layer.inputs.mT @ as_matrices(here, len(layer.inputs)) @ layer.outputs
             part = layer.inputs @ change(layer.eigenvalues, part) @ layer.outputs.mT
             moved |= zip(names, from_matrices(part, here), strict=True)

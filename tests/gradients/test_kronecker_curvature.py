@@ -1,5 +1,6 @@
 """Kronecker factors against dense matrices from formulas of their own."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,3 +90,34 @@ def test_a_network_without_linen_s_layers_and_a_tree_of_another_network_are_told
             gradients.kronecker_product(found, other)
         with pytest.raises(ValueError, match=r'kronecker_solve: damping is 0, and the curvature has flat directions'):
             gradients.kronecker_solve(found, case.tree, 0.0)
+
+
+class Places(nn.Module):
+    """The same layer at each of four places: as a dense layer of tokens, or as a convolution of single pixels."""
+
+    dense: bool
+
+    @nn.compact
+    def __call__(self, x):
+        layer = nn.Dense(2, name='layer') if self.dense else nn.Conv(2, (1, 1), name='layer')
+        return nn.tanh(layer(x)).reshape(len(x), -1) @ jnp.linspace(-1, 1, 24, dtype=x.dtype).reshape(8, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('shared', ['expand', 'reduce'])
+def test_a_dense_layer_of_tokens_has_the_factors_of_a_convolution_of_single_pixels(shared):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(5, 2, 2, 3)), np.arange(5) % 3
+    kernel, bias = rng.normal(size=(3, 2)), rng.normal(size=2)
+    with jax.enable_x64(True):
+        dense, conv = (
+            gradients.kronecker_factors(
+                Places(own), {'params': {'layer': {'kernel': jnp.asarray(kernel.reshape(shape)), 'bias': bias}}},
+                x.reshape(5, 4, 3) if own else x, y, shared=shared, corrected=True,
+            )
+            for own, shape in ((True, (3, 2)), (False, (1, 1, 3, 2)))
+        )  # fmt: skip
+        trees = [{'params': {'layer': {'kernel': np.ones(shape), 'bias': np.arange(2.0)}}}
+                 for shape in ((3, 2), (1, 1, 3, 2))]  # fmt: skip
+        one, two = (gradients.kronecker_product(*pair) for pair in zip((dense, conv), trees, strict=True))
+    small.assert_near(small.flat(one), small.flat(two), 1e-12)
