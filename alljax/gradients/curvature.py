@@ -57,11 +57,11 @@ def curvature_operator(
     normal distribution whose covariance is the loss's Hessian: that of a regression's labels); 'fisher' the empirical
     Fisher matrix, the mean of g gᵀ over the gradients of single examples.
 
-    `where` is a regular expression over whole parameter names ('head/.*'): only those
-    vary. Vectors hold the chosen parameters in the order of the tree. Parameters of half precision (bfloat16, float16)
-    are taken in float32: Lanczos' method needs the digits. Compiled once for the functions and the shapes. Can be
-    jitted, from the parameters to what is found of the operator. ValueError for an unknown kind, a pattern that matches
-    no name, or a label that the network does not have.
+    `where` is a regular expression over whole parameter names ('head/.*'): only those vary. Vectors hold the chosen
+    parameters in the order of the tree. Parameters of half precision (bfloat16, float16) are taken in float32: Lanczos'
+    method needs the digits. Compiled once for the functions and the shapes. Can be jitted, from the parameters to what
+    is found of the operator. ValueError for an unknown kind, a pattern that matches no name, or a label that the
+    network does not have.
 
     >>> op = gradients.curvature_operator(apply, params, x, y, kind='ggn')
     >>> op = gradients.curvature_operator(loss=loss, params=params, x=x, y=y, batch_size=2)
