@@ -215,9 +215,15 @@ MODEL_FIELDS: dict[str, Field] = {
     'gradients.every': Field(
         0,
         'steps from one look at the gradients to the next: of each layer the norm, the update over the parameters, the '
-        'noise scale and the conflict of the classes; 0 means never',
+        'noise scale, the cosine between classes and with the last look (two steps of time), and once an epoch how '
+        'alike layers are to the epoch before (a forward pass of 32 cells); 0 means never',
         low=0,
         high=10**6,
+    ),
+    'gradients.curvature': Field(
+        True,
+        'a look also finds the largest eigenvalue of the Hessian on 32 training cells: five products with it, each of '
+        'the time of about three gradients, and six vectors as long as the trained parameters',
     ),
     # --- prediction: of the run's test, of an external one and of `alljax predict`
     'predict.turns': Field(

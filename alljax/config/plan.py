@@ -49,6 +49,7 @@ class TrainingOptions(NamedTuple):
     patience: int  # epochs without a better validation loss; 0 for no early stopping
     save_seconds: float  # between two checkpoints
     gradients_every: int  # steps from one look at the gradients to the next; 0 for none
+    gradients_curvature: bool  # is among what is looked at
     layer_decay: float  # factor on the learning rate from a layer to the one before it
     average_decay: float  # of the moving average of the parameters; 0 for none
     smoothing: float  # of the labels

@@ -250,6 +250,7 @@ def _plan(config: ConfigDict, start: Start, earlier: Mapping[str, Any]) -> Plan:
             patience=config.stop.patience,
             save_seconds=config.checkpoint.seconds,
             gradients_every=config.gradients.every,
+            gradients_curvature=config.gradients.curvature,
             layer_decay=optimizer.layer_decay,
             average_decay=optimizer.ema,
             smoothing=config.loss.smoothing,

@@ -14,12 +14,16 @@ from matplotlib.ticker import NullFormatter
 from alljax.evaluation.plots import DPI, VERMILION, save, style_epoch_axis
 
 MAX_LAYERS = 10  # lines of old layers in a panel
-#         key of metrics.jsonl, label, drawn on a logarithmic axis
+LOGARITHMIC, FROM_ZERO, COSINE, UP_TO_ONE, FREE = range(5)  # axes
+#         key of metrics.jsonl, label, axis
 PANELS = (
-    ('gradient_norm', 'gradient norm (loss per unit of weight)', True),
-    ('update_ratio', 'update / weights, norms, of one step', True),
-    ('noise_scale', 'gradient noise scale (cells)', True),
-    ('class_conflict', 'conflict of classes (0 none, 1 opposed)', False),
+    ('gradient_norm', 'gradient norm (loss per unit of weight)', LOGARITHMIC),
+    ('update_ratio', 'update / weights, norms, of one step', LOGARITHMIC),
+    ('noise_scale', 'gradient noise scale (cells)', LOGARITHMIC),
+    ('class_conflict', 'conflict of classes (0 none, 1 opposed)', FROM_ZERO),
+    ('step_cosine', 'cosine with the gradient of the last look', COSINE),
+    ('cka', 'alike the epoch before (linear CKA)', UP_TO_ONE),
+    ('largest_curvature', 'largest eigenvalue of the Hessian', FREE),
 )
 HEAD_PREFIX = 'head/'  # where the new layers are
 
@@ -30,23 +34,30 @@ def has_gradients(history: Sequence[dict[str, Any]]) -> bool:
 
 
 def curves(history: Sequence[dict[str, Any]], path: str | os.PathLike, *, title: str = '') -> None:
-    """Write norm, update ratio, noise scale and class conflict of each layer against epochs as a PNG of four panels.
+    """Write what was looked at in the gradients of each layer against epochs as a PNG, a panel for each of PANELS.
 
-    `history` holds the rows of metrics.jsonl. The new layers are vermilion, the old ones from dark (first) to light;
-    of more than ten, only some are drawn, evenly through the network. What is infinite is left out.
+    `history` holds the rows of metrics.jsonl; a panel of which there is no row is left out. The new layers are
+    vermilion, the old ones from dark (first) to light; of more than ten, only some are drawn, evenly through the
+    network. What is infinite is left out.
     """
-    figure = Figure(figsize=(10, 8.2), dpi=DPI, layout='constrained')
-    layers = _layers(history)
+    layers, keys = _layers(history), {key.partition('/')[0] for row in history for key in row}
+    panels = [panel for panel in PANELS if panel[0] in keys]
+    rows = -(-len(panels) // 2)
+    figure = Figure(figsize=(10, 1 + 3.6 * rows), dpi=DPI, layout='constrained')
     old = [name for name in layers if not name.startswith(HEAD_PREFIX)]
     shown = [old[index] for index in np.unique(np.linspace(0, len(old) - 1, min(MAX_LAYERS, len(old))).astype(int))]
-    for axes, (key, label, logarithmic) in zip(figure.subplots(2, 2).ravel(), PANELS, strict=True):
+    grid = figure.subplots(rows, 2, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.remove()
+    for axes, (key, label, kind) in zip(grid, panels, strict=False):
         for place, name in enumerate(shown):
             _line(axes, history, key, name, colormaps['cividis'](0.9 * place / max(len(shown) - 1, 1)), '-')
         for name, style in zip(
             [name for name in layers if name.startswith(HEAD_PREFIX)], ('-', '--', ':', '-.'), strict=False
         ):
             _line(axes, history, key, name, VERMILION, style)
-        _style(axes, label, logarithmic)
+        _line(axes, history, key, '', 'black', '-')  # of the whole network
+        _style(axes, label, kind)
     handles, texts = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc='outside lower center', ncols=6, frameon=False, fontsize=10)
     save(figure, path, title)
@@ -64,18 +75,26 @@ def _layers(history: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _line(axes: Axes, history: Sequence[dict[str, Any]], key: str, name: str, color: Any, style: str) -> None:
-    rows = {row['step']: row for row in history if f'{key}/{name}' in row}
-    points = np.array([(row['epoch'], row[f'{key}/{name}']) for _, row in sorted(rows.items())], float).reshape(-1, 2)
+    wanted = f'{key}/{name}' if name else key
+    rows = {row['step']: row for row in history if wanted in row}
+    points = np.array([(row['epoch'], row[wanted]) for _, row in sorted(rows.items())], float).reshape(-1, 2)
+    if not len(points):
+        return
     marker = '.' if len(points) < 30 else ''
     axes.plot(*points.T, color=color, linestyle=style, linewidth=1.3, marker=marker, label=name)
 
 
-def _style(axes: Axes, label: str, logarithmic: bool) -> None:
+def _style(axes: Axes, label: str, kind: int) -> None:
     drawn = [value for line in axes.lines for value in np.asarray(line.get_ydata(), float) if value > 0]
-    if logarithmic and drawn:
+    if kind == LOGARITHMIC and drawn:
         axes.set_yscale('log')
         axes.yaxis.set_minor_formatter(NullFormatter())
-    else:
+    elif kind == COSINE:
+        axes.set_ylim(-1.02, 1.02)
+        axes.axhline(0, color='0.6', linewidth=0.8)
+    elif kind == UP_TO_ONE:
+        axes.set_ylim(top=1.002)
+    elif kind != FREE:
         axes.set_ylim(bottom=0)
     axes.set_ylabel(label, fontsize=12)
     style_epoch_axis(axes)

@@ -65,8 +65,10 @@ from alljax.gradients.method_stability import random_logit, relative_input_stabi
 from alljax.gradients.mode_connectivity import PathLoss, bezier_bend, loss_along_path
 from alljax.gradients.model_randomization import parameter_randomization
 from alljax.gradients.perturbation_attribution import occlusion, rise
+from alljax.gradients.representation_similarity import linear_cka
 from alljax.gradients.sharpness import WorstLoss, sam_perturbation, worst_loss
 from alljax.gradients.spectrum import Density, eigenvalues, eigenvectors, spectral_density, stochastic_trace
+from alljax.gradients.training_watch import Watched, WatchMemory, watch
 from alljax.gradients.typing import Attribution, SplitNetwork
 
 # Short names of the same functions.
@@ -112,6 +114,8 @@ __all__ = [
     'Similarity',
     'SplitNetwork',
     'Statistics',
+    'WatchMemory',
+    'Watched',
     'WorstLoss',
     'ablation_cam',
     'attention_rollout',
@@ -157,6 +161,7 @@ __all__ = [
     'layer_names',
     'layer_output',
     'line',
+    'linear_cka',
     'localization',
     'loss_along_line',
     'loss_along_path',
@@ -201,5 +206,6 @@ __all__ = [
     'update_ratio',
     'visualize',
     'visualize_channel',
+    'watch',
     'worst_loss',
 ]

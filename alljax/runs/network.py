@@ -31,6 +31,7 @@ from alljax.storage import model_folder
 from alljax.storage.card import Card
 from alljax.storage.checkpoints import Checkpoints, need_space
 from alljax.training import (
+    gradient_watch,
     inference,
     inputs,
     layer_decay,
@@ -226,7 +227,11 @@ def train(
         smoothing=plan.training.smoothing, mixup=plan.training.mixup, average_decay=plan.training.average_decay,
         freeze_statistics=plan.training.statistics == 'frozen', groups=count, group_rate=plan.training.group_rate or 0,
     )  # fmt: skip
-    steps = loop.Steps(make_step(setup), make_monitored_step(setup) if schedule.gradients_every else None)
+    labels = jnp.asarray(cells.labels)
+    steps = loop.Steps(make_step(setup))
+    if schedule.gradients_every:
+        look = gradient_watch.make_look(setup, fed, labels, parts.train, curvature=plan.training.gradients_curvature)
+        steps = loop.Steps(steps.plain, make_monitored_step(setup), look)
     first = initial_state(setup, fed.variables)
     need_space(first, folder)
     checkpoints = Checkpoints(folder / 'checkpoints')
@@ -238,7 +243,7 @@ def train(
         log.info('going on after step %d', position['step'])
     files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
     try:
-        on_device = loop.DeviceCells(fed.images, jnp.asarray(cells.labels), groups)
+        on_device = loop.DeviceCells(fed.images, labels, groups)
         progress = loop.fit(steps, progress, on_device, schedule, validation(plan.batch_size, fed, cells, parts), files)
     finally:
         files.metrics.close()

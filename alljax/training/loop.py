@@ -12,6 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from alljax.models import Variables
 from alljax.storage.checkpoints import Checkpoints
+from alljax.training.gradient_watch import Look, Memory
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.progress import Best, Facts, Progress, save
 from alljax.training.reporter import Reporter
@@ -25,6 +26,7 @@ class Steps(NamedTuple):
 
     plain: Step
     monitored: Step | None = None
+    look: Look | None = None  # after each monitored step
 
 
 class DeviceCells(NamedTuple):
@@ -71,6 +73,7 @@ def fit(
     state, best, before = progress
     start = saved = time.monotonic()
     reporter = Reporter(files.metrics, schedule.epochs, schedule.steps_per_epoch, int(state.step))
+    memory: Memory | None = None
 
     def now() -> Progress:
         return Progress(state, best, before + time.monotonic() - start)
@@ -84,6 +87,10 @@ def fit(
                     batch = Batch(cells.images, cells.labels, jnp.asarray(index), cells.groups)
                     state, metrics = step(state, batch)
                     reporter.step_started(metrics)
+                    if steps.look and metrics.gradient is not None:
+                        reporter.fetch()
+                        numbers, memory = steps.look(state, metrics.gradient, epoch, memory)
+                        reporter.looked(number + 1, numbers)
                     if validate and (number + 1) % schedule.steps_per_epoch == 0:
                         reporter.fetch()
                         best = _validated(validate, state, best, epoch + 1, reporter)

@@ -63,6 +63,6 @@ def make_monitored_step(setup: TrainingSetup) -> Step:
         found = gradient_statistics.lengths(gradient, parameters, updates) | gradient_statistics.spread(
             factors, examples.label, examples.present, len(setup.class_weights)
         )
-        return after, metrics._replace(gradient_statistics=found)
+        return after, metrics._replace(gradient_statistics=found, gradient=gradient)
 
     return step

@@ -78,6 +78,12 @@ class Reporter:
         self._validation = f', validation accuracy {accuracy:.1%}'
         self._fetched_at = time.monotonic()
 
+    def looked(self, step: int, numbers: dict[str, float]) -> None:
+        """Writes the row of a look at the gradients, whose time is none of the next step's."""
+        finite = {name: value for name, value in numbers.items() if math.isfinite(value)}
+        self._log.write({'step': step, 'epoch': step / self._steps_per_epoch, **finite})
+        self._fetched_at = time.monotonic()
+
     def epoch_ended(self, epoch: int) -> None:
         """One line an epoch for the log; on a terminal the bar says it."""
         self.fetch()

@@ -71,6 +71,7 @@ class Metrics(NamedTuple):
     correct: Int[Array, '']  # cells
     cells: Int[Array, '']
     gradient_statistics: dict[str, Float[Array, '']]  # of a monitored step; else empty
+    gradient: Parameters | None = None  # of a monitored step
 
 
 @runtime_checkable

@@ -150,7 +150,8 @@ def system(config):
 
 def learning(config):
     how = plan_of(config).training
-    return [how.mixup, how.smoothing, how.average_decay, str(how.group_rate), how.statistics, how.layer_decay]
+    return [how.mixup, how.smoothing, how.average_decay, str(how.group_rate), how.statistics, how.layer_decay,
+            how.gradients_curvature]  # fmt: skip
 
 
 def certainty(config):
@@ -276,6 +277,7 @@ CHANGES = {
     'calibration.unlike': ('knn', certainty, {}),
     'checkpoint.seconds': (1.0, schedule, {}),
     'gradients.every': (5, schedule, {}),
+    'gradients.curvature': (False, learning, {}),
     'predict.turns': (8, views, {}),
     'predict.copies': (2, views, {'augment.stain': 0.1}),
     'report.heat_maps': (False, shown, {}),

@@ -21,9 +21,20 @@ def test_a_run_that_never_looked_is_told_from_one_that_did():
     assert not gradient_curves.has_gradients(rows()[:1])
 
 
-def test_four_panels_are_drawn_of_deep_networks_and_of_missing_numbers_too(tmp_path, fine_figures):
+def test_panels_are_drawn_of_deep_networks_and_of_missing_numbers_too(tmp_path, fine_figures):
     deep = rows([f'layer{n}_0/conv1' for n in range(40)] + ['head/logits'])
     deep[1] = {key: value for key, value in deep[1].items() if not key.startswith('noise_scale')}
     gradient_curves.curves(deep, tmp_path / 'curves.png', title='synthetic cells')
     with Image.open(tmp_path / 'curves.png') as picture:
         assert picture.width > 1500
+
+
+def test_a_panel_is_drawn_of_what_was_looked_at_alone(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(gradient_curves, '_style', lambda axes, label, kind: drawn.append((label, len(axes.lines))))
+    looks = [{'step': 3, 'epoch': 1.5, 'largest_curvature': -2.0, 'cka/conv1': 0.9, 'step_cosine/all': -0.4}]
+    gradient_curves.curves(rows() + looks, tmp_path / 'curves.png')
+    assert len(drawn) == 7
+    assert dict(drawn)['largest eigenvalue of the Hessian'] == 1
+    assert dict(drawn)['alike the epoch before (linear CKA)'] == 1
+    assert dict(drawn)['gradient norm (loss per unit of weight)'] == len(LAYERS)

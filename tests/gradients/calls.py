@@ -129,6 +129,8 @@ CALLS = {
         'measures': ['irof', 'mass'],
         'mask': np.ones((4, 8, 8)),
     },
+    'watch': LOSS | {'key': KEY, 'iterations': 2},
+    'linear_cka': {'one': X, 'other': MAP},
     'rank_methods': {'scores': [SCORE]},
     'smoothgrad': {'method': method, 'key': KEY, 'samples': 2, **ASK},
 }

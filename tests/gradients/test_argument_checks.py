@@ -95,7 +95,10 @@ def bad(name, argument):
         'baselines': IMAGES | {'size': X[:, :4]},
         'concept': rows | {'size': X[:, :4]},
         'random': rows | {'size': X[:, :4], 'three': X[:3]},
-        'other': OTHER if name in ('bezier_bend', 'loss_along_path') else rows | {'size': X[:, :4]},
+        'other': OTHER if name in ('bezier_bend', 'loss_along_path')
+        else rows | ({'fewer': X[:3]} if name == 'linear_cka' else {'size': X[:, :4]}),
+        'one': rows | {'fewer': X[:1]},
+        'memory': {'tree': TREE, 'list': [1]},
         'bend': OTHER,
         'posterior': {'tree': TREE, 'none': None},
         'neuron': {'far': (9, 2, 3), 'below': (-1, 2, 3), 'fewer': 3},

@@ -17,7 +17,8 @@ TRACED = {
     'tree', 'factors', 'posterior', 'bend',
 }  # fmt: skip
 LABELS = {'target', 'y'}
-NAMES = [name for name in CALLS if name not in ('layer_names', 'check_gradient', 'judge_methods', 'rank_methods')]
+OUTSIDE = ('layer_names', 'check_gradient', 'judge_methods', 'rank_methods', 'watch')  # of jit
+NAMES = [name for name in CALLS if name not in OUTSIDE]
 QUICK = ('saliency', 'deletion', 'class_gradients', 'curvature_operator', 'eigenvectors')  # beside tracing all
 
 
