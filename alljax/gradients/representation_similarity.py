@@ -1,4 +1,4 @@
-"""How alike two representations of the same examples are."""
+"""Likeness of two representations of the same examples."""
 
 from typing import TypeAlias
 
@@ -14,7 +14,7 @@ Representation: TypeAlias = Float[Array, '_ ...'] | Float[np.ndarray, '_ ...']  
 
 
 def linear_cka(one: Representation, other: Representation) -> Float[Array, '']:
-    """How alike two representations of the same examples are, 0 to 1: 1 if one is the other turned, moved and scaled.
+    """Likeness of two representations of the same examples, 0 to 1: 1 if one is the other turned, moved and scaled.
 
     Linear centered kernel alignment (Kornblith et al. 2019, arXiv:1905.00414) of what two layers, or one at two times,
     give for each example, of any rank. Can be jitted. ValueError for other numbers of examples, fewer than two, values

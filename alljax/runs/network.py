@@ -227,10 +227,10 @@ def train(
         smoothing=plan.training.smoothing, mixup=plan.training.mixup, average_decay=plan.training.average_decay,
         freeze_statistics=plan.training.statistics == 'frozen', groups=count, group_rate=plan.training.group_rate or 0,
     )  # fmt: skip
-    labels = jnp.asarray(cells.labels)
+    on_device = loop.DeviceCells(fed.images, jnp.asarray(cells.labels), groups)
     steps = loop.Steps(make_step(setup))
     if schedule.gradients_every:
-        look = gradient_watch.make_look(setup, fed, labels, parts.train, curvature=plan.training.gradients_curvature)
+        look = gradient_watch.make_look(setup, fed, on_device.labels, parts.train, plan.training.gradients_curvature)
         steps = loop.Steps(steps.plain, make_monitored_step(setup), look)
     first = initial_state(setup, fed.variables)
     need_space(first, folder)
@@ -243,7 +243,6 @@ def train(
         log.info('going on after step %d', position['step'])
     files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
     try:
-        on_device = loop.DeviceCells(fed.images, labels, groups)
         progress = loop.fit(steps, progress, on_device, schedule, validation(plan.batch_size, fed, cells, parts), files)
     finally:
         files.metrics.close()

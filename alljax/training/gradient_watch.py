@@ -56,8 +56,7 @@ class Probe(NamedTuple):
 
 
 def make_look(
-    setup: TrainingSetup, fed: Inputs, labels: Int[Array, ' all'], train: Integer[np.ndarray, ' train'], *,
-    curvature: bool,
+    setup: TrainingSetup, fed: Inputs, labels: Int[Array, ' all'], train: Integer[np.ndarray, ' train'], curvature: bool
 ) -> Look:  # fmt: skip
     """The function that looks at training after a step, on up to 32 of the training cells.
 

@@ -37,7 +37,7 @@ def looked():
     rows = jax.random.normal(jax.random.key(1), (10, 5))
     fed = Inputs(model, rows, lambda rows, key: rows, jax.jit(module.apply), variables)
     train = np.array([7, 1, 2, 2, 3, 9, 0])
-    look = gradient_watch.make_look(setup, fed, LABELS, train, curvature=True)
+    look = gradient_watch.make_look(setup, fed, LABELS, train, True)
     state = initial_state(setup, variables)
     later = state._replace(variables=jax.tree.map(lambda leaf: 1.5 * leaf, variables))
     gradient = {name: flatten(variables['params'])[name] + 1 for name in names}
