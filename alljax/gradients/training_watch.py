@@ -25,7 +25,7 @@ LayerOutput = Callable[[Params, Array], Array]  # (params, inputs) to what a lay
 
 
 class WatchMemory(NamedTuple):
-    """What the next look compares with."""
+    """Record of one look, which the next compares with."""
 
     gradient: Params  # of the mean loss
     direction: Params | None  # of the largest curvature; None where it was not looked for

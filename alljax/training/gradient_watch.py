@@ -34,7 +34,7 @@ Forward = Callable[[Variables, Array], Array]
 
 
 class Memory(NamedTuple):
-    """What the next look compares with."""
+    """Record of one look, which the next compares with."""
 
     gradient: Parameters
     direction: Float[Array, ' size'] | None  # of the largest curvature
