@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array
 
 from alljax import gradients
-from alljax.errors import UserError
+from alljax.errors import UserError, some
 from alljax.explain import calibrated, images, masks
 from alljax.explain.measurements import Step, answers, no_step
 from alljax.explain.methods import METHODS
@@ -34,7 +34,8 @@ class Comparison(NamedTuple):
 def compare(request: CheckedRequest, step: Step = no_step) -> Comparison:
     """Every measure of every method of a request on its images, each image's target its predicted class.
 
-    UserError for logits that are not finite; `check` refuses fewer than two methods or images.
+    UserError for logits and maps that are not finite, with the cells and the method; `check` refuses fewer than two
+    methods or images.
     """
     run, cells = request.run, request.cells
     options = request.options._replace(temperature=calibrated.temperature_of(run.card.calibration))
@@ -72,9 +73,24 @@ def as_method(name: str, request: CheckedRequest, options: Any) -> Callable[...,
 
     def method(apply: Any, variables: Variables, x: Array, target: Any, **_: Any) -> gradients.Attribution:
         wanted = jnp.broadcast_to(jnp.asarray(target), (len(x),))
-        return gradients.Attribution(METHODS[name].function(request.run.model, variables, x, wanted, options))
+        found = METHODS[name].function(request.run.model, variables, x, wanted, options)
+        _expect_finite(request, name, found, '' if variables is request.run.variables else ' for random weights')
+        return gradients.Attribution(found)
 
     return method
+
+
+def _expect_finite(request: CheckedRequest, name: str, found: Array, where: str) -> None:
+    """UserError with the cells and the method for a map that is not finite; of a traced one nothing can be said."""
+    if isinstance(found, jax.core.Tracer):
+        return
+    broken = ~np.isfinite(np.asarray(found)).reshape(len(found), -1).all(1)
+    if broken.any():
+        paths = [str(request.cells[row % len(request.cells)].path) for row in np.flatnonzero(broken).tolist()]
+        raise UserError(
+            f'{some([*dict.fromkeys(paths)], 4)}: the map of {name}{where} holds NaN or infinity, so it cannot be '
+            'compared; leave the method out by --methods, or give another run if its training had diverged'
+        )
 
 
 def as_csv(found: Sequence[MethodScore]) -> str:

@@ -51,10 +51,13 @@ def sentence(files: Sequence[Path]) -> str:
     found = {file.name: reason for file in chosen if (reason := _reason(file))}
     if not found:
         return ''
-    first = next(iter(found))
-    of = f'{len(found)} of {len(chosen)} large pictures that were looked at' if len(chosen) > 1 else 'the picture'
+    first, *others = found
     one, several = 'looks like a whole field, not a single cell', 'look like whole fields, not single cells'
-    return f'{of} {one if len(found) == 1 else several} ({some([*found], 3)}; {first}: {found[first]}): {FIX}'
+    if len(chosen) == 1:
+        return f'{first} {one} ({found[first]}): {FIX}'
+    of = f'{len(found)} of {len(chosen)} large pictures that were looked at {several if others else one}'
+    also = f'; also {some(others, 3)}' if others else ''
+    return f'{of} ({first}: {found[first]}{also}): {FIX}'
 
 
 def _reason(file: Path) -> str:

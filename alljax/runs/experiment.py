@@ -39,10 +39,11 @@ DEMO = (
 )
 
 
-def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
+def run(plan: Plan, folder: Path, fingerprint: str = '', *, of_several: bool = False) -> Path:
     """Trains and evaluates what the plan says, or goes on with it, and returns the run folder.
 
     The cells are known by their fingerprint, not by their folder. UserError if it is not the one that is asked for.
+    Where the run is one `of_several` on the same cells, whoever does these says what is odd about them, once.
     """
     began = time.monotonic()
     cache.keep_compiled_programs()
@@ -50,7 +51,8 @@ def run(plan: Plan, folder: Path, fingerprint: str = '') -> Path:
         if plan.demo:
             log.warning(DEMO)
         found = run_cells.load(plan)
-        run_cells.warn_of_fields(found.sources)
+        if not of_several:
+            run_cells.warn_of_fields(found.sources)
         sources, cells, parts, _ = found
         if fingerprint:
             data_check.same_data(fingerprint, sources, folder)

@@ -61,7 +61,7 @@ def prepare(
     """The runs, looked at without any work; UserError with all that would stop one of them.
 
     That includes a run in `folder` that is finished, but was of another config or on other cells. `loaded` are cells
-    that were read before.
+    that were read before. Pictures that look like whole fields are told, once for all runs.
     """
     problems: dict[str, None] = {}  # in order, each once
     loaded = {} if loaded is None else loaded
@@ -83,6 +83,8 @@ def prepare(
             problems |= dict.fromkeys(error.problems)
     if problems:
         raise UserError(*problems)
+    for sources in {cells.origin.root: cells for cells in loaded.values()}.values():
+        run_cells.warn_of_fields(sources)
     return found
 
 
@@ -252,7 +254,7 @@ def _run(config_file: str, plan: Plan, place: Path) -> str:
     try:
         if config_file:
             config_files.load(config_file)  # for it may add networks, data sets and systems
-        experiment.run(plan, place)
+        experiment.run(plan, place, of_several=True)
     except UserError as error:
         return str(error)
     except Exception as error:

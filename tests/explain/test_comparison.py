@@ -2,6 +2,7 @@
 
 import csv
 
+import jax.numpy as jnp
 import pytest
 from helpers import save_untrained_run
 
@@ -9,6 +10,7 @@ from alljax import explain
 from alljax.commands import explain as command
 from alljax.errors import UserError
 from alljax.explain import comparison, comparison_page
+from alljax.explain.methods import METHODS
 from alljax.gradients.method_comparison import MEASURES
 
 FEW = ('deletion', 'insertion', 'mass', 'sparseness')  # those that take seconds
@@ -51,6 +53,22 @@ def test_one_method_or_image_is_refused_before_the_work(run, cells, tmp_path):
         explain.compare(explain.check(request))
     assert len(error.value.problems) == 2
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('weights', 'said'), [('own', ''), ('others', ' for random weights')])
+def test_a_map_without_numbers_is_told_by_its_cell_and_method(run, cells, tmp_path, monkeypatch, weights, said):
+    whole = METHODS['saliency']
+
+    def broken(model, variables, x, wanted, options):
+        spoiled = (variables is request.run.variables) == (weights == 'own')
+        return whole.function(model, variables, x, wanted, options).at[1].multiply(jnp.nan if spoiled else 1)
+
+    measures = {'mass': MEASURES['mass'], 'parameter_randomization': MEASURES['parameter_randomization']}
+    monkeypatch.setattr('alljax.gradients.method_comparison.MEASURES', measures)
+    monkeypatch.setitem(METHODS, 'saliency', whole._replace(function=broken))
+    request = explain.check(explain.Request(run, cells, ['saliency', 'gradcam'], 4, folder=tmp_path / 'out'))
+    with pytest.raises(UserError, match=rf'{cells[1].name}: the map of saliency{said} holds NaN or infinity'):
+        comparison.compare(request)
 
 
 def test_a_measure_without_a_number_has_no_best():
