@@ -105,7 +105,7 @@ def _tested(kind: Kind, trained: Trained, plan: Plan, found: RunCells, folder: P
 def record_untested(plan: Plan, found: RunCells, folder: Path, card: Card, tests: list[Results]) -> None:
     """Writes the results.json of a run that tests no cell: no score, and neither predictions nor a report."""
     whole = {**_about(plan, found, {'n': 0}), 'model': dict(card.model), 'train': dict(card.train), **_at_end(plan)}
-    results.write_untested(folder, results.with_externals(whole, tests))
+    results.write_results(folder, results.with_externals(whole, tests))
     log.info('all %d cells have trained and none was tested: no accuracy is known; see %s', len(found.sources),
              folder / 'model')  # fmt: skip
 

@@ -179,8 +179,8 @@ def write_report(
     _write_with_checksums(workdir, results, {})
 
 
-def write_untested(workdir: Path, results: Results) -> None:
-    """The results.json of a run that tests no cell."""
+def write_results(workdir: Path, results: Results) -> None:
+    """The results.json of a run that writes its other files itself, with the time of its end."""
     _write_with_checksums(workdir, {**results, 'finished': datetime.now(UTC).isoformat(timespec='seconds')}, {})
 
 

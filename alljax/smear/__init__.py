@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from alljax.data.image import to_png
 from alljax.errors import UserError
-from alljax.fields import detector, field_image
+from alljax.fields import detector, field_image, overview
 from alljax.fields.detector import Detector
 from alljax.fields.field_image import Opened
 from alljax.predict import Predictor, gallery
@@ -17,7 +17,6 @@ from alljax.smear import (
     cells_table,
     crop_scale,
     differential,
-    overview,
     page,
     search,
     truth,

@@ -13,8 +13,11 @@ log = logging.getLogger(__name__)
 CHECKSUM = 'checksum'  # a key of its own, over all others
 
 
-def read(path: Path) -> Json | None:
-    """The content of a record as it was given to `write`; None, saying so, for a damaged one, and if there is none."""
+def read(path: Path, then: str = 'it is part of the cache, and made again') -> Json | None:
+    """The content of a record as it was given to `write`; None for a damaged one, and if there is none.
+
+    Damage is said in the log, with what happens `then`.
+    """
     try:
         found = dict(read_object(path))
         if CHECKSUM not in found:
@@ -23,7 +26,7 @@ def read(path: Path) -> Json | None:
             raise Damaged('is not as it was written')
     except Damaged as error:
         if path.exists():
-            log.warning('%s: %s; it is part of the cache, and made again', path, error)
+            log.warning('%s: %s; %s', path, error, then)
         return None
     return found
 

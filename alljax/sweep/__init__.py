@@ -15,7 +15,7 @@ from alljax.config import classical_system_plans, detector_fields, resolve
 from alljax.config.fields import later_fields
 from alljax.config.plan import CalibrationOptions
 from alljax.errors import printable
-from alljax.runs import detector_run, experiment
+from alljax.runs import detector_data, detector_run, experiment
 from alljax.storage import cache, run_folder, speed_record
 from alljax.sweep import cross_validation, execution, left_open, progress, summary, time_estimate
 from alljax.sweep.execution import Loaded
@@ -91,10 +91,10 @@ def launch(
 
 
 def _detector(values: ConfigDict, config_file: str, folder: Path | None, *, dry_run: bool) -> bool:
-    """Trains a detector on whole fields; a dry run shows its fields."""
+    """Trains a detector on whole fields; a dry run shows what it would learn from, and its config."""
     plan = detector_fields.resolve(values)
     if dry_run:
-        print(printable('\n'.join(f'{name}: {value}' for name, value in plan.fields.items())))
+        print(printable('\n'.join(detector_data.planned(plan))))
         return True
     detector_run.run(plan, folder or run_folder.default(config_file, plan.root.name, demo=False))
     return True

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import flax.linen as nn
 import numpy as np
@@ -9,12 +10,13 @@ import painted_field as painted
 import pytest
 from PIL import Image
 
-from alljax import config, models
+from alljax import config, models, sweep
 from alljax.commands import find
 from alljax.config import detector_fields
 from alljax.errors import UserError
 from alljax.fields import detector, detector_windows, field_image, tiles
 from alljax.models import Input, Network
+from alljax.runs import detector as detector_fit
 from alljax.runs import detector_run, kinds
 from configs import detect
 
@@ -75,6 +77,76 @@ def test_a_run_keeps_a_detector_its_scores_by_fold_and_its_threshold(run, fields
     assert trained.card.train['fields'] == ['0.png', '1.png']
     with pytest.raises(UserError, match='holds a detector, which finds white cells and knows no classes'):
         kinds.of_model(run)
+
+
+def test_a_stopped_run_goes_on_with_the_first_fold_that_was_not_done(run, fields, tmp_path, monkeypatch):
+    folder, fitted, few = tmp_path / 'run', [], {'data.views': '1', 'steps': '1'}
+    head, asked = detector.load(run).variables[detector.LEARNED], []
+
+    def fit(plan, learned, places):
+        if len(fitted) == 1 and not asked:
+            raise KeyboardInterrupt
+        fitted.append(sorted(places))
+        return head
+
+    monkeypatch.setattr(detector_fit, 'fit', fit)
+    with pytest.raises(KeyboardInterrupt):
+        detector_run.run(plan(fields, **few), folder)
+    assert not (folder / 'results.json').exists()
+    asked.append('again')
+    detector_run.run(plan(fields, **few), folder)
+    assert sorted(fitted) == [[0], [0, 1], [1]]  # each once
+    found = [row['field'] for row in csv.DictReader((folder / 'detections.csv').open(newline=''))]
+    counts = json.loads((folder / 'results.json').read_text())['test']['fields']
+    assert [found.count(one['field']) for one in counts] == [one['found'] for one in counts]
+    assert min(one['hits'] for one in counts) > 0  # of the fold that was kept, too
+
+    (folder / 'report.html').unlink()  # as in a run of an earlier release: written again, and nothing is trained
+    detector_run.run(plan(fields, **few), folder)
+    assert (folder / 'report.html').is_file()
+    assert len(fitted) == 3
+
+    changed = shutil.copytree(fields, tmp_path / 'changed')
+    table = (changed / 'boxes.csv').read_text()
+    (changed / 'boxes.csv').write_text(table[: table.rindex('1.png')])
+    (folder / 'results.json').unlink()
+    with pytest.raises(UserError, match='was trained on other fields than those now in '):
+        detector_run.run(plan(changed, **few), folder)
+
+
+def test_the_report_has_scores_by_field_and_shows_what_was_missed(run, open_page):
+    page = open_page(run / 'report.html')
+    said = page.locator('main').inner_text()
+    results = json.loads((run / 'results.json').read_text())
+    f1 = results['test']['criteria']['half a cell']['f1']
+    assert f'F1 {f1:.1%}' in said
+    assert 'slides unknown' in said
+    counts = [(one['field'], one['marked'], one['found']) for one in results['test']['fields']]
+    rows = [
+        row.locator('th, td').all_inner_texts()
+        for row in page.locator('section', has_text='Field by field').locator('tbody tr').all()
+    ]
+    assert sorted((row[0], int(row[2]), int(row[3])) for row in rows) == counts
+    wrong = [one for one in results['test']['fields'] if not one['marked'] == one['found'] == one['hits']]
+    shown = page.locator('figure.field')
+    assert shown.count() == (len(wrong) or len(counts))
+    kinds = {kind: page.locator(f'figure.field rect.{kind}').count() for kind in ('hit', 'false', 'missed')}
+    of = wrong or results['test']['fields']
+    assert kinds == {
+        'hit': sum(one['hits'] for one in of),
+        'false': sum(one['found'] - one['hits'] for one in of),
+        'missed': sum(one['marked'] - one['hits'] for one in of),
+    }
+
+
+def test_a_dry_run_says_what_it_would_learn_from(fields, capsys):
+    values = detect.get_config()
+    config.override(values, {'data.root': str(fields), 'split.folds': '2', 'steps': '7'})
+    assert sweep.launch(values, 'configs/detect.py', {}, dry_run=True)
+    said = capsys.readouterr().out
+    assert '2 fields with 10 white cells (csv) in' in said
+    assert '2 folds by field, and a last detector on all fields: 21 steps of training' in said
+    assert 'config.steps: 7' in said
 
 
 def test_cells_of_a_field_without_color_are_found_each_once_wherever_tiles_are_cut(run, fields):
