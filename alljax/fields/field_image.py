@@ -72,16 +72,30 @@ def from_pixels(pixels: RgbImage) -> FieldImage:
     return FieldImage(pixels.shape[1], pixels.shape[0], window)
 
 
-def size_by_head(path: Path) -> tuple[int, int] | None:
-    """Width and height of a picture as it is seen, by the file's head; None for what is told better by who reads it."""
+class Head(NamedTuple):
+    """What the head of a picture's file says."""
+
+    size: tuple[int, int]  # width and height as it is seen
+    is_turned: bool  # or mirrored, to be seen, by its orientation tag
+
+
+def head(path: Path) -> Head | None:
+    """What a picture's file says without its pixels; None for what is told better by who reads it."""
     try:
         if image.not_regular(path.stat().st_mode):
             return None
         with _any_size(), Image.open(path, formats=image.FORMATS) as found:
             width, height = found.size
-            return (height, width) if found.getexif().get(ORIENTATION, 1) in TURNED else (width, height)
+            turned = found.getexif().get(ORIENTATION, 1)
+            return Head((height, width) if turned in TURNED else (width, height), turned in range(2, 9))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+
+
+def size_by_head(path: Path) -> tuple[int, int] | None:
+    """Width and height of a picture as it is seen, by the file's head; None for what is told better by who reads it."""
+    found = head(path)
+    return found.size if found else None
 
 
 def _large(path: Path, size: tuple[int, int]) -> FieldImage:

@@ -1,6 +1,6 @@
 """White cells of a field of any size, found in tiles that overlap: none is lost and none counted twice at a seam."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +12,12 @@ from alljax.fields.finder import Finder, by_colors
 from alljax.fields.scale import Scale
 from alljax.fields.survey import Survey
 from alljax.fields.white_cells import Found
+from alljax.storage import progress_bar
 
 SIDE = 1536  # of a tile without its overlap, in pixels of the picture that is searched
 OVERLAP = 2.5  # diameters of a white cell about a tile: what is farther away changes nothing inside it
 SLACK = 0.125  # diameters beyond a tile at which a cell's center is still its own: a network's moves with the tile
+MANY = 8  # tiles of a field, above which a bar counts them
 SAME, NEAR = 0.5, 0.25  # intersection over union, or diameters between the centers, of one cell found in two tiles
 
 
@@ -41,17 +43,15 @@ def find(
     *,
     finder: Finder | None = None,
     side: int = SIDE,
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FieldCells:
     """The white cells of a field; ImageError if it cannot be searched, with the reason and the fix.
 
     `cell_pixels` is the diameter of a white cell if it is known; else it is estimated from the red cells. `finder`
-    looks for them in each tile, by default by their colors. `progress` is told how many tiles are done, and of how
-    many.
+    looks for them in each tile, by default by their colors.
     """
     finder = finder or by_colors()
     look = survey.survey(field, cell_pixels, by_color=finder.by_color)
-    return find_in(field, look, finder, side=side, progress=progress)
+    return find_in(field, look, finder, side=side)
 
 
 def find_in(
@@ -60,14 +60,11 @@ def find_in(
     finder: Finder,
     *,
     side: int = SIDE,
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> FieldCells:
     """As `find`, for a field that was surveyed before."""
     tiles = list(_tiles(field, look, side))
-    every = []
-    for done, tile in enumerate(tiles, 1):
-        every.append(_in_tile(field, look, finder, tile))
-        progress(done, len(tiles))
+    shown = progress_bar.each(tiles, 'tiles', len(tiles), ' tiles') if len(tiles) > MANY else tiles
+    every = [_in_tile(field, look, finder, tile) for tile in shown]
     together = Found(*(np.concatenate(part) for part in zip(*every, strict=True)))
     once = together.take(_first_of_each(together, look.scale.cell_pixels))
     return FieldCells(once.take(np.lexsort((once.centers[:, 0], once.centers[:, 1]))), look.scale)

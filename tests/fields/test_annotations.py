@@ -154,6 +154,12 @@ def test_marks_that_cannot_be_right_are_told_and_left_out(tmp_path):
         ({'a.xml': voc().replace('40.0', 'forty')}, r"object 1 has '10.0 20.0 forty 60.0', expected numbers"),
         ({'a.txt': '0 .5 .5 .2 .2\n0 .5 .5 .2'}, r'a.txt: line 2 has 4 numbers, expected class x y width height'),
         ({'a.txt': '0 .5 .5 .2 .2\n9 .5 .5 .2 .2', 'classes.txt': 'WBC'}, r'line 2 is of class 9, but the classes are'),
+        (
+            {'a.txt': yolo(), 'data.yaml': 'names: [WBC, blast'},
+            r'a.txt: cannot be read, since data.yaml names no',
+        ),
+        ({'a.txt': yolo(), 'data.yaml': 'names: {WBC: 0}'}, r'names no classes by number \(.*\); correct data.yaml'),
+        ({'a.txt': yolo(), 'data.yaml': 'names: 2'}, r'data.yaml names no classes by number \(.*\); correct data.yaml'),
         ({'a.xyc': '20 30\n20'}, r'a.xyc: line 2 has 1 words, expected x y'),
         ({'a.json': '{"images": 3, "annotations": []}'}, r'is no COCO file \(TypeError: .*\); export it again'),
         ({'a.json': coco()[:-9]}, r'a.json: is damaged JSON'),
@@ -240,6 +246,13 @@ def test_a_turned_picture_has_the_size_that_is_seen(tmp_path):
     exif[274] = 6
     Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
     assert picture_size(tmp_path / 'a.jpg') == (20, 40)
+    (tmp_path / 'a.xyc').write_text('5 30\n')
+    Image.new('RGB', (40, 20)).save(tmp_path / 'b.jpg')
+    (tmp_path / 'b.xyc').write_text('30 5\n')
+    found = annotations.read(tmp_path)
+    assert found.marks[0].centers.tolist() == [[5, 30]]  # outside of the pixels as they are stored
+    assert len(found.notes) == 1
+    assert found.notes[0].startswith('a.jpg: turned or mirrored by an orientation tag (EXIF)')
 
 
 @pytest.mark.skipif(not BCCD.is_dir(), reason='the fields of BCCD are not here')

@@ -8,10 +8,11 @@ import flax.linen as nn
 import numpy as np
 import painted_field as painted
 import pytest
+from helpers import save_untrained_run
 from PIL import Image
 
 from alljax import config, models, sweep
-from alljax.commands import find
+from alljax.commands import find, smear
 from alljax.config import detector_fields
 from alljax.errors import UserError
 from alljax.fields import detector, detector_windows, field_image, tiles
@@ -80,7 +81,7 @@ def test_a_run_keeps_a_detector_its_scores_by_fold_and_its_threshold(run, fields
 
 
 def test_a_stopped_run_goes_on_with_the_first_fold_that_was_not_done(run, fields, tmp_path, monkeypatch):
-    folder, fitted, few = tmp_path / 'run', [], {'data.views': '1', 'steps': '1'}
+    folder, fitted, few = tmp_path / 'run', [], {'data.views': '1', 'steps': '1', 'data.cell_pixels': '60'}
     head, asked = detector.load(run).variables[detector.LEARNED], []
 
     def fit(plan, learned, places):
@@ -167,6 +168,24 @@ def test_the_command_scores_it_and_says_that_it_has_seen_these_fields(run, field
     assert 'by half a cell:' in said
     assert 'leaky: the detector was trained on 2 of these fields' in said
     assert json.loads((tmp_path / 'scores.json').read_text())['detection']['fields'][0]['marked'] == 6
+
+
+def test_a_smear_finds_cells_with_it_where_colors_tell_none(run, fields, tmp_path, capsys):
+    classes, out = save_untrained_run(tmp_path / 'run', 96), tmp_path / 'out'
+    given = [str(classes), str(fields), '--to', str(out), '--truth', str(fields)]
+    with pytest.raises(UserError, match='none of the fields can be searched'):
+        smear.main(given)
+    assert 'shows no color' in capsys.readouterr().out
+    assert smear.main([*given, '--detector', str(run)]) == 0
+    said = capsys.readouterr().out
+    assert 'by half a cell: ' in said
+    assert 'leaky: the detector was trained on 2 of these fields' in said
+    found = list(csv.DictReader((out / 'cells.csv').open(newline='')))
+    assert sum(f'{len([row for row in found if row["field"].endswith(name)])} white cells' in said
+               for name in ('0.png', '1.png')) == 2  # fmt: skip
+    assert len(found) >= 6
+    with pytest.raises(UserError, match='gives classes of cells and finds none; name the folder of a detector'):
+        smear.main([*given[:3], str(tmp_path / 'other'), '--detector', str(classes)])
 
 
 def test_what_is_to_be_said_of_boxes_is_read_back_as_these_boxes():

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
-from alljax.data import image
+from alljax.fields import field_image
 
 Pictures = Mapping[str, tuple[str, ...]]  # name without folder and suffix, in one form → the pictures called so
 
@@ -51,4 +51,4 @@ def _form(name: str) -> str:
 def _stem(file: str) -> str:
     name = _form(file).rpartition('/')[2]
     stem, dot, suffix = name.rpartition('.')
-    return stem if dot and f'.{suffix}' in image.SUFFIXES else name
+    return stem if dot and f'.{suffix}' in field_image.SUFFIXES else name

@@ -14,7 +14,7 @@ from alljax.fields.annotations.formats import FORMATS
 from alljax.fields.annotations.mark_checks import checked
 from alljax.fields.annotations.picture_lookup import Pictures, by_stem, pictures_called
 from alljax.fields.boxes import Marks
-from alljax.fields.field_image import open_field, size_by_head
+from alljax.fields.field_image import SLIDES, head, open_field
 
 
 class Annotations(NamedTuple):
@@ -49,9 +49,11 @@ def read(root: Path, labels: Sequence[str] = (), name: str = 'auto', flag: str =
     """
     root = existing_folder(root, flag)
     contents = folder_walk.walk(root)
-    fields, _ = folder_walk.images(root, contents)
+    pictures_there, _ = folder_walk.images(root, contents)
+    slides = [file for file in contents.files if Path(file).suffix.lower() in SLIDES]
+    fields = sorted([*pictures_there, *slides], key=lambda file: file.split('/'))
     if not fields:
-        raise UserError(f'{root}: holds no pictures that are read (TIFF, PNG, JPEG, …); correct {flag}')
+        raise UserError(f'{root}: holds no pictures that are read (TIFF, PNG, JPEG, …, whole slides); correct {flag}')
     pictures = by_stem(fields)
     chosen, files, strange = recognition.annotation_files(root, contents.files, pictures, name)
     found, problems, notes = _found(files, chosen, pictures)
@@ -68,6 +70,11 @@ def read(root: Path, labels: Sequence[str] = (), name: str = 'auto', flag: str =
     if not labels and (others := label_choice.left_out(taken, there)):
         notes.append(f'left out, as no white cells: {others}; --label takes them')
     marks, more = _usable(root, [entry._replace(marked=label_choice.only(entry.marked, taken)) for entry in found])
+    if turned := [one.field for one in marks if len(one.centers) and _is_turned(root / one.field)]:
+        notes.append(
+            f'{some(turned, 4)}: turned or mirrored by an orientation tag (EXIF); the marks are taken to be of the '
+            'picture as it is seen. If they were made on the pixels as they are stored, mark these again'
+        )
     without = sorted(set(fields) - {entry.field for entry in found})
     if without:
         notes.append(f'{some(without, 4)}: without annotations that are used')
@@ -76,10 +83,15 @@ def read(root: Path, labels: Sequence[str] = (), name: str = 'auto', flag: str =
 
 def picture_size(path: Path) -> tuple[int, int]:
     """Width and height of a picture as it is seen, from its head alone where that says; ImageError for no picture."""
-    if size := size_by_head(path):
-        return size
+    if path.suffix.lower() not in SLIDES and (found := head(path)):
+        return found.size
     field = open_field(path)  # says what is wrong, or reads what Pillow cannot
     return field.width, field.height
+
+
+def _is_turned(path: Path) -> bool:
+    found = head(path)
+    return bool(found and found.is_turned)
 
 
 def _counted(labels: Iterable[tuple[str, ...]]) -> dict[str, int]:
