@@ -13,6 +13,21 @@ from alljax.fields.white_cells import Found
 
 SEED = 0  # of the resampling
 HALF_A_CELL, BOX = 'half a cell', 'IoU 0.5'  # the criteria
+NAMES = {
+    'precision': ('precision', 'of the cells that were found, the share that is marked'),
+    'recall': ('recall', 'of the cells that are marked, the share that was found'),
+    'f1': ('F1', 'harmonic mean of the two'),
+    'count_error': ('count error', 'found less marked cells, as a share of the marked'),
+    'average_precision': ('average precision', 'the precision, averaged over all recalls that were reached'),
+}  # of a measure, and what it is
+
+
+class Row(NamedTuple):
+    """A measure as a table shows it."""
+
+    name: str
+    remark: str  # what it is
+    numbers: tuple[str, ...]  # by each criterion, with its interval
 
 
 class ComparedField(NamedTuple):
@@ -68,8 +83,22 @@ def lines(found: Sequence[Score]) -> list[str]:
             sign = '+' if name == 'count_error' else ''
             words = 'not defined' if math.isnan(value) else f'{value:{sign}.1%}'
             bounds = '' if math.isnan(first) else f'  ({first:{sign}.1%} to {last:{sign}.1%})'
-            said.append(f'  {name.replace("_", " "):17}  {words:>6}{bounds}')
+            said.append(f'  {NAMES[name][0]:17}  {words:>6}{bounds}')
     return said
+
+
+def table(found: Sequence[Score]) -> list[Row]:
+    """Each measure by each criterion, as a page shows them."""
+    return [Row(*NAMES[name], tuple(number(name, one) for one in found)) for name in Measures._fields]
+
+
+def number(name: str, score: Score) -> str:
+    """A measure with its interval, if it has one."""
+    value, low, high = (getattr(part, name) for part in (score.measures, score.low, score.high))
+    sign = '+' if name == 'count_error' else ''
+    if math.isnan(value):
+        return '—'
+    return f'{value:{sign}.1%}' + ('' if math.isnan(low) else f' ({low:{sign}.1%} to {high:{sign}.1%})')
 
 
 def about(found: Sequence[Score], fields: Sequence[ComparedField]) -> dict[str, Any]:  # JSON

@@ -11,10 +11,9 @@ import alljax
 from alljax.errors import printable
 from alljax.evaluation import intervals, page_template
 from alljax.evaluation.thumbnails import jpeg_uri
-from alljax.fields import matching, overview
+from alljax.fields import detection_score, matching, overview
 from alljax.fields.boxes import Boxes
 from alljax.fields.detection_score import ComparedField, Score
-from alljax.fields.matching import Measures
 from alljax.fields.white_cells import Found
 from alljax.runs import detector
 from alljax.runs.detector_data import BY_GROUP, DetectorData
@@ -27,13 +26,6 @@ FILE, ROOM = 'report.html', 'alljax.runs'
 PICTURED, SIDE = 8, 900  # fields with a picture, and its pixels a side
 LISTED = 400  # fields in the table; the rest stands in results.json
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-NAMES = {
-    'precision': ('Precision', 'of the cells that were found, the share that is marked'),
-    'recall': ('Recall', 'of the cells that are marked, the share that was found'),
-    'f1': ('F1', 'harmonic mean of the two'),
-    'count_error': ('Count error', 'found less marked cells, as a share of the marked'),
-    'average_precision': ('Average precision', 'the precision, averaged over all recalls down to the threshold'),
-}
 HIT, FALSE, MISSED = 'hit', 'false', 'missed'  # classes of boxes in the template
 
 
@@ -62,7 +54,7 @@ def write(folder: Path, results: Results, tested: Tested) -> None:
         by_group=tested.data.grouping == BY_GROUP,
         lead=_lead(tested.scores[0]),
         criteria=[one.criterion for one in tested.scores],
-        measures=_measures(tested.scores),
+        measures=detection_score.table(tested.scores),
         thresholds=_thresholds(tested),
         fields=[_field(tested, place) for place in order[:LISTED]],
         unlisted=max(0, len(order) - LISTED),
@@ -75,23 +67,11 @@ def write(folder: Path, results: Results, tested: Tested) -> None:
 
 
 def _lead(score: Score) -> str:
+    f1 = detection_score.number('f1', score)
     return (
-        f'F1 {_number("f1", score)} by the middles of cells: {score.found:,} found, {score.marked:,} marked white '
-        f'cells of {score.fields:,} fields, each asked of a detector that did not learn from it.'
+        f'F1 {f1} by the middles of cells: {score.found:,} found, {score.marked:,} marked white cells of '
+        f'{score.fields:,} fields, each asked of a detector that did not learn from it.'
     )
-
-
-def _measures(scores: Sequence[Score]) -> list[tuple[str, str, list[str]]]:
-    """Each measure in words, what it is, and its number by each criterion."""
-    return [(*NAMES[name], [_number(name, score) for score in scores]) for name in Measures._fields]
-
-
-def _number(name: str, score: Score) -> str:
-    value, low, high = (getattr(part, name) for part in (score.measures, score.low, score.high))
-    sign = '+' if name == 'count_error' else ''
-    if np.isnan(value):
-        return '—'
-    return f'{value:{sign}.1%}' + ('' if np.isnan(low) else f' ({low:{sign}.1%} to {high:{sign}.1%})')
 
 
 def _thresholds(tested: Tested) -> list[tuple[str, int, str, str, str]]:

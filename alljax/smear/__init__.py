@@ -95,7 +95,7 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
             differential=counted,
             blasts=blasts,
             summary=_summary(fields, scale, size),
-            scores=scored.lines() if scored else [],
+            scored=scored,
             about=gallery.about(run.card, asked.path),
             heat_maps=mapped.said,
         )

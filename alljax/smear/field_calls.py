@@ -101,6 +101,21 @@ def agreements(fields: Sequence[CountedField]) -> list[Agreement]:
     return [agreement(calls, fields) for calls in found if calls]
 
 
+def table(found: Sequence[Agreement]) -> list[tuple[str, ...]]:
+    """The rule, the fields, and the shares called as labeled: of all, of those with blasts, of normal ones."""
+    return [
+        (one.rule, f'{one.fields:,}', *map(_words, ((one.accuracy, *one.interval), one.sensitivity, one.specificity)))
+        for one in found
+    ]
+
+
+def notes(found: Sequence[Agreement]) -> list[str]:
+    """Sentences about the threshold on the share of blasts."""
+    said = [_threshold(one) for one in found if one.thresholds]
+    none = 'no threshold on the share of blasts was chosen: that takes two groups of either label'
+    return [*said, *[none] * (len(found) == 1)]
+
+
 def lines(found: Sequence[Agreement]) -> list[str]:
     """The agreements as sentences."""
     said = []
@@ -111,18 +126,24 @@ def lines(found: Sequence[Agreement]) -> list[str]:
             if part:
                 said.append(f'  {name:11}  {part[0]:6.1%}  ({part[1]:.1%} to {part[2]:.1%})')
         if one.thresholds:
-            least, most = min(one.thresholds), max(one.thresholds)
-            said.append(f'  from {least:.1%} of blasts on' + f', to {most:.1%}' * (most > least)
-                        + f', chosen on the other of {len(one.thresholds)} folds by group')  # fmt: skip
-    if found and len(found) == 1:
-        said.append('  no threshold on the share of blasts was chosen: that takes two groups of either label')
-    return said
+            said.append(f'  {_threshold(one)}')
+    return [*said, *(f'  {note}' for note in notes(found) if len(found) == 1)]
 
 
 def about(found: Sequence[Agreement], fields: Sequence[CountedField]) -> dict[str, Any]:  # JSON
     """The agreements and the counts of each field, as JSON has them."""
     counts = [{**field._asdict(), 'share': field.share if field.cells else None} for field in fields]
     return {'rules': [one._asdict() for one in found], 'fields': counts}
+
+
+def _threshold(one: Agreement) -> str:
+    least, most = min(one.thresholds), max(one.thresholds)
+    end = f', to {most:.1%}' * (most > least)
+    return f'from {least:.1%} of blasts on{end}, chosen on the other of {len(one.thresholds)} folds by group'
+
+
+def _words(part: tuple[float, ...] | None) -> str:
+    return f'{part[0]:.1%} ({part[1]:.1%} to {part[2]:.1%})' if part else '—'
 
 
 def _balanced(called: Bool[np.ndarray, ' fields'], blast: Bool[np.ndarray, ' fields']) -> float:

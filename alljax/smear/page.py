@@ -10,11 +10,14 @@ import alljax
 from alljax.errors import printable
 from alljax.evaluation import page_template
 from alljax.evaluation.thumbnails import jpeg_uri
+from alljax.fields import detection_score
 from alljax.predict import Predictor, gallery, in_words
 from alljax.runs.calibration import UNCERTAIN
+from alljax.smear import field_calls
 from alljax.smear.annotated import COLORS, UNKNOWN, color_of, words_of
 from alljax.smear.differential import Differential
 from alljax.smear.found_cells import FoundCell, SearchedField
+from alljax.smear.truth import Scored
 from alljax.storage import page_script
 
 ROOM = 'alljax.smear'  # where its template lies
@@ -41,7 +44,7 @@ class Smear(NamedTuple):
     summary: Sequence[str]  # sentences about what was found
     about: Sequence[tuple[str, str]]  # the model in words
     heat_maps: str  # a sentence about them; '' without any
-    scores: Sequence[str] = ()  # lines about what was found and what people marked
+    scored: Scored | None = None  # what was found against what people marked
 
 
 def render(smear: Smear) -> str:
@@ -66,7 +69,7 @@ def render(smear: Smear) -> str:
         cells=len(cells),
         total=len(smear.fields),
         summary=smear.summary,
-        scores='\n'.join(printable(line, keep='') for line in smear.scores),
+        scored=_scored(smear.scored) if smear.scored else None,
         differential=smear.differential,
         caveats=caveats(smear.differential, calibrated=run.card.calibration is not None),
         blasts=', '.join(smear.blasts),
@@ -97,6 +100,17 @@ def caveats(found: Differential, *, calibrated: bool) -> list[str]:
     if not calibrated:
         said.append('The model is not calibrated: a confidence says little about how often it is right.')
     return said
+
+
+def _scored(found: Scored) -> dict[str, Any]:
+    """The tables and notes about what was found and what people marked."""
+    return {
+        'criteria': [f'by {one.criterion}' for one in found.detection],
+        'counts': [f'{one.found:,} found, {one.marked:,} marked' for one in found.detection],
+        'measures': detection_score.table(found.detection),
+        'calls': field_calls.table(found.calls),
+        'notes': [printable(note, keep='') for note in (*field_calls.notes(found.calls), *found.notes)],
+    }
 
 
 def _cells(count: int) -> str:

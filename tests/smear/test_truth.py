@@ -21,7 +21,7 @@ def fields(tmp_path_factory):
     return folder / 'ALL_IDB1'
 
 
-def test_a_smear_is_scored_and_its_fields_are_called(fields, tmp_path, capsys):
+def test_a_smear_is_scored_and_its_fields_are_called(fields, tmp_path, capsys, open_page):
     run = save_untrained_run(tmp_path / 'run', 96)
     command.main([str(run), str(fields / 'im'), '--to', str(tmp_path / 'out'), '--truth', str(fields)])
     said = capsys.readouterr().out
@@ -29,7 +29,15 @@ def test_a_smear_is_scored_and_its_fields_are_called(fields, tmp_path, capsys):
     assert 'fields called by any blast:' in said
     found = json.loads((tmp_path / 'out' / 'scores.json').read_text())
     assert [one['is_blast'] for one in found['field_calls']['fields']] == [True, False]
-    assert 'Against what was marked' in (tmp_path / 'out' / 'smear.html').read_text()
+    page = open_page(tmp_path / 'out' / 'smear.html')
+    shown = page.locator('section', has_text='Against what was marked')
+    rows = [row.locator('th, td').all_inner_texts() for row in shown.locator('tbody tr').all()]
+    half = found['detection']['criteria']['half a cell']
+    assert rows[0][1] == f'{half["found"]} found, {half["marked"]} marked'
+    assert rows[3][0].startswith('F1')
+    assert rows[3][1].startswith(f'{half["f1"]:.1%}')
+    assert rows[6][:2] == ['any blast', '2']
+    assert 'no threshold on the share of blasts was chosen' in shown.inner_text()
 
 
 def test_fields_of_all_idb1_are_not_scored_with_a_model_of_all_idb2(fields, tmp_path):
