@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     tell(f'written: {options.to / smear.PAGE}')
     failed = sum(bool(field.error) for field in found.fields)
     if failed:
-        tell(f'{failed} of {len(files)} fields could not be read')
+        tell(f'{failed} of {len(files)} fields could not be read or searched')
     return int(failed > 0)
 
 

@@ -73,14 +73,14 @@ def from_pixels(pixels: RgbImage) -> FieldImage:
 
 
 class Head(NamedTuple):
-    """What the head of a picture's file says."""
+    """The head of a picture's file."""
 
     size: tuple[int, int]  # width and height as it is seen
     is_turned: bool  # or mirrored, to be seen, by its orientation tag
 
 
 def head(path: Path) -> Head | None:
-    """What a picture's file says without its pixels; None for what is told better by who reads it."""
+    """The words of a picture's file about it, without its pixels; None for what is told better by who reads it."""
     try:
         if image.not_regular(path.stat().st_mode):
             return None

@@ -44,7 +44,7 @@ def test_a_folder_of_slides_is_searched_and_a_damaged_one_is_told(slides, tmp_pa
     said = capsys.readouterr()
     assert 'slide.SVS: 6 white cells' in said.out
     assert 'broken.svs: error: is no whole-slide file that can be read' in said.out
-    assert '1 of 2 fields could not be read' in said.err
+    assert '1 of 2 fields could not be read or searched' in said.err
     assert len(list(csv.DictReader((out / 'cells.csv').open(newline='')))) == len(painted.CENTERS)
 
 
