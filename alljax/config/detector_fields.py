@@ -4,6 +4,7 @@ A run on whole fields has few of the fields of a run on cells, so it has a table
 something.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ def defaults() -> ConfigDict:
     return fields.nested({name: field.default for name, field in DETECTOR_FIELDS.items()})
 
 
-def is_asked(config: ConfigDict) -> bool:
+def is_asked(config: ConfigDict | Mapping[str, Any]) -> bool:
     """True for a config that trains a detector."""
     return config.get('kind') == 'detector'
 

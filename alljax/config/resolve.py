@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from alljax import config as fields
 from alljax import models
-from alljax.config import ensemble_plans, network_choice
+from alljax.config import detector_fields, ensemble_plans, network_choice
 from alljax.config.classical_system_fields import asks_network, check_levers, system
 from alljax.config.fields import FIELDS, later_fields
 from alljax.config.network_choice import AUTO, FROM_CONVOLUTIONS
@@ -107,6 +107,8 @@ def config_of_run(folder: Path, data: Path | None = None) -> ConfigDict:
     used = run_folder.earlier(folder)
     if not used:
         raise UserError(f'{folder}: holds no config.json, so its data are unknown; name a run folder')
+    if detector_fields.is_asked(used):
+        raise UserError(f'{folder}: is the run of a detector of white cells, which has no classes; name a run on cells')
     later = later_fields()
     absent = sorted({*FIELDS} - {*used} - {*later})
     if absent:

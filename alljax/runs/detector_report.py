@@ -164,7 +164,7 @@ def _box(box: Sequence[float], kind: str, words: str) -> dict[str, Any]:
 
 
 def _settings(results: Results, tested: Tested) -> dict[str, str]:
-    """What was done, in words."""
+    """The settings and the data of the run, in words."""
     model, train, split = results['model'], results['train'], results['split']
     by = 'patient or slide' if tested.data.grouping == BY_GROUP else 'field'
     groups = len({one.group for one in tested.compared})

@@ -13,7 +13,7 @@ from PIL import Image
 
 from alljax import config, models, sweep
 from alljax.commands import find, smear
-from alljax.config import detector_fields
+from alljax.config import detector_fields, resolve
 from alljax.errors import UserError
 from alljax.fields import detector, detector_windows, field_image, tiles
 from alljax.models import Input, Network
@@ -78,6 +78,8 @@ def test_a_run_keeps_a_detector_its_scores_by_fold_and_its_threshold(run, fields
     assert trained.card.train['fields'] == ['0.png', '1.png']
     with pytest.raises(UserError, match='holds a detector, which finds white cells and knows no classes'):
         kinds.of_model(run)
+    with pytest.raises(UserError, match='is the run of a detector of white cells, which has no classes'):
+        resolve.of_run(run)
 
 
 def test_a_stopped_run_goes_on_with_the_first_fold_that_was_not_done(run, fields, tmp_path, monkeypatch):
