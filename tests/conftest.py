@@ -32,11 +32,11 @@ settings.load_profile('alljax')
 
 FSYNC, SAVEFIG = os.fsync, Figure.savefig
 LONGEST = (
-    'networks', 'fields', 'audit', 'classical_system', 'ensemble', 'curvature', 'step', 'weight_cache', 'plots',
-    'all_idb2', 'moved_data', 'readme', 'calibrated_runs', 'classifier_file', 'cpu_convolution', 'advice', 'synthetic',
-    'damaged_models', 'example_gradients', 'loop', 'older_release', 'layers', 'frozen_features', 'explain', 'external',
-    'alexnet_bvlc', 'protocol', 'baselines_command', 'execution', 'comparison_table', 'cut_out', 'argument_checks',
-    'metrics',
+    'networks', 'detector', 'fields', 'audit', 'classical_system', 'ensemble', 'curvature', 'step', 'weight_cache',
+    'plots', 'all_idb2', 'moved_data', 'readme', 'calibrated_runs', 'classifier_file', 'cpu_convolution', 'advice',
+    'synthetic', 'damaged_models', 'example_gradients', 'loop', 'older_release', 'layers', 'frozen_features',
+    'explain', 'external', 'alexnet_bvlc', 'protocol', 'baselines_command', 'execution', 'comparison_table',
+    'cut_out', 'argument_checks', 'metrics',
 )  # fmt: skip
 SLOWEST = (
     'zoo', 'attribution_parity', 'method_parity', 'sweep', 'networks', 'kill', 'lite', 'classical_system', 'timm',
