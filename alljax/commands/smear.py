@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from alljax import config, predict, smear
     from alljax.data import image_files
     from alljax.explain import output_folder
-    from alljax.fields import detector, field_image
+    from alljax.fields import annotations, detector, field_image
     from alljax.smear import truth
     from alljax.storage import cache
 
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     blasts = _blasts(options.blasts, run.classes)
     if problem := output_folder.problem(options.to):
         raise UserError(problem)
-    files = image_files.files(options.fields, field_image.SLIDES)
+    marked = {suffix for form in annotations.FORMATS.values() for suffix in form.suffixes} if options.truth else ()
+    files = image_files.files(options.fields, field_image.SLIDES, marked)
     cache.keep_compiled_programs()
     tell_final_model(options.run)
     if run.card.synthetic:

@@ -33,13 +33,13 @@ class Unread(NamedTuple):
     error: str
 
 
-def files(paths: Iterable[Path], also: Collection[str] = ()) -> list[Path]:
+def files(paths: Iterable[Path], also: Collection[str] = (), beside: Collection[str] = ()) -> list[Path]:
     """Every file at the paths, in order; a folder stands for all images in it and below.
 
-    Files that end like one of `also` are taken too. What a folder holds besides is logged. A pipe or a device named as
-    an image is among them, for `read` to tell.
+    Files that end like one of `also` are taken too. What a folder holds besides is logged, but for files that end like
+    one of `beside`. A pipe or a device named as an image is among the images, for `read` to tell.
     """
-    return [file for path in paths for file in _within(path, also)]
+    return [file for path in paths for file in _within(path, also, beside)]
 
 
 def read(path: Path, preparation: ImagePreparation) -> ImageFile | Unread:
@@ -66,13 +66,18 @@ def fit(pixels: UInt8[np.ndarray, 'height width 3'], preparation: ImagePreparati
     return image.photograph(pixels, preparation.size, *preparation.photograph)
 
 
-def _within(path: Path, also: Collection[str]) -> list[Path]:
+def _within(path: Path, also: Collection[str], beside: Collection[str]) -> list[Path]:
     if not path.is_dir():
         return [path]
     contents = folder_walk.walk(path)
     pictures, masks = folder_walk.images(path, contents)
     more = [file for file in contents.files if Path(file).suffix.lower() in also and not folder_walk.is_image(file)]
-    others = [file for file in contents.files if not folder_walk.is_image(file) and file not in more]
+    known = tuple(beside)
+    others = [
+        file
+        for file in contents.files
+        if not folder_walk.is_image(file) and file not in more and not file.lower().endswith(known)
+    ]
     special = [left.file for left in contents.left_out if left.reason != HIDDEN and folder_walk.is_image(left.file)]
     told = [*contents.unreadable, *masks, *(left for left in contents.left_out if left.file not in special)]
     for note in folder_walk.notes([*told, *(LeftOut(file, 'no image format that is read') for file in others)]):

@@ -38,13 +38,15 @@ def slides(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_folder_of_slides_is_searched_and_a_damaged_one_is_told(slides, tmp_path, capsys):
+def test_a_folder_of_slides_is_searched_and_a_damaged_one_is_told(slides, tmp_path, capsys, caplog):
     run, out = save_untrained_run(tmp_path / 'run', 96), tmp_path / 'out'
-    assert smear.main([str(run), str(slides), '--to', str(out)]) == 1
+    assert smear.main([str(run), str(slides), '--to', str(out), '--truth', str(slides)]) == 1
     said = capsys.readouterr()
     assert 'slide.SVS: 6 white cells' in said.out
     assert 'broken.svs: error: is no whole-slide file that can be read' in said.out
     assert '1 of 2 fields could not be read or searched' in said.err
+    assert 'half a cell: 6 found, 6 marked' in said.out
+    assert 'left out' not in caplog.text  # the marks are asked for
     assert len(list(csv.DictReader((out / 'cells.csv').open(newline='')))) == len(painted.CENTERS)
 
 
