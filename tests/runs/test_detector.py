@@ -69,6 +69,7 @@ def run(fields, tmp_path_factory):
     return detector_run.run(plan(fields), tmp_path_factory.mktemp('run') / 'detector')
 
 
+@pytest.mark.slow
 def test_a_run_keeps_a_detector_its_scores_by_fold_and_its_threshold(run, fields):
     results = json.loads((run / 'results.json').read_text())
     trained = detector.load(run)
@@ -82,6 +83,7 @@ def test_a_run_keeps_a_detector_its_scores_by_fold_and_its_threshold(run, fields
         resolve.of_run(run)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_with_the_first_fold_that_was_not_done(run, fields, tmp_path, monkeypatch):
     folder, fitted, few = tmp_path / 'run', [], {'data.views': '1', 'steps': '1', 'data.cell_pixels': '60'}
     head, asked = detector.load(run).variables[detector.LEARNED], []
@@ -117,6 +119,7 @@ def test_a_stopped_run_goes_on_with_the_first_fold_that_was_not_done(run, fields
         detector_run.run(plan(changed, **few), folder)
 
 
+@pytest.mark.slow
 def test_the_report_has_scores_by_field_and_shows_what_was_missed(run, open_page):
     page = open_page(run / 'report.html')
     said = page.locator('main').inner_text()
@@ -152,6 +155,7 @@ def test_a_dry_run_says_what_it_would_learn_from(fields, capsys):
     assert 'config.steps: 7' in said
 
 
+@pytest.mark.slow
 def test_cells_of_a_field_without_color_are_found_each_once_wherever_tiles_are_cut(run, fields):
     field = field_image.open_field(fields / '0.png')
     ask = detector.finder(detector.load(run))
@@ -163,6 +167,7 @@ def test_cells_of_a_field_without_color_are_found_each_once_wherever_tiles_are_c
     assert np.abs(cut.centers - whole.centers).max() < 2
 
 
+@pytest.mark.slow
 def test_the_command_scores_it_and_says_that_it_has_seen_these_fields(run, fields, tmp_path, capsys):
     code = find.main([str(fields), '--detector', str(run), '--json', str(tmp_path / 'scores.json')])
     said = capsys.readouterr().out
@@ -172,6 +177,7 @@ def test_the_command_scores_it_and_says_that_it_has_seen_these_fields(run, field
     assert json.loads((tmp_path / 'scores.json').read_text())['detection']['fields'][0]['marked'] == 6
 
 
+@pytest.mark.slow
 def test_a_smear_finds_cells_with_it_where_colors_tell_none(run, fields, tmp_path, capsys):
     classes, out = save_untrained_run(tmp_path / 'run', 96), tmp_path / 'out'
     given = [str(classes), str(fields), '--to', str(out), '--truth', str(fields)]
