@@ -60,6 +60,7 @@ def test_a_folder_of_class_folders_is_trained_and_tested(first):
     assert 'any in which nothing was found first' in (first / 'report.html').read_text()
 
 
+@pytest.mark.slow
 def test_beside_a_run_it_takes_its_cells_and_compares(first, capsys):
     assert baselines.main(['li2016', str(first)]) == 0
     out = capsys.readouterr().out

@@ -26,6 +26,7 @@ def cells(drawn):
     return sorted((drawn / 'ALL_IDB2' / 'img').iterdir())[:3]
 
 
+@pytest.mark.slow
 def test_the_methods_are_ranked_on_a_page_and_in_a_table(run, cells, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr('alljax.gradients.method_comparison.MEASURES', {name: MEASURES[name] for name in FEW})
     out = tmp_path / 'out'

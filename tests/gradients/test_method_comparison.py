@@ -33,6 +33,7 @@ def table():
     return gradients.judge_methods(METHODS, apply, WEIGHTS, X, Y, key=KEY, mask=MASK)
 
 
+@pytest.mark.slow
 def test_every_measure_that_means_anything_is_taken_of_every_method(table):
     asked = {(row.method, row.measure) for row in table}
     expected = {(method, measure) for method in METHODS for measure in MEASURES} - {('coarse', 'infidelity')}
@@ -44,6 +45,7 @@ def test_every_measure_that_means_anything_is_taken_of_every_method(table):
         assert row.values.min() <= row.low <= row.high <= row.values.max()
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_functions(table):
     found = {(row.method, row.measure): row.values for row in table}
     maps = gradients.saliency(apply, WEIGHTS, X, Y).map

@@ -108,6 +108,7 @@ def numbers(table):
     return shares, np.array([('large', 'small').index(row['label']) for row in table])
 
 
+@pytest.mark.slow
 def test_the_card_holds_what_the_validation_fold_says(run, sets):
     plan = plan_of(sets / 'a')
     found = run_cells.load(plan)
@@ -124,6 +125,7 @@ def test_the_card_holds_what_the_validation_fold_says(run, sets):
     assert (known.cells, known.groups, known.source) == (len(held_out), len(set(held_out.groups)), 'validation fold')
 
 
+@pytest.mark.slow
 def test_the_test_s_probabilities_are_tempered_and_measured(run):
     found, table = results.read(run), rows(run / 'predictions.csv')
     known, test = found['calibration'], found['calibration']['test']
@@ -147,6 +149,7 @@ def test_the_test_s_probabilities_are_tempered_and_measured(run):
     assert 'What the calibrated model says of the test cells' in (run / 'report.html').read_text()
 
 
+@pytest.mark.slow
 def test_an_external_test_is_calibrated_too_and_keeps_both_errors(run):
     entry, table = results.read(run)['external'], rows(run / 'external_predictions.csv')
     shares, labels = numbers(table)
@@ -158,6 +161,7 @@ def test_an_external_test_is_calibrated_too_and_keeps_both_errors(run):
     assert 'Calibration error before the temperature' in page
 
 
+@pytest.mark.slow
 def test_a_finished_run_evaluated_again_keeps_its_numbers(run, sets, tmp_path):
     shutil.copytree(run, tmp_path / 'run')
     before, card = results.read(run), model_folder.read_card(run / 'model')
@@ -170,6 +174,7 @@ def test_a_finished_run_evaluated_again_keeps_its_numbers(run, sets, tmp_path):
     assert (after['unlike'], entry['unlike']) == (before['unlike'], before['external']['unlike'])
 
 
+@pytest.mark.slow
 def test_predict_answers_as_the_run_s_own_test(run, sets, tmp_path, capsys):
     table = rows(run / 'predictions.csv')
     files = [str(sets / 'a' / row['file']) for row in table]

@@ -77,6 +77,7 @@ def run(drawn, tmp_path_factory):
     return experiment.run(plan_of(config_of(drawn)), tmp_path_factory.mktemp('ensemble') / 'run')
 
 
+@pytest.mark.slow
 def test_results_and_report_say_what_was_chosen_and_on_what(run):
     found = results.read(run)
     assert found['model']['name'] == 'ensemble'
@@ -99,6 +100,7 @@ def test_results_and_report_say_what_was_chosen_and_on_what(run):
     assert (card.calibration.source, card.calibration.cells) == ('inner folds', table['cells'])
 
 
+@pytest.mark.slow
 def test_the_answer_is_the_weighted_mean_of_members_that_prepare_cells_their_own_way(run, drawn):
     found = results.predictions(run)[:6]
     files = [drawn / 'ALL_IDB2' / row['file'] for row in found]
@@ -111,6 +113,7 @@ def test_the_answer_is_the_weighted_mean_of_members_that_prepare_cells_their_own
     np.testing.assert_allclose(whole, tempered(expected, card.calibration.temperature), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_each_member_s_folder_is_a_model_and_explain_says_so(run):
     card = model_folder.read_card(run / 'model')
     with pytest.raises(UserError, match=f'holds an ensemble; expected a network.*model/{card.members[0]}'):
@@ -118,12 +121,14 @@ def test_each_member_s_folder_is_a_model_and_explain_says_so(run):
     assert classical_system.load(run / 'model' / card.members[0]).classes == card.classes
 
 
+@pytest.mark.slow
 def test_pages_on_a_member_go_to_the_folder_of_the_run(run):
     name = model_folder.read_card(run / 'model').members[0]
     assert explain.default_folder(run / 'model' / name).parent == run
     assert explain.default_folder(run / 'model').parent == run
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_evaluated_again_with_the_same_result(run, drawn):
     before = results.read(run)
     experiment.run(plan_of(config_of(drawn)), run)
@@ -131,6 +136,7 @@ def test_a_finished_run_is_evaluated_again_with_the_same_result(run, drawn):
     assert {**after, 'finished': 0, 'seconds_a_cell': 0} == {**before, 'finished': 0, 'seconds_a_cell': 0}
 
 
+@pytest.mark.slow
 def test_a_damaged_member_is_named(run, tmp_path):
     shutil.copytree(run / 'model', tmp_path / 'model')
     name = model_folder.read_card(run / 'model').members[0]
@@ -191,6 +197,7 @@ def test_the_tested_slides_cannot_influence_the_recipe(cells, drawn, tmp_path):
     assert fitted(cells.take(train), alone, plan, tmp_path / 'removed') == known
 
 
+@pytest.mark.slow
 def test_what_was_asked_before_a_kill_is_taken_if_config_and_cells_are_the_same(cells, drawn, tmp_path, monkeypatch):
     plan = plan_of(config_of(drawn))
     parts = inner_folds.folds(cells, 2, 0)
@@ -254,6 +261,7 @@ def test_problems_of_all_candidates_are_told_together():
         plan_of(config_of('/nowhere', **{'split.protocol': 'paper'}))
 
 
+@pytest.mark.slow
 def test_a_sweep_varies_candidates_and_estimates_the_time_of_all(drawn, small, tmp_path, capsys):
     tiny = {'model.name': 'small', 'model.init': 'random', 'model.head': 4, 'epochs': 2}
     (tmp_path / 'mine.py').write_text(

@@ -89,6 +89,7 @@ def run(drawn, tmp_path_factory):
     return experiment.run(resolve.resolve(values, given), tmp_path_factory.mktemp('prepared') / 'run')
 
 
+@pytest.mark.slow
 def test_a_run_says_what_was_done_and_keeps_its_numbers(run):
     found = json.loads((run / 'results.json').read_text())['data']['preparation']
     assert found == {
@@ -99,6 +100,7 @@ def test_a_run_says_what_was_done_and_keeps_its_numbers(run):
     assert (how.stain, how.mask, how.crop, len(how.stain_target)) == ('reinhard', 'rawat2017', 48, 6)
 
 
+@pytest.mark.slow
 def test_predict_sees_a_file_as_the_run_saw_its_cell(run, drawn):
     rows = (run / 'predictions.csv').read_text().splitlines()[1:4]
     names = [row.split(',')[0] for row in rows]
@@ -107,6 +109,7 @@ def test_predict_sees_a_file_as_the_run_saw_its_cell(run, drawn):
         np.testing.assert_allclose(row.probabilities, np.array(told.split(',')[4:], float), atol=2e-4)
 
 
+@pytest.mark.slow
 def test_explain_shows_the_prepared_picture_and_the_truth_moves_with_it(run, drawn, monkeypatch):
     card = model_folder.read_card(run / 'model')
     model = models.Model('any', lambda key: {}, lambda variables, x: x.mean((1, 2)), models.Input(64))
@@ -122,6 +125,7 @@ def test_explain_shows_the_prepared_picture_and_the_truth_moves_with_it(run, dra
     )
 
 
+@pytest.mark.slow
 def test_a_card_of_an_earlier_release_has_no_preparation_and_a_damaged_one_is_refused(run, tmp_path):
     card = model_folder.read_card(run / 'model')
     assert 'cell_preparation' not in replace(card, cell_preparation=UNCHANGED).to_json()

@@ -225,6 +225,7 @@ def test_predict_takes_its_folder_and_says_what_it_is(first, whole, data, capsys
         explain.main([str(whole), str(data / 'large')])
 
 
+@pytest.mark.slow
 def test_what_reads_a_run_knows_its_folds(whole, tmp_path, monkeypatch, capsys):
     joined = ensemble_of_runs.written([whole], tmp_path / 'average')
     assert [path.name for path in joined.runs] == [f'grouped-fold-{f}' for f in '01']
