@@ -36,9 +36,19 @@ from alljax.gradients.feature_visualization import visualize_channel
 from alljax.gradients.finite_differences import check_gradient
 from alljax.gradients.gradient_attribution import CompletenessWarning, integrated_gradients, saliency, smoothgrad
 from alljax.gradients.guided_backpropagation import guided_backprop
+from alljax.gradients.head_retraining import (
+    LinearHeads,
+    fit_linear_heads,
+    held_out_losses,
+    leave_one_out,
+    representer_points,
+    subset_margins,
+)
 from alljax.gradients.image_segments import superpixel_ablation, superpixels
 from alljax.gradients.imputed_faithfulness import Irof, Road, irof, road
-from alljax.gradients.influence import neural_tangent_kernel, tracin
+from alljax.gradients.influence import gradient_cosine, neural_tangent_kernel, tracin
+from alljax.gradients.influence_functions import influence_functions, self_influence
+from alljax.gradients.influence_scores import Detection, linear_datamodeling_score, mislabel_detection
 from alljax.gradients.intermediates import layer_names, layer_output
 from alljax.gradients.jacobian import JacobianOperator, jacobian_operator
 from alljax.gradients.kronecker_curvature import (
@@ -51,6 +61,7 @@ from alljax.gradients.kronecker_curvature import (
 from alljax.gradients.laplace import LaplaceApproximation, LaplacePrediction, laplace_approximation, laplace_predict
 from alljax.gradients.layer_attribution import layer_conductance, neuron_attribution, neuron_conductance
 from alljax.gradients.linear_systems import conjugate_gradients
+from alljax.gradients.lissa_solver import lissa
 from alljax.gradients.localization_scores import Localization, localization
 from alljax.gradients.loss_landscape import (
     filter_normalized,
@@ -69,6 +80,7 @@ from alljax.gradients.representation_similarity import linear_cka
 from alljax.gradients.sharpness import WorstLoss, sam_perturbation, worst_loss
 from alljax.gradients.spectrum import Density, eigenvalues, eigenvectors, spectral_density, stochastic_trace
 from alljax.gradients.training_watch import Watched, WatchMemory, watch
+from alljax.gradients.trak_scores import trak
 from alljax.gradients.typing import Attribution, SplitNetwork
 
 # Short names of the same functions.
@@ -98,12 +110,14 @@ __all__ = [
     'ConceptVector',
     'Curve',
     'Density',
+    'Detection',
     'Irof',
     'JacobianOperator',
     'KroneckerFactors',
     'KroneckerLayer',
     'LaplaceApproximation',
     'LaplacePrediction',
+    'LinearHeads',
     'Localization',
     'Measure',
     'MethodRank',
@@ -137,15 +151,19 @@ __all__ = [
     'eigenvalues',
     'eigenvectors',
     'filter_normalized',
+    'fit_linear_heads',
     'grad_cam',
     'gradient_attention',
+    'gradient_cosine',
     'gradient_shap',
     'gradient_similarity',
     'gradient_statistics',
     'guided',
     'guided_backprop',
     'guided_grad_cam',
+    'held_out_losses',
     'infidelity',
+    'influence_functions',
     'insertion',
     'integrated',
     'integrated_gradients',
@@ -160,14 +178,18 @@ __all__ = [
     'layer_conductance',
     'layer_names',
     'layer_output',
+    'leave_one_out',
     'line',
     'linear_cka',
+    'linear_datamodeling_score',
+    'lissa',
     'localization',
     'loss_along_line',
     'loss_along_path',
     'loss_on_plane',
     'max_sensitivity',
     'mean_loss',
+    'mislabel_detection',
     'neural_tangent_kernel',
     'neuron_attribution',
     'neuron_conductance',
@@ -185,12 +207,14 @@ __all__ = [
     'rank_methods',
     'relative_input_stability',
     'relative_output_stability',
+    'representer_points',
     'resize_map',
     'rise',
     'road',
     'saliency',
     'sam_perturbation',
     'score_cam',
+    'self_influence',
     'similarity',
     'smooth',
     'smoothgrad',
@@ -198,11 +222,13 @@ __all__ = [
     'spectral_density',
     'statistics',
     'stochastic_trace',
+    'subset_margins',
     'superpixel_ablation',
     'superpixels',
     'tcav',
     'trace',
     'tracin',
+    'trak',
     'update_ratio',
     'visualize',
     'visualize_channel',

@@ -1,7 +1,6 @@
 """The training cells that a prediction comes from: inner products of the gradients of single examples."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 
 import jax
@@ -12,6 +11,7 @@ from jaxtyping import Array, Float, Shaped
 from alljax.gradients import batching, factored_gradients
 from alljax.gradients.argument_checks import check_counts, check_examples, check_finite, check_inputs
 from alljax.gradients.factored_gradients import Factor
+from alljax.gradients.named_parameters import matching
 from alljax.gradients.network_checks import as_apply, classes, picked
 from alljax.gradients.parameter_checks import check_trained
 from alljax.gradients.typing import Apply, Examples, Inputs, Loss, Network, Params
@@ -43,13 +43,34 @@ def tracin(
     for examples, name in ((train, 'train'), (test, 'test')):
         check_examples('tracin', *examples, f'{name}[0]', f'{name}[1]')
     for params in checkpoints:
-        check_trained('tracin', params, 'checkpoints', _chosen(where))
+        check_trained('tracin', params, 'checkpoints', matching(where))
     return jnp.asarray(
         sum(
             rate * _inner_products(loss, params, test, train, where, batch_size)
             for params, rate in zip(checkpoints, rates, strict=True)
         )
     )
+
+
+def gradient_cosine(
+    loss: Loss, params: Params, train: Examples, test: Examples, *, where: str | None = None,
+    batch_size: int | None = None,
+) -> Float[Array, 'test train']:  # fmt: skip
+    """The cosine of the gradients of each test example and each training example (Grad-Cos, arXiv:2006.04528).
+
+    How far a step on the one is one on the other, −1 to 1, whatever the size of either's loss (Hanawa et al. 2021); NaN
+    where a gradient is zero. `loss`, `where` and memory are as of `tracin`. Examples are of any rank. Can be jitted.
+
+    >>> gradients.gradient_cosine(loss, params, (x, y), (x[:2], y[:2])).shape
+    (2, 4)
+    """
+    check_counts('gradient_cosine', batch_size=batch_size)
+    for examples, name in ((train, 'train'), (test, 'test')):
+        check_examples('gradient_cosine', *examples, f'{name}[0]', f'{name}[1]')
+    check_trained('gradient_cosine', params, chosen=matching(where))
+    products = _inner_products(loss, params, test, train, where, batch_size)
+    one, other = (_norms(loss, params, examples, where, batch_size) for examples in (test, train))
+    return products / one[:, None] / other
 
 
 def neural_tangent_kernel(
@@ -66,7 +87,7 @@ def neural_tangent_kernel(
     """
     function = as_apply(apply)
     check_counts('neural_tangent_kernel', batch_size=batch_size)
-    check_trained('neural_tangent_kernel', params, chosen=_chosen(where))
+    check_trained('neural_tangent_kernel', params, chosen=matching(where))
     check_inputs('neural_tangent_kernel', x1, 'x1', tokens=True)
     check_inputs('neural_tangent_kernel', x2, 'x2', tokens=True)
     if x1.shape[1:] != x2.shape[1:]:
@@ -103,16 +124,26 @@ def _inner_products(
     return jnp.concatenate(found)
 
 
+def _norms(
+    loss: Loss, params: Params, examples: Examples, where: str | None, batch_size: int | None
+) -> Float[Array, ' examples']:
+    def of_batch(x: Array, y: Array) -> Array:
+        return _squares(_gradients(loss, params, x, y, where))
+
+    return jnp.sqrt(batching.rows(of_batch, batch_size, *examples))
+
+
+@jax.jit
+def _squares(found: dict[str, Factor]) -> Float[Array, ' batch']:
+    return jnp.asarray(sum(map(factored_gradients.squared_norms, found.values())))
+
+
 @partial(jax.jit, static_argnums=(0, 4))
 def _gradients(loss: Loss, params: Params, x: Array, y: Array, where: str | None) -> dict[str, Factor]:
-    found = factored_gradients.per_example(loss, params, x, y, _chosen(where))
+    found = factored_gradients.per_example(loss, params, x, y, matching(where))
     if not found:
         raise ValueError(f'where is {where!r}: it matches no parameter')
     return {name: factored_gradients.expanded(factor) for name, factor in found.items()}
-
-
-def _chosen(where: str | None) -> Callable[[str], object]:
-    return re.compile('.*' if where is None else where).fullmatch
 
 
 @jax.jit

@@ -1,6 +1,7 @@
 """Trees of parameters by name: 'conv1/kernel' → leaf, for any tree that JAX knows."""
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -35,6 +36,11 @@ def wide(array: Any) -> Any:
 def widened(tree: Params) -> Params:
     """The tree with its leaves of half precision (bfloat16, float16) in float32; the others as they are."""
     return jax.tree.map(wide, tree)
+
+
+def matching(where: str | None) -> Callable[[str], object]:
+    """The names that a regular expression matches as a whole; all without one."""
+    return re.compile('.*' if where is None else where).fullmatch
 
 
 def layer(name: str) -> str:

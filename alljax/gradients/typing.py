@@ -15,6 +15,8 @@ Examples: TypeAlias = tuple[Rows, Rows]  # inputs and labels
 Target: TypeAlias = int | Int[Array, ''] | Int[Array, ' batch'] | Int[np.ndarray, ' batch'] | None
 AttributionMap: TypeAlias = Float[Array, '_ ...'] | Float[np.ndarray, '_ ...']  # the channels may be gone
 
+Number: TypeAlias = float | Float[Array, ''] | np.floating[Any]  # which may be traced
+
 # What is followed while inputs are hidden: the class's probability, or the output as it is. A network of one output has
 # no probability, so that output is followed.
 Score: TypeAlias = Literal['probability', 'output']
