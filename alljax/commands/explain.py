@@ -39,6 +39,9 @@ def _explain(options: argparse.Namespace, shown: tqdm) -> int:
         shown.set_description_str(sentence)
         _say(sentence)
 
+    instead = [name for name in ('summary', 'compare', 'suspects') if getattr(options, name)]
+    if len(instead) > 1:
+        raise UserError(f'--{" and --".join(instead)}: each asks for a page of its own; give one of them')
     if options.config:
         config.load(options.config)
     methods = [name.strip() for name in options.methods.split(',') if name.strip()]
@@ -50,8 +53,14 @@ def _explain(options: argparse.Namespace, shown: tqdm) -> int:
         _tell_final_model(options.run, shown)
         _say(f'written: {explain.summarize(request, doing) / "index.html"}')
         return 0
+    if options.suspects:
+        if options.paths:
+            raise UserError('--suspects asks for the run’s own training cells; leave the images out')
+        _tell_final_model(options.run, shown)
+        _say(f'written: {explain.find_suspects(request, doing) / "suspects.html"}')
+        return 0
     if not options.paths:
-        raise UserError('name images, or folders of them; or ask for --summary')
+        raise UserError('name images, or folders of them; or ask for --summary or --suspects')
     checked = explain.check(request)
     _tell_final_model(options.run, shown)
     if checked.run.card.synthetic:
@@ -132,6 +141,12 @@ def _parser() -> Parser:
         'predictions for IMAGES come, or those for its worst test cells',
     )
     parser.add_argument(
+        '--suspects',
+        action='store_true',
+        help='instead: the run’s own training cells whose label is most likely wrong, as suspects.csv and a page that '
+        'shows the cells that contradict it',
+    )
+    parser.add_argument(
         '--compare',
         action='store_true',
         help='instead: up to 14 measures of each method on all IMAGES, with intervals, and the methods by rank',
@@ -140,7 +155,7 @@ def _parser() -> Parser:
         '--data',
         type=Path,
         metavar='DIR',
-        help='with --summary: the run’s cells, if they are no longer where they were',
+        help='with --summary or --suspects: the run’s cells, if they are no longer where they were',
     )
     parser.add_argument('--target', metavar='CLASS', help='the class to explain (default: each image’s predicted one)')
     parser.add_argument('--layer', default='', help='whose map the CAMs take (default: the last before the head)')

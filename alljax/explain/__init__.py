@@ -19,9 +19,21 @@ from alljax.runs.map_layer import goes_on_rectified, is_map, is_tokens, last_map
 from alljax.runs.network import TrainedNetwork
 from alljax.storage import model_folder
 from alljax.storage.atomic import write_whole
+from alljax.storage.disk_errors import expect_writable
 from alljax.storage.text_files import write_text
 
-__all__ = ['METHODS', 'CheckedRequest', 'Method', 'Request', 'check', 'compare', 'default_folder', 'summarize', 'write']
+__all__ = [
+    'METHODS',
+    'CheckedRequest',
+    'Method',
+    'Request',
+    'check',
+    'compare',
+    'default_folder',
+    'find_suspects',
+    'summarize',
+    'write',
+]
 
 
 def write(request: CheckedRequest, progress: Callable[[Explanation], None], step: Step = no_step) -> list[Explanation]:
@@ -85,6 +97,30 @@ def summarize(request: Request, progress: Callable[[str], None]) -> Path:
     html = summary_page.render(run, str(request.run), found)
     write_text(folder / 'index.html', html)
     for line in summary_page.lines(run, found):
+        progress(line)
+    return folder
+
+
+def find_suspects(request: Request, progress: Callable[[str], None]) -> Path:
+    """Writes suspects.csv, suspects.png and suspects.html: the training cells whose label the others contradict most.
+
+    `progress` is called with sentences. Returns the folder; UserError for a folder that is not empty, and for a run of
+    whose training cells nothing can be said.
+    """
+    from alljax.explain import suspects, suspects_page  # they load what a run loads
+
+    folder = request.folder or default_folder(request.run)
+    problem = output_folder.problem(folder)
+    if problem:
+        raise UserError(problem)
+    expect_writable(folder, '--to')
+    run = network.load(request.run)
+    found = suspects.find(run, request.run, request.batch_size, progress, request.data)
+    output_folder.make(folder)
+    write_text(folder / 'suspects.csv', suspects.as_csv(found))
+    write_whole(folder / 'suspects.png', suspects_page.figure(found))
+    write_text(folder / 'suspects.html', suspects_page.render(run, str(request.run), found))
+    for line in suspects_page.lines(found):
         progress(line)
     return folder
 

@@ -13,16 +13,16 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from alljax import gradients
-from alljax.config import resolve
 from alljax.config.plan import Plan
 from alljax.data import image_files
 from alljax.data.audit.shortcuts import Shortcut
 from alljax.data.cells import Cells
 from alljax.errors import UserError
 from alljax.evaluation import calibration
+from alljax.explain import run_data
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
-from alljax.runs import final_model, preparation, run_cells, training_shortcuts
+from alljax.runs import final_model, preparation, training_shortcuts
 from alljax.runs.network import TrainedNetwork
 from alljax.storage import run_folder
 from alljax.training import inference, learning_rate_factors
@@ -85,11 +85,8 @@ def summarize(
     `progress` is called with a sentence on each part before it begins. `data` is the folder of the run's cells, if they
     were moved.
     """
-    plan = resolve.of_run(final_model.run_of(path), data)
-    loaded = run_cells.load(plan, test=False)
+    plan, loaded = run_data.load(run, path, data)
     _, cells, parts, _ = loaded
-    if cells.origin.fingerprint != run.card.fingerprint:
-        raise UserError(f'{path}: was trained on other cells than those now in {cells.origin.root}; restore them')
     cells = preparation.of_cells(cells, run.card.cell_preparation)
     rest = {name: tree for name, tree in run.variables.items() if name != 'params'}
     params, where = run.variables['params'], _trained(plan, run)

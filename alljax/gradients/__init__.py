@@ -34,6 +34,7 @@ from alljax.gradients.example_statistics import (
 from alljax.gradients.faithfulness import Curve, deletion, infidelity, insertion, max_sensitivity
 from alljax.gradients.feature_visualization import visualize_channel
 from alljax.gradients.finite_differences import check_gradient
+from alljax.gradients.first_order_influence import influence_functions, self_influence
 from alljax.gradients.gradient_attribution import CompletenessWarning, integrated_gradients, saliency, smoothgrad
 from alljax.gradients.guided_backpropagation import guided_backprop
 from alljax.gradients.head_retraining import (
@@ -47,7 +48,6 @@ from alljax.gradients.head_retraining import (
 from alljax.gradients.image_segments import superpixel_ablation, superpixels
 from alljax.gradients.imputed_faithfulness import Irof, Road, irof, road
 from alljax.gradients.influence import gradient_cosine, neural_tangent_kernel, tracin
-from alljax.gradients.influence_functions import influence_functions, self_influence
 from alljax.gradients.influence_scores import Detection, linear_datamodeling_score, mislabel_detection
 from alljax.gradients.intermediates import layer_names, layer_output
 from alljax.gradients.jacobian import JacobianOperator, jacobian_operator

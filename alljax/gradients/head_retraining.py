@@ -49,7 +49,7 @@ def fit_linear_heads(
     convergence. `example_weights` [heads, N] are numbers, or False for an example that is left out; by default there is
     one head, of all. The sum is divided by N whatever is left out, so that leaving one out changes nothing else. For a
     bias append a column of ones. `start` [features, classes] are weights near the solution; `batch_size` counts heads.
-    Shapes: tables only, of rank 2. Can be jitted, if `classes` are given. ValueError where it does not converge, as for
+    Tables of rank 2 only. Can be jitted, if `classes` are given. ValueError where it does not converge, as for
     a ridge that is too small for the precision: enable x64.
 
     >>> gradients.fit_linear_heads(x.reshape(4, -1), y, ridge=0.1).weights.shape
@@ -83,12 +83,13 @@ def leave_one_out(
 
     What `influence_functions` estimate, found by N fits as of `fit_linear_heads`, each from the head of all, to
     convergence. Examples are features [N, features] and classes; the same as test gives what each does to itself.
-    Shapes: tables only. Can be jitted, if `classes` are given.
+    Tables of rank 2 only. Can be jitted, if `classes` are given.
 
     >>> gradients.leave_one_out((x.reshape(4, -1), y), (x.reshape(4, -1), y), ridge=0.1).shape
     (4, 4)
     """
     count = _checked('leave_one_out', train, 'train[0]', 'train[1]', ridge, classes)
+    check_counts('leave_one_out', batch_size=batch_size)
     _checked('leave_one_out', test, 'test[0]', 'test[1]', ridge, count, train[0].shape[1])
     x, y = train
     whole = fit_linear_heads(x, y, ridge=ridge, classes=count).weights
@@ -113,6 +114,7 @@ def subset_margins(
     (2, 4)
     """
     count = _checked('subset_margins', train, 'train[0]', 'train[1]', ridge, classes)
+    check_counts('subset_margins', batch_size=batch_size)
     _checked('subset_margins', test, 'test[0]', 'test[1]', ridge, count, train[0].shape[1])
     weights = _weights('subset_margins', subsets, len(train[0]), 'subsets')
     heads = fit_linear_heads(*train, ridge=ridge, example_weights=weights, classes=count, batch_size=batch_size).weights
@@ -126,12 +128,13 @@ def held_out_losses(
 
     `folds` [N] are integers from 0: examples of one fold do not speak for each other, as pictures of one cell should
     not. Great for an example whose label the other folds contradict. Arguments and errors are as of `fit_linear_heads`;
-    shapes: tables only. Can be jitted, if `classes` are given and `folds` are known.
+    tables of rank 2 only. Can be jitted, if `classes` are given and `folds` are known.
 
     >>> gradients.held_out_losses(x.reshape(4, -1), y, jnp.array([0, 0, 1, 1]), ridge=0.1).shape
     (4,)
     """
     count = _checked('held_out_losses', (x, y), 'x', 'y', ridge, classes)
+    check_counts('held_out_losses', batch_size=batch_size)
     if not known(folds):
         raise ArgumentTypeError('held_out_losses: folds are traced, so nobody knows how many there are')
     check_examples('held_out_losses', x, folds, 'x', 'folds')
@@ -152,7 +155,7 @@ def representer_points(
     The weights of a head at the least of its objective (`fit_linear_heads`) are a sum over training examples, whose
     terms are αₙ ⊗ features with α = (label − probabilities) / (ridge N): so a logit is the sum of its row (Yeh et al.
     2018). Positive for those that speak for the label. Examples are features [N, features] and classes, after the
-    network's frozen layers. Shapes: tables only. Can be jitted, if `classes` are given.
+    network's frozen layers. Tables of rank 2 only. Can be jitted, if `classes` are given.
 
     >>> gradients.representer_points((x.reshape(4, -1), y), (x.reshape(4, -1), y), ridge=0.1).shape
     (4, 4)

@@ -30,8 +30,8 @@ def linear_datamodeling_score(influence: Rows, subsets: Rows, outputs: Rows) -> 
 
     `influence` [test, N] of training examples; `subsets` [subsets, N] say which examples each has; `outputs` [subsets,
     test] are what was measured after training on each, as of `subset_margins`. For each test example the correlation
-    over subsets, 1 if the sums of influences rank the subsets as retraining does; NaN where either is constant. Shapes:
-    tables of rank 2. Can be jitted.
+    over subsets, 1 if the sums of influences rank the subsets as retraining does; NaN where either is constant. Tables
+    of rank 2. Can be jitted.
 
     >>> half = jnp.array([[True, True, False, False], [False, True, True, False], [False, False, True, True]])
     >>> gradients.linear_datamodeling_score(jnp.eye(4), half, half * 1.0)[1]
@@ -47,6 +47,8 @@ def linear_datamodeling_score(influence: Rows, subsets: Rows, outputs: Rows) -> 
             f'{name}: influence is {influence.shape}, subsets {subsets.shape} and outputs {outputs.shape}; expected '
             '[test, N], [subsets, N] and [subsets, test]'
         )
+    if known(subsets) and np.asarray(subsets).min() < 0:
+        raise ValueError(f'{name}: subsets go down to {np.asarray(subsets).min()}; expected 0 or more')
     if len(subsets) < 3:
         raise ValueError(f'{name}: subsets are {len(subsets)}, which have no correlation; expected 3 or more')
     sums = jnp.asarray(influence) @ jnp.asarray(subsets, influence.dtype).T
@@ -57,8 +59,8 @@ def mislabel_detection(scores: Rows, mislabeled: Rows, *, share: Number = 0.05) 
     """How well `scores` [N] find the `mislabeled` [N], which are known here: greater should be more suspect.
 
     The area under the ROC curve with the interval of DeLong et al. (1988), and the precision among the first `share` of
-    the examples with Wilson's; ties count half, and at the end of the first examples as chance would take them. Shapes:
-    vectors. Can be jitted. ValueError unless there are wrong labels and right ones.
+    the examples with Wilson's; ties count half, and at the end of the first examples as chance would take them. Vectors of
+    rank 1. Can be jitted. ValueError unless there are wrong labels and right ones.
 
     >>> gradients.mislabel_detection(jnp.array([3.0, 1.0, 2.0]), jnp.array([True, False, False]), share=0.3).auc
     Array(1., dtype=float32)

@@ -11,7 +11,7 @@ from alljax.gradients import lanczos
 from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, check_not_negative, known
 from alljax.gradients.curvature import Operator
 from alljax.gradients.parameter_checks import check_params
-from alljax.gradients.spectrum import checked_operator
+from alljax.gradients.spectrum import checked_operator, direction
 from alljax.gradients.typing import Number, Params
 
 Vector = Float[Array, ' size']
@@ -31,8 +31,9 @@ def lissa(
     series has less noise. The scale has to be above every eigenvalue of every operator, and by default is found by
     Lanczos' method; of the Hessian of a network negative ones spoil the series, so take kind='ggn'. By default there
     are as many `steps` as leave 1 % out in a direction of no curvature, 4.6 scale / damping. Parameters are of any
-    shapes; those that `op` leaves out are zeros in the solution. The function can be jitted, if the scale and the steps
-    are given. ValueError for a damping that is not above 0; from the function for a series that does not converge.
+    shapes; those that `op` leaves out are zeros in the solution. The function can be jitted; within a jitted function,
+    `lissa` itself needs the scale and the steps. ValueError for a damping that is not above 0, and from the function
+    for a series that does not converge.
 
     >>> rest = {'params': params, 'kind': 'ggn'}
     >>> halves = [gradients.curvature_operator(apply, x=x[i : i + 2], y=y[i : i + 2], **rest) for i in (0, 2)]
@@ -49,7 +50,6 @@ def lissa(
         if not (known(scale) and known(damping)):
             raise ValueError('lissa: steps are not given, and scale or damping is traced; give steps')
         steps = max(int(np.ceil(np.log(1 / LEFT) * float(scale / damping))), 1)
-    still = ops[0].unravel(jnp.zeros_like(ops[0].like))
     draws = jax.random.randint(key, (repeats, steps), 0, len(ops))
 
     def solve(gradient: Params) -> Params:
@@ -63,7 +63,7 @@ def lissa(
                 f'lissa: op has an eigenvalue above the scale {float(scale):.3g} in some batch, or below minus the '
                 "damping, so the series does not converge; give a greater scale, or an op of kind='ggn'"
             )
-        return jax.tree.map(jnp.subtract, ops[0].unravel(solution.astype(ops[0].like.dtype)), still)
+        return direction(ops[0], solution)
 
     return solve
 

@@ -107,10 +107,11 @@ def solvers(apply: Any, loss: Any, params: Any, train: Examples, ridge: float) -
         for part in rows
     ]
     factors = gradients.kronecker_factors(apply, params, *train, corrected=True)
+    kronecker = jax.jit(gradients.kronecker_solve)
     return {
-        'conjugate gradients': lambda tree: gradients.conjugate_gradients(whole, tree, damping=ridge).solution,
-        'LiSSA': gradients.lissa(parts, key=KEY, damping=ridge, steps=400),
-        'EK-FAC': jax.jit(lambda tree: gradients.kronecker_solve(factors, tree, ridge)),
+        'conjugate gradients': jax.jit(lambda tree: gradients.conjugate_gradients(whole, tree, damping=ridge)[0]),
+        'LiSSA': jax.jit(gradients.lissa(parts, key=KEY, damping=ridge)),
+        'EK-FAC': lambda tree: kronecker(factors, tree, ridge),
     }
 
 

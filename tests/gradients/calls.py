@@ -49,6 +49,8 @@ LAYER = {'apply': MODEL, 'params': tiny.variables(MODEL), 'x': X}
 TOKENS = {'apply': TRANSFORMER, 'params': tiny.variables(TRANSFORMER), 'x': X}
 LOSS = {'loss': loss, 'params': PARAMS, 'x': X, 'y': Y}
 SCORE = gradients.MethodScore('mine', 'irof', 0.5, 0.5, 0.5, 2, True, np.array([0.5, 0.5]))
+TABLE = (X.reshape(4, -1), np.array([0, 1, 2, 1]))
+HALVES = np.array([[True, True, False, False], [False, True, True, False], [False, False, True, True]])
 PLACE = {'loss': lambda params: jnp.sum(params['weights'] ** 2), 'params': PARAMS, 'points': 3}
 # The arguments of a good call of each function.
 CALLS = {
@@ -132,6 +134,31 @@ CALLS = {
     'watch': LOSS | {'key': KEY, 'iterations': 2},
     'linear_cka': {'one': X, 'other': MAP},
     'rank_methods': {'scores': [SCORE]},
+    'influence_functions': {
+        'loss': loss,
+        'params': PARAMS,
+        'train': (X, Y),
+        'test': (X[:2], Y[:2]),
+        'solve': lambda tree: tree,
+    },
+    'self_influence': {'loss': loss, 'params': PARAMS, 'train': (X, Y), 'solve': lambda tree: tree},
+    'gradient_cosine': {'loss': loss, 'params': PARAMS, 'train': (X, Y), 'test': (X[:2], Y[:2])},
+    'lissa': {'op': OPERATOR._replace(ravel=lambda tree: tree), 'key': KEY, 'damping': 0.1, 'steps': 2},
+    'trak': {
+        'apply': apply,
+        'checkpoints': [PARAMS],
+        'train': (X, Y),
+        'test': (X[:2], Y[:2]),
+        'key': KEY,
+        'size': 3,
+    },
+    'fit_linear_heads': {'x': TABLE[0], 'y': TABLE[1], 'ridge': 0.1},
+    'leave_one_out': {'train': TABLE, 'test': TABLE, 'ridge': 0.1},
+    'subset_margins': {'train': TABLE, 'test': TABLE, 'subsets': HALVES, 'ridge': 0.1},
+    'held_out_losses': {'x': TABLE[0], 'y': TABLE[1], 'folds': np.array([0, 0, 1, 1]), 'ridge': 0.1},
+    'representer_points': {'train': TABLE, 'test': TABLE, 'ridge': 0.1},
+    'linear_datamodeling_score': {'influence': np.eye(4), 'subsets': HALVES, 'outputs': HALVES * 1.0},
+    'mislabel_detection': {'scores': np.arange(4.0), 'mislabeled': np.array([True, False, True, False])},
     'smoothgrad': {'method': method, 'key': KEY, 'samples': 2, **ASK},
 }
 

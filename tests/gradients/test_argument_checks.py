@@ -37,6 +37,7 @@ TARGETS = {'short': Y[:3], 'one of four': Y[:1], 'floats': Y.astype(float) + 0.5
            'word': 'blast', 'table': Y[:, None]}  # fmt: skip
 LABELS = {'short': Y[:3], 'NaN': to_nan(Y.astype(np.float32)), 'below': Y - 1, 'list': [0, 1, 2, 1]}
 CLASSES = LABELS | {'floats': Y + 0.5, 'whole floats': Y.astype(np.float32), 'above': Y + 1, 'table': Y[:, None]}
+WHOLE = {key: value for key, value in CLASSES.items() if key != 'above'}  # where the labels say how many there are
 VARIABLES = {'NaN': {'weights': to_nan(PARAMS['weights'])}, 'word': {'weights': 'a'}}
 TREES = VARIABLES | {'statistics': STATISTICS, 'integers': {'weights': np.ones((8, 8, 3, 3), int)}, 'nothing': {}}
 OTHER = TREES | {'shape': {'weights': np.ones((8, 3), np.float32)}, 'names': {'kernel': PARAMS['weights']}}
@@ -48,6 +49,8 @@ METHODS = {'NaN': lambda *_, **__: gradients.Attribution(jnp.asarray(to_nan(MAP)
 COUNTS = {'none': 0, 'below': -2, 'part': 1.5}
 BASELINES = {'NaN': np.nan, 'infinite': np.inf}
 EXAMPLES = {'labels': (X, Y[:3]), 'NaN': (to_nan(X), Y), 'nothing': (X[:0], Y[:0]), 'below': (X, Y - 1)}
+WEIGHTS = {'NaN': to_nan(np.ones((3, 4))), 'below': -np.ones((3, 4)), 'flat': np.ones(4), 'short': np.ones((2, 3)),
+           'list': [1]}  # fmt: skip
 FREE = {'apply', 'loss', 'function', 'layer', 'layers', 'key', 'channel', 'classes', 'kind', 'where', 'which', 'rule',
         'reduce', 'options', 'times_input', 'normalize', 'k', 'keep', 'step',
         'output_loss', 'grid', 'score', 'attend', 'query', 'corrected', 'shared',
@@ -59,8 +62,8 @@ OF_OUTPUTS = (
     'laplace_approximation',
 )  # whose labels are classes of the network
 COUNTED = {'batch_size', 'steps', 'samples', 'masks', 'cells', 'probes', 'iterations', 'points', 'count', 'runs',
-           'examples'}  # fmt: skip
-SPREAD = {'sigma', 'radius', 'span', 'width', 'ridge', 'noise', 'compactness', 'damping',
+           'repeats', 'examples'}  # fmt: skip
+SPREAD = {'sigma', 'radius', 'span', 'width', 'ridge', 'noise', 'compactness', 'damping', 'scale',
           'tolerance', 'rate', 'prior_precision'}  # fmt: skip
 
 
@@ -78,7 +81,8 @@ def bad(name, argument):
         'x1': IMAGES,
         'x2': IMAGES | {'size': X[:, :4]},
         'target': TARGETS,
-        'y': ({'class_gradients': CLASSES} | dict.fromkeys(OF_OUTPUTS, TARGETS)).get(name, LABELS),
+        'y': ({'class_gradients': CLASSES, 'fit_linear_heads': WHOLE, 'held_out_losses': WHOLE}
+              | dict.fromkeys(OF_OUTPUTS, TARGETS)).get(name, LABELS),
         'params': trees if trained else VARIABLES,
         'updates': trees,
         'direction': trees,
@@ -112,8 +116,17 @@ def bad(name, argument):
                  'shape': TREE | {'scale': np.ones(3, np.float32)}},
         'methods': {'none': {}, 'list': [1]},
         'measures': {'word': ['faith'], 'none': []},
+        'solve': {'NaN': lambda tree: jax.tree.map(lambda leaf: leaf * jnp.nan, tree), 'names': lambda tree: {}},
+        'projection': {'word': 'sparse'},
+        'folds': {'floats': np.arange(4.0), 'short': Y[:3], 'same': Y * 0, 'list': [0, 1]},
+        'example_weights': WEIGHTS,
+        'subsets': WEIGHTS,
+        'influence': {'NaN': to_nan(np.eye(4)), 'short': np.eye(3), 'list': [1], 'flat': np.ones(4)},
+        'outputs': {'NaN': to_nan(np.eye(4)[:3]), 'short': np.eye(3), 'list': [1], 'flat': np.ones(4)},
+        'mislabeled': {'none': np.zeros(4), 'all': np.ones(4), 'short': np.eye(3)[0], 'list': [True, False]},
+        'share': {'none': 0, 'NaN': np.nan, 'more': 1.5},
         'level': {'all': 1.0, 'NaN': np.nan},
-        'scores': {'none': []},
+        'scores': {'none': [], 'list': [1.0, 2.0]} if name == 'mislabel_detection' else {'none': []},
         'method': METHODS,
         'arguments': {'NaN': VARIABLES['NaN'], 'integers': TREES['integers']},
         'baseline': BASELINES | ({} if name in ('occlusion', 'rise') else {'shape': np.zeros((5, 8))}),

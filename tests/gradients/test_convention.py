@@ -45,7 +45,8 @@ def test_the_network_or_the_loss_comes_first_then_the_parameters(function):
     if 'apply' in names or 'loss' in names:
         first = [name for name in names if name not in ('method', 'methods')][:2]
         assert first[0] in ('apply', 'loss')
-        assert first[1] == 'params' or function.__name__ in ('mean_loss', 'tracin')  # of data alone; of checkpoints
+        # of data alone; of checkpoints
+        assert first[1] == 'params' or function.__name__ in ('mean_loss', 'tracin', 'trak')
     assert function.__module__.rpartition('.')[2] != function.__name__  # neither hides the other
 
 

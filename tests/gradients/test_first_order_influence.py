@@ -136,7 +136,7 @@ def test_lissa_of_batches_is_right_on_average(head):
     matrix = np.stack([np.mean([op(row) for op in ops], 0) for row in jnp.eye(15)]) + 0.2 * np.eye(15)
     expected = np.linalg.solve(matrix, ravel_pytree(gradient)[0])
     assert np.linalg.norm(found - expected) < 0.25 * np.linalg.norm(expected)
-    with pytest.raises(ValueError, match='lissa: op has an eigenvalue above the scale 0.1'):
+    with pytest.raises(ValueError, match=r'lissa: op has an eigenvalue above the scale 0\.1'):
         gradients.lissa(ops, key=KEY, damping=0.2, scale=0.1, steps=4000)(gradient)
     with pytest.raises(ValueError, match='lissa: damping is 0'):
         gradients.lissa(ops, key=KEY, damping=0.0)

@@ -1,0 +1,286 @@
+"""The training cells of a run whose label the others contradict most, and the cells that do so.
+
+A linear head on the features that the run's network has before its last layers is fitted without a tenth of the cells
+at a time, and asked about these: a wrong label is one that it does not foresee. The harness of
+tests/benchmarks/influence.py found no measure of influence that finds wrong labels better.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from alljax import gradients
+from alljax.data.cells import Cells
+from alljax.data.image import RgbImage
+from alljax.errors import UserError
+from alljax.evaluation import calibration
+from alljax.explain import run_data
+from alljax.explain.run_data import RunData
+from alljax.models import is_linen
+from alljax.runs import network, preparation
+from alljax.runs.network import TrainedNetwork
+from alljax.storage.text_files import csv_text
+from alljax.training import inference, inputs, learning_rate_factors
+
+FOLDS = 10
+RIDGES = (0.001, 0.01, 0.1)  # of the head, on features of a mean squared norm of 1; the one that foresees labels best
+LEAST = 20  # training cells: with fewer the folds teach nothing
+SHARE, MOST = 0.05, 24  # of the cells are shown on the page, and so many at most
+AGAINST, FOR = 4, 2  # cells that are shown beside a suspect
+SEED = 0  # of the folds
+COLUMNS = ('rank', 'file', 'label', 'suggested', 'score', 'probability_of_label', 'probability_of_suggested',
+           'prediction_of_run', 'probability_of_prediction', 'repeats', 'contradicted_by')  # fmt: skip
+
+log = logging.getLogger(__name__)
+
+
+class Neighbor(NamedTuple):
+    """A training cell that bears on a suspect's label."""
+
+    name: str
+    image: RgbImage
+    label: str
+    influence: float  # nats by which the suspect's loss would rise if this cell were left out; below 0 it contradicts
+    repeat: bool  # another picture of the same cell
+
+
+class Suspect(NamedTuple):
+    """A training cell, and what the others say of it."""
+
+    name: str
+    image: RgbImage
+    label: str
+    suggested: str  # the class that a head fitted without it gives, of those that are not its label
+    probability: float  # that the head gives to the label
+    suggested_probability: float
+    said: str  # by the run itself, which has trained on it
+    said_probability: float
+    repeats: list[str]  # other pictures of the same cell, with their labels
+    against: list[Neighbor]  # those that contradict its label, and that its label makes worse
+    beside: list[Neighbor]  # those that support it
+
+    @property
+    def score(self) -> float:
+        """The loss of its label, in nats: greater is more suspect."""
+        return float(-np.log(max(self.probability, np.finfo(float).tiny)))
+
+
+class Suspects(NamedTuple):
+    """All training cells of a run, the most suspect first; the first few with their neighbors."""
+
+    cells: list[Suspect]
+    shown: int  # how many have neighbors
+    foreseen: float  # the part of the labels that the heads foresaw
+    doubted: int  # cells of which they were surer of another class than of the label
+    notes: list[str]
+
+
+class Table(NamedTuple):
+    """What was computed of the training cells."""
+
+    cells: Cells
+    features: Float[np.ndarray, 'cells features']
+    said: Float[np.ndarray, 'cells classes']  # by the run
+    foreseen: Float[np.ndarray, 'cells classes']  # by heads that did not train on the cell
+    ridge: float
+
+
+def find(
+    run: TrainedNetwork, path: Path, batch_size: int, progress: Callable[[str], None] = log.info,
+    data: Path | None = None,
+) -> Suspects:  # fmt: skip
+    """The training cells of a run, by how little the others foresee their label.
+
+    `progress` is called with a sentence on each part before it begins; `data` is the folder of the run's cells, if they
+    were moved. UserError for a network that cannot be cut before its last layers, a run whose data are gone, and one of
+    too few training cells.
+    """
+    check(run, path)
+    known = run_data.load(run, path, data)
+    cells = training_cells(known, path)
+    cells = preparation.of_cells(cells, run.card.cell_preparation)
+    notes = _notes(run, known, cells)
+    progress(f'features of {len(cells)} training cells')
+    table = _table(run, known, cells, batch_size, progress)
+    order = np.argsort(table.foreseen[np.arange(len(cells)), cells.labels], kind='stable')
+    shown = min(MOST, max(int(np.ceil(SHARE * len(cells))), 1))
+    progress(f'cells that contradict the {shown} most suspect labels')
+    influence = _influence(table, order[:shown])
+    found = [
+        _suspect(run, table, cell, influence[place] if place < shown else None) for place, cell in enumerate(order)
+    ]
+    guess = table.foreseen.argmax(1)
+    right = guess == cells.labels
+    return Suspects(found, shown, float(right.mean()), int((~right).sum()), notes)
+
+
+def check(run: TrainedNetwork, path: Path) -> None:
+    """UserError for a network that cannot be cut before its last layers, or that has no classes."""
+    spec, _ = run.card.expect_network(path)
+    if len(run.classes) < 2:
+        raise UserError(f'{path}: knows {len(run.classes)} classes, so no label could be another; name a run of two')
+    if not is_linen(run.model) or spec.cut(len(run.classes)) is None:
+        raise UserError(
+            f'{path}: {run.model.name} is no linen module, so it cannot be cut before its last layers; '
+            '--suspects needs the features there'
+        )
+
+
+def training_cells(known: RunData, path: Path) -> Cells:
+    """The cells that train or choose, each once: without copies, and without those of a second set."""
+    cells = known.cells.sources.take(known.cells.trained())
+    counts = np.bincount(cells.labels, minlength=len(cells.classes))
+    if len(cells) < LEAST or (counts > 1).sum() < 2:
+        raise UserError(
+            f'{path}: has {len(cells)} training cells, of {(counts > 1).sum()} classes with two or more; expected '
+            f'{LEAST}, of two classes, or their labels cannot be told apart from chance'
+        )
+    return cells
+
+
+def as_csv(found: Suspects) -> str:
+    """A line for each training cell, the most suspect first."""
+    rows = [
+        [place, one.name, one.label, one.suggested, f'{one.score:.4f}', f'{one.probability:.6f}',
+         f'{one.suggested_probability:.6f}', one.said, f'{one.said_probability:.6f}', '; '.join(one.repeats),
+         '; '.join(neighbor.name for neighbor in one.against)]
+        for place, one in enumerate(found.cells, 1)
+    ]  # fmt: skip
+    return csv_text(COLUMNS, rows)
+
+
+def _notes(run: TrainedNetwork, known: RunData, cells: Cells) -> list[str]:
+    """What limits the answer, in sentences."""
+    params, training = run.variables['params'], known.plan.training
+    notes = []
+    if not learning_rate_factors.head_only(learning_rate_factors.trained(params, training.factors, training.freeze)):
+        notes.append(
+            'The run trained more than its last layers, so the features of these cells may have bent to their labels, '
+            'right or wrong: fewer wrong ones are found than with frozen layers (--config.freeze).'
+        )
+    if known.cells.second is not None and len(known.cells.second.train):
+        notes.append(
+            f'The {len(known.cells.second.train)} cells of the second set that trained, too, are not looked at.'
+        )
+    absent = [name for name, count in cells.counts().items() if not count]
+    if absent:
+        notes.append(f'No training cell is of the class {" or ".join(absent)}.')
+    return notes
+
+
+def _table(
+    run: TrainedNetwork, known: RunData, cells: Cells, batch_size: int, progress: Callable[[str], None]
+) -> Table:
+    spec, form = run.card.expect_network(Path(run.whose))
+    halves = spec.cut(len(run.classes))
+    assert halves is not None  # `check` has looked
+    body, head = (half._replace(input=form) for half in halves)
+    run = network.adapted(run, cells.images)
+    training = known.plan.training
+    trained = learning_rate_factors.trained(run.variables['params'], training.factors, training.freeze)
+    if learning_rate_factors.head_only(trained):  # those of training are in the cache
+        rows = np.asarray(inputs.body_features(spec, body, run.variables, cells.images, batch_size))
+    else:
+        every = np.arange(len(cells))
+        rows = inference.run(inference.make_logits(body), run.variables, cells.images, every, batch_size)
+    rows = inference.finite(rows, run.whose)
+    logits = np.concatenate(
+        [np.asarray(head.apply(run.variables, rows[i : i + batch_size])) for i in range(0, len(rows), batch_size)]
+    )
+    said = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
+    features = standardized(rows)
+    progress(f'{FOLDS} heads, each fitted without a tenth of the cells')
+    return Table(cells, features, said, *foreseen(features, cells, len(run.classes)))
+
+
+def standardized(rows: np.ndarray) -> Float[np.ndarray, 'cells features']:
+    """Features averaged over positions, of mean 0, deviation 1 and a mean squared norm of 1, and a column of ones."""
+    rows = rows.reshape(len(rows), -1, rows.shape[-1]).mean(1).astype(np.float32)
+    spread = rows.std(0)
+    rows = (rows - rows.mean(0)) / np.where(spread > 0, spread, 1) / np.sqrt(max((spread > 0).sum(), 1))
+    return np.append(rows, np.ones((len(rows), 1), rows.dtype), 1)
+
+
+def folds_of(cells: Cells) -> Int[np.ndarray, ' cells']:
+    """The fold of each cell, drawn at random; pictures of one cell are in one, or they would speak for each other."""
+    seen_once = cells.repeats < 0
+    marks = np.where(seen_once, np.arange(len(cells)), len(cells) + cells.repeats)
+    own = np.unique(marks, return_inverse=True)[1]
+    return (np.random.default_rng(SEED).permutation(own.max() + 1) % FOLDS)[own]
+
+
+def foreseen(
+    features: Float[np.ndarray, 'cells features'], cells: Cells, classes: int
+) -> tuple[Float[np.ndarray, 'cells classes'], float]:
+    """The probabilities that heads give to cells they did not train on, and the ridge that foresees labels best."""
+    folds = folds_of(cells)
+    tried = {ridge: _foreseen(features, cells.labels, folds, classes, ridge) for ridge in RIDGES}
+    losses = {ridge: -np.log(found[np.arange(len(cells)), cells.labels]).mean() for ridge, found in tried.items()}
+    best = min(losses, key=lambda ridge: losses[ridge])
+    return tried[best], best
+
+
+def _foreseen(
+    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int, ridge: float
+) -> Float[np.ndarray, 'cells classes']:
+    """The probabilities of each cell's classes by the head that was fitted without its fold."""
+    names, fold = np.unique(folds, return_inverse=True)
+    kept = fold != np.arange(len(names))[:, None]
+    heads = gradients.fit_linear_heads(features, labels, ridge=ridge, example_weights=kept, classes=classes).weights
+    logits = jnp.einsum('nf,hfc->hnc', features, heads)[fold, jnp.arange(len(labels))]
+    return inference.probabilities(logits, 'the linear head')
+
+
+def _head_loss(params: Array, x: Array, y: Array) -> Array:
+    return -jnp.take_along_axis(jax.nn.log_softmax(x @ params), y[:, None], 1)[:, 0]
+
+
+def _influence(table: Table, suspects: Int[np.ndarray, ' suspects']) -> Float[np.ndarray, 'suspects cells']:
+    """The influence of each training cell on the loss of the suspects, in a head that was fitted to all."""
+    x, y = table.features, np.asarray(table.cells.labels)
+    weights = gradients.fit_linear_heads(x, y, ridge=table.ridge, classes=table.foreseen.shape[1]).weights[0]
+    op = gradients.curvature_operator(loss=_head_loss, params=weights, x=x, y=y)
+
+    @jax.jit
+    def solve(gradient: Any) -> Any:
+        return gradients.conjugate_gradients(op, gradient, damping=table.ridge)[0]
+
+    return np.asarray(
+        gradients.influence_functions(_head_loss, weights, (x, y), (x[suspects], y[suspects]), solve=solve)
+    )
+
+
+def _suspect(run: TrainedNetwork, table: Table, cell: int, influence: np.ndarray | None) -> Suspect:
+    cells, classes = table.cells, run.classes
+    others = table.foreseen[cell].copy()
+    others[cells.labels[cell]] = -1
+    suggested, said = int(others.argmax()), int(table.said[cell].argmax())
+    same = (cells.repeats == cells.repeats[cell]) & (cells.repeats[cell] >= 0)
+    same[cell] = False
+    against: list[Neighbor] = []
+    beside: list[Neighbor] = []
+    if influence is not None:
+        order = np.argsort(influence, kind='stable')
+        order = order[order != cell]
+
+        def neighbors(chosen: np.ndarray) -> list[Neighbor]:
+            return [
+                Neighbor(cells.names[i], cells.images[i], classes[cells.labels[i]], float(influence[i]), bool(same[i]))
+                for i in chosen
+            ]
+
+        against = neighbors(order[:AGAINST][influence[order[:AGAINST]] < 0])
+        helpful = order[::-1][:FOR]
+        beside = neighbors(helpful[influence[helpful] > 0])
+    return Suspect(
+        cells.names[cell], cells.images[cell], classes[cells.labels[cell]], classes[suggested],
+        float(table.foreseen[cell, cells.labels[cell]]), float(table.foreseen[cell, suggested]),
+        classes[said], float(table.said[cell, said]),
+        [f'{cells.names[i]} ({classes[cells.labels[i]]})' for i in np.flatnonzero(same)], against, beside,
+    )  # fmt: skip
