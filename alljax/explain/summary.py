@@ -22,10 +22,11 @@ from alljax.evaluation import calibration
 from alljax.explain import run_data
 from alljax.gradients import batching
 from alljax.gradients.named_parameters import named
+from alljax.models import Variables
 from alljax.runs import final_model, preparation, training_shortcuts
 from alljax.runs.network import TrainedNetwork
-from alljax.storage import run_folder
-from alljax.training import inference, learning_rate_factors
+from alljax.storage import checkpoints, run_folder
+from alljax.training import inference, inputs, learning_rate_factors
 from alljax.training.loss import cross_entropy
 
 CURVATURE_CELLS = 56  # training cells for the curvature, evenly through them: a product costs three training steps
@@ -34,6 +35,8 @@ LANCZOS_STEPS = 20  # at most
 TRACE_PROBES = 6
 WORST_CELLS = 5  # whose influences are looked for, unless images are named: the test cells of the greatest loss
 SHOWN_INFLUENCES = 4  # training cells that are shown for each, helpful and harmful
+
+MODEL = 'the model'  # among the checkpoints of a run
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ class Summary(NamedTuple):
     trace: tuple[float, float]  # of the Hessian, and its standard error
     influenced: list[InfluencedCell]
     shortcuts: tuple[Shortcut, ...] = ()  # by which the training cells could be told without a look at them
+    checkpoints: Sequence[str] = (MODEL,)  # at which the gradients were multiplied for the influence, in words
 
 
 def summarize(
@@ -88,15 +92,12 @@ def summarize(
     plan, loaded = run_data.load(run, path, data)
     _, cells, parts, _ = loaded
     cells = preparation.of_cells(cells, run.card.cell_preparation)
-    rest = {name: tree for name, tree in run.variables.items() if name != 'params'}
     params, where = run.variables['params'], _trained(plan, run)
 
     def apply(params: Any, x: Array) -> Array:
-        return run.model.apply({'params': params, **rest}, x)
+        return run.model.apply({**run.variables, 'params': params}, x)
 
-    def loss(params: Any, x: Array, y: Array) -> Array:
-        return cross_entropy(apply(params, x), y)
-
+    loss = _loss(run, run.variables)
     train = _prepared(run, cells.images[parts.train], batch_size), cells.labels[parts.train]
     progress(f'gradients of {len(parts.train)} training cells')
     statistics = gradients.gradient_statistics(loss, params, *train, batch_size=batch_size)
@@ -119,7 +120,12 @@ def summarize(
     progress(f'influence of the training cells on {len(asked[0])} cells')
     names = [name for name in named(params) if re.fullmatch(where, name)]
     test = _prepared(run, asked[0], batch_size), asked[1]
-    influence = gradients.tracin(loss, [params], train, test, [1.0], where=where, batch_size=batch_size)
+    ways = _checkpoints(run, path)
+    influence = sum(
+        gradients.tracin(own, [one['params']], train, test, [1 / len(ways)], where=where, batch_size=batch_size)
+        for one in ways.values()
+        for own in [loss if set(one) == {'params'} else _loss(run, one)]
+    )
     return Summary(
         training_cells=len(parts.train),
         curvature_cells=len(chosen),
@@ -129,6 +135,7 @@ def summarize(
         eigenvalues=[float(value) for value in largest],
         trace=(float(trace[0]), float(trace[1])),
         influenced=_influences(run, cells, parts.train, asked, np.asarray(influence)),
+        checkpoints=list(ways),
         shortcuts=training_shortcuts.measured(loaded),
     )
 
@@ -168,8 +175,34 @@ def as_json(run: TrainedNetwork, found: Summary) -> str:
                       'hessian_eigenvalues': found.eigenvalues,
                       'hessian_trace': found.trace[0], 'hessian_trace_standard_error': found.trace[1]},
         'influence': influence,
+        'influence_checkpoints': list(found.checkpoints),
     }  # fmt: skip
     return json.dumps(content, indent=2) + '\n'
+
+
+def _loss(run: TrainedNetwork, variables: Variables) -> gradients.typing.Loss:
+    """The loss of parameters, with the running statistics of the variables beside them."""
+    rest = {name: tree for name, tree in variables.items() if name != 'params'}
+
+    def loss(params: Any, x: Array, y: Array) -> Array:
+        return cross_entropy(run.model.apply({'params': params, **rest}, x), y)
+
+    return loss
+
+
+def _checkpoints(run: TrainedNetwork, path: Path) -> dict[str, Variables]:
+    """The variables at the checkpoints that the run has kept, and those of its model, each once."""
+    folder = final_model.run_of(path) / 'checkpoints'
+    own = {
+        f'step {step:,}': inputs.merge_trained(run.variables, tree['variables'])
+        for step, tree in checkpoints.kept(folder)
+    }
+
+    def same(one: Variables, other: Variables) -> bool:
+        return all(jax.tree.leaves(jax.tree.map(lambda a, b: bool(np.array_equal(a, b)), one, other)))
+
+    earlier = {name: one for name, one in own.items() if not same(one['params'], run.variables['params'])}
+    return {**earlier, MODEL: run.variables}
 
 
 def _trained(plan: Plan, run: TrainedNetwork) -> str:

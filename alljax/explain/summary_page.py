@@ -27,8 +27,19 @@ def render(run: TrainedNetwork, name: str, found: Summary) -> str:
         found=found,
         calibrated=calibrated.note(run.card.calibration),
         shortcuts=shortcut_sentences(TrainingShortcuts(found.shortcuts)),
+        ways=ways(found),
         layers=layers | {ALL_LAYERS: found.statistics[ALL]},
     )
+
+
+def ways(found: Summary) -> str:
+    """The checkpoints at which TracIn was computed, in words."""
+    *earlier, last = found.checkpoints
+    if not earlier:
+        return (
+            f'at {last} alone, since the run keeps no other checkpoint (--config.checkpoint.seconds saves more often)'
+        )
+    return f'the mean over all checkpoints that the run keeps: {", ".join(earlier)} and {last}'
 
 
 def _words(layer: str) -> str:

@@ -46,7 +46,7 @@ class Neighbor(NamedTuple):
     name: str
     image: RgbImage
     label: str
-    influence: float  # nats by which the suspect's loss would rise if this cell were left out; below 0 it contradicts
+    influence: float  # on the suspect's loss, for a gradient of length 1: below 0 it contradicts the label
     repeat: bool  # another picture of the same cell
 
 
@@ -62,8 +62,8 @@ class Suspect(NamedTuple):
     said: str  # by the run itself, which has trained on it
     said_probability: float
     repeats: list[str]  # other pictures of the same cell, with their labels
-    against: list[Neighbor]  # those that contradict its label, and that its label makes worse
-    beside: list[Neighbor]  # those that support it
+    against: list[Neighbor]  # of other classes that contradict its label, and that its label makes worse
+    beside: list[Neighbor]  # of its class that support it
 
     @property
     def score(self) -> float:
@@ -108,15 +108,23 @@ def find(
     notes = _notes(run, known, cells)
     progress(f'features of {len(cells)} training cells')
     table = _table(run, known, cells, batch_size, progress)
+    return ranked(run.classes, table, notes, progress)
+
+
+def ranked(
+    classes: tuple[str, ...], table: Table, notes: list[str], progress: Callable[[str], None] = log.info
+) -> Suspects:
+    """The training cells of a table, the most suspect first."""
+    cells = table.cells
     order = np.argsort(table.foreseen[np.arange(len(cells)), cells.labels], kind='stable')
     shown = min(MOST, max(int(np.ceil(SHARE * len(cells))), 1))
     progress(f'cells that contradict the {shown} most suspect labels')
     influence = _influence(table, order[:shown])
     found = [
-        _suspect(run, table, cell, influence[place] if place < shown else None) for place, cell in enumerate(order)
+        _suspect(classes, table, cell, influence[place] if place < shown else None)
+        for place, cell in enumerate(order.tolist())
     ]
-    guess = table.foreseen.argmax(1)
-    right = guess == cells.labels
+    right = table.foreseen.argmax(1) == cells.labels
     return Suspects(found, shown, float(right.mean()), int((~right).sum()), notes)
 
 
@@ -237,27 +245,32 @@ def _foreseen(
     return inference.probabilities(logits, 'the linear head')
 
 
-def _head_loss(params: Array, x: Array, y: Array) -> Array:
-    return -jnp.take_along_axis(jax.nn.log_softmax(x @ params), y[:, None], 1)[:, 0]
+def _head_loss(params: dict[str, Array], x: Array, y: Array) -> Array:
+    return -jnp.take_along_axis(jax.nn.log_softmax(x @ params['weights']), y[:, None], 1)[:, 0]
 
 
 def _influence(table: Table, suspects: Int[np.ndarray, ' suspects']) -> Float[np.ndarray, 'suspects cells']:
-    """The influence of each training cell on the loss of the suspects, in a head that was fitted to all."""
+    """The influence of each training cell on the loss of the suspects, in a head that was fitted to all.
+
+    Relative to the length of the cell's own gradient (arXiv:2003.11630): else the cells with the worst labels of all
+    would stand beside each suspect, instead of those that look like it.
+    """
     x, y = table.features, np.asarray(table.cells.labels)
-    weights = gradients.fit_linear_heads(x, y, ridge=table.ridge, classes=table.foreseen.shape[1]).weights[0]
-    op = gradients.curvature_operator(loss=_head_loss, params=weights, x=x, y=y)
+    head = gradients.fit_linear_heads(x, y, ridge=table.ridge, classes=table.foreseen.shape[1]).weights[0]
+    params = {'weights': head}
+    op = gradients.curvature_operator(loss=_head_loss, params=params, x=x, y=y)
 
     @jax.jit
     def solve(gradient: Any) -> Any:
         return gradients.conjugate_gradients(op, gradient, damping=table.ridge)[0]
 
-    return np.asarray(
-        gradients.influence_functions(_head_loss, weights, (x, y), (x[suspects], y[suspects]), solve=solve)
-    )
+    found = gradients.influence_functions(_head_loss, params, (x, y), (x[suspects], y[suspects]), solve=solve)
+    norms = gradients.per_example_gradients(_head_loss, params, x, y, reduce='norm')
+    return np.asarray(found) / np.maximum(np.asarray(norms), np.finfo(np.float32).tiny)
 
 
-def _suspect(run: TrainedNetwork, table: Table, cell: int, influence: np.ndarray | None) -> Suspect:
-    cells, classes = table.cells, run.classes
+def _suspect(classes: tuple[str, ...], table: Table, cell: int, influence: np.ndarray | None) -> Suspect:
+    cells = table.cells
     others = table.foreseen[cell].copy()
     others[cells.labels[cell]] = -1
     suggested, said = int(others.argmax()), int(table.said[cell].argmax())
@@ -267,7 +280,8 @@ def _suspect(run: TrainedNetwork, table: Table, cell: int, influence: np.ndarray
     beside: list[Neighbor] = []
     if influence is not None:
         order = np.argsort(influence, kind='stable')
-        order = order[order != cell]
+        same_label = cells.labels[order] == cells.labels[cell]
+        contradicting, supporting = order[~same_label], order[same_label & (order != cell)][::-1]
 
         def neighbors(chosen: np.ndarray) -> list[Neighbor]:
             return [
@@ -275,9 +289,8 @@ def _suspect(run: TrainedNetwork, table: Table, cell: int, influence: np.ndarray
                 for i in chosen
             ]
 
-        against = neighbors(order[:AGAINST][influence[order[:AGAINST]] < 0])
-        helpful = order[::-1][:FOR]
-        beside = neighbors(helpful[influence[helpful] > 0])
+        against = neighbors(contradicting[:AGAINST][influence[contradicting[:AGAINST]] < 0])
+        beside = neighbors(supporting[:FOR][influence[supporting[:FOR]] > 0])
     return Suspect(
         cells.names[cell], cells.images[cell], classes[cells.labels[cell]], classes[suggested],
         float(table.foreseen[cell, cells.labels[cell]]), float(table.foreseen[cell, suggested]),

@@ -59,8 +59,8 @@ def mislabel_detection(scores: Rows, mislabeled: Rows, *, share: Number = 0.05) 
     """How well `scores` [N] find the `mislabeled` [N], which are known here: greater should be more suspect.
 
     The area under the ROC curve with the interval of DeLong et al. (1988), and the precision among the first `share` of
-    the examples with Wilson's; ties count half, and at the end of the first examples as chance would take them. Vectors of
-    rank 1. Can be jitted. ValueError unless there are wrong labels and right ones.
+    the examples with Wilson's; ties count half, and at the end of the first examples as chance would take them. Vectors
+    of rank 1. Can be jitted. ValueError unless there are wrong labels and right ones.
 
     >>> gradients.mislabel_detection(jnp.array([3.0, 1.0, 2.0]), jnp.array([True, False, False]), share=0.3).auc
     Array(1., dtype=float32)

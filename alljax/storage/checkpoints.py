@@ -110,6 +110,26 @@ class Checkpoints:
         (self.folder / str(step)).replace(place)
 
 
+def kept(folder: Path) -> list[tuple[int, Tree]]:
+    """The step and the state of each whole checkpoint in a folder, the first of them first; none without a folder.
+
+    Nothing in it is changed: a damaged one is told in the log, and passed over.
+    """
+    found = []
+    steps = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()] if folder.is_dir() else []
+    for step in sorted(steps):
+        place = folder / str(step)
+        try:
+            with disk_errors_explained(folder):
+                tree, position = _read(place)
+        except Damaged as error:
+            log.warning('%s: %s; this checkpoint is damaged, and left out', place, error)
+            continue
+        check_format(position, folder)
+        found.append((step, tree))
+    return found
+
+
 def _read(place: Path) -> tuple[Tree, Position]:
     """The tree and position of one checkpoint; those of earlier releases have no checksums."""
     try:

@@ -24,7 +24,11 @@ def test_layers_are_in_words_and_the_border_is_told():
     assert '<th scope="row">convolution 1 (conv1)</th>' in text
     assert '<th scope="row">all layers</th>' in text
     assert 'the border alone (the outer 8 pixels) tells the class: right in 80% (70% to 90%), by chance in 50%.' in text
+    assert 'at the model alone, since the run keeps no other checkpoint (--config.checkpoint.seconds saves' in text
     assert 'calibrated' not in text
+    more = found._replace(checkpoints=('step 5', 'the model'))
+    said = 'the mean over all checkpoints that the run keeps: step 5 and the model.'
+    assert said in summary_page.render(run, 'my run', more)
     known = Calibration(1.5, 0.9, 0.1, 0.95, 0.8, cells=40, groups=10, source='validation fold')
     run = run._replace(card=Card(('a', 'b'), calibration=known))
     said = 'Probabilities are calibrated, as alljax predict gives them: logits are divided by 1.50.'

@@ -34,6 +34,22 @@ def test_what_is_saved_is_the_state_at_the_call(tmp_path):
     saved.close()
 
 
+def test_all_whole_checkpoints_are_read_and_nothing_is_changed(tmp_path, caplog):
+    assert checkpoints.kept(tmp_path / 'none') == []
+    saved = checkpoints.Checkpoints(tmp_path)
+    for step in (1, 2, 10):
+        saved.save(step, TREE, {})
+    saved.wait()
+    saved.close()
+    found = checkpoints.kept(tmp_path)
+    assert [step for step, _ in found] == [2, 10]
+    equal(found[0][1], TREE)
+    (tmp_path / '10' / 'facts' / 'metadata').write_text('nothing')
+    assert [step for step, _ in checkpoints.kept(tmp_path)] == [2]
+    assert 'this checkpoint is damaged, and left out' in caplog.text
+    assert (tmp_path / '10').is_dir()
+
+
 def test_a_checkpoint_of_another_format_is_refused_by_name(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoints, 'FORMAT', 99)  # as the release that wrote it has it
     saved = checkpoints.Checkpoints(tmp_path)
