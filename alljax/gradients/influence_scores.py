@@ -95,7 +95,8 @@ def _detection(scores: Float[Array, ' examples'], wrong: Array, first: int) -> l
     middle = (precision + Z**2 / (2 * first)) / (1 + Z**2 / first)
     half = Z / (1 + Z**2 / first) * jnp.sqrt(precision * (1 - precision) / first + Z**2 / (4 * first**2))
     low, high = jnp.clip(jnp.stack([auc - margin, auc + margin]), 0, 1)
-    return [auc, low, high, precision, jnp.maximum(middle - half, 0), jnp.minimum(middle + half, 1)]
+    bounds = jnp.where(precision > 0, middle - half, 0), jnp.where(precision < 1, middle + half, 1)
+    return [auc, low, high, precision, *bounds]
 
 
 def _variance(values: Array, chosen: Array, mean: Array) -> Float[Array, '']:

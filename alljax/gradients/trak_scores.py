@@ -23,7 +23,7 @@ from alljax.gradients.parameter_checks import check_trained
 from alljax.gradients.random_projection import Projection
 from alljax.gradients.typing import Apply, Examples, Loss, Network, Number, Params, Rows
 
-RIDGE = 0.1  # of the mean eigenvalue of the projected gradients' products
+RIDGE = 10.0  # times the mean eigenvalue of the projected gradients' products: best by tests/benchmarks/influence.py
 
 
 def trak(
@@ -35,12 +35,12 @@ def trak(
 
     With the margin log p / (1 − p) of the label's probability p, φ its gradient projected to `size` numbers by random
     signs, and Φ those of all training examples: φ (ΦᵀΦ + ridge)⁻¹ Φᵀ, averaged over checkpoints, times 1 − p of the
-    training example, averaged too (Park et al. 2023, eq. 17, without its threshold). The ridge is a part of the mean
+    training example, averaged too (Park et al. 2023, eq. 17, without its threshold). The ridge is in units of the mean
     eigenvalue of ΦᵀΦ: the paper has none, and then needs `size` well below the number of examples. Checkpoints are best
     those of networks trained on random halves; each has a projection of its own. 'dense' draws a sign for each
     parameter and number, block by block, 'factored' those of a layer's rows and columns: less exact, and the only one
-    for millions of parameters. `where` is as in `tracin`. Inputs are of any rank. Memory is that of a batch's
-    gradients in factors, and of [N, size]. Can be jitted. ValueError for a network of one output.
+    for millions of parameters. `where` is as in `tracin`. Inputs are of any rank. Memory is that of a batch's gradients
+    in factors, and of [N, size]. Can be jitted. ValueError for a network of one output.
 
     >>> gradients.trak(apply, [params], (x, y), (x[:2], y[:2]), key=key, size=16).shape
     (2, 4)

@@ -152,11 +152,11 @@ CALLS = {
         'key': KEY,
         'size': 3,
     },
-    'fit_linear_heads': {'x': TABLE[0], 'y': TABLE[1], 'ridge': 0.1},
-    'leave_one_out': {'train': TABLE, 'test': TABLE, 'ridge': 0.1},
-    'subset_margins': {'train': TABLE, 'test': TABLE, 'subsets': HALVES, 'ridge': 0.1},
-    'held_out_losses': {'x': TABLE[0], 'y': TABLE[1], 'folds': np.array([0, 0, 1, 1]), 'ridge': 0.1},
-    'representer_points': {'train': TABLE, 'test': TABLE, 'ridge': 0.1},
+    'fit_linear_heads': {'x': TABLE[0], 'y': TABLE[1], 'ridge': 0.1, 'classes': 3},
+    'leave_one_out': {'train': TABLE, 'test': TABLE, 'ridge': 0.1, 'classes': 3},
+    'subset_margins': {'train': TABLE, 'test': TABLE, 'subsets': HALVES, 'ridge': 0.1, 'classes': 3},
+    'held_out_losses': {'x': TABLE[0], 'y': TABLE[1], 'folds': np.array([0, 0, 1, 1]), 'ridge': 0.1, 'classes': 3},
+    'representer_points': {'train': TABLE, 'test': TABLE, 'ridge': 0.1, 'classes': 3},
     'linear_datamodeling_score': {'influence': np.eye(4), 'subsets': HALVES, 'outputs': HALVES * 1.0},
     'mislabel_detection': {'scores': np.arange(4.0), 'mislabeled': np.array([True, False, True, False])},
     'smoothgrad': {'method': method, 'key': KEY, 'samples': 2, **ASK},
@@ -183,6 +183,8 @@ def call(name, **given):
     with tiny.unchecked():
         if name == 'check_gradient':
             return function(given.pop('function'), given.pop('arguments'), **given)
+        if name == 'lissa':
+            return function(**given)(jnp.ones(3))
         if name == 'mean_loss':
             return function(**given)(PARAMS)
         if name == 'smoothgrad':

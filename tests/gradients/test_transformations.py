@@ -7,14 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-from calls import CALLS, OPERATOR, PARAMS, call
+from calls import CALLS, PARAMS, call
 
 from alljax import gradients
 
 TRACED = {
     'params', 'x', 'x1', 'x2', 'y', 'target', 'key', 'attribution', 'maps', 'mask', 'grads', 'updates', 'direction',
     'directions', 'checkpoints', 'train', 'test', 'baselines', 'concept', 'random', 'other',
-    'tree', 'factors', 'posterior', 'bend',
+    'tree', 'factors', 'posterior', 'bend', 'influence', 'outputs', 'scores',
 }  # fmt: skip
 LABELS = {'target', 'y'}
 OUTSIDE = ('layer_names', 'check_gradient', 'judge_methods', 'rank_methods', 'watch')  # of jit
@@ -66,7 +66,7 @@ def test_within_jit_it_finds_the_same_numbers(name):
 def test_vmap_over_two_networks_asks_each_and_float64_stays_float64(name):
     with jax.enable_x64(True):
         many = jax.tree.map(lambda leaf: jnp.stack([_double(leaf)] * 2), arrays(name))
-        given = {'op': OPERATOR._replace(like=jnp.ones(3, jnp.float64))} if 'op' in CALLS[name] else {}
+        given = {'op': CALLS[name]['op']._replace(like=jnp.ones(3, jnp.float64))} if 'op' in CALLS[name] else {}
         found = jax.eval_shape(jax.vmap(lambda one: outcome(name, one | given)), many)
     assert jax.tree.map(lambda leaf: leaf.shape[1:], found) == jax.tree.map(jnp.shape, traced(name))
     floats = {leaf.dtype for leaf in jax.tree.leaves(found) if jnp.issubdtype(leaf.dtype, jnp.floating)}
