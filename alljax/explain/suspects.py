@@ -199,7 +199,10 @@ def _table(
         rows = inference.run(inference.make_logits(body), run.variables, cells.images, every, batch_size)
     rows = inference.finite(rows, run.whose)
     logits = np.concatenate(
-        [np.asarray(head.apply(run.variables, rows[i : i + batch_size])) for i in range(0, len(rows), batch_size)]
+        [
+            np.asarray(head.apply(run.variables, jnp.asarray(rows[i : i + batch_size])))
+            for i in range(0, len(rows), batch_size)
+        ]
     )
     said = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
     features = standardized(rows)

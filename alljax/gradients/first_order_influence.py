@@ -4,7 +4,7 @@ The gradients of the training examples are never written out: a product with one
 the direction that the test example's gradient became, so one forward pass with tangents gives all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import jax
@@ -87,7 +87,7 @@ def _prepared(
 
 def _directions(
     name: str, loss: Loss, params: Params, examples: Examples, solve: Solve, where: str | None
-) -> tuple[map, map]:
+) -> tuple[Iterator[Params], Iterator[Params]]:
     """The gradients of the examples and what `solve` makes of them, each when it is asked for."""
 
     def gradient(row: int) -> Params:

@@ -96,7 +96,8 @@ def leave_one_out(
     keep = 1 - jnp.eye(len(x), dtype=whole.dtype)
     fit = partial(fit_linear_heads, x, y, ridge=ridge, classes=count, start=whole[0])
     without = batching.rows(lambda rows: _losses(fit(example_weights=rows).weights, *test), batch_size, keep)
-    return (without - _losses(whole, *test)).T
+    rises: Array = without - _losses(whole, *test)
+    return rises.T
 
 
 def subset_margins(
@@ -144,7 +145,8 @@ def held_out_losses(
         raise ValueError('held_out_losses: folds are all the same, so none is left to learn from; expected two or more')
     weights = fold != np.arange(len(names))[:, None]
     heads = fit_linear_heads(x, y, ridge=ridge, example_weights=weights, classes=count, batch_size=batch_size).weights
-    return _losses(heads, x, y)[fold, jnp.arange(len(x))]
+    losses: Array = _losses(heads, x, y)[fold, jnp.arange(len(x))]
+    return losses
 
 
 def representer_points(
@@ -255,7 +257,8 @@ def _fitted(x: Array, y: Array, start: Array, ridge: Number, weights: Float[Arra
             return w, gradient(w), count + 1
 
         def unfinished(state: tuple[Array, Array, Array]) -> Bool[Array, '']:
-            return (jnp.linalg.norm(state[1]) > _tolerance(x.dtype) * first) & (state[2] < NEWTON_STEPS)
+            steep: Array = jnp.linalg.norm(state[1]) > _tolerance(x.dtype) * first
+            return steep & (state[2] < NEWTON_STEPS)
 
         w, slope, _ = jax.lax.while_loop(unfinished, improved, (start, gradient(start), jnp.asarray(0)))
         return LinearHeads(w, jnp.linalg.norm(slope) / first)

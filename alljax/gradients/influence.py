@@ -128,7 +128,8 @@ def _norms(
     loss: Loss, params: Params, examples: Examples, where: str | None, batch_size: int | None
 ) -> Float[Array, ' examples']:
     def of_batch(x: Array, y: Array) -> Array:
-        return _squares(_gradients(loss, params, x, y, where))
+        squares: Array = _squares(_gradients(loss, params, x, y, where))
+        return squares
 
     return jnp.sqrt(batching.rows(of_batch, batch_size, *examples))
 

@@ -77,10 +77,10 @@ def mislabel_detection(scores: Rows, mislabeled: Rows, *, share: Number = 0.05) 
     if known(mislabeled) and len(np.unique(np.asarray(mislabeled, bool))) < 2:
         raise ValueError(f'{name}: mislabeled are all or none; expected some of the examples')
     first = int(np.ceil(share * len(scores) - 1e-9))
-    return Detection(*_detection(jnp.asarray(scores, float), jnp.asarray(mislabeled, bool), first), first)
+    return _detection(jnp.asarray(scores, float), jnp.asarray(mislabeled, bool), first)
 
 
-def _detection(scores: Float[Array, ' examples'], wrong: Array, first: int) -> list[Float[Array, '']]:
+def _detection(scores: Float[Array, ' examples'], wrong: Array, first: int) -> Detection:
     above = jnp.heaviside(scores[:, None] - scores, 0.5)  # [n, m]: n has the greater score
     positives, negatives = jnp.sum(wrong), jnp.sum(~wrong)
     of_wrong = jnp.sum(above * ~wrong, 1) / negatives  # for each wrong label, the part of the right ones below it
@@ -96,7 +96,7 @@ def _detection(scores: Float[Array, ' examples'], wrong: Array, first: int) -> l
     half = Z / (1 + Z**2 / first) * jnp.sqrt(precision * (1 - precision) / first + Z**2 / (4 * first**2))
     low, high = jnp.clip(jnp.stack([auc - margin, auc + margin]), 0, 1)
     bounds = jnp.where(precision > 0, middle - half, 0), jnp.where(precision < 1, middle + half, 1)
-    return [auc, low, high, precision, *bounds]
+    return Detection(auc, low, high, precision, *bounds, first=first)
 
 
 def _variance(values: Array, chosen: Array, mean: Array) -> Float[Array, '']:

@@ -17,6 +17,7 @@ from alljax.gradients.typing import Number, Params
 Vector = Float[Array, ' size']
 LANCZOS_STEPS = 8  # by which the largest eigenvalue of a batch is known to a few percent
 MARGIN = 1.2  # the scale is so many times the largest eigenvalue that was found
+FAR = 10  # times the longest solution there may be: further off the series has not converged
 LEFT = 0.01  # of the solution may be missing in a direction without curvature
 
 
@@ -58,7 +59,8 @@ def lissa(
         vector = ops[0].ravel(gradient)
         series = jnp.stack([_series(ops, vector, draw, damping, scale) for draw in draws])
         solution = series.mean(0) / scale
-        if known(solution) and not np.isfinite(solution).all():
+        bound = FAR * jnp.linalg.norm(vector) / damping  # of a solution where no curvature is negative, FAR times
+        if known(solution) and not np.linalg.norm(solution) <= bound:
             raise ValueError(
                 f'lissa: op has an eigenvalue above the scale {float(scale):.3g} in some batch, or below minus the '
                 "damping, so the series does not converge; give a greater scale, or an op of kind='ggn'"
@@ -97,17 +99,19 @@ def _largest(op: Operator, key: Key[Array, '']) -> Float[Array, '']:
 def _series(
     ops: Sequence[Operator], gradient: Vector, draw: Int[Array, ' steps'], damping: Number, scale: Number
 ) -> Vector:
+    h: Vector = gradient
     if known(gradient) and known(draw) and known(ops[0].product(gradient)):
-        h = gradient
         for chosen in np.asarray(draw):
             h = _extended(gradient, h, ops[chosen].product(h), damping, scale)
         return h
     products = [op.product for op in ops]
 
     def step(number: int | Int[Array, ''], h: Vector) -> Vector:
-        return _extended(gradient, h, jax.lax.switch(draw[number], products, h), damping, scale)
+        longer: Vector = _extended(gradient, h, jax.lax.switch(draw[number], products, h), damping, scale)
+        return longer
 
-    return jax.lax.fori_loop(0, len(draw), step, gradient)
+    whole: Vector = jax.lax.fori_loop(0, len(draw), step, h)
+    return whole
 
 
 @jax.jit

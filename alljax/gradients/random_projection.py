@@ -52,7 +52,8 @@ def dense(factor: Factor, key: Key[Array, ''], size: int) -> Float[Array, 'batch
         drawn: Array = jax.random.rademacher(jax.random.fold_in(key, block), (gradient.shape[1], size), gradient.dtype)
         return total + gradient @ drawn
 
-    return jax.lax.fori_loop(0, count, add, jnp.zeros((len(u), size), b.dtype))
+    whole: Array = jax.lax.fori_loop(0, count, add, jnp.zeros((len(u), size), b.dtype))
+    return whole
 
 
 def factored(factor: Factor, key: Key[Array, ''], size: int) -> Float[Array, 'batch size']:

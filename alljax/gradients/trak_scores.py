@@ -54,7 +54,8 @@ def trak(
     for params, own in zip(checkpoints, jax.random.split(key, len(checkpoints)), strict=True):
 
         def projected(x: Array, y: Array, params: Params = params, own: Array = own) -> tuple[Array, Array]:
-            return _projected(margin(function), params, x, y, where, own, size, projection)
+            found: tuple[Array, Array] = _projected(margin(function), params, x, y, where, own, size, projection)
+            return found
 
         features, missing = batching.rows(projected, batch_size, *train)
         asked, _ = batching.rows(projected, batch_size, *test)

@@ -64,13 +64,18 @@ def main() -> None:
     parser.add_argument('--seeds', type=int, default=5)
     parser.add_argument('--wrong', type=float, default=0.05)
     parser.add_argument('--ridge', type=float, default=0.01)
+    parser.add_argument('--tables', nargs='*', default=['agreement', 'detection', 'repeats'])
     options = parser.parse_args()
     cells = read(options.cells)
     x = features(options.network, cells.images)
     print(f'{options.network}: {len(x)} cells, {x.shape[1]} features, ridge {options.ridge}')
-    with jax.enable_x64(True):
-        agreement(x, cells.labels, options.ridge)
+    if 'agreement' in options.tables:
+        with jax.enable_x64(True):
+            agreement(x, cells.labels, options.ridge)
+    x = x.astype(np.float32)
+    if 'detection' in options.tables:
         detection(x, cells, options)
+    if 'repeats' in options.tables:
         repeats(x, cells, options)
 
 
@@ -218,9 +223,11 @@ def detection(x: np.ndarray, cells: Any, options: argparse.Namespace) -> None:
         wrong[rng.choice(len(x), round(options.wrong * len(x)), replace=False)] = True
         other = (cells.labels + rng.integers(1, len(cells.classes), len(x))) % len(cells.classes)
         y = np.where(wrong, other, cells.labels)
+        began = time.process_time()
         for name, score in suspicions(x, y, groups, options.ridge).items():
             one = gradients.mislabel_detection(score, wrong, share=options.wrong)
             found.setdefault(name, []).append([float(one.auc), float(one.precision)])
+        print(f'  labels of seed {seed}: {time.process_time() - began:.0f} s of processor time', flush=True)
     print(f'  {options.wrong:.0%} of the labels changed, {options.seeds} seeds')
     print(f'  {"":42}{"AUC":>22}   precision in the first {options.wrong:.0%}')
     for name, rows in found.items():

@@ -118,16 +118,19 @@ def test_lissa_solves_as_the_dense_matrix_does(head):
     train, test, params = head
     whole = gradients.curvature_operator(apply, params, *train, kind='ggn')
     gradient = jax.grad(lambda params: loss(params, *test).sum())(params)
-    solved = gradients.lissa(whole, key=KEY, damping=0.2, steps=120)(gradient)
+    solved = gradients.lissa(whole, key=KEY, damping=0.2, steps=80)(gradient)
     matrix = np.stack([np.asarray(whole(row)) for row in jnp.eye(15)]) + 0.2 * np.eye(15)
     expected = np.linalg.solve(matrix, ravel_pytree(gradient)[0])
     np.testing.assert_allclose(ravel_pytree(solved)[0], expected, rtol=1e-7, atol=1e-9)
-    default = gradients.lissa(whole, key=KEY, damping=0.2)(gradient)
-    np.testing.assert_allclose(ravel_pytree(default)[0], expected, atol=0.02 * np.abs(expected).max())
-    jitted = jax.jit(gradients.lissa(whole, key=KEY, damping=0.2, scale=10.0, steps=400))(gradient)
-    np.testing.assert_allclose(ravel_pytree(jitted)[0], expected, rtol=1e-4, atol=1e-6)
+    rough = jax.jit(gradients.lissa(whole, key=KEY, damping=0.2))(gradient)  # within 1 % by default
+    np.testing.assert_allclose(ravel_pytree(rough)[0], expected, atol=0.02 * np.abs(expected).max())
+    with pytest.raises(ValueError, match=r'lissa: op has an eigenvalue above the scale 0\.1'):
+        gradients.lissa(whole, key=KEY, damping=0.2, scale=0.1, steps=20)(gradient)
+    with pytest.raises(ValueError, match='lissa: damping is 0'):
+        gradients.lissa(whole, key=KEY, damping=0.0)
 
 
+@pytest.mark.slow
 def test_lissa_of_batches_is_right_on_average(head):
     train, test, params = head
     ops = [gradients.curvature_operator(apply, params, *(part[i::3] for part in train), kind='ggn') for i in range(3)]
@@ -136,10 +139,6 @@ def test_lissa_of_batches_is_right_on_average(head):
     matrix = np.stack([np.mean([op(row) for op in ops], 0) for row in jnp.eye(15)]) + 0.2 * np.eye(15)
     expected = np.linalg.solve(matrix, ravel_pytree(gradient)[0])
     assert np.linalg.norm(found - expected) < 0.25 * np.linalg.norm(expected)
-    with pytest.raises(ValueError, match=r'lissa: op has an eigenvalue above the scale 0\.1'):
-        gradients.lissa(ops, key=KEY, damping=0.2, scale=0.1, steps=4000)(gradient)
-    with pytest.raises(ValueError, match='lissa: damping is 0'):
-        gradients.lissa(ops, key=KEY, damping=0.0)
 
 
 def test_dense_projections_are_products_with_signs_whatever_the_blocks(monkeypatch):
@@ -155,7 +154,7 @@ def test_dense_projections_are_products_with_signs_whatever_the_blocks(monkeypat
     )
 
 
-@pytest.mark.parametrize('kind', ['dense', 'factored'])
+@pytest.mark.parametrize('kind', [pytest.param('dense', marks=pytest.mark.slow), 'factored'])
 def test_projections_keep_products_on_average(kind):
     rng = np.random.default_rng(1)
     pair = Pair(jnp.asarray(rng.normal(size=(3, 2, 4, 5))), jnp.asarray(rng.normal(size=(3, 2, 4, 3))))
@@ -189,6 +188,7 @@ def test_trak_is_the_regression_of_the_paper(head):
     np.testing.assert_allclose(found, total / 2 * weight / 2, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_trak_foretells_what_heads_of_subsets_say(head):
     train, _, params = head
     scores = {
