@@ -8,19 +8,17 @@ tests/benchmarks/influence.py found no measure of influence that finds wrong lab
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float
 
-from alljax import gradients
 from alljax.data.cells import Cells
 from alljax.data.image import RgbImage
 from alljax.errors import UserError
 from alljax.evaluation import calibration
-from alljax.explain import run_data
+from alljax.explain import linear_head, run_data
 from alljax.explain.run_data import RunData
 from alljax.models import is_linen
 from alljax.runs import network, preparation
@@ -28,12 +26,9 @@ from alljax.runs.network import TrainedNetwork
 from alljax.storage.text_files import csv_text
 from alljax.training import inference, inputs, learning_rate_factors
 
-FOLDS = 10
-RIDGES = (0.001, 0.01, 0.1)  # of the head, on features of a mean squared norm of 1; the one that foresees labels best
 LEAST = 20  # training cells: with fewer the folds teach nothing
 SHARE, MOST = 0.05, 24  # of the cells are shown on the page, and so many at most
 AGAINST, FOR = 4, 2  # cells that are shown beside a suspect
-SEED = 0  # of the folds
 COLUMNS = ('rank', 'file', 'label', 'suggested', 'score', 'probability_of_label', 'probability_of_suggested',
            'prediction_of_run', 'probability_of_prediction', 'repeats', 'contradicted_by')  # fmt: skip
 
@@ -82,7 +77,7 @@ class Suspects(NamedTuple):
 
 
 class Table(NamedTuple):
-    """What was computed of the training cells."""
+    """The training cells with their features, and what the run and the heads say of them."""
 
     cells: Cells
     features: Float[np.ndarray, 'cells features']
@@ -119,7 +114,7 @@ def ranked(
     order = np.argsort(table.foreseen[np.arange(len(cells)), cells.labels], kind='stable')
     shown = min(MOST, max(int(np.ceil(SHARE * len(cells))), 1))
     progress(f'cells that contradict the {shown} most suspect labels')
-    influence = _influence(table, order[:shown])
+    influence = linear_head.relative_influence(table.features, cells.labels, len(classes), table.ridge, order[:shown])
     found = [
         _suspect(classes, table, cell, influence[place] if place < shown else None)
         for place, cell in enumerate(order.tolist())
@@ -205,71 +200,9 @@ def _table(
         ]
     )
     said = calibration.as_said(inference.probabilities(logits, run.whose), run.card.calibration)
-    features = standardized(rows)
-    progress(f'{FOLDS} heads, each fitted without a tenth of the cells')
-    return Table(cells, features, said, *foreseen(features, cells, len(run.classes)))
-
-
-def standardized(rows: np.ndarray) -> Float[np.ndarray, 'cells features']:
-    """Features averaged over positions, of mean 0, deviation 1 and a mean squared norm of 1, and a column of ones."""
-    rows = rows.reshape(len(rows), -1, rows.shape[-1]).mean(1).astype(np.float32)
-    spread = rows.std(0)
-    rows = (rows - rows.mean(0)) / np.where(spread > 0, spread, 1) / np.sqrt(max((spread > 0).sum(), 1))
-    return np.append(rows, np.ones((len(rows), 1), rows.dtype), 1)
-
-
-def folds_of(cells: Cells) -> Int[np.ndarray, ' cells']:
-    """The fold of each cell, drawn at random; pictures of one cell are in one, or they would speak for each other."""
-    seen_once = cells.repeats < 0
-    marks = np.where(seen_once, np.arange(len(cells)), len(cells) + cells.repeats)
-    own = np.unique(marks, return_inverse=True)[1]
-    return (np.random.default_rng(SEED).permutation(own.max() + 1) % FOLDS)[own]
-
-
-def foreseen(
-    features: Float[np.ndarray, 'cells features'], cells: Cells, classes: int
-) -> tuple[Float[np.ndarray, 'cells classes'], float]:
-    """The probabilities that heads give to cells they did not train on, and the ridge that foresees labels best."""
-    folds = folds_of(cells)
-    tried = {ridge: _foreseen(features, cells.labels, folds, classes, ridge) for ridge in RIDGES}
-    losses = {ridge: -np.log(found[np.arange(len(cells)), cells.labels]).mean() for ridge, found in tried.items()}
-    best = min(losses, key=lambda ridge: losses[ridge])
-    return tried[best], best
-
-
-def _foreseen(
-    features: np.ndarray, labels: np.ndarray, folds: np.ndarray, classes: int, ridge: float
-) -> Float[np.ndarray, 'cells classes']:
-    """The probabilities of each cell's classes by the head that was fitted without its fold."""
-    names, fold = np.unique(folds, return_inverse=True)
-    kept = fold != np.arange(len(names))[:, None]
-    heads = gradients.fit_linear_heads(features, labels, ridge=ridge, example_weights=kept, classes=classes).weights
-    logits = jnp.einsum('nf,hfc->hnc', features, heads)[fold, jnp.arange(len(labels))]
-    return inference.probabilities(logits, 'the linear head')
-
-
-def _head_loss(params: dict[str, Array], x: Array, y: Array) -> Array:
-    return -jnp.take_along_axis(jax.nn.log_softmax(x @ params['weights']), y[:, None], 1)[:, 0]
-
-
-def _influence(table: Table, suspects: Int[np.ndarray, ' suspects']) -> Float[np.ndarray, 'suspects cells']:
-    """The influence of each training cell on the loss of the suspects, in a head that was fitted to all.
-
-    Relative to the length of the cell's own gradient (arXiv:2003.11630): else the cells with the worst labels of all
-    would stand beside each suspect, instead of those that look like it.
-    """
-    x, y = table.features, np.asarray(table.cells.labels)
-    head = gradients.fit_linear_heads(x, y, ridge=table.ridge, classes=table.foreseen.shape[1]).weights[0]
-    params = {'weights': head}
-    op = gradients.curvature_operator(loss=_head_loss, params=params, x=x, y=y)
-
-    @jax.jit
-    def solve(gradient: Any) -> Any:
-        return gradients.conjugate_gradients(op, gradient, damping=table.ridge)[0]
-
-    found = gradients.influence_functions(_head_loss, params, (x, y), (x[suspects], y[suspects]), solve=solve)
-    norms = gradients.per_example_gradients(_head_loss, params, x, y, reduce='norm')
-    return np.asarray(found) / np.maximum(np.asarray(norms), np.finfo(np.float32).tiny)
+    features = linear_head.standardized(rows)
+    progress(f'{linear_head.FOLDS} heads, each fitted without a tenth of the cells')
+    return Table(cells, features, said, *linear_head.foreseen(features, cells, len(run.classes)))
 
 
 def _suspect(classes: tuple[str, ...], table: Table, cell: int, influence: np.ndarray | None) -> Suspect:

@@ -90,7 +90,7 @@ def leave_one_out(
     """
     count = _checked('leave_one_out', train, 'train[0]', 'train[1]', ridge, classes)
     check_counts('leave_one_out', batch_size=batch_size)
-    _checked('leave_one_out', test, 'test[0]', 'test[1]', ridge, count, train[0].shape[1])
+    _checked('leave_one_out', test, 'test[0]', 'test[1]', ridge, count, features=train[0].shape[1])
     x, y = train
     whole = fit_linear_heads(x, y, ridge=ridge, classes=count).weights
     keep = 1 - jnp.eye(len(x), dtype=whole.dtype)
@@ -116,7 +116,7 @@ def subset_margins(
     """
     count = _checked('subset_margins', train, 'train[0]', 'train[1]', ridge, classes)
     check_counts('subset_margins', batch_size=batch_size)
-    _checked('subset_margins', test, 'test[0]', 'test[1]', ridge, count, train[0].shape[1])
+    _checked('subset_margins', test, 'test[0]', 'test[1]', ridge, count, features=train[0].shape[1])
     weights = _weights('subset_margins', subsets, len(train[0]), 'subsets')
     heads = fit_linear_heads(*train, ridge=ridge, example_weights=weights, classes=count, batch_size=batch_size).weights
     return jax.vmap(margins, (0, None))(jnp.einsum('nf,hfc->hnc', *map(jnp.asarray, (test[0], heads))), test[1])
@@ -163,7 +163,7 @@ def representer_points(
     (4, 4)
     """
     count = _checked('representer_points', train, 'train[0]', 'train[1]', ridge, classes)
-    _checked('representer_points', test, 'test[0]', 'test[1]', ridge, count, train[0].shape[1])
+    _checked('representer_points', test, 'test[0]', 'test[1]', ridge, count, features=train[0].shape[1])
     weights = fit_linear_heads(*train, ridge=ridge, classes=count).weights[0]
     x, y = map(jnp.asarray, train)
     missing = (jax.nn.one_hot(y, count, dtype=weights.dtype) - jax.nn.softmax(x @ weights)) / (ridge * len(x))
@@ -171,7 +171,7 @@ def representer_points(
 
 
 def _checked(
-    name: str, examples: Examples, x_name: str, y_name: str, ridge: Number, classes: int | None,
+    name: str, examples: Examples, x_name: str, y_name: str, ridge: Number, classes: int | None, *,
     features: int | None = None,
 ) -> int:  # fmt: skip
     """The number of classes, after the checks of a table of features and its labels."""

@@ -4,8 +4,7 @@ The signs that a gradient is multiplied with come from the key, block by block o
 neither the gradients of all examples nor all signs are ever in memory.
 """
 
-from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,27 +15,27 @@ from alljax.gradients.factored_gradients import Factor, Pair
 from alljax.gradients.named_parameters import matching
 from alljax.gradients.typing import Loss, Params
 
-Projection = Literal['dense', 'factored']
+Kind = Literal['dense', 'factored']
 BLOCK = 2**22  # signs of a dense projection at once, about: 16 MB
 
 
+class Projection(NamedTuple):
+    """The parameters whose gradients are projected, and to what."""
+
+    where: str | None  # a regular expression over whole names
+    size: int
+    kind: Kind
+
+
 def of_batch(
-    loss: Loss, params: Params, x: Array, y: Array, where: str | None, key: Key[Array, ''], size: int, kind: Projection
+    loss: Loss, params: Params, x: Array, y: Array, key: Key[Array, ''], projection: Projection
 ) -> Float[Array, 'batch size']:
     """The projections of the gradients of a batch, `size` numbers of each; products keep their expectation."""
-    found: Array = _of_batch(loss, params, x, y, where, key, size, kind)
-    return found
-
-
-@partial(jax.jit, static_argnums=(0, 4, 6, 7))
-def _of_batch(
-    loss: Loss, params: Params, x: Array, y: Array, where: str | None, key: Key[Array, ''], size: int, kind: Projection
-) -> Float[Array, 'batch size']:
-    found = factored_gradients.per_example(loss, params, x, y, matching(where))
-    project = {'dense': dense, 'factored': factored}[kind]
+    found = factored_gradients.per_example(loss, params, x, y, matching(projection.where))
+    project = {'dense': dense, 'factored': factored}[projection.kind]
     keys = jax.random.split(key, len(found))
-    parts = [project(factor, own, size) for factor, own in zip(found.values(), keys, strict=True)]
-    return jnp.asarray(sum(parts)) / jnp.sqrt(size)
+    parts = [project(factor, own, projection.size) for factor, own in zip(found.values(), keys, strict=True)]
+    return jnp.asarray(sum(parts)) / jnp.sqrt(projection.size)
 
 
 def dense(factor: Factor, key: Key[Array, ''], size: int) -> Float[Array, 'batch size']:

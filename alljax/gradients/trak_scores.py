@@ -20,7 +20,7 @@ from alljax.gradients.argument_checks import (
 from alljax.gradients.named_parameters import matching
 from alljax.gradients.network_checks import as_apply, classes, picked
 from alljax.gradients.parameter_checks import check_trained
-from alljax.gradients.random_projection import Projection
+from alljax.gradients.random_projection import Kind, Projection
 from alljax.gradients.typing import Apply, Examples, Loss, Network, Number, Params, Rows
 
 RIDGE = 10.0  # times the mean eigenvalue of the projected gradients' products: best by tests/benchmarks/influence.py
@@ -28,7 +28,7 @@ RIDGE = 10.0  # times the mean eigenvalue of the projected gradients' products: 
 
 def trak(
     apply: Network, checkpoints: Sequence[Params], train: Examples, test: Examples, *, key: Key[Array, ''],
-    size: int = 512, ridge: Number = RIDGE, projection: Projection = 'dense', where: str | None = None,
+    size: int = 512, ridge: Number = RIDGE, projection: Kind = 'dense', where: str | None = None,
     batch_size: int | None = None,
 ) -> Float[Array, 'test train']:  # fmt: skip
     """The rise of each test example's margin that each training example is good for (TRAK, arXiv:2303.14186).
@@ -50,11 +50,12 @@ def trak(
     check_not_negative('trak', ridge=ridge)
     if projection not in ('dense', 'factored'):
         raise ValueError(f"trak: projection is {projection!r}; it may be 'dense' or 'factored'")
+    how = Projection(where, size, projection)
     total, weight = jnp.zeros(()), jnp.zeros(())
     for params, own in zip(checkpoints, jax.random.split(key, len(checkpoints)), strict=True):
 
         def projected(x: Array, y: Array, params: Params = params, own: Array = own) -> tuple[Array, Array]:
-            found: tuple[Array, Array] = _projected(margin(function), params, x, y, where, own, size, projection)
+            found: tuple[Array, Array] = _projected(margin(function), params, x, y, own, how)
             return found
 
         features, missing = batching.rows(projected, batch_size, *train)
@@ -103,13 +104,12 @@ def margins(logits: Float[Array, 'batch classes'], y: Rows) -> Float[Array, ' ba
     return picked(logits, jnp.asarray(y)) - jax.nn.logsumexp(others, 1)
 
 
-@partial(jax.jit, static_argnums=(0, 4, 6, 7))
+@partial(jax.jit, static_argnums=(0, 5))
 def _projected(
-    loss: Loss, params: Params, x: Array, y: Array, where: str | None, key: Key[Array, ''], size: int,
-    projection: Projection,
-) -> tuple[Float[Array, 'batch size'], Float[Array, ' batch']]:  # fmt: skip
+    loss: Loss, params: Params, x: Array, y: Array, key: Key[Array, ''], how: Projection
+) -> tuple[Float[Array, 'batch size'], Float[Array, ' batch']]:
     """The projected gradients of the margins, and how much of the probability the label lacks."""
-    found = random_projection.of_batch(loss, params, x, y, where, key, size, projection)
+    found = random_projection.of_batch(loss, params, x, y, key, how)
     return found, jax.nn.sigmoid(-loss(params, x, y)).astype(found.dtype)
 
 

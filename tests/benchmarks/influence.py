@@ -7,8 +7,8 @@ A linear head on the features of a frozen network with published weights, fitted
 labels, on 100 cells that do not train: the correlation with leaving each training cell out and fitting again, and the
 linear datamodeling score over heads of 100 random halves. Detection: labels of `--wrong` of the cells are changed to
 another class at random, the head is fitted to them, and each measure ranks the cells; means over `--seeds`, with the
-interval that a t distribution gives. Repeats: for each cell with another picture of it among the cells, as the audit
-knows, is that the one of greatest influence?
+interval that a t distribution gives. Repeats: for 100 cells with another picture of the same cell, as the
+audit knows, is that the one of greatest influence?
 """
 
 import argparse
@@ -27,7 +27,7 @@ from training_likeness import read
 
 from alljax import gradients
 from alljax.data import audit
-from alljax.explain import suspects
+from alljax.explain import linear_head
 from alljax.models import NetworkSpec
 from alljax.storage import cache, model_folder
 from alljax.training import frozen_features
@@ -40,7 +40,7 @@ MEASURES = (
     'TRAK, dense', 'TRAK, factored', 'TracIn, 5 checkpoints', 'TracIn, the last', 'Grad-Cos', 'representer points',
 )  # fmt: skip
 STARTS = {'alexnet': ('convolutions', {'dense': False})}  # networks whose published dense layers are left out
-SUSPECTS = f'the same, the best of {len(suspects.RIDGES)} ridges (--suspects)'
+SUSPECTS = f'the same, the best of {len(linear_head.RIDGES)} ridges (--suspects)'
 KEY = jax.random.key(0)
 
 Examples = tuple[Any, Any]
@@ -168,7 +168,7 @@ def agreement(x: np.ndarray, y: np.ndarray, ridge: float) -> None:
     print(f'  {len(train[0])} heads without one cell: {time.process_time() - began:.0f} s of processor time')
     subsets = np.random.default_rng(1).random((SUBSETS, len(train[0]))).argsort(1) < len(train[0]) // 2
     outputs = gradients.subset_margins(train, test, subsets, ridge=ridge)
-    print(f'  {"":42}{"left out, r":>12}{"rank":>7}{"LDS":>7}{"seconds":>9}')
+    print(f'  {"":44}{"left out, r":>12}{"rank":>7}{"LDS":>7}{"seconds":>9}')
     for name in MEASURES:
         began = time.process_time()
         found = influences(*train, test, ridge, [name])[name]
@@ -176,7 +176,7 @@ def agreement(x: np.ndarray, y: np.ndarray, ridge: float) -> None:
         score = np.asarray(gradients.linear_datamodeling_score(found, subsets, outputs)).mean()
         row = [np.mean([f(a, b).statistic for a, b in zip(found, truth, strict=True)]) for f in (
             stats.pearsonr, stats.spearmanr)]  # fmt: skip
-        print(f'  {name:42}{row[0]:12.3f}{row[1]:7.3f}{score:7.3f}{seconds:9.1f}', flush=True)
+        print(f'  {name:44}{row[0]:12.3f}{row[1]:7.3f}{score:7.3f}{seconds:9.1f}', flush=True)
 
 
 def suspicions(x: np.ndarray, y: np.ndarray, groups: np.ndarray, ridge: float) -> dict[str, np.ndarray]:
@@ -208,7 +208,7 @@ def suspicions(x: np.ndarray, y: np.ndarray, groups: np.ndarray, ridge: float) -
     }
     for name, fold in folds.items():
         scores[name] = np.asarray(gradients.held_out_losses(x, y, fold, ridge=ridge))
-    tried = [gradients.held_out_losses(x, y, next(iter(folds.values())), ridge=one) for one in suspects.RIDGES]
+    tried = [gradients.held_out_losses(x, y, next(iter(folds.values())), ridge=one) for one in linear_head.RIDGES]
     scores[SUSPECTS] = np.asarray(min(tried, key=np.mean))
     return scores
 
@@ -229,9 +229,9 @@ def detection(x: np.ndarray, cells: Any, options: argparse.Namespace) -> None:
             found.setdefault(name, []).append([float(one.auc), float(one.precision)])
         print(f'  labels of seed {seed}: {time.process_time() - began:.0f} s of processor time', flush=True)
     print(f'  {options.wrong:.0%} of the labels changed, {options.seeds} seeds')
-    print(f'  {"":42}{"AUC":>22}   precision in the first {options.wrong:.0%}')
+    print(f'  {"":44}{"AUC":>22}   precision in the first {options.wrong:.0%}')
     for name, rows in found.items():
-        print(f'  {name:42}' + ''.join(f'{interval(column):>22}' for column in np.transpose(rows)))
+        print(f'  {name:44}' + ''.join(f'{interval(column):>22}' for column in np.transpose(rows)))
 
 
 def interval(values: np.ndarray) -> str:
@@ -254,10 +254,11 @@ def repeats(x: np.ndarray, cells: Any, options: argparse.Namespace) -> None:
     tables['cosine of features'] = (x / np.linalg.norm(x, axis=1)[:, None])[asked] @ (
         x / np.linalg.norm(x, axis=1)[:, None]
     ).T
-    for name, table in tables.items():
+    for name, found in tables.items():
+        table = np.array(found)
         table[np.arange(len(asked)), asked] = -np.inf
         same = marks[np.argsort(-table, 1)[:, :5]] == marks[asked][:, None]
-        print(f'  {name:42}{same[:, 0].mean():10.1%}{same.any(1).mean():10.1%}')
+        print(f'  {name:44}{same[:, 0].mean():10.1%}{same.any(1).mean():10.1%}')
 
 
 if __name__ == '__main__':

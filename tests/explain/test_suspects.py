@@ -11,7 +11,7 @@ from alljax.commands import explain
 from alljax.config import resolve
 from alljax.data.cells import Cells, Origin
 from alljax.errors import UserError
-from alljax.explain import suspects, suspects_page
+from alljax.explain import linear_head, suspects, suspects_page
 from alljax.models import create
 from alljax.runs import experiment
 from alljax.runs.network import TrainedNetwork
@@ -38,8 +38,8 @@ def found():
     labels, repeats = np.where(np.isin(np.arange(COUNT), WRONG), 1 - truth, truth), np.full(COUNT, -1, np.int32)
     labels[0], repeats[[0, 3]] = truth[3], 7
     made = cells(labels.astype(np.int32), repeats)
-    features = suspects.standardized(rows)
-    foreseen = suspects.foreseen(features, made, 2)
+    features = linear_head.standardized(rows)
+    foreseen = linear_head.foreseen(features, made, 2)
     said = np.full((COUNT, 2), 0.5)
     return suspects.ranked(CLASSES, suspects.Table(made, features, said, *foreseen), ['Some note.'])
 
@@ -67,15 +67,15 @@ def test_another_picture_of_the_cell_is_named(found):
 
 def test_pictures_of_one_cell_are_in_one_fold():
     repeats = np.arange(COUNT, dtype=np.int32) // 3
-    folds = suspects.folds_of(cells(np.zeros(COUNT, np.int32), repeats))
+    folds = linear_head.folds_of(cells(np.zeros(COUNT, np.int32), repeats))
     assert len(set(zip(repeats.tolist(), folds.tolist(), strict=True))) == COUNT // 3
-    assert set(folds) == set(range(suspects.FOLDS))
-    alone = suspects.folds_of(cells(np.zeros(COUNT, np.int32), np.full(COUNT, -1, np.int32)))
-    assert np.bincount(alone).max() == COUNT // suspects.FOLDS
+    assert set(folds) == set(range(linear_head.FOLDS))
+    alone = linear_head.folds_of(cells(np.zeros(COUNT, np.int32), np.full(COUNT, -1, np.int32)))
+    assert np.bincount(alone).max() == COUNT // linear_head.FOLDS
 
 
 def test_features_are_standardized_and_constant_ones_are_zero():
-    rows = suspects.standardized(np.random.default_rng(0).normal(3, 5, (9, 2, 2, 4)) * [1, 1, 1, 0])
+    rows = linear_head.standardized(np.random.default_rng(0).normal(3, 5, (9, 2, 2, 4)) * [1, 1, 1, 0])
     np.testing.assert_allclose(rows[:, -1], 1)
     np.testing.assert_allclose((rows[:, :-1] ** 2).sum(1).mean(), 1, rtol=1e-5)
     assert not rows[:, 3].any()

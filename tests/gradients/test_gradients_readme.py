@@ -16,7 +16,7 @@ from alljax import gradients
 from alljax.explain.methods import METHODS
 
 README = (Path(gradients.__file__).parent / 'README.md').read_text()
-_, METHOD, ENTRY = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
+*_, METHOD, ENTRY = re.findall(r'```python\n(.*?)```', README, re.DOTALL)
 
 
 @pytest.fixture
