@@ -159,7 +159,7 @@ def as_csv(found: Suspects) -> str:
 
 
 def _notes(run: TrainedNetwork, known: RunData, cells: Cells) -> list[str]:
-    """What limits the answer, in sentences."""
+    """The limits of the answer, in sentences."""
     params, training = run.variables['params'], known.plan.training
     notes = []
     if not learning_rate_factors.head_only(learning_rate_factors.trained(params, training.factors, training.freeze)):

@@ -7,7 +7,7 @@ A linear head on the features of a frozen network with published weights, fitted
 labels, on 100 cells that do not train: the correlation with leaving each training cell out and fitting again, and the
 linear datamodeling score over heads of 100 random halves. Detection: labels of `--wrong` of the cells are changed to
 another class at random, the head is fitted to them, and each measure ranks the cells; means over `--seeds`, with the
-interval that a t distribution gives. Repeats: for 100 cells with another picture of the same cell, as the
+interval that a t distribution gives. Repeats: for each cell with another picture of the same cell, as the
 audit knows, is that the one of greatest influence?
 """
 
