@@ -14,7 +14,7 @@ Z = 1.959964  # of a normal distribution lie 95 % within so many deviations
 
 
 class Detection(NamedTuple):
-    """How well a score finds wrong labels, with intervals of 95 %."""
+    """The success of a score at finding wrong labels, with intervals of 95 %."""
 
     auc: Float[Array, '']  # the chance that a wrong label has a greater score than a right one
     auc_low: Float[Array, '']
@@ -56,7 +56,7 @@ def linear_datamodeling_score(influence: Rows, subsets: Rows, outputs: Rows) -> 
 
 
 def mislabel_detection(scores: Rows, mislabeled: Rows, *, share: Number = 0.05) -> Detection:
-    """How well `scores` [N] find the `mislabeled` [N], which are known here: greater should be more suspect.
+    """The success of `scores` [N] at finding the `mislabeled` [N], known here: greater should be more suspect.
 
     The area under the ROC curve with the interval of DeLong et al. (1988), and the precision among the first `share` of
     the examples with Wilson's; ties count half, and at the end of the first examples as chance would take them. Vectors

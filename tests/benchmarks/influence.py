@@ -247,9 +247,7 @@ def repeats(x: np.ndarray, cells: Any, options: argparse.Namespace) -> None:
     repeat = dict(zip(known.listing.files, known.repeats, strict=True))
     marks = np.array([repeat[name] for name in cells.names])
     asked = np.flatnonzero(marks != '')
-    print(
-        f'  {len(asked)} cells with another picture of the same cell: that is the most influential, one of the first 5'
-    )
+    print(f'  {f"{len(asked)} cells with another picture":44}{"the first":>10}{"in five":>10}')
     tables = influences(x, cells.labels, (x[asked], cells.labels[asked]), options.ridge, [])
     tables['cosine of features'] = (x / np.linalg.norm(x, axis=1)[:, None])[asked] @ (
         x / np.linalg.norm(x, axis=1)[:, None]
