@@ -39,7 +39,7 @@ def _explain(options: argparse.Namespace, shown: tqdm) -> int:
         shown.set_description_str(sentence)
         _say(sentence)
 
-    instead = [name for name in ('summary', 'compare', 'suspects') if getattr(options, name)]
+    instead = [name for name in ('summary', 'compare', 'suspects', 'concept') if getattr(options, name)]
     if len(instead) > 1:
         raise UserError(f'--{" and --".join(instead)}: each asks for a page of its own; give one of them')
     if options.config:
@@ -73,6 +73,12 @@ def _explain(options: argparse.Namespace, shown: tqdm) -> int:
         for line in explain.compare(checked, count_steps(shown, len(checked.methods), 'methods')):
             _say(line)
         _say(f'written: {checked.folder / "index.html"}')
+        return int(bool(checked.unread))
+    if options.concept:
+        step = count_steps(shown, len(options.concept), 'concepts')
+        for line in explain.try_concepts(checked, options.concept, options.random, step):
+            _say(line)
+        _say(f'written: {checked.folder / "concepts.csv"}')
         return int(bool(checked.unread))
     step = count_steps(shown, len(checked.cells) * len(checked.methods), 'maps')
     found = explain.write(checked, lambda cell: _say(_line(cell, checked)), step)
@@ -151,6 +157,15 @@ def _parser() -> Parser:
         action='store_true',
         help='instead: up to 14 measures of each method on all IMAGES, with intervals, and the methods by rank',
     )
+    parser.add_argument(
+        '--concept',
+        type=Path,
+        nargs='+',
+        metavar='FOLDER',
+        help='instead: whether the logits of IMAGES rise along what the images in each of these folders share (TCAV), '
+        'tested against the images of --random; at --layer, by default that of the CAMs',
+    )
+    parser.add_argument('--random', type=Path, metavar='FOLDER', help='with --concept: images that share nothing')
     parser.add_argument(
         '--data',
         type=Path,

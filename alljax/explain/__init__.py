@@ -1,6 +1,6 @@
 """Heat maps of what a trained network looks at on images, and how far each of them is to be believed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -32,6 +32,7 @@ __all__ = [
     'default_folder',
     'find_suspects',
     'summarize',
+    'try_concepts',
     'write',
 ]
 
@@ -72,6 +73,23 @@ def compare(request: CheckedRequest, step: Step = no_step) -> list[str]:
     write_text(request.folder / 'comparison.csv', comparison.as_csv(found.scores))
     write_text(request.folder / 'index.html', comparison_page.render(request, found))
     return comparison.lines(found)
+
+
+def try_concepts(
+    request: CheckedRequest, folders: Sequence[Path], random: Path | None, step: Step = no_step
+) -> list[str]:
+    """Writes concepts.csv, along which concepts the logits of the images rise, and gives the table in lines.
+
+    A concept is a folder of images that share something; `random` images share nothing. UserError for folders that
+    cannot be used, or an output folder that cannot be written.
+    """
+    from alljax.explain import concepts
+
+    read = concepts.read(request, folders, random)
+    output_folder.make(request.folder)
+    found = concepts.scores(request, read, step)
+    write_text(request.folder / 'concepts.csv', concepts.as_csv(found, request.options.layer))
+    return concepts.lines(found, request.options.layer)
 
 
 def summarize(request: Request, progress: Callable[[str], None]) -> Path:
