@@ -60,7 +60,7 @@ def read(request: CheckedRequest, folders: Sequence[Path], random: Path | None) 
         unread = [f'{file.path} {file.error}' for file in files if isinstance(file, Unread)]
         cells = [file for file in files if isinstance(file, ImageFile)]
         if unread:
-            problems.append(f'{folder}: cannot be read: {some(unread, 3)}; fix or move them')
+            problems.append(f'{some(unread, 3)}; fix or move them, for a concept is all of its images')
         elif len(cells) < least:
             problems.append(f'{folder}: {len(cells)} images; expected {least} or more')
         else:
@@ -124,9 +124,9 @@ def lines(found: Sequence[ConceptScore], layer: str) -> list[str]:
     ]
     for row in found:
         score, chance, p_value, accuracy = (float(value) for value in row.found[:4])
+        place = 'within chance' if not row.counts else 'above chance' if score > chance else 'below chance'
         said.append(
-            f'  {row.concept:{width}}  {row.label} ({row.images}): {score:.0%}, by chance {chance:.0%}, '
-            f'p = {p_value:.2g}{", more than chance would give" if row.counts else ": within chance"}; '
-            f'told apart {accuracy:.0%}'
+            f'  {row.concept:{width}}  {row.label} ({row.images}): {score:.0%}, by chance {chance:.0%}, {place} '
+            f'(p = {p_value:.2g}); told apart {accuracy:.0%}'
         )
     return said
