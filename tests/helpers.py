@@ -10,7 +10,6 @@ from alljax import config as fields
 from alljax import models
 from alljax.config import resolve
 from alljax.data.cells import Cells, Origin
-from alljax.gradients.intermediates import with_layer
 from alljax.models.trees import flatten, unflatten
 from alljax.storage import model_folder
 from alljax.storage.card import Card
@@ -55,20 +54,6 @@ def variables_of(init, seed=0):
 
     shapes = jax.eval_shape(init, jax.random.key(0))
     return jax.tree.map(jnp.asarray, unflatten({name: drawn(name, leaf) for name, leaf in flatten(shapes).items()}))
-
-
-def with_layers(apply, layers):
-    """The network as a function of its logits and what `layer_output` gives of each of these layers, traced once."""
-    if not layers:
-        return lambda tree, image: (apply(tree, image), {})
-    *others, last = layers
-    inner = with_layers(apply, others)
-
-    def run(tree, image):
-        (logits, found), output = with_layer(inner, last)(tree, image)
-        return logits, {**found, last: output}
-
-    return run
 
 
 def save_untrained_run(folder: Path, size: int) -> Path:

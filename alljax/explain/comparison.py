@@ -11,13 +11,12 @@ from jaxtyping import Array
 from alljax import gradients
 from alljax.errors import UserError, some
 from alljax.explain import calibrated, images, masks
-from alljax.explain.measurements import Step, answers, no_step
+from alljax.explain.measurements import Step, no_step, targets_of
 from alljax.explain.methods import METHODS
 from alljax.explain.request import CheckedRequest
 from alljax.gradients.method_comparison import MEASURES, MethodRank, MethodScore
 from alljax.models import Variables
 from alljax.storage.text_files import csv_text
-from alljax.training import inference
 
 SEED = 0  # of the noise, the random weights and the other classes that measures draw
 COLUMNS = ('method', 'measure', 'better', 'mean', 'low', 'high', 'images')
@@ -40,9 +39,7 @@ def compare(request: CheckedRequest, step: Step = no_step) -> Comparison:
     run, cells = request.run, request.cells
     options = request.options._replace(temperature=calibrated.temperature_of(run.card.calibration))
     x = images.batch(run, cells).x
-    pixels, everyone = np.stack([cell.pixels for cell in cells]), np.arange(len(cells))
-    logits = inference.run(inference.make_logits(run.model), run.variables, pixels, everyone, options.batch_size)
-    target = jnp.asarray(answers(run, cells, logits, request.target)[1])
+    target = jnp.asarray(targets_of(run, cells, request.target, options.batch_size))
     apply = calibrated.divided(run.model.apply, options.temperature)
     parts = [masks.of(cell.path, run)[0] for cell in cells]
     outlines = np.stack([part.regions['cell'] for part in parts if part]) if all(parts) else None

@@ -1,5 +1,6 @@
 """Concepts in folders of the user's images: along which of them a network's logits rise (TCAV, Kim et al. 2018)."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +13,12 @@ from alljax import gradients
 from alljax.data import image_files
 from alljax.data.image_files import ImageFile, Unread
 from alljax.errors import UserError, some
+from alljax.evaluation import paired_tests
 from alljax.explain import images
-from alljax.explain.measurements import Step, answers, no_step
+from alljax.explain.measurements import Step, no_step, targets_of
 from alljax.explain.request import CheckedRequest
 from alljax.runs import preparation
 from alljax.storage.text_files import csv_text
-from alljax.training import inference
 
 SEED = 0  # of the random images that each run draws
 RUNS = 30
@@ -77,9 +78,7 @@ def scores(request: CheckedRequest, concepts: Concepts, step: Step = no_step) ->
     """
     run, cells, size = request.run, request.cells, request.options.batch_size
     x = images.batch(run, cells).x
-    pixels, everyone = np.stack([cell.pixels for cell in cells]), np.arange(len(cells))
-    logits = inference.run(inference.make_logits(run.model), run.variables, pixels, everyone, size)
-    target = answers(run, cells, logits, request.target)[1]
+    target = targets_of(run, cells, request.target, size)
     rows = []
     for name, concept in zip(concepts.names, concepts.images, strict=True):
         step(name, 0)
@@ -91,18 +90,14 @@ def scores(request: CheckedRequest, concepts: Concepts, step: Step = no_step) ->
             )  # fmt: skip
             rows.append(ConceptScore(name, run.classes[label], len(chosen), found, False))
         step(name, 1)
-    counts = holm([float(row.found.p_value) for row in rows])
+    counts = significant([float(row.found.p_value) for row in rows])
     return [row._replace(counts=count) for row, count in zip(rows, counts, strict=True)]
 
 
-def holm(p_values: Sequence[float], level: float = SIGNIFICANT) -> list[bool]:
-    """True for those that are significant together at this level (Holm 1979); never for one that is not a number."""
-    known = np.nan_to_num(np.array(p_values, float), nan=1.0)
-    passed, found = True, [False] * len(known)
-    for rank, place in enumerate(np.argsort(known, kind='stable').tolist()):
-        passed = passed and bool(known[place] * (len(known) - rank) <= level)
-        found[place] = passed
-    return found
+def significant(p_values: Sequence[float]) -> list[bool]:
+    """True for those that count after Holm's correction for them all; never for one that is not a number."""
+    known = [1.0 if math.isnan(value) else value for value in p_values]
+    return [adjusted <= SIGNIFICANT for adjusted in paired_tests.holm(known)]
 
 
 def as_csv(found: Sequence[ConceptScore], layer: str) -> str:

@@ -106,6 +106,15 @@ def answers(
     return rows, rows.argmax(1) if target is None else np.full(len(cells), target)
 
 
+def targets_of(
+    run: TrainedNetwork, cells: Sequence[ImageFile], target: int | None, batch_size: int
+) -> Int[np.ndarray, ' cells']:
+    """The target of each cell, as of `answers`, by one pass through the network; UserError as of it."""
+    pixels, everyone = np.stack([cell.pixels for cell in cells]), np.arange(len(cells))
+    logits = inference.run(inference.make_logits(run.model), run.variables, pixels, everyone, batch_size)
+    return answers(run, cells, logits, target)[1]
+
+
 def mean_region_scores(cells: Sequence[Explanation], method: str) -> dict[str, RegionScores]:
     """The means over cells of a method's scores of each region; empty where no region is known.
 

@@ -4,10 +4,10 @@ The layers of linen modules have names; a network of any other library has one l
 """
 
 import difflib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import flax.linen as nn
 import jax
@@ -126,6 +126,23 @@ def with_layer(apply: Apply, layer: str) -> WithLayer:
         if not outputs:
             raise ValueError(_no_layer(layer, layer_names(apply, params, x)))
         return Outputs(logits, outputs[-1])
+
+    return call
+
+
+def with_layers(apply: Apply, layers: Sequence[str]) -> Callable[[Params, Array], tuple[Array, dict[str, Array]]]:
+    """The network as a function of its logits and of what each of these layers gives, in one pass.
+
+    ValueError as of `layer_output`.
+    """
+    if not layers:
+        return lambda params, x: (apply(params, x), {})
+    *others, last = layers
+    inner: Any = with_layer(cast(Any, with_layers(apply, others)), last)  # whatever the function gives comes through
+
+    def call(params: Params, x: Array) -> tuple[Array, dict[str, Array]]:
+        (logits, found), output = inner(params, x)
+        return logits, {**found, last: output}
 
     return call
 

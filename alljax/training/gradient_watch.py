@@ -7,7 +7,7 @@ that is compiled once for all looks.
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Integer, Shaped
 
 from alljax import gradients
-from alljax.gradients.intermediates import with_layer
+from alljax.gradients.intermediates import with_layers
 from alljax.gradients.named_parameters import layer
 from alljax.gradients.representation_similarity import alike, centered_products
 from alljax.gradients.training_watch import cosines
@@ -84,7 +84,7 @@ def make_look(
 
     @jax.jit
     def products_of_layers(variables: Variables, rows: Array) -> dict[str, Array]:
-        outputs = _with_layers(probe.forward, names)(variables, rows)[1]
+        outputs = with_layers(probe.forward, names)(variables, rows)[1]
         return {name: centered_products(output) for name, output in outputs.items()}
 
     def look(state: State, gradient: Parameters, epoch: int, memory: Memory | None) -> tuple[dict[str, float], Memory]:
@@ -128,21 +128,6 @@ def make_probe(fed: Inputs, labels: Int[Array, ' all'], train: Integer[np.ndarra
     learned = [name for name in names if name in weighed]
     places = np.unique(np.linspace(0, max(len(learned) - 1, 0), MOST_LAYERS).astype(int))
     return Probe(forward, rows, labels[chosen], [learned[place] for place in places] if learned else [])
-
-
-def _with_layers(forward: Forward, names: list[str]) -> Callable[[Variables, Array], tuple[Array, dict[str, Array]]]:
-    """The network as a function of its logits and of what these layers give, in one pass."""
-    if not names:
-        return lambda variables, rows: (forward(variables, rows), {})
-    *others, last = names
-    # of logits with what the layers before give: whatever the function gives comes through
-    inner: Any = with_layer(cast(Any, _with_layers(forward, others)), last)
-
-    def run(variables: Variables, rows: Array) -> tuple[Array, dict[str, Array]]:
-        (logits, found), output = inner(variables, rows)
-        return logits, {**found, last: output}
-
-    return run
 
 
 def _with(variables: Variables, trained: Parameters) -> Variables:

@@ -57,6 +57,6 @@ def test_folders_that_cannot_be_used_are_told_together(run, folders, tmp_path, c
 
 
 def test_what_counts_is_corrected_for_all_that_was_tested():
-    assert concepts.holm([0.01, 0.04, 0.5, float('nan')]) == [True, False, False, False]
-    assert concepts.holm([0.04]) == [True]
-    assert concepts.holm([0.02, 0.021, 0.04]) == [False, False, False]
+    assert concepts.significant([0.01, 0.04, 0.5, float('nan')]) == [True, False, False, False]
+    assert concepts.significant([0.04]) == [True]
+    assert concepts.significant([0.02, 0.021, 0.04]) == [False, False, False]

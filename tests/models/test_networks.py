@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import variables_of, with_layers
+from helpers import variables_of
 
 from alljax import gradients, models
 from alljax.errors import UserError
 from alljax.gradients import factored_gradients
+from alljax.gradients.intermediates import with_layers
 from alljax.models.batch_statistics import use_running_statistics
 from alljax.models.group_norm import use_group_normalization
 from alljax.models.layers import batch_norm

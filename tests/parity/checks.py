@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import peers
 import torch
-from helpers import with_layers
 
 from alljax import models
+from alljax.gradients.intermediates import with_layers
 from alljax.models.trees import flatten
 from alljax.weights import convert as conversion
 from alljax.weights.rules import table
