@@ -4,7 +4,7 @@ The layers of linen modules have names; a network of any other library has one l
 """
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
@@ -130,7 +130,7 @@ def with_layer(apply: Apply, layer: str) -> WithLayer:
     return call
 
 
-def with_layers(apply: Apply, layers: Sequence[str]) -> Callable[[Params, Array], tuple[Array, dict[str, Array]]]:
+def with_layers(apply: Apply, layers: Collection[str]) -> Callable[[Params, Array], tuple[Array, dict[str, Array]]]:
     """The network as a function of its logits and of what each of these layers gives, in one pass.
 
     ValueError as of `layer_output`.
