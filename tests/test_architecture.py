@@ -67,6 +67,16 @@ def test_no_module_of_the_package_loads_tensorflow_or_torch():
     assert result.returncode == 0, result.stderr
 
 
+def test_a_network_s_prediction_waits_for_no_library_of_other_work():
+    """Each of them takes a second or more to import, in every process that predicts or searches fields."""
+    code = (
+        'import sys, alljax.smear, alljax.commands.smear, alljax.runs.network_kind; '
+        "sys.exit(str({'sklearn', 'matplotlib', 'pandas', 'tensorflow_datasets', 'scipy.stats'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == 'set()'
+
+
 def test_the_top_level_is_the_user_s():
     names = {path.relative_to(ROOT).parts[0] for path in tracked()}
     assert {name for name in names if not name.startswith('.')} <= {

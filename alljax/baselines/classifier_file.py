@@ -13,7 +13,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.tree._tree import Tree
 
-from alljax.baselines.classify import Anfis, Hierarchy, Pnn, Svm, Vote
+from alljax.baselines.classify.anfis import Anfis
+from alljax.baselines.classify.estimators import Hierarchy, Svm, Vote
+from alljax.baselines.classify.pnn import Pnn
 from alljax.errors import UserError
 
 # What a file may hold besides NumPy's arrays and the estimators of scikit-learn that skops knows to be harmless.

@@ -12,7 +12,8 @@ from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from alljax.baselines.classify import CLASSIFIERS, Hierarchy
+from alljax.baselines.classify import CLASSIFIERS
+from alljax.baselines.classify.estimators import Hierarchy
 from alljax.baselines.systems import System
 from alljax.errors import UserError, nearest
 

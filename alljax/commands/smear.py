@@ -28,16 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     find.refuse_without_truth(options)
     from alljax import config, predict, smear
     from alljax.data import image_files
-    from alljax.explain import output_folder
     from alljax.fields import annotations, detector, field_image
     from alljax.smear import truth
     from alljax.storage import cache
+    from alljax.storage.disk_errors import new_folder_problem
 
     if options.config:
         config.load(options.config)
     run = predict.load(options.run)
     blasts = _blasts(options.blasts, run.classes)
-    if problem := output_folder.problem(options.to):
+    if problem := new_folder_problem(options.to, '--to'):
         raise UserError(problem)
     marked = {suffix for form in annotations.FORMATS.values() for suffix in form.suffixes} if options.truth else ()
     files = image_files.files(options.fields, field_image.SLIDES, marked)

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Int32, Integer
-from sklearn.model_selection import StratifiedGroupKFold
 
 from alljax.data.cells import Cells
 from alljax.errors import UserError
@@ -35,6 +34,8 @@ def _drawn(labels: bytes, groups: bytes, folds: int, seed: int, draw: int, order
         dealt = _dealt(of_cells, of_groups, folds, np.random.default_rng([seed, draw]))
         parts = [np.flatnonzero(dealt == fold) for fold in range(folds)]
     else:
+        from sklearn.model_selection import StratifiedGroupKFold  # takes seconds
+
         kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed * DRAWS + draw) % 2**32)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged by `closest`

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int32, Integer
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from alljax.data import group_folds
 from alljax.data.cells import Cells
@@ -128,6 +127,8 @@ def by_file(cells: Cells, among: Index, fraction: float, seed: int) -> tuple[Ind
 
     UserError for a class with a single cell, and for parts with fewer cells than there are classes.
     """
+    from sklearn.model_selection import train_test_split  # takes seconds: imported where cells are split
+
     _need_cells(cells, among, fraction)
     first, second = train_test_split(among, test_size=fraction, random_state=seed, stratify=cells.labels[among])
     return np.sort(first), np.sort(second)
@@ -163,6 +164,8 @@ def by_file_folds(cells: Cells, folds: int, seed: int) -> list[tuple[Index, Inde
             f'config.split.folds is {folds}, but {smallest[0]} has {smallest[1]} '
             f'{"cell" if smallest[1] == 1 else "cells"}; lower it, add cells, or leave the class out'
         )
+    from sklearn.model_selection import StratifiedKFold
+
     kfold = StratifiedKFold(folds, shuffle=True, random_state=seed)
     return [(first, second) for first, second in kfold.split(cells.labels, cells.labels)]
 

@@ -6,8 +6,8 @@ All three are measured on cells that did not train the model, of groups (slides 
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Integer
-from scipy.optimize import minimize_scalar
 
 from alljax.evaluation import metrics
 from alljax.storage.calibration_record import Calibration
@@ -61,7 +61,7 @@ def temperature(probabilities: Probabilities, labels: Labels) -> float:
     def loss(log_temperature: float) -> float:
         return log_loss(tempered(probabilities, float(np.exp(log_temperature))), labels)
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method='bounded').x))
+    return float(np.exp(scipy.optimize.minimize_scalar(loss, bounds=(-np.log(20), np.log(20)), method='bounded').x))
 
 
 def log_loss(probabilities: Probabilities, labels: Labels) -> float:

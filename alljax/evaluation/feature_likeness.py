@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer
 from scipy.special import logsumexp
-from sklearn.covariance import ledoit_wolf_shrinkage
 
 MOST = 500  # training cells that are looked at: more change little, and a model folder is to stay small
 NEIGHBOR = 5  # the nearest training cell whose distance counts: nearer ones may be a cell's own repeats
@@ -103,6 +102,8 @@ def _inverse_covariance(
 
     There may be more features than cells: across the directions the ball alone counts.
     """
+    from sklearn.covariance import ledoit_wolf_shrinkage  # takes seconds
+
     share = max(float(ledoit_wolf_shrinkage(away, assume_centered=True)), LEAST_SHRINKAGE)
     _, values, directions = np.linalg.svd(away / np.sqrt(len(away)), full_matrices=False)
     ball = max(share * float((values**2).sum()) / away.shape[1], 1e-12)

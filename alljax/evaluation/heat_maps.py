@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Float, Integer, UInt8
-from matplotlib import colormaps
 from PIL import Image
 
 from alljax.evaluation.thumbnails import shrunk, thumbnail
@@ -63,6 +62,8 @@ def _scaled(found: Float[np.ndarray, 'height width']) -> Float[np.ndarray, 'heig
 
 
 def _colored(values: Float[np.ndarray, 'height width'], signed: bool) -> Float[np.ndarray, 'height width 3']:
+    from matplotlib import colormaps  # brings seconds of imports, for maps only
+
     if signed:
         return colormaps[SIGNED]((values + 1) / 2)[..., :3]
     return colormaps[UNSIGNED](values)[..., :3]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Int
-from scipy import sparse, stats
 
 from alljax.evaluation import metrics
 
@@ -40,7 +40,7 @@ def wilson(successes: int | np.integer, n: int | np.integer, level: float = 0.95
     if n < 1:
         raise ValueError(f'n is {n}: an interval needs at least one cell')
     once = max(1, round(n / repeats))
-    test = stats.binomtest(min(once, round(successes / repeats)), once)
+    test = scipy.stats.binomtest(min(once, round(successes / repeats)), once)
     interval = test.proportion_ci(confidence_level=level, method='wilson')
     return [float(interval.low), float(interval.high)]
 
@@ -170,7 +170,7 @@ def _drawn(counts: GroupedCounts, measure: Measure, seed: int, samples: int) -> 
     group, true, predicted = kinds.entries.T
     hit = true == predicted
     parts = [
-        sparse.csr_array((kinds.counts[some], (group[some], of[some])), (kinds.groups, kinds.classes))
+        scipy.sparse.csr_array((kinds.counts[some], (group[some], of[some])), (kinds.groups, kinds.classes))
         for some, of in ((hit, true), (slice(None), true), (slice(None), predicted))
     ]
     rng, chances = np.random.default_rng(seed), alike / counts.groups

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
-from scipy import stats
 
 from alljax.evaluation import plots
 
@@ -108,7 +108,7 @@ def _gain(each: Float[np.ndarray, ' repeats']) -> Gain:
     mean, count = float(each.mean()), len(each)
     if count < 2:
         return Gain(mean, None, each)
-    reach = float(stats.t.ppf(0.975, count - 1) * each.std(ddof=1) / np.sqrt(count))
+    reach = float(scipy.stats.t.ppf(0.975, count - 1) * each.std(ddof=1) / np.sqrt(count))
     return Gain(mean, (mean - reach, mean + reach), each)
 
 

@@ -1,11 +1,13 @@
-"""Measures of a classifier, overall and class by class: from counts, and from probabilities."""
+"""Measures of a classifier, overall and class by class: from counts, and from probabilities.
+
+scikit-learn is imported where it is used: a prediction, which needs other things of this file, should not wait for it.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
-from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 
 class Marginals(NamedTuple):
@@ -32,6 +34,8 @@ def confusion(
     check_labels(labels, predictions, classes)
     if not len(labels):
         return np.zeros((classes, classes), dtype=np.int64)
+    from sklearn.metrics import confusion_matrix
+
     return confusion_matrix(labels, predictions, labels=np.arange(classes))
 
 
@@ -100,6 +104,8 @@ def probability_scores(
     bins (Guo et al. 2017, arXiv:1706.04599); and the share of the cells, the most confident first, on which the
     accuracy is 95 % (a point of the risk-coverage curve, Geifman & El-Yaniv 2017, arXiv:1705.08500).
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score
+
     per_class = {}
     for i, name in enumerate(names):
         of_class = labels == i

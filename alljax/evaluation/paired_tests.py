@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy import stats
 
 
 class McNemar(NamedTuple):
@@ -30,7 +30,7 @@ def mcnemar(first: Bool[np.ndarray, ' cells'], second: Bool[np.ndarray, ' cells'
     It takes every cell as independent, so p is too small where cells of one slide resemble each other.
     """
     ahead, behind = int((first & ~second).sum()), int((second & ~first).sum())
-    p = float(stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else 1.0
+    p = float(scipy.stats.binomtest(ahead, ahead + behind).pvalue) if ahead + behind else 1.0
     return McNemar(ahead, behind, p)
 
 
@@ -56,7 +56,7 @@ def corrected_t_test(differences: Float[np.ndarray, ' folds'], test_train_ratio:
         same = bool(np.isclose(mean, 0))
         return TTest(0.0 if same else float(np.copysign(np.inf, mean)), count - 1, 1.0 if same else 0.0)
     t = float(mean / np.sqrt((1 / count + test_train_ratio) * variance))
-    return TTest(t, count - 1, float(2 * stats.t.sf(abs(t), count - 1)))
+    return TTest(t, count - 1, float(2 * scipy.stats.t.sf(abs(t), count - 1)))
 
 
 def holm(p: Sequence[float]) -> list[float]:

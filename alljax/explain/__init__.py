@@ -19,7 +19,7 @@ from alljax.runs.map_layer import goes_on_rectified, is_map, is_tokens, last_map
 from alljax.runs.network import TrainedNetwork
 from alljax.storage import model_folder
 from alljax.storage.atomic import write_whole
-from alljax.storage.disk_errors import expect_writable
+from alljax.storage.disk_errors import expect_writable, new_folder_problem
 from alljax.storage.text_files import write_text
 
 __all__ = [
@@ -101,7 +101,7 @@ def summarize(request: Request, progress: Callable[[str], None]) -> Path:
     from alljax.explain import summary, summary_page  # they load what a run loads
 
     folder = request.folder or default_folder(request.run)
-    problem = output_folder.problem(folder)
+    problem = new_folder_problem(folder, '--to')
     run = network.load(request.run)
     read = preparation.read(image_files.files(request.paths), run.card)
     unread = [f'{file.path}: {file.error}' for file in read if isinstance(file, Unread)]
@@ -128,7 +128,7 @@ def find_suspects(request: Request, progress: Callable[[str], None]) -> Path:
     from alljax.explain import suspects, suspects_page  # they load what a run loads
 
     folder = request.folder or default_folder(request.run)
-    problem = output_folder.problem(folder)
+    problem = new_folder_problem(folder, '--to')
     if problem:
         raise UserError(problem)
     expect_writable(folder, '--to')
@@ -156,10 +156,13 @@ def check(request: Request) -> CheckedRequest:
     try:
         run = network.load(request.run)
     except UserError as error:
-        problems += [*error.problems, *filter(None, [output_folder.problem(request.folder) if request.folder else ''])]
+        problems += [
+            *error.problems,
+            *filter(None, [new_folder_problem(request.folder, '--to') if request.folder else '']),
+        ]
         raise UserError(*problems) from None
     folder = request.folder or default_folder(request.run)
-    problems += filter(None, [output_folder.problem(folder)])
+    problems += filter(None, [new_folder_problem(folder, '--to')])
     target = _target(run, request.target, problems)
     layer = _layer(run, request.layer, problems)
     asked = [name for name in names if name in METHODS] or default_methods(run.model, run.variables)
@@ -203,7 +206,8 @@ def _target(run: TrainedNetwork, name: str | None, problems: list[str]) -> int |
 def _layer(run: TrainedNetwork, name: str, problems: list[str]) -> str:
     """The layer whose map or tokens the CAMs take; '' if the network has none."""
     if not name:
-        return last_map_layer(run.model, run.variables) or last_token_layer(run.model, run.variables)
+        on_map = last_map_layer(run.model, run.variables)
+        return on_map.name if on_map else last_token_layer(run.model, run.variables)
     if not is_linen(run.model):
         problems.append(f'--layer {name}: {run.model.name} is no linen module, so its layers cannot be watched')
         return ''

@@ -72,7 +72,9 @@ def _layer(request: CheckedRequest) -> str:
     if not name:
         return ''
     try:
-        return in_words(name, shape_at(model, variables, name), last=name == (last_map_layer(model, variables) or None))
+        last = last_map_layer(model, variables)
+        shape = last.shape if last and name == last.name else shape_at(model, variables, name)
+        return in_words(name, shape, last=bool(last and name == last.name))
     except UserError:
         return name
 

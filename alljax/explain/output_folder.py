@@ -20,18 +20,6 @@ COLUMNS = ('file', 'prediction', 'target', 'probability', 'method', 'deletion_au
 NO_SCORES = RegionScores(*[math.nan] * 3)
 
 
-def problem(folder: Path) -> str:
-    """The reason why a folder cannot take the pages; '' if it can. Nothing is made yet."""
-    try:
-        if folder.is_dir():
-            return f'--to {folder}: is not empty; name a new folder' if any(folder.iterdir()) else ''
-        if folder.exists():
-            return f'--to {folder}: is a file; name a new folder'
-    except OSError as error:
-        return f'--to {folder}: cannot be used ({error.strerror}); name another folder'
-    return ''
-
-
 def make(folder: Path) -> None:
     """Make the folder; UserError if that cannot be."""
     expect_writable(folder, '--to')

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float
-from scipy import optimize, stats
 
 from alljax.fields.boxes import Centers, Marks, iou
 from alljax.fields.white_cells import Found
@@ -85,7 +85,7 @@ def _compared(found: Found, nearness: Float[np.ndarray, 'found marked'], least: 
     possible = nearness >= least
     bonus = 1 + float(np.abs(nearness[possible]).sum()) if possible.any() else 1.0
     worth = np.where(possible, bonus + nearness, 0.0)
-    rows, columns = optimize.linear_sum_assignment(worth, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(worth, maximize=True)
     hits = np.zeros(len(found.boxes), bool)
     hits[rows[possible[rows, columns]]] = True
     return Comparison(hits, found.confidences, nearness.shape[1])
@@ -118,5 +118,5 @@ def agreement(calls: Sequence[str], labels: Sequence[str]) -> tuple[float, float
 
 
 def _wilson(right: int, total: int) -> tuple[float, float]:
-    interval = stats.binomtest(right, total).proportion_ci(LEVEL, method='wilson')
+    interval = scipy.stats.binomtest(right, total).proportion_ci(LEVEL, method='wilson')
     return float(interval.low), float(interval.high)

@@ -74,19 +74,31 @@ def layer_names(apply: Network, params: Params, x: Inputs | jax.ShapeDtypeStruct
     """
     check_inputs('layer_names', x, tokens=True)
     check_params('layer_names', params)
-    function, names = as_apply(apply), []
+    function = as_apply(apply)
+    names = [*layer_shapes(function, params, x)]
+    return [*names, FEATURES] if isinstance(function, SplitNetwork) else names
+
+
+def layer_shapes(apply: Apply, params: Params, x: Inputs | jax.ShapeDtypeStruct) -> dict[str, tuple[int, ...]]:
+    """The layers of `layer_names`, each with the shape of what it gave last; () of what is no array.
+
+    They are of one pass, in which nothing is computed.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
 
     def note(name: str, context: nn.module.InterceptorContext, output: Any) -> Any:
-        names.append(name)
+        if name:
+            shapes[name] = shapes.get(name, ())
+            if context.method_name == '__call__':
+                shapes[name] = tuple(getattr(_opened(output)[0], 'shape', ()))
         return output
 
     def traced(params: Params, x: Array) -> Any:
         with _after_each_call(note):
-            return function(params, x)
+            return apply(params, x)
 
     jax.eval_shape(traced, params, x)
-    names += [FEATURES] if isinstance(function, SplitNetwork) else []
-    return [name for name in dict.fromkeys(names) if name]
+    return shapes
 
 
 def resolve_layer(function: str, apply: Apply, layer: str | None) -> str:

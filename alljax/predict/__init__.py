@@ -17,6 +17,7 @@ from alljax.evaluation import calibration
 from alljax.evaluation.thumbnails import thumbnail
 from alljax.runs import kinds, likeness, preparation
 from alljax.runs.calibration import answer, possible
+from alljax.runs.kind import Trained
 from alljax.storage.card import Card
 from alljax.storage.growing_file import GrowingFile, growing_file
 from alljax.storage.text_files import csv_line
@@ -58,7 +59,7 @@ class Predictor(NamedTuple):
     probabilities: Probabilities
     adapt: Callable[[Images], 'Predictor'] | None = None  # to unlabelled images, if it was tested so
     score: likeness.Score | None = None  # of features, by which pictures are unlike the training cells
-    trained: kinds.Trained = None  # what was loaded
+    trained: Trained = None  # what was loaded
 
 
 def load(path: Path) -> Predictor:
@@ -66,7 +67,7 @@ def load(path: Path) -> Predictor:
     kind = kinds.of_model(path)
     run = kind.load(path)
 
-    def predictor(run: kinds.Trained) -> Predictor:
+    def predictor(run: Trained) -> Predictor:
         score = likeness.score_of(kind, run, path)
         return Predictor(run.classes, run.card, kind.predictor(run), score=score, trained=run)
 

@@ -7,7 +7,7 @@ from jaxtyping import Float, UInt8
 
 from alljax.data.cells import Cells
 from alljax.runs import transduction
-from alljax.runs.kinds import Kind, Trained
+from alljax.runs.kind import Kind, Trained
 
 Images = UInt8[np.ndarray, 'cells height width 3']
 Rows = Float[np.ndarray, 'cells columns']

@@ -13,9 +13,9 @@ from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.evaluation import calibration
 from alljax.evaluation.calibration import Calibrated
-from alljax.runs import classical_system, likeness
+from alljax.runs import likeness
 from alljax.runs.by_set import by_set
-from alljax.runs.kinds import Kind, Trained
+from alljax.runs.kind import NO_CHANCE, Kind, Trained
 from alljax.runs.prediction_table import Columns
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
@@ -84,7 +84,7 @@ def of_test(output: TestOutput, card: Card, test: Cells) -> TestOutput:
         return output
     shares = inference.probabilities(output.logits, 'the model')
     if card.network is None:  # no chance at all became a logit, as logits are finite
-        shares = np.where(shares > 2 * classical_system.NO_CHANCE, shares, 0)
+        shares = np.where(shares > 2 * NO_CHANCE, shares, 0)
     said = told(shares, known, test)
     return output._replace(
         logits=np.log(np.maximum(said.probabilities, np.finfo(float).tiny)),

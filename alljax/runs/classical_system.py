@@ -34,6 +34,7 @@ from alljax.runs import (
     transduction,
 )
 from alljax.runs.backbones import Body
+from alljax.runs.kind import NO_CHANCE
 from alljax.runs.prediction_views import Images, Predict
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
@@ -44,7 +45,6 @@ from alljax.storage.json_records import read_record
 from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
-NO_CHANCE = 1e-12  # stands for a probability of 0, whose logarithm is not finite
 CLASSIFIER, STANDARD, SEGMENTATION = 'classifier.skops', 'standardization.npz', 'unet.safetensors'
 
 

@@ -18,9 +18,9 @@ from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.runs import data_check, model_check, preparation, single_kinds
-from alljax.runs.classical_system import NO_CHANCE
+from alljax.runs.kind import NO_CHANCE, Kind, Probabilities, Tested, Trained
+from alljax.runs.prediction_views import Images, Predict
 from alljax.runs.results import Results, TestOutput
-from alljax.runs.single_kinds import Images, Kind, Predict, Probabilities, Tested, Trained
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import CellPreparation

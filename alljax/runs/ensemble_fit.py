@@ -20,7 +20,7 @@ from alljax.data.split import SEED_STEP, Split
 from alljax.evaluation import calibration, ensemble_selection, metrics
 from alljax.runs import ensemble, inner_folds, single_kinds
 from alljax.runs.ensemble import Ensemble, Member
-from alljax.runs.single_kinds import Probabilities
+from alljax.runs.kind import Probabilities
 from alljax.storage.atomic import temporary_folder, write_json
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import CellPreparation

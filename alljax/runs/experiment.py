@@ -24,7 +24,7 @@ from alljax.runs import (
     speeds,
     verdict_log,
 )
-from alljax.runs.kinds import Kind, Trained
+from alljax.runs.kind import Kind, Trained
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
 from alljax.storage import cache, model_folder, progress_bar, run_folder

@@ -30,7 +30,7 @@ from alljax.runs import (
     results,
     run_cells,
 )
-from alljax.runs.kinds import Kind, Trained
+from alljax.runs.kind import Kind, Trained
 from alljax.runs.leak_audit import LeakAudit
 from alljax.runs.results import Judged, Results
 from alljax.runs.run_cells import RunCells, SecondSet

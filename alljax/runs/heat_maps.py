@@ -14,10 +14,11 @@ from alljax.data.cells import Cells
 from alljax.evaluation import heat_maps
 from alljax.models import Input, Variables
 from alljax.runs import map_layer, transduction
+from alljax.runs.kind import Trained
 from alljax.runs.layer_words import in_words
+from alljax.runs.map_layer import MapLayer
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.results import TestOutput
-from alljax.runs.single_kinds import Trained
 from alljax.storage import progress_bar
 from alljax.storage.card import Card
 from alljax.training import inference
@@ -41,19 +42,19 @@ def of_test(trained: Trained, output: TestOutput, test: Cells) -> TestOutput:
     Without any where the model has no layer that gives a map of positions; results.json says why.
     """
     reason = without_maps(trained.card)
-    layer = '' if reason else map_layer.last_map_layer(trained.model, trained.variables)
+    layer = None if reason else map_layer.last_map_layer(trained.model, trained.variables)
     if not layer:
         return without(output, reason or f'{trained.model.name} has no layer with a map of positions')
     shares = inference.probabilities(output.logits, 'the model')
     index = heat_maps.chosen(test.labels, shares)
     found = maps_of(trained, layer, test, index, shares.argmax(1)[index])
-    words = in_words(layer, map_layer.shape_at(trained.model, trained.variables, layer), last=True)
+    words = in_words(layer.name, layer.shape, last=True)
     pictures = {
         test.names[place]: heat_maps.small(test.images[place], one)
         for place, one in zip(index, found, strict=True)
         if np.isfinite(one).all()
     }
-    about = {'method': 'Grad-CAM', 'layer': layer, 'in_words': words}
+    about = {'method': 'Grad-CAM', 'layer': layer.name, 'in_words': words}
     return output._replace(found={**output.found, PART: about}, heat_maps=pictures)
 
 
@@ -71,7 +72,7 @@ def without_maps(card: Card) -> str:
 
 def maps_of(
     run: TrainedNetwork,
-    layer: str,
+    layer: MapLayer,
     test: Cells,
     index: Integer[np.ndarray, ' chosen'],
     wanted: Integer[np.ndarray, ' chosen'],
@@ -81,11 +82,11 @@ def maps_of(
     A transductive network has the statistics of the set that a cell is tested in.
     """
     model, unit = run.model, run.card.transductive
-    rectified = map_layer.goes_on_rectified(model, run.variables, layer)
-    network = WatchedNetwork(map_layer.rectifying(model.apply, layer) if rectified else model.apply, layer, model.input)
+    name, (_, rows, columns, _) = layer
+    rectified = map_layer.goes_on_rectified(model, run.variables, name)
+    network = WatchedNetwork(map_layer.rectifying(model.apply, name) if rectified else model.apply, name, model.input)
     sets = transduction.sets_of(test, unit) if unit else transduction.Sets([np.arange(len(test))], 0)
     own = transduction.variables_by_set(model, run.variables, test, sets) if unit else iter([run.variables])
-    rows, columns = map_layer.shape_at(model, run.variables, layer)[1:3]
     found = np.zeros((len(index), rows, columns), np.float32)
     with progress_bar.shown('heat maps', len(index), ' cells') as bar:
         for members, variables in zip(sets.members, own, strict=True):

@@ -17,8 +17,8 @@ from alljax.data import protocol, split
 from alljax.data.cells import Cells
 from alljax.data.split import SEED_STEP, Index, Split
 from alljax.errors import UserError
-from alljax.runs import classical_system, network, preparation, single_kinds
-from alljax.runs.single_kinds import Probabilities, Trained
+from alljax.runs import network, preparation, single_kinds
+from alljax.runs.kind import Probabilities, Trained
 from alljax.storage.atomic import delete, temporary_folder, write_whole
 from alljax.storage.image_preparation import CellPreparation
 
@@ -113,6 +113,8 @@ def _probabilities(plan: Plan, cells: Cells, parts: Folds, folder: Path, said: s
 
 def _fitted(own: Sides, folder: Path) -> Trained:
     if own.plan.system:
+        from alljax.runs import classical_system  # brings scikit-learn
+
         return classical_system.fitted(own.plan, own.cells, own.parts)
     with temporary_folder(folder / 'inner') as place:
         return network.fit(own.plan, own.cells, own.parts, place)

@@ -13,9 +13,9 @@ from alljax.data.cells import Cells
 from alljax.errors import UserError
 from alljax.evaluation import feature_likeness
 from alljax.evaluation.feature_likeness import Reference
-from alljax.runs import kinds, single_kinds
+from alljax.runs import kinds
 from alljax.runs.by_set import by_set
-from alljax.runs.kinds import Kind, Trained
+from alljax.runs.kind import Kind, Trained
 from alljax.runs.results import Results
 from alljax.runs.run_cells import RunCells
 from alljax.storage import model_folder
@@ -42,7 +42,7 @@ def check(plan: Plan, found: RunCells) -> None:
     problem = ''
     if kind.features is None:
         problem = 'a model of several members has no features of its own; set it to pictures'
-    elif kind is single_kinds.NETWORK and score != 'energy' and plan.network.cut(1) is None:
+    elif not plan.system and score != 'energy' and plan.network.cut(1) is None:
         problem = f'{plan.network.name} is no linen module, so its features are unknown; set it to energy or pictures'
     elif not len(found.parts.validation) and len(np.unique(found.cells.groups[found.parts.train])) < 2:
         problem = 'all training cells are of one group, so none can be held out; set config.split.validation'

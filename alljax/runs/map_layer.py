@@ -3,16 +3,15 @@
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from alljax import gradients
 from alljax.errors import UserError
-from alljax.gradients.intermediates import with_layer
+from alljax.gradients.intermediates import layer_shapes, with_layer
 from alljax.gradients.token_grid import grid_of
 from alljax.models import Apply, Model, Variables, is_linen
 from alljax.models.trees import flatten
@@ -27,29 +26,35 @@ def shape_at(model: Model, variables: Variables, layer: str) -> tuple[int, ...]:
     return getattr(output, 'shape', ())
 
 
+class MapLayer(NamedTuple):
+    """A layer that gives a map."""
+
+    name: str
+    shape: tuple[int, ...]  # [1, rows, columns, channels]
+
+
 def is_map(shape: tuple[int, ...]) -> bool:
     """True for [1, rows, columns, channels] with more than one position."""
     return len(shape) == 4 and shape[1] * shape[2] > 1
 
 
-def last_map_layer(model: Model, variables: Variables) -> str:
-    """The last layer with weights before the head whose output is a map; '' if there is none.
+def last_map_layer(model: Model, variables: Variables) -> MapLayer | None:
+    """The last layer with weights before the head whose output is a map; None if there is none.
 
     A network that goes on with tokens [batch, tokens, features] has none: the map of its first layer, long before the
     decision, would explain little.
     """
     if not is_linen(model):
-        return ''
+        return None
     weighted = _weighted(variables)
-    for layer in reversed(gradients.layer_names(model, variables, blank(model))):
+    for layer, shape in reversed(layer_shapes(model.apply, variables, blank(model)).items()):
         if not any(name.startswith(f'{layer}/') for name in weighted):
             continue  # dropout, pooling, or the head
-        shape = shape_at(model, variables, layer)
         if is_map(shape):
-            return layer
+            return MapLayer(layer, shape)
         if len(shape) == 3:
-            return ''
-    return ''
+            return None
+    return None
 
 
 def last_token_layer(model: Model, variables: Variables) -> str:
@@ -62,10 +67,9 @@ def last_token_layer(model: Model, variables: Variables) -> str:
         return ''
     wide: tuple[int, ...] = ()  # the shape of the last tokens: queries and hidden layers are wider
     weighted = _weighted(variables)
-    for layer in reversed(gradients.layer_names(model, variables, blank(model))):
+    for layer, shape in reversed(layer_shapes(model.apply, variables, blank(model)).items()):
         if not any(name.startswith(f'{layer}/') for name in weighted):
             continue  # dropout
-        shape = shape_at(model, variables, layer)
         if not is_tokens(model, shape) or (wide and shape != wide):
             continue
         wide = shape

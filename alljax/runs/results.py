@@ -15,7 +15,7 @@ from jaxtyping import Float, Integer
 from alljax.data.cells import Cells
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.evaluation import formatting, gradient_curves, intervals, metrics, mistakes, plots, report
+from alljax.evaluation import formatting, intervals, metrics, mistakes, report
 from alljax.evaluation.prediction_rows import Rows
 from alljax.runs import model_card, prediction_table
 from alljax.runs.prediction_table import Columns
@@ -65,8 +65,7 @@ PREDICTIONS, METRICS = 'predictions.csv', 'metrics.jsonl'
 FILES, CHECKSUM = 'files', 'checksum'  # keys of results.json: checksums of other files, and of all its other values
 FURTHER = {
     'segmentation': 'Segmentation of the test cells', 'seconds_a_cell': 'Seconds a cell',
-    'prediction': 'Views of each cell whose probabilities are averaged',
-    'unlike': 'Unlike the training cells',
+    'prediction': 'Views of each cell whose probabilities are averaged', 'unlike': 'Unlike the training cells',
 }  # fmt: skip
 
 
@@ -81,7 +80,6 @@ def scores(judged: Judged, classes: tuple[str, ...], repeats: int = 1) -> Result
     labels, predicted, probabilities, groups = judged
     counts = intervals.confusion_by_group(labels, predicted, groups, len(classes))
     found = metrics.scores(counts.total(), classes)
-    accuracy = found.pop('accuracy')
     interval = {
         'wilson': intervals.wilson(int((predicted == labels).sum()), len(labels), repeats=repeats),
         'bootstrap_groups': intervals.group_bootstrap(counts, metrics.OVERALL['accuracy']),
@@ -91,7 +89,7 @@ def scores(judged: Judged, classes: tuple[str, ...], repeats: int = 1) -> Result
         found['per_class'][name] |= row
     return {
         'n': len(labels),
-        'accuracy': accuracy,
+        'accuracy': found.pop('accuracy'),
         'accuracy_ci95': interval,
         **{
             f'{name}_ci95': intervals.group_bootstrap(counts, metrics.OVERALL[name])
@@ -155,6 +153,8 @@ def write_report(
 
     `tested` are the cells whose pictures the report may show; `drawn` has figures that there are already.
     """
+    from alljax.evaluation import gradient_curves, plots  # bring matplotlib, for which no prediction should wait
+
     cells, probabilities, rows, maps = tested
     title = _banner(results)
     matrix = np.array(results['test']['confusion']['matrix'])

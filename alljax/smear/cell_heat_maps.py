@@ -9,7 +9,8 @@ import numpy as np
 from alljax.data.cells import Cells, Origin
 from alljax.data.image_files import ImageFile
 from alljax.evaluation import heat_maps as drawing
-from alljax.runs import heat_maps, kinds, map_layer, preparation
+from alljax.runs import heat_maps, map_layer, preparation
+from alljax.runs.kind import Trained
 from alljax.runs.layer_words import in_words
 from alljax.runs.network import TrainedNetwork
 from alljax.smear.found_cells import FoundCell
@@ -24,7 +25,7 @@ class Mapped(NamedTuple):
     said: str
 
 
-def added(trained: kinds.Trained, folder: Path, cells: Sequence[FoundCell]) -> Mapped:
+def added(trained: Trained, folder: Path, cells: Sequence[FoundCell]) -> Mapped:
     """The cells with heat maps of the class that a network predicts; as they are for a model without any."""
     chosen = [place for place, cell in enumerate(cells) if cell.row.probabilities is not None][:MOST]
     if not chosen or heat_maps.without_maps(trained.card) or not isinstance(trained, TrainedNetwork):
@@ -41,7 +42,7 @@ def added(trained: kinds.Trained, folder: Path, cells: Sequence[FoundCell]) -> M
     for (place, pixels), one in zip(good, maps, strict=True):
         if np.isfinite(one).all():
             done[place] = cells[place]._replace(heat_map=drawing.small(pixels, one))
-    words = in_words(layer, map_layer.shape_at(trained.model, trained.variables, layer), last=True)
+    words = in_words(layer.name, layer.shape, last=True)
     few = f' The first {MOST} cells have one.' if len(cells) > MOST else ''
     return Mapped(done, f'Heat maps: where in a crop its class comes from (Grad-CAM of {words}); yellow is most.{few}')
 

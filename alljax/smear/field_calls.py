@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from sklearn.model_selection import StratifiedGroupKFold
 
 from alljax.evaluation import intervals
 
@@ -63,6 +62,8 @@ def by_share(fields: Sequence[CountedField]) -> Calls | None:
     folds = min(FOLDS, *(len(set(groups[blast == label].tolist())) for label in (False, True)))
     if folds < 2:
         return None
+    from sklearn.model_selection import StratifiedGroupKFold  # takes seconds
+
     called, thresholds = np.zeros(len(fields), bool), []
     for train, test in StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(share, blast, groups):
         if not len(test):

@@ -48,3 +48,15 @@ def expect_writable(folder: Path, flag: str) -> None:
         for path in made:
             with suppress(OSError):
                 path.rmdir()
+
+
+def new_folder_problem(folder: Path, flag: str) -> str:
+    """The reason why a folder that a flag names is not new or empty; '' if it is. Nothing is made yet."""
+    try:
+        if folder.is_dir():
+            return f'{flag} {folder}: is not empty; name a new folder' if any(folder.iterdir()) else ''
+        if folder.exists():
+            return f'{flag} {folder}: is a file; name a new folder'
+    except OSError as error:
+        return f'{flag} {folder}: cannot be used ({error.strerror}); name another folder'
+    return ''

@@ -5,7 +5,10 @@ import pytest
 from scipy import stats
 from sklearn.base import clone
 
-from alljax.baselines.classify import CLASSIFIERS, Anfis, Hierarchy, Pnn, Svm, anfis
+from alljax.baselines.classify import CLASSIFIERS, anfis
+from alljax.baselines.classify.anfis import Anfis
+from alljax.baselines.classify.estimators import Hierarchy, Svm
+from alljax.baselines.classify.pnn import Pnn
 
 RNG = np.random.default_rng(0)
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alljax.baselines import model_selection
-from alljax.baselines.classify import Hierarchy
+from alljax.baselines.classify.estimators import Hierarchy
 from alljax.baselines.systems import System
 
 CLASSES = ('L1', 'L2', 'L3', 'normal')

@@ -22,12 +22,12 @@ from alljax.evaluation.metrics import calibration_error
 from alljax.runs import (
     calibration,
     classical_system,
+    classical_system_kind,
     experiment,
     external,
     results,
     run_cells,
     segmentation_sheet,
-    single_kinds,
 )
 from alljax.storage import model_folder
 from alljax.storage.calibration_record import Calibration
@@ -112,7 +112,7 @@ def numbers(table):
 def test_the_card_holds_what_the_validation_fold_says(run, sets):
     plan = plan_of(sets / 'a')
     found = run_cells.load(plan)
-    held_out, trained = found.cells.take(found.parts.validation), single_kinds.SYSTEM.load(run)
+    held_out, trained = found.cells.take(found.parts.validation), classical_system_kind.SYSTEM.load(run)
     assert not set(held_out.groups) & set(found.cells.groups[found.parts.train])
     assert trained.card.pictures.cells == len(found.parts.train)  # the validation fold has not trained
     shares = classical_system.predictor(trained)(held_out.images, 28)
@@ -212,7 +212,7 @@ def test_without_it_nothing_is_calibrated(run, sets, tmp_path, capsys):
     assert list(rows(tmp_path / 'out.csv')[0])[-1] == 'error'
     assert 'uncertain' not in capsys.readouterr().out
     found = run_cells.load(plan_of(sets / 'a'))
-    trained = single_kinds.SYSTEM.load(plain).card.pictures.cells  # as ever with the validation fold
+    trained = classical_system_kind.SYSTEM.load(plain).card.pictures.cells  # as ever with the validation fold
     assert trained == len(found.parts.train) + len(found.parts.validation)
 
 

@@ -24,6 +24,7 @@ from alljax.errors import UserError
 from alljax.evaluation.calibration import tempered
 from alljax.models import Input, Network
 from alljax.runs import classical_system, ensemble, ensemble_fit, experiment, inner_folds, kinds, network, results
+from alljax.runs.ensemble_kind import ENSEMBLE
 from alljax.storage import model_folder
 from configs import subtype
 
@@ -233,7 +234,7 @@ def test_a_network_beside_a_system_leaves_nothing_of_its_inner_training(cells, d
     loaded = ensemble.load(tmp_path)
     shares = ensemble.predictor(loaded)(cells.images[:5], 5)
     assert shares.shape == (5, 4)
-    assert kinds.of_model(tmp_path) is kinds.ENSEMBLE
+    assert kinds.of_model(tmp_path) is ENSEMBLE
     assert network.load(tmp_path / 'model' / loaded.members[0].name).classes == cells.classes
 
 
@@ -288,7 +289,7 @@ def test_a_candidate_is_the_run_s_config_with_its_fields_changed(drawn):
     assert first.plan.augmentation.copies == 'published'
     assert (second.plan.preparation.crop, second.plan.candidates) == (40, ())
     assert (plan.preparation.stain, plan.augmentation.copies, plan.system) == ('none', 'fresh', None)
-    assert kinds.of_plan(plan) is kinds.ENSEMBLE
+    assert kinds.of_plan(plan) is ENSEMBLE
     assert json.loads(json.dumps(plan.fields['ensemble.candidates']))[1] == [
         'b',
         {**CHEAP, 'baseline.classify': ['three'], 'data.crop': 40},

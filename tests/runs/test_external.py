@@ -18,7 +18,7 @@ from alljax.config import resolve
 from alljax.data import datasets
 from alljax.data.all_idb import refuse_both, which
 from alljax.errors import UserError
-from alljax.runs import experiment, external, leak_audit, results, single_kinds
+from alljax.runs import classical_system_kind, experiment, external, leak_audit, results
 from alljax.storage import run_folder
 from alljax.storage.card import Card
 from configs import folder as folder_config
@@ -128,8 +128,8 @@ def test_a_transductive_run_takes_the_statistics_of_the_second_set(finished):
         card: Card
         shift: float
 
-    card = single_kinds.SYSTEM.load(finished).card
-    kind = single_kinds.SYSTEM._replace(
+    card = classical_system_kind.SYSTEM.load(finished).card
+    kind = classical_system_kind.SYSTEM._replace(
         adapted=lambda run, images: run._replace(shift=float(images.mean())),
         set_predictor=lambda run: lambda images, batch_size: np.full((len(images), 2), run.shift),
     )

@@ -15,7 +15,7 @@ from alljax.evaluation import heat_maps as drawing
 from alljax.models import Input, Model
 from alljax.models.head import Linear
 from alljax.models.layers import batch_norm
-from alljax.runs import experiment, heat_maps, map_layer, results, single_kinds, transduction
+from alljax.runs import experiment, heat_maps, map_layer, network_kind, results, transduction
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.run_cells import RunCells
 from alljax.storage import heat_map_file
@@ -72,7 +72,7 @@ def by_hand(variables, images, wanted, normalized=False):
 
 def test_map_is_where_the_logit_of_the_class_comes_from(run, cells):
     index, wanted = np.array([7, 0, 19]), np.array([2, 0, 1])
-    found = heat_maps.maps_of(run, 'body', cells, index, wanted)
+    found = heat_maps.maps_of(run, map_layer.last_map_layer(run.model, run.variables), cells, index, wanted)
     assert found.shape == (3, 8, 8)
     np.testing.assert_allclose(found, by_hand(run.variables, cells.images[index], wanted), rtol=1e-4, atol=1e-6)
     assert (found > 0).any((1, 2)).all()
@@ -98,7 +98,7 @@ def test_cell_of_a_transductive_run_has_the_statistics_of_its_slide(cells):
     run = trained(normalized=True)
     run = run._replace(card=replace(run.card, transductive='slide'))
     index, wanted = np.array([12, 1]), np.array([0, 1])
-    found = heat_maps.maps_of(run, 'body', cells, index, wanted)
+    found = heat_maps.maps_of(run, map_layer.last_map_layer(run.model, run.variables), cells, index, wanted)
     sets = transduction.sets_of(cells, 'slide')
     own = list(transduction.variables_by_set(run.model, run.variables, cells, sets))
     for row, place in enumerate(index):
@@ -126,7 +126,7 @@ def test_of_a_layer_that_gives_several_arrays_the_first_is_the_map():
     model = Model('with a pair', module.init, module.apply, Input(8))
     variables = variables_of(lambda key: module.init(key, jnp.zeros((1, 8, 8, 3))))
     assert map_layer.shape_at(model, variables, 'pair') == (1, 8, 8, 2)
-    assert map_layer.last_map_layer(model, variables) == 'pair'
+    assert map_layer.last_map_layer(model, variables) == ('pair', (1, 8, 8, 2))
 
 
 def test_it_lowers_for_cuda(run, cells):
@@ -153,7 +153,7 @@ def test_a_model_without_a_map_says_why(cells, output, card, model, reason):
 def test_a_config_turns_them_off(run, cells, output, tmp_path):
     plan = plan_of(common.get_config())
     parts = Split(np.arange(0), np.arange(0), np.arange(20), 'random')
-    kind = single_kinds.NETWORK._replace(score=lambda *_: output)
+    kind = network_kind.NETWORK._replace(score=lambda *_: output)
     found = experiment._tested(kind, run, plan._replace(heat_maps=False), RunCells(cells, cells, parts, None), tmp_path)
     assert found.found['heat_maps'] == {'none': 'config.report.heat_maps was off'}
     assert not found.heat_maps

@@ -15,7 +15,7 @@ from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.evaluation import feature_likeness
 from alljax.models import Input, Network, NetworkSpec
-from alljax.runs import calibration, kinds, likeness, single_kinds
+from alljax.runs import calibration, kinds, likeness, network_kind
 from alljax.runs.network import TrainedNetwork
 from alljax.runs.run_cells import RunCells
 from alljax.storage import model_folder
@@ -78,7 +78,7 @@ def features(run):
 def test_a_network_s_features_are_kept_with_their_limit_and_predict_says_what_is_beyond(trained, tmp_path):
     asked = plan('mahalanobis')
     likeness.check(asked, found(True))
-    run = calibration.kept(single_kinds.NETWORK, trained, asked, found(True), trained.folder)
+    run = calibration.kept(network_kind.NETWORK, trained, asked, found(True), trained.folder)
     rows = features(run)
     reference = feature_likeness.reference('mahalanobis', rows[:20], CELLS.labels[:20])
     expected = feature_likeness.scores('mahalanobis', reference, rows)
@@ -87,14 +87,14 @@ def test_a_network_s_features_are_kept_with_their_limit_and_predict_says_what_is
     assert (known.score, known.cells, known.groups, known.source) == ('mahalanobis', 5, 1, 'validation fold')
     assert known.limit == pytest.approx(limit, rel=1e-4)
     assert model_folder.read_card(trained.folder / 'model').likeness == known
-    loaded = single_kinds.NETWORK.load(trained.folder)
-    scores = likeness.score_of(single_kinds.NETWORK, loaded, trained.folder)(CELLS.images, 7)
+    loaded = network_kind.NETWORK.load(trained.folder)
+    scores = likeness.score_of(network_kind.NETWORK, loaded, trained.folder)(CELLS.images, 7)
     np.testing.assert_allclose(scores, expected, rtol=1e-3)
     tested = CELLS.take(np.arange(25, 30))
-    share = likeness.of_test(single_kinds.NETWORK, loaded, trained.folder, tested, 5)['unlike']
+    share = likeness.of_test(network_kind.NETWORK, loaded, trained.folder, tested, 5)['unlike']
     assert share['share_of_test_cells'] == np.mean(expected[25:] > limit)
     assert (
-        likeness.of_external_test(single_kinds.NETWORK, loaded, trained.folder, CELLS.images[25:], 5)['unlike'] == share
+        likeness.of_external_test(network_kind.NETWORK, loaded, trained.folder, CELLS.images[25:], 5)['unlike'] == share
     )
     for number, image in enumerate((*CELLS.images[:3], *CELLS.images[25:])):
         Image.fromarray(image).save(tmp_path / f'{number}.png')
@@ -107,7 +107,7 @@ def test_a_network_s_features_are_kept_with_their_limit_and_predict_says_what_is
 
 
 def test_damage_to_the_kept_features_is_told(trained):
-    calibration.kept(single_kinds.NETWORK, trained, plan('knn'), found(False), trained.folder)
+    calibration.kept(network_kind.NETWORK, trained, plan('knn'), found(False), trained.folder)
     path = trained.folder / 'model' / 'likeness.npz'
     whole = path.read_bytes()
     for content in (whole[:-9], b'', whole[:200] + bytes([whole[200] ^ 1]) + whole[201:]):
@@ -122,17 +122,17 @@ def test_damage_to_the_kept_features_is_told(trained):
 
 
 def test_without_a_validation_fold_groups_are_left_out_and_energy_takes_logits(trained):
-    known = likeness.measured(single_kinds.NETWORK, trained, plan('knn'), found(False)).known
+    known = likeness.measured(network_kind.NETWORK, trained, plan('knn'), found(False)).known
     scores = feature_likeness.left_out_scores('knn', features(trained)[:20], CELLS.labels[:20], CELLS.groups[:20])
     assert known.limit == pytest.approx(np.percentile(scores, 95), rel=1e-3)
     assert (known.cells, known.groups, known.source) == (20, 4, 'training groups left out in turn')
-    energy = likeness.measured(single_kinds.NETWORK, trained, plan('energy'), found(True))
+    energy = likeness.measured(network_kind.NETWORK, trained, plan('energy'), found(True))
     logits = inference.run(inference.make_logits(trained.model), trained.variables, CELLS.images, np.arange(30), 5)
     expected = -np.log(np.exp(logits.astype(float)).sum(1))
     assert energy.reference is None
     assert energy.known.limit == pytest.approx(np.percentile(expected[20:25], 95), rel=1e-4)
     run = trained._replace(card=replace(trained.card, likeness=energy.known))
-    scores = likeness.score_of(single_kinds.NETWORK, run, trained.folder)(CELLS.images, 5)
+    scores = likeness.score_of(network_kind.NETWORK, run, trained.folder)(CELLS.images, 5)
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
@@ -143,7 +143,7 @@ def test_what_has_no_such_score_is_told(monkeypatch):
     monkeypatch.setattr(NetworkSpec, 'cut', lambda spec, classes: None)
     with pytest.raises(UserError, match=r'small is no linen module.* set it to energy or pictures'):
         likeness.check(plan('knn'), found(True))
-    monkeypatch.setattr(kinds, 'of_plan', lambda plan: single_kinds.NETWORK._replace(features=None))
+    monkeypatch.setattr(kinds, 'of_plan', lambda plan: network_kind.NETWORK._replace(features=None))
     with pytest.raises(UserError, match='several members has no features of its own; set it to pictures'):
         likeness.check(plan('mahalanobis'), found(True))
     likeness.check(plan('pictures'), alone)

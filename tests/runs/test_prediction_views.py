@@ -17,7 +17,8 @@ from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.models import Input, Network
 from alljax.runs import classical_system, experiment, external, network, prediction_views, results
-from alljax.runs.single_kinds import NETWORK, SYSTEM
+from alljax.runs.classical_system_kind import SYSTEM
+from alljax.runs.network_kind import NETWORK
 from alljax.storage import model_folder
 from alljax.storage.card import Card
 from alljax.storage.prediction_views_record import PredictionViews

@@ -1,8 +1,8 @@
 """Brightness and color of a nucleus and its cytoplasm."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import stats
 from skimage import color
 
 from alljax.baselines.segment.central_cell import Mask, Parts
@@ -44,7 +44,7 @@ def _moments(name: str, layer: Float[np.ndarray, 'height width'], mask: Mask) ->
     found = np.zeros(len(MOMENTS))
     if len(values):
         share = np.histogram(values, LEVELS, (0, 1))[0] / len(values)
-        found[[0, 1, 4, 5]] = values.mean(), values.std(), stats.entropy(share, base=2), (share**2).sum()
+        found[[0, 1, 4, 5]] = values.mean(), values.std(), scipy.stats.entropy(share, base=2), (share**2).sum()
         if np.ptp(values):  # of equal values there is no skewness
-            found[2:4] = stats.skew(values), stats.kurtosis(values)
+            found[2:4] = scipy.stats.skew(values), scipy.stats.kurtosis(values)
     return {f'{name} {kind}': float(value) for kind, value in zip(MOMENTS, found, strict=True)}

@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 from skimage import color
-from sklearn.cluster import KMeans
 
 from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
 from alljax.baselines.segment.central_cell import LATEST, Mask, Parts, central, clean, nothing, whole
@@ -21,6 +20,8 @@ KINDS = 4  # nucleus, cytoplasm, red cells, background
 
 def k_means(colors: Colors, weights: Float[np.ndarray, ' colors'], count: int) -> Int[np.ndarray, ' colors']:
     """The cluster of each color by k-means, from the same centers each time."""
+    from sklearn.cluster import KMeans  # takes seconds
+
     fitted = KMeans(count, init=spread(colors, count, weights), n_init=1).fit(colors, sample_weight=weights)
     return fitted.labels_.astype(int)
 

@@ -25,7 +25,6 @@ from alljax.data.datasets import (
     split_folders,
     synthetic,
 )
-from alljax.data.datasets.builder import CellsBuilder, read_cells
 from alljax.data.datasets.listing import ALONE, Dataset, Listing, Record, Source, existing_folder
 from alljax.data.folder_walk import visible
 from alljax.data.synthetic.folder import is_synthetic
@@ -208,6 +207,8 @@ def load(options: DataOptions, seed: int) -> Cells:
         log.info(known_as(options))
     root = dataset.draw(options.cells, seed) if dataset.draw else Path(options.root)
     audited, place = options.groups == 'audit', cache.folder('cells')
+    from alljax.data.datasets.builder import CellsBuilder, read_cells  # brings TensorFlow Datasets
+
     builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=place, audited=audited)
     log.info(builder.listing.taken())  # before anything is built, so that wrong classes are seen in time
     for note in builder.listing.notes:

@@ -6,7 +6,7 @@ takes 6 instead of 12 products for a kernel of 3, and 8 instead of 20 for one of
 
 from collections.abc import Sequence
 from fractions import Fraction
-from functools import lru_cache, reduce
+from functools import lru_cache, partial, reduce
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,8 @@ def convolve(image: Image, kernel: Kernel) -> Output:
     Differentiable to any order: the gradient to the image is this filtering transposed, that to the kernel is XLA's
     own, which is faster than the transpose.
     """
-    return _filter(image, kernel)
+    output: Array = _filter(image, kernel)
+    return output
 
 
 @convolve.defjvp
@@ -39,6 +40,7 @@ def _convolve_jvp(primals: tuple[Image, Kernel], tangents: tuple[Image, Kernel])
     return output, _filter(image_dot, kernel) + xla.convolve(image, kernel_dot, (1, 1), [(pad, pad)] * 2)
 
 
+@partial(jax.jit, inline=True)  # traced once a shape, however many programs have it: it is hundreds of small steps
 def _filter(image: Image, kernel: Kernel) -> Output:
     height, width = image.shape[1:3]
     size = kernel.shape[0]

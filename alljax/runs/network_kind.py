@@ -1,22 +1,20 @@
-"""The features by which a trained model tells the classes apart, of a network and of a classical system."""
+"""Runs of networks, as a kind of runs."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
+from alljax.data.cells import Cells
 from alljax.errors import UserError
-from alljax.runs import classical_system
-from alljax.runs.classical_system import Classical
+from alljax.runs import network, transduction
+from alljax.runs.kind import Kind, Rows, Tested
 from alljax.runs.network import TrainedNetwork
+from alljax.runs.prediction_views import Images
 from alljax.training import inference
 
-Images = UInt8[np.ndarray, 'cells height width 3']
-Rows = Callable[[Images, int], Float[np.ndarray, 'cells features']]  # images and a batch size to features
 
-
-def of_network(run: TrainedNetwork, score: str, keep: bool = False) -> Rows:
+def _features(run: TrainedNetwork, score: str, keep: bool = False) -> Rows:
     """The features before the last layers, a map averaged over its positions; for the score 'energy' the logits.
 
     They are computed anew, whatever `keep` says: they are those of this run's variables alone.
@@ -41,15 +39,22 @@ def of_network(run: TrainedNetwork, score: str, keep: bool = False) -> Rows:
     return rows
 
 
-def of_system(run: Classical, score: str, keep: bool = False) -> Rows:
-    """The measurements that the classifier takes, standardized if the system does that itself, whatever the score.
+def _network_by_set(run: TrainedNetwork, cells: Cells, batch_size: int) -> Tested:
+    unit = run.card.transductive
+    if not unit:
+        return network.predictor(run)(cells.images, batch_size), None
+    ask = network.asks(run, inference.make_logits(run.model), batch_size)
+    logits, about = transduction.logits_by_set(run.model, run.variables, cells, unit, ask)
+    return inference.probabilities(logits, run.whose), about
 
-    With `keep` they are looked for in the user's cache, and kept there.
-    """
 
-    def rows(images: Images, batch_size: int) -> Float[np.ndarray, 'cells features']:
-        values = classical_system.measured(run.system, run.bodies, images, batch_size, keep=keep).values
-        values = run.standard.apply(values) if run.standard else values
-        return inference.finite(values, run.card.model.get('name', 'the system'))
-
-    return rows
+NETWORK = Kind(
+    network.fit,
+    network.load,
+    network.predictor,
+    network.score,
+    network.predictor,
+    network.adapted,
+    _network_by_set,
+    _features,
+)
