@@ -6,7 +6,7 @@ The layers of linen modules have names; a network of any other library has one l
 import difflib
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 import flax.linen as nn
@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from alljax.gradients.argument_checks import check_inputs
-from alljax.gradients.network_checks import as_apply, picked
+from alljax.gradients.network_checks import Leaves, as_apply, from_signature, picked, signature
 from alljax.gradients.parameter_checks import check_params
 from alljax.gradients.typing import Apply, Inputs, Network, Params, SplitNetwork
 
@@ -164,12 +164,20 @@ def eval_layer_shape(apply: Apply, params: Params, x: Inputs, layer: str) -> jax
 
     ValueError as of `layer_output`, and for a layer that gives neither an array nor a tuple that begins with one.
     """
-    output: Any = jax.eval_shape(with_layer(apply, layer), params, x).layer
+    output = _traced_layer(apply, layer, *signature(params), x.shape, x.dtype)
     if not isinstance(output, jax.ShapeDtypeStruct):
         raise ValueError(
             f'layer {layer!r} gives {type(output).__name__}; expected an array, or a tuple whose first element is one'
         )
     return output
+
+
+@lru_cache(maxsize=128)  # one attribution asks several times, and a trace of a network takes a good part of a second
+def _traced_layer(
+    apply: Apply, layer: str, tree: jax.tree_util.PyTreeDef, leaves: Leaves, shape: tuple[int, ...], dtype: Any
+) -> Any:
+    x = jax.ShapeDtypeStruct(shape, dtype)
+    return jax.eval_shape(with_layer(apply, layer), from_signature(tree, leaves), x).layer
 
 
 def layer_gradient(

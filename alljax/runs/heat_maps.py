@@ -83,7 +83,7 @@ def maps_of(
     """
     model, unit = run.model, run.card.transductive
     name, (_, rows, columns, _) = layer
-    rectified = map_layer.goes_on_rectified(model, run.variables, name)
+    rectified = map_layer.goes_on_rectified(model, run.variables, *layer)
     network = WatchedNetwork(map_layer.rectifying(model.apply, name) if rectified else model.apply, name, model.input)
     sets = transduction.sets_of(test, unit) if unit else transduction.Sets([np.arange(len(test))], 0)
     own = transduction.variables_by_set(model, run.variables, test, sets) if unit else iter([run.variables])

@@ -103,12 +103,14 @@ def _patches_count(model: Model, variables: Variables, layer: str, shape: tuple[
     return not bool(jnp.allclose(plain, changed, rtol=1e-4, atol=1e-5))
 
 
-def goes_on_rectified(model: Model, variables: Variables, layer: str) -> bool:
+def goes_on_rectified(
+    model: Model, variables: Variables, layer: str, shape: tuple[int, ...] | None = None
+) -> bool:  # fmt: skip
     """True if nothing changes when the layer's output is rectified, as where a rectifier follows it.
 
     The CAMs then take what is above zero, as published: what is below goes nowhere, yet would outweigh all else.
     """
-    output = jax.random.normal(jax.random.key(0), (2, *shape_at(model, variables, layer)[1:]))
+    output = jax.random.normal(jax.random.key(0), (2, *(shape or shape_at(model, variables, layer))[1:]))
     images = jnp.zeros((2, *blank(model).shape[1:]))
     plain, rectified = (
         _logits_after(model.apply, layer, variables, images, one) for one in (output, jax.nn.relu(output))
