@@ -4,6 +4,7 @@ from alljax.baselines import cell_masks
 from alljax.config.field import Field, one_of
 from alljax.data import cell_region, color, denoise, stain
 from alljax.data.datasets import GROUPS
+from alljax.training.precision import PRECISIONS
 
 CELL_FIELDS: dict[str, Field] = {
     'seed': Field(
@@ -11,6 +12,12 @@ CELL_FIELDS: dict[str, Field] = {
     ),
     'epochs': Field(100, 'at most this many passes over the training cells [paper]', low=1, high=10**6),
     'batch_size': Field(28, 'cells a step [paper]; the last, smaller batch of an epoch counts too', low=1, high=10**5),
+    'precision': Field(
+        'tf32',
+        'of training: float32 in full; tf32 rounds what a GPU multiplies, and is the same as float32 on a CPU; bf16 '
+        'computes in bfloat16, for GPUs. Parameters, statistics and the loss are float32 in each',
+        lambda: PRECISIONS,
+    ),
     # --- the cells; alljax.data.datasets.problems knows which set has which task
     'data.name': Field(
         'auto',

@@ -16,7 +16,7 @@ from alljax.errors import UserError
 # Fields that only a network's training knows, and which change its result without a word of theirs in it.
 NETWORK_ONLY = (
     'augment.mixup', 'loss.robust', 'loss.smoothing', 'model.norm', 'model.statistics', 'optimizer.ema',
-    'optimizer.layer_decay',
+    'optimizer.layer_decay', 'precision',
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ LATER = (
     'augment.blur', 'augment.gray', 'augment.jpeg', 'augment.mixup', 'augment.noise', 'augment.stain', 'baseline.',
     'calibration.', 'data.crop', 'data.groups', 'data.mask', 'data.source', 'data.stain', 'ensemble.',
     'gradients.curvature', 'loss.',
-    'model.dense', 'model.norm', 'model.statistics', 'optimizer.ema', 'optimizer.layer_decay', 'predict.',
+    'model.dense', 'model.norm', 'model.statistics', 'optimizer.ema', 'optimizer.layer_decay', 'precision', 'predict.',
     'report.', 'split.all_cells', 'split.draw', 'split.final_model', 'split.train_', 'test.',
 )  # fmt: skip
 

@@ -55,6 +55,7 @@ class TrainingOptions(NamedTuple):
     smoothing: float  # of the labels
     mixup: float  # parameter of the Beta distribution of the blends; 0 for none
     group_rate: float | None  # step size of group DRO; None without it
+    precision: str  # one of alljax.training.precision.PRECISIONS
     statistics: str  # of batch normalizations: one of alljax.models.batch_statistics.STATISTICS
 
 

@@ -258,6 +258,7 @@ def _plan(config: ConfigDict, start: Start, earlier: Mapping[str, Any]) -> Plan:
             smoothing=config.loss.smoothing,
             mixup=augment.mixup,
             group_rate=config.loss.robust_rate if config.loss.robust == 'group_dro' else None,
+            precision=config.precision,
             statistics=config.model.statistics,
         ),
         system=named and named._replace(parts=named.parts._replace(segmentation=version)),

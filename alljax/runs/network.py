@@ -31,6 +31,7 @@ from alljax.storage import model_folder
 from alljax.storage.card import Card
 from alljax.storage.checkpoints import Checkpoints, need_space
 from alljax.training import (
+    devices,
     gradient_watch,
     inference,
     inputs,
@@ -45,8 +46,8 @@ from alljax.training.inputs import Inputs, NetworkInTraining
 from alljax.training.loss import cross_entropy
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.monitored_step import make_monitored_step
-from alljax.training.progress import Progress, restore
-from alljax.training.step import TrainingSetup, initial_state, make_step
+from alljax.training.progress import Progress, placed, restore
+from alljax.training.step import initial_state, make_step
 
 log = logging.getLogger(__name__)
 
@@ -221,13 +222,8 @@ def train(
     update = optimizer.make(
         plan.training.optimizer, factors, schedule.epochs * schedule.steps_per_epoch, schedule.steps_per_epoch
     )
-    groups, count = network_options.training_groups(plan, cells, parts)
-    setup = TrainingSetup(
-        fed.model, update, fed.prepare, factors, network_options.loss_weights(plan, cells, parts), plan.seed,
-        smoothing=plan.training.smoothing, mixup=plan.training.mixup, average_decay=plan.training.average_decay,
-        freeze_statistics=plan.training.statistics == 'frozen', groups=count, group_rate=plan.training.group_rate or 0,
-    )  # fmt: skip
-    on_device = loop.DeviceCells(fed.images, jnp.asarray(cells.labels), groups)
+    setup, groups = network_options.training_setup(plan, fed, update, factors, cells, parts)
+    on_device = loop.DeviceCells(*devices.on_each((fed.images, jnp.asarray(cells.labels), groups), setup.mesh))
     steps = loop.Steps(make_step(setup))
     if schedule.gradients_every:
         look = gradient_watch.make_look(setup, fed, on_device.labels, parts.train, plan.training.gradients_curvature)
@@ -241,6 +237,7 @@ def train(
         data_check.same_data(position['fingerprint'], cells, folder)
         progress = restore(tree, position, first)
         log.info('going on after step %d', position['step'])
+    progress = placed(progress, setup.mesh)
     files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
     try:
         progress = loop.fit(steps, progress, on_device, schedule, validation(plan.batch_size, fed, cells, parts), files)

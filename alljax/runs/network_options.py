@@ -1,7 +1,10 @@
 """The options of a network's training against its cells and layers, and what its results say of them."""
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int32
 
 from alljax.config.plan import Plan
@@ -10,7 +13,10 @@ from alljax.data.split import Split, class_weights
 from alljax.errors import UserError
 from alljax.models import Model, Variables, is_linen
 from alljax.runs import transduction
-from alljax.training import group_dro
+from alljax.training import devices, group_dro
+from alljax.training.inputs import Inputs
+from alljax.training.precision import PRECISIONS
+from alljax.training.step import TrainingSetup
 
 
 def check(plan: Plan, cells: Cells, model: Model, variables: Variables) -> None:
@@ -48,6 +54,7 @@ def said(plan: Plan) -> dict[str, object]:
         'average_of_parameters': how.average_decay or None,
         'group_dro': how.group_rate,
         'batch_statistics': how.statistics if how.statistics != 'running' else None,
+        'precision': how.precision if how.precision != PRECISIONS[0] else None,
         'normalization': plan.network.options.get('norm'),
         'batches': 'balanced: classes, and groups within a class' if how.equalize == 'batches' else None,
     }
@@ -58,6 +65,26 @@ def _normalizes_by_batch(plan: Plan, classes: int) -> bool:
     options = {name: value for name, value in plan.network.options.items() if name != 'norm'}
     plain = plan.network._replace(options=options).create(classes)
     return 'batch_stats' in jax.eval_shape(plain.init, jax.random.key(0))
+
+
+def training_setup(
+    plan: Plan,
+    fed: Inputs,
+    update: optax.GradientTransformation,
+    factors: Mapping[str, float],
+    cells: Cells,
+    parts: Split,
+) -> tuple[TrainingSetup, Int32[Array, ' cells'] | None]:
+    """All that stays the same from step to step, and the number of each cell's slide for group DRO."""
+    groups, count = training_groups(plan, cells, parts)
+    how = plan.training
+    setup = TrainingSetup(
+        fed.model, update, fed.prepare, factors, loss_weights(plan, cells, parts), plan.seed,
+        smoothing=how.smoothing, mixup=how.mixup, average_decay=how.average_decay,
+        freeze_statistics=how.statistics == 'frozen', groups=count, group_rate=how.group_rate or 0,
+        mesh=devices.mesh(), precision=how.precision,
+    )  # fmt: skip
+    return setup, groups
 
 
 def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' classes']:

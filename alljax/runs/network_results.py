@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+import jax
+
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
 from alljax.runs.results import Results
@@ -16,6 +18,7 @@ def about_training(schedule: loop.Schedule, progress: Progress) -> Results:
     return {
         'epochs': epochs,
         'steps': steps,
+        'devices': jax.device_count(),
         'seconds': round(progress.seconds, 1),
         'images_per_second': round(epochs * len(schedule.train) / progress.seconds, 1),
         'cells_an_epoch': len(schedule.train),

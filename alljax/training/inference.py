@@ -12,16 +12,18 @@ from scipy.special import softmax
 from alljax.data import augment, color
 from alljax.errors import UserError
 from alljax.models import Input, Model, Variables
+from alljax.training import devices
 
 Logits = Callable[[Variables, Shaped[Array, 'batch ...']], Array]
 
 
 def make_logits(model: Model) -> Logits:
-    """The jitted forward pass from crops as they are kept, of any size, to logits."""
+    """The jitted forward pass from crops as they are kept, of any size, to logits; divided among all devices."""
+    mesh = devices.mesh()
 
     @jax.jit
     def logits(variables: Variables, images: Array) -> Array:
-        return model.apply(variables, prepared(images, model.input))
+        return model.apply(variables, prepared(devices.divided(images, mesh), model.input))
 
     return logits
 

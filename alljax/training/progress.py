@@ -4,12 +4,14 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool
 
 from alljax.errors import UserError
 from alljax.models import Variables
 from alljax.models.trees import flatten, unflatten
 from alljax.storage.checkpoints import Checkpoints
+from alljax.training import devices
 from alljax.training.step import State
 
 # of JSON: what the caller keeps beside a checkpoint, and the step, seconds and best epoch that `save` adds
@@ -63,6 +65,12 @@ def restore(tree: dict[str, Any], position: Facts, start: State) -> Progress:
     state = State(device['variables'], optimizer, step, average, device.get('group_weights'))
     best = Best(device['best'], position['best_loss'], position['best_epoch']) if 'best' in tree else None
     return Progress(state, best, position['seconds'])
+
+
+def placed(progress: Progress, among: Mesh | None) -> Progress:
+    """The progress with a copy of its arrays on each device of a mesh."""
+    best = progress.best and progress.best._replace(variables=devices.on_each(progress.best.variables, among))
+    return progress._replace(state=devices.on_each(progress.state, among), best=best)
 
 
 def not_finite(step: int) -> UserError:

@@ -7,13 +7,14 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
 
 from alljax.gradients.named_parameters import layer
 from alljax.models import Model, Variables
 from alljax.models.batch_statistics import use_running_statistics
 from alljax.models.trees import flatten, unflatten
-from alljax.training import group_dro, mixup, parameter_average
+from alljax.training import devices, group_dro, mixup, parameter_average, precision
 from alljax.training.learning_rate_factors import head_only
 from alljax.training.loss import cross_entropy, mean_of_present
 from alljax.training.mixup import Blend
@@ -38,6 +39,8 @@ class TrainingSetup(NamedTuple):
     freeze_statistics: bool = False  # every batch normalization keeps its running statistics, and uses them
     groups: int = 0  # of the training side, whose losses group DRO weighs; 0 for the mean over cells
     group_rate: float = 0.01  # step size of their weights
+    mesh: Mesh | None = None  # of the devices among which a batch is divided; None for one device
+    precision: str = 'tf32'  # one of alljax.training.precision.PRECISIONS
 
 
 class State(NamedTuple):
@@ -143,7 +146,8 @@ def examples_of(setup: TrainingSetup, state: State, batch: Batch) -> Examples:
     dropout, augmentation = jax.random.split(key)
     present = batch.chosen >= 0
     index = batch.chosen[jnp.arange(len(present)) % present.sum()]
-    image, label, blend = setup.prepare(batch.images[index], augmentation), batch.labels[index], None
+    chosen = devices.divided(batch.images[index], setup.mesh)
+    image, label, blend = setup.prepare(chosen, augmentation), batch.labels[index], None
     if setup.mixup:
         image, blend = mixup.blended(image, label, jax.random.fold_in(key, 2), setup.mixup)
     return Examples(image, label, present, dropout, blend, None if batch.groups is None else batch.groups[index])
@@ -159,17 +163,21 @@ def losses_of(
     """
     model, params = setup.model, unflatten(flatten(variables['params']) | trained)
     collections = {name: tree for name, tree in variables.items() if name != 'params'}
-    everything = {'params': params, **collections}
+    everything = {'params': precision.lowered(params, setup.precision), **collections}
+    image = precision.lowered(examples.image, setup.precision)
     if head_only(setup.trained):
-        logits = model.apply(everything, examples.image)
+        with precision.products_in(setup.precision):
+            logits = model.apply(everything, image)
     else:
         frozen = {layer(name) for name in flatten(params)}
         if not setup.freeze_statistics:
             frozen -= {layer(name) for name in setup.trained}
-        with use_running_statistics(frozen):
-            logits, collections = model.apply(
-                everything, examples.image, train=True, mutable=list(collections), rngs={'dropout': examples.key}
+        with use_running_statistics(frozen), precision.products_in(setup.precision):
+            logits, changed = model.apply(
+                everything, image, train=True, mutable=list(collections), rngs={'dropout': examples.key}
             )
+        collections = precision.like(changed, collections)
+    logits = logits.astype(jnp.float32) if setup.precision == 'bf16' else logits
     losses = cross_entropy(logits, examples.label, setup.class_weights, setup.smoothing)
     if examples.blend:
         other = cross_entropy(logits, examples.blend.label, setup.class_weights, setup.smoothing)
@@ -197,7 +205,8 @@ def updated(setup: TrainingSetup, state: State, gradient: Parameters, outputs: O
     variables, average = {'params': params, **outputs.collections}, state.average
     if average is not None:
         average = parameter_average.moved(average, variables, before, state.step, setup.average_decay)
-    return State(variables, optimizer, state.step + 1, average, outputs.group_weights), updates
+    after = State(variables, optimizer, state.step + 1, average, outputs.group_weights)
+    return devices.kept_on_each(after, setup.mesh), updates
 
 
 def metrics_of(loss: Float[Array, ''], outputs: Outputs, examples: Examples) -> Metrics:

@@ -151,7 +151,7 @@ def system(config):
 def learning(config):
     how = plan_of(config).training
     return [how.mixup, how.smoothing, how.average_decay, str(how.group_rate), how.statistics, how.layer_decay,
-            how.gradients_curvature]  # fmt: skip
+            how.gradients_curvature, how.precision]  # fmt: skip
 
 
 def certainty(config):
@@ -267,6 +267,7 @@ CHANGES = {
     'optimizer.clip': (0.1, steps, {}),
     'optimizer.layer_decay': (0.5, learning, {}),
     'optimizer.ema': (0.99, learning, {}),
+    'precision': ('bf16', learning, {}),
     'loss.smoothing': (0.1, learning, {}),
     'loss.robust': ('group_dro', learning, {}),
     'loss.robust_rate': (0.1, learning, {'loss.robust': 'group_dro'}),

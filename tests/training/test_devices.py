@@ -1,0 +1,88 @@
+"""A batch divided among devices gives the losses, the state and the gradient statistics of one device.
+
+Devices cannot be added to a process that has started, so another one makes all checks.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import sys
+import flax.linen as nn, jax, jax.numpy as jnp, numpy as np, optax
+from alljax.data import augment
+from alljax.models import Input, Model
+from alljax.models.trees import flatten
+from alljax.training import devices, inference
+from alljax.training.monitored_step import make_monitored_step
+from alljax.training.step import Batch, TrainingSetup, initial_state, make_step
+
+
+class Small(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train=False):
+        x = nn.Conv(4, (3, 3), 2, name='conv')(x)
+        x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.5, name='norm')(x)).mean((1, 2))
+        return nn.Dense(3, name='head')(nn.Dropout(0.5, deterministic=not train)(x))
+
+
+module = Small()
+model = Model('small', lambda key: module.init(key, jnp.zeros((1, 16, 16, 3))), module.apply, Input(16))
+variables = model.init(jax.random.key(0))
+names = list(flatten(variables['params']))
+rng = np.random.default_rng(0)
+images, labels = rng.integers(0, 256, (16, 16, 16, 3), np.uint8), np.arange(16, dtype=np.int32) % 3
+
+
+def prepare(images, key):
+    angle, sign = augment.draw(key, images.shape[0], degrees=180.0, mirror=True)
+    return augment.warp(images, angle, sign, 16) / 255
+
+
+def trained(count, size, make):
+    mesh = devices.mesh(count)
+    setup = TrainingSetup(model, optax.sgd(0.1, momentum=0.9), prepare, names, jnp.ones(3), 0, mesh=mesh)
+    step = make(setup)
+    state = devices.on_each(initial_state(setup, jax.tree.map(jnp.copy, variables)), mesh)
+    cells = devices.on_each((jnp.asarray(images), jnp.asarray(labels)), mesh)
+    found = []
+    for start in (0, 8):
+        index = np.arange(start, start + size, dtype=np.int32)
+        index[-1] = -1 if start else index[-1]  # the last batch is smaller
+        state, metrics = step(state, Batch(*cells, jnp.asarray(index)))
+        found.append((metrics.loss, metrics.gradient_statistics))
+    assert mesh is None or all(leaf.sharding.is_fully_replicated for leaf in jax.tree.leaves(state))
+    return found, state.variables
+
+
+counts = [int(count) for count in sys.argv[1].split(',')]
+for size, make in ((8, make_step), (7, make_step), (8, make_monitored_step)):
+    one = trained(1, size, make)
+    for count in counts:
+        found = trained(count, size, make)
+        for a, b in zip(jax.tree.leaves(found[1]), jax.tree.leaves(one[1]), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=f'{size} cells, {count} devices')
+        for (a, seen), (b, expected) in zip(found[0], one[0]):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+            for name, value in expected.items():  # a scale of noise is a quotient of small differences
+                np.testing.assert_allclose(seen[name], value, rtol=5e-3, atol=1e-5, err_msg=name)
+alone = jax.jit(lambda variables, images: model.apply(variables, inference.prepared(images, model.input)))
+together = inference.make_logits(model)
+assert together(variables, images).sharding.num_devices == max(counts)
+np.testing.assert_allclose(inference.run(together, variables, images, np.arange(16), 7),
+                           inference.run(alone, variables, images, np.arange(16), 7), rtol=1e-5, atol=1e-6)
+"""
+
+
+@pytest.mark.parametrize('counts', ['2', pytest.param('2,4,8', marks=pytest.mark.slow)])
+def test_devices_give_what_one_gives(counts):
+    flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={counts[-1]}'
+    environment = {**os.environ, 'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'}
+    done = subprocess.run(
+        [sys.executable, '-c', SCRIPT, counts], cwd=Path(__file__).parents[2], env=environment, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
