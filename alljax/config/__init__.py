@@ -9,6 +9,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from alljax.config import memory_needs
 from alljax.config.field import Field
 from alljax.config.fields import FIELDS, WHEN
 from alljax.data import datasets, external
@@ -94,7 +95,17 @@ def check(config: ConfigDict, *, data: bool = True) -> None:
 def data_options(config: ConfigDict) -> DataOptions:
     """The data set that a config means, with the folder of $ALLJAX_DATA where it names none."""
     data = config.data
-    options = DataOptions(data.name, data.root, data.task, data.size, data.cells, data.denoise, data.groups)
+    options = DataOptions(
+        data.name,
+        data.root,
+        data.task,
+        data.size,
+        data.cells,
+        data.denoise,
+        data.groups,
+        data.device_cache_mb,
+        memory_needs.needs(flat(config)),
+    )
     return datasets.located(options)
 
 

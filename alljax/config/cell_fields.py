@@ -41,6 +41,14 @@ CELL_FIELDS: dict[str, Field] = {
         lambda: GROUPS,
     ),
     'data.size': Field(257, "pixels a side at which cells are kept; ALL-IDB2's own crop size", low=64, high=1024),
+    'data.device_cache_mb': Field(
+        None,
+        'MB of cells (cells × size² × 3 bytes) that memory, and the device, may hold; a larger set is read from its '
+        'files in batches, with the same results; None for a quarter of the memory of this machine',
+        low=0,
+        high=10**9,
+        example=1,
+    ),
     'data.cells': Field(260, 'synthetic only: how many to draw, at least 40; ALL-IDB2 has 260', low=40, high=10**6),
     'data.denoise': Field('none', "filter before all else [the paper's future work]", lambda: denoise.NAMES),
     'data.stain': Field(

@@ -16,8 +16,8 @@ FIELDS: dict[str, Field] = {**CELL_FIELDS, **MODEL_FIELDS}
 # Fields that earlier releases lack, by the beginnings of their names: a run of theirs did what the default does.
 LATER = (
     'augment.blur', 'augment.gray', 'augment.jpeg', 'augment.mixup', 'augment.noise', 'augment.stain', 'baseline.',
-    'calibration.', 'data.crop', 'data.groups', 'data.mask', 'data.source', 'data.stain', 'ensemble.',
-    'gradients.curvature', 'loss.',
+    'calibration.', 'data.crop', 'data.device_cache_mb', 'data.groups', 'data.mask', 'data.source', 'data.stain',
+    'ensemble.', 'gradients.curvature', 'loss.',
     'model.dense', 'model.norm', 'model.statistics', 'optimizer.ema', 'optimizer.layer_decay', 'precision', 'predict.',
     'report.', 'split.all_cells', 'split.draw', 'split.final_model', 'split.train_', 'test.',
 )  # fmt: skip

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Int32, Integer, UInt8
+from jaxtyping import Int32, Integer
+
+from alljax.storage.streamed_pictures import Pictures, taken
 
 # What cells of one group have in common, as far as anyone knows: a split keeps no more together than that.
 Grouping = Literal['patient or slide', 'repeats only', 'unknown']
@@ -28,7 +30,7 @@ class Origin:
 class Cells:
     """Cells of one data set: pixels, what they are, and which of them must never be separated by a split."""
 
-    images: UInt8[np.ndarray, 'cells height width 3']
+    images: Pictures  # uint8 [cells, height, width, 3]; of a set too large for memory they are read when asked for
     labels: Int32[np.ndarray, ' cells']
     groups: Int32[np.ndarray, ' cells']
     repeats: Int32[np.ndarray, ' cells']  # the same number for all pictures of one cell, -1 for a cell seen once
@@ -43,10 +45,10 @@ class Cells:
         return len(self.names)
 
     def take(self, index: Integer[np.ndarray, ' chosen']) -> 'Cells':
-        """The cells at `index`, in its order."""
+        """The cells at `index`, in its order; pictures on the disk stay there."""
         return replace(
             self,
-            images=self.images[index],
+            images=taken(self.images, index),
             labels=self.labels[index],
             groups=self.groups[index],
             repeats=self.repeats[index],

@@ -65,7 +65,14 @@ def problems(options: ExternalOptions) -> list[str]:
 
 
 def load(
-    options: ExternalOptions, classes: tuple[str, ...], size: int, denoise: str = 'none', flag: str = FLAG
+    options: ExternalOptions,
+    classes: tuple[str, ...],
+    size: int,
+    denoise: str = 'none',
+    flag: str = FLAG,
+    *,
+    device_cache_mb: float | int | None = None,
+    need_memory: tuple[str, ...] = (),
 ) -> ExternalCells:
     """The second set with its labels in `classes`, at `size` pixels a side and filtered as the first.
 
@@ -74,7 +81,15 @@ def load(
     """
     root = existing_folder(Path(options.root).expanduser(), flag)
     table = read_labels(Path(options.labels).expanduser(), classes) if options.labels else {}
-    data = DataOptions(options.name, str(root), _task(options.name, classes, table), size, denoise=denoise)
+    data = DataOptions(
+        options.name,
+        str(root),
+        _task(options.name, classes, table),
+        size,
+        denoise=denoise,
+        device_cache_mb=device_cache_mb,
+        need_memory=need_memory,
+    )
     try:
         cells = datasets.load(data, 0)
     except UserError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
@@ -30,6 +30,14 @@ def repeats(files: Sequence[str], pairs: Sequence[tuple[int, int]]) -> list[str]
     whole = connected(pairs, len(files)).tolist()
     first: dict[int, str] = {}
     return [first.setdefault(whole[cell], file) if cell in paired else '' for cell, file in enumerate(files)]
+
+
+def members_of_each(numbers: Integer[np.ndarray, ' cells']) -> list[Int[np.ndarray, ' _']]:
+    """The cells that bear each number, in their order; the numbers ascending, and negative ones left out."""
+    order = np.argsort(numbers, kind='stable')
+    order = order[numbers[order] >= 0]
+    starts = np.unique(numbers[order], return_index=True)[1]
+    return np.split(order, starts[1:]) if len(starts) else []
 
 
 def connected(pairs: Sequence[tuple[int, int]], count: int) -> Int[np.ndarray, ' count']:

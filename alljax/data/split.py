@@ -10,6 +10,7 @@ from jaxtyping import Float, Int32, Integer
 
 from alljax.data import group_folds
 from alljax.data.cells import Cells
+from alljax.data.groups import members_of_each
 from alljax.data.thinning import thinned
 from alljax.errors import UserError, some
 
@@ -108,11 +109,7 @@ def keep_repeats_together(cells: Cells, parts: Split) -> None:
     side = np.full(len(cells), -1)
     for number, index in enumerate((parts.train, parts.validation, parts.test)):
         side[index] = number
-    separated = [
-        members
-        for repeat in np.unique(cells.repeats[cells.repeats >= 0])
-        if len(set(side[members := np.flatnonzero(cells.repeats == repeat)])) > 1
-    ]
+    separated = [members for members in members_of_each(cells.repeats) if len(set(side[members])) > 1]
     if separated:
         pairs = [' = '.join(cells.names[i] for i in members) for members in separated]
         raise UserError(

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from alljax.storage.streamed_pictures import Pictures
+
 
 class Mistake(NamedTuple):
     """One wrongly classified cell, in words a report can print."""
@@ -21,7 +23,7 @@ class Mistake(NamedTuple):
 def most_confident(
     probabilities: Float[np.ndarray, 'cells classes'],
     labels: Int[np.ndarray, ' cells'],
-    images: UInt8[np.ndarray, 'cells height width 3'],
+    images: Pictures,
     names: Sequence[str],
     groups: Sequence[str],
     classes: Sequence[str],

@@ -26,6 +26,7 @@ from alljax.models import Variables
 from alljax.runs import final_model, preparation, training_shortcuts
 from alljax.runs.network import TrainedNetwork
 from alljax.storage import checkpoints, run_folder
+from alljax.storage.streamed_pictures import held, taken
 from alljax.training import inference, inputs, learning_rate_factors
 from alljax.training.loss import cross_entropy
 
@@ -98,7 +99,8 @@ def summarize(
         return run.model.apply({**run.variables, 'params': params}, x)
 
     loss = _loss(run, run.variables)
-    train = _prepared(run, cells.images[parts.train], batch_size), cells.labels[parts.train]
+    pictures = held(taken(cells.images, parts.train), 'a summary, which takes the gradient of each training cell,')
+    train = _prepared(run, pictures, batch_size), cells.labels[parts.train]
     progress(f'gradients of {len(parts.train)} training cells')
     statistics = gradients.gradient_statistics(loss, params, *train, batch_size=batch_size)
     classes = len(run.classes)

@@ -3,17 +3,17 @@
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from alljax.data.cells import Cells
 from alljax.runs import transduction
 from alljax.runs.kind import Kind, Trained
+from alljax.storage.streamed_pictures import Pictures
 
-Images = UInt8[np.ndarray, 'cells height width 3']
 Rows = Float[np.ndarray, 'cells columns']
 
 
-def by_set(kind: Kind, trained: Trained, cells: Cells, ask: Callable[[Trained, Images], Rows]) -> Rows:
+def by_set(kind: Kind, trained: Trained, cells: Cells, ask: Callable[[Trained, Pictures], Rows]) -> Rows:
     """A row for each cell, by what is asked of the model and the pictures of a set."""
     unit = trained.card.transductive
     if not unit:

@@ -35,13 +35,14 @@ from alljax.runs import (
 )
 from alljax.runs.backbones import Body
 from alljax.runs.kind import NO_CHANCE
-from alljax.runs.prediction_views import Images, Predict
+from alljax.runs.prediction_views import Predict
 from alljax.runs.results import TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.atomic import write_whole
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import SEGMENTATIONS
 from alljax.storage.json_records import read_record
+from alljax.storage.streamed_pictures import Pictures, held
 from alljax.training import frozen_features, inference
 
 log = logging.getLogger(__name__)
@@ -149,14 +150,17 @@ class Features(NamedTuple):
         return self.hand_made.found
 
 
-def measured(system: System, bodies: Sequence[Body], images: Images, batch_size: int, *, keep: bool = True) -> Features:
+def measured(
+    system: System, bodies: Sequence[Body], images: Pictures, batch_size: int, *, keep: bool = True
+) -> Features:
     """The features of pictures; with `keep` they are looked for in the user's cache, and kept there."""
+    images = held(images, 'a classical system')
     rows = extraction.rows(system, images, cache.folder('baselines') if keep else None)
     blocks = [rows.values, *(_of_network(body, images, batch_size, keep=keep) for body in bodies)]
     return Features(np.concatenate(blocks, 1) if bodies else rows.values, tuple(b.shape[1] for b in blocks), rows)
 
 
-def _of_network(body: Body, images: Images, batch_size: int, *, keep: bool) -> Float[np.ndarray, 'cells features']:
+def _of_network(body: Body, images: Pictures, batch_size: int, *, keep: bool) -> Float[np.ndarray, 'cells features']:
     if keep:
         about = {**body.spec.options, 'averaged': True}
         return frozen_features.features(body.model, body.variables, about, images, batch_size, cache.folder('features'))
@@ -179,13 +183,13 @@ def predictor(run: Classical, *, keep: bool = False) -> Predict:
     `keep` is that of `measured`.
     """
 
-    def predict(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
+    def predict(images: Pictures, batch_size: int) -> Float[np.ndarray, 'cells classes']:
         return probabilities(run, measured(run.system, run.bodies, images, batch_size, keep=keep).values)
 
     return prediction_views.averaged(predict, run.card)
 
 
-def adapted(run: Classical, images: Images) -> Classical:
+def adapted(run: Classical, images: Pictures) -> Classical:
     """The system with the standardization of the images that it will be asked about, if it was tested so."""
     if not run.card.transductive or len(images) < 2:
         return run
@@ -228,7 +232,7 @@ def score(run: Classical, plan: Plan, cells: Cells, parts: Split, folder: Path) 
     return TestOutput(found, np.log(np.maximum(shares, NO_CHANCE)), figures)
 
 
-def seconds_a_cell(run: Classical, rows: Features, images: Images) -> dict[str, float]:
+def seconds_a_cell(run: Classical, rows: Features, images: Pictures) -> dict[str, float]:
     """Seconds for segmenting, measuring and classifying a cell; what a network does takes all cores, the rest one.
 
     Of a prediction from several views each is that of all of them.

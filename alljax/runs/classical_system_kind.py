@@ -9,7 +9,7 @@ from alljax.data.cells import Cells
 from alljax.runs import classical_system, transduction
 from alljax.runs.classical_system import Classical
 from alljax.runs.kind import Kind, Rows, Tested
-from alljax.runs.prediction_views import Images
+from alljax.storage.streamed_pictures import Pictures
 from alljax.training import inference
 
 
@@ -19,7 +19,7 @@ def _features(run: Classical, score: str, keep: bool = False) -> Rows:
     With `keep` they are looked for in the user's cache, and kept there.
     """
 
-    def rows(images: Images, batch_size: int) -> Float[np.ndarray, 'cells features']:
+    def rows(images: Pictures, batch_size: int) -> Float[np.ndarray, 'cells features']:
         values = classical_system.measured(run.system, run.bodies, images, batch_size, keep=keep).values
         values = run.standard.apply(values) if run.standard else values
         return inference.finite(values, run.card.model.get('name', 'the system'))

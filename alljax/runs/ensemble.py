@@ -19,11 +19,12 @@ from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.runs import data_check, model_check, preparation, single_kinds
 from alljax.runs.kind import NO_CHANCE, Kind, Probabilities, Tested, Trained
-from alljax.runs.prediction_views import Images, Predict
+from alljax.runs.prediction_views import Predict
 from alljax.runs.results import Results, TestOutput
 from alljax.storage import cache, model_folder
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import CellPreparation
+from alljax.storage.streamed_pictures import Pictures
 
 NAME = 'ensemble'
 TABLE = 'ensemble'  # the part of results.json on its candidates, which the card keeps within `train`
@@ -118,7 +119,7 @@ def predictor(run: Ensemble, *, keep: bool = False) -> Predict:
     """
     whole = [(one.kind.set_predictor if keep else one.kind.predictor)(one.trained) for one in run.members]
 
-    def predict(images: Images, batch_size: int) -> Probabilities:
+    def predict(images: Pictures, batch_size: int) -> Probabilities:
         seen = _prepared(run.members, images, keep=keep)
         return average(
             [of_one(seen[one.preparation], batch_size) for one, of_one in zip(run.members, whole, strict=True)],
@@ -128,7 +129,7 @@ def predictor(run: Ensemble, *, keep: bool = False) -> Predict:
     return predict
 
 
-def adapted(run: Ensemble, images: Images) -> Ensemble:
+def adapted(run: Ensemble, images: Pictures) -> Ensemble:
     """The ensemble with its members adapted to images, as cells are kept, those that were tested so."""
     seen = _prepared([one for one in run.members if one.trained.card.transductive], images, keep=False)
     members = (
@@ -208,7 +209,7 @@ def shared(members: Sequence[Member]) -> dict[str, Any]:
     }
 
 
-def seconds_a_cell(run: Ensemble, images: Images) -> float:
+def seconds_a_cell(run: Ensemble, images: Pictures) -> float:
     """Seconds from a picture to its probabilities, with all that the members do, after once that compiles."""
     predict = predictor(run)
     predict(images, len(images))
@@ -217,7 +218,7 @@ def seconds_a_cell(run: Ensemble, images: Images) -> float:
     return (time.perf_counter() - began) / len(images)
 
 
-def _prepared(members: Iterable[Member], images: Images, *, keep: bool) -> dict[CellPreparation, Images]:
+def _prepared(members: Iterable[Member], images: Pictures, *, keep: bool) -> dict[CellPreparation, Pictures]:
     """The images in each way that some member takes them."""
     folder = cache.folder('cell_masks') if keep else None
     ways = {one.preparation: None for one in members}

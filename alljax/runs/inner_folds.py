@@ -19,6 +19,7 @@ from alljax.data.split import SEED_STEP, Index, Split
 from alljax.errors import UserError
 from alljax.runs import network, preparation, single_kinds
 from alljax.runs.kind import Probabilities, Trained
+from alljax.storage import run_folder
 from alljax.storage.atomic import delete, temporary_folder, write_whole
 from alljax.storage.image_preparation import CellPreparation
 
@@ -123,7 +124,7 @@ def _fitted(own: Sides, folder: Path) -> Trained:
 def _key(candidate: Candidate, cells: Cells, parts: Folds) -> str:
     """A short name for all that the probabilities of a candidate depend on; groups count by who shares one."""
     plan = candidate.plan
-    used = {name: value for name, value in plan.fields.items() if name != 'data.root'}
+    used = {name: value for name, value in plan.fields.items() if name not in run_folder.MAY_CHANGE}
     starts = [plan.start.how, *(one.start.how for one in plan.measuring)]
     facts = [alljax.__version__, used, starts, cells.names, cells.classes, cells.origin.grouping]
     digest = hashlib.sha256(json.dumps(facts, default=str).encode())

@@ -10,13 +10,14 @@ from jaxtyping import Float
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
 from alljax.data.split import Split
-from alljax.runs.prediction_views import Images, Predict
+from alljax.runs.prediction_views import Predict
 from alljax.runs.results import Results, TestOutput
+from alljax.storage.streamed_pictures import Pictures
 
 Probabilities = Float[np.ndarray, 'cells classes']
 Trained = Any  # of one kind; all have `classes` and `card`
 Tested = tuple[Probabilities, Results | None]  # and the `transductive` part of results.json
-Rows = Callable[[Images, int], Float[np.ndarray, 'cells features']]  # images and a batch size to features
+Rows = Callable[[Pictures, int], Float[np.ndarray, 'cells features']]  # images and a batch size to features
 NO_CHANCE = 1e-12  # stands for a probability of 0, whose logarithm is not finite
 
 
@@ -28,6 +29,6 @@ class Kind(NamedTuple):
     predictor: Callable[[Trained], Predict]
     score: Callable[[Trained, Plan, Cells, Split, Path], TestOutput]  # of the test cells
     set_predictor: Callable[[Trained], Predict]  # as `predictor`, for a data set: keeps measurements in the cache
-    adapted: Callable[[Trained, Images], Trained]  # to the statistics of unlabelled images, if it was tested so
+    adapted: Callable[[Trained, Pictures], Trained]  # to the statistics of unlabelled images, if it was tested so
     by_set: Callable[[Trained, Cells, int], Tested]  # of a data set, each slide or set adapted to by itself
     features: Callable[[Trained, str, bool], Rows] | None = None  # that a score takes; True keeps measurements

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from alljax.config.plan import Plan
 from alljax.data.cells import Cells
@@ -20,11 +20,11 @@ from alljax.runs.results import Results
 from alljax.runs.run_cells import RunCells
 from alljax.storage import model_folder
 from alljax.storage.calibration_record import PICTURES, FeatureLikeness
+from alljax.storage.streamed_pictures import Pictures
 
 log = logging.getLogger(__name__)
 
-Images = UInt8[np.ndarray, 'cells height width 3']
-Score = Callable[[Images, int], Float[np.ndarray, ' cells']]  # images and a batch size to a score of each
+Score = Callable[[Pictures, int], Float[np.ndarray, ' cells']]  # images and a batch size to a score of each
 
 
 class Measured(NamedTuple):
@@ -99,7 +99,7 @@ def of_test(kind: Kind, trained: Trained, folder: Path, test: Cells, batch_size:
     """The `unlike` part of a run's results.json; empty for a model without such a score."""
     known = trained.card.likeness
 
-    def scores(run: Trained, images: Images) -> Float[np.ndarray, 'cells 1']:
+    def scores(run: Trained, images: Pictures) -> Float[np.ndarray, 'cells 1']:
         score = score_of(kind, run, folder, keep=True)
         assert score
         return score(images, batch_size)[:, None]
@@ -107,7 +107,7 @@ def of_test(kind: Kind, trained: Trained, folder: Path, test: Cells, batch_size:
     return about(known, by_set(kind, trained, test, scores)[:, 0]) if known else {}
 
 
-def of_external_test(kind: Kind, trained: Trained, folder: Path, images: Images, batch_size: int) -> Results:
+def of_external_test(kind: Kind, trained: Trained, folder: Path, images: Pictures, batch_size: int) -> Results:
     """The same for pictures of a second set, which are one set to a transductive model."""
     known, score = trained.card.likeness, score_of(kind, kind.adapted(trained, images), folder, keep=True)
     return about(known, score(images, batch_size)) if known and score else {}

@@ -25,13 +25,13 @@ from alljax.runs import (
     run_cells,
     transduction,
 )
-from alljax.runs.prediction_views import Images, Predict
+from alljax.runs.prediction_views import Predict
 from alljax.runs.results import Results, TestOutput
 from alljax.storage import model_folder
 from alljax.storage.card import Card
 from alljax.storage.checkpoints import Checkpoints, need_space
+from alljax.storage.streamed_pictures import Pictures
 from alljax.training import (
-    devices,
     gradient_watch,
     inference,
     inputs,
@@ -136,7 +136,7 @@ def predictor(run: TrainedNetwork, whole: inference.Logits | None = None) -> Pre
     """
     logits_of = whole or inference.make_logits(run.model)
 
-    def probabilities(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
+    def probabilities(images: Pictures, batch_size: int) -> Float[np.ndarray, 'cells classes']:
         logits = inference.run(logits_of, run.variables, images, np.arange(len(images)), batch_size)
         return inference.probabilities(logits, run.whose)
 
@@ -149,7 +149,7 @@ def asks(run: TrainedNetwork, whole: inference.Logits, batch_size: int) -> trans
     `whole` is the jitted forward pass.
     """
 
-    def ask(variables: Variables, images: Images) -> Float[np.ndarray, 'cells classes']:
+    def ask(variables: Variables, images: Pictures) -> Float[np.ndarray, 'cells classes']:
         if run.card.views:
             ours = run._replace(variables=variables)
             return prediction_views.logarithms(predictor(ours, whole)(images, batch_size))
@@ -164,7 +164,7 @@ def cached_predictor(run: TrainedNetwork, plan: Plan, fed: Inputs) -> Predict:
     if halves is None:
         return predictor(run, fed.logits)
 
-    def probabilities(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
+    def probabilities(images: Pictures, batch_size: int) -> Float[np.ndarray, 'cells classes']:
         features = inputs.body_features(plan.network, halves[0], run.variables, images, batch_size)
         logits = inference.run(fed.logits, run.variables, features, np.arange(len(images)), batch_size)
         return inference.probabilities(logits, run.whose)
@@ -191,14 +191,14 @@ def score(run: TrainedNetwork, plan: Plan, cells: Cells, parts: Split, folder: P
             run.model, run.variables, test, run.card.transductive, ask
         )
     elif views:
-        shares = cached_predictor(run, plan, fed)(cells.images[parts.test], plan.batch_size)
+        shares = cached_predictor(run, plan, fed)(cells.take(parts.test).images, plan.batch_size)
         logits = prediction_views.logarithms(shares)
     else:
         logits = inference.run(fed.logits, run.variables, fed.images, parts.test, plan.batch_size)
     return TestOutput(found, inference.finite(logits, folder / 'model'), {})
 
 
-def adapted(run: TrainedNetwork, images: Images) -> TrainedNetwork:
+def adapted(run: TrainedNetwork, images: Pictures) -> TrainedNetwork:
     """The network with the batch statistics of the images that it will be asked about, if it was tested so."""
     if not run.card.transductive:
         return run
@@ -219,14 +219,12 @@ def train(
     Returns the `train` part of results.json and the chosen variables.
     """
     schedule = schedule_of(plan, cells, parts)
-    update = optimizer.make(
-        plan.training.optimizer, factors, schedule.epochs * schedule.steps_per_epoch, schedule.steps_per_epoch
-    )
+    epoch = schedule.steps_per_epoch
+    update = optimizer.make(plan.training.optimizer, factors, schedule.epochs * epoch, epoch)
     setup, groups = network_options.training_setup(plan, fed, update, factors, cells, parts)
-    on_device = loop.DeviceCells(*devices.on_each((fed.images, jnp.asarray(cells.labels), groups), setup.mesh))
-    steps = loop.Steps(make_step(setup))
+    labels, steps = jnp.asarray(cells.labels), loop.Steps(make_step(setup))
     if schedule.gradients_every:
-        look = gradient_watch.make_look(setup, fed, on_device.labels, parts.train, plan.training.gradients_curvature)
+        look = gradient_watch.make_look(setup, fed, labels, parts.train, plan.training.gradients_curvature)
         steps = loop.Steps(steps.plain, make_monitored_step(setup), look)
     first = initial_state(setup, fed.variables)
     need_space(first, folder)
@@ -240,7 +238,8 @@ def train(
     progress = placed(progress, setup.mesh)
     files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
     try:
-        progress = loop.fit(steps, progress, on_device, schedule, validation(plan.batch_size, fed, cells, parts), files)
+        own = inputs.feed(fed, labels, groups, setup.mesh)
+        progress = loop.fit(steps, progress, own, schedule, validation(plan.batch_size, fed, cells, parts), files)
     finally:
         files.metrics.close()
         checkpoints.close()

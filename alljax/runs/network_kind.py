@@ -10,7 +10,7 @@ from alljax.errors import UserError
 from alljax.runs import network, transduction
 from alljax.runs.kind import Kind, Rows, Tested
 from alljax.runs.network import TrainedNetwork
-from alljax.runs.prediction_views import Images
+from alljax.storage.streamed_pictures import Pictures
 from alljax.training import inference
 
 
@@ -31,7 +31,7 @@ def _features(run: TrainedNetwork, score: str, keep: bool = False) -> Rows:
         model = halves[0]._replace(input=form)
     apply = inference.make_logits(model)
 
-    def rows(images: Images, batch_size: int) -> Float[np.ndarray, 'cells features']:
+    def rows(images: Pictures, batch_size: int) -> Float[np.ndarray, 'cells features']:
         found = inference.run(apply, run.variables, images, np.arange(len(images)), batch_size)
         found = found.reshape(len(found), -1, found.shape[-1]).mean(1)
         return inference.finite(found.astype(float), run.whose)

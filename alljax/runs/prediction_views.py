@@ -17,9 +17,10 @@ from alljax.data import augment, jitter
 from alljax.data.augment import Augmentation
 from alljax.storage.card import Card
 from alljax.storage.prediction_views_record import PredictionViews
+from alljax.storage.streamed_pictures import Chunks, Pictures, StreamedPictures
 
 Images = UInt8[np.ndarray, 'cells height width 3']
-Predict = Callable[[Images, int], Float[np.ndarray, 'cells classes']]  # images and a batch size to probabilities
+Predict = Callable[[Pictures, int], Float[np.ndarray, 'cells classes']]  # images and a batch size to probabilities
 
 PLACES = {1: (0,), 2: (0, 4), 4: (0, 1, 2, 3), 8: tuple(range(8))}  # turns asked for → which of the eight they are
 COPY = 2**31 - 2  # folded into the seed's key: no step's
@@ -38,7 +39,13 @@ def averaged(predict: Predict, card: Card) -> Predict:
     if views is None:
         return predict
 
-    def mean(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
+    def mean(images: Pictures, batch_size: int) -> Float[np.ndarray, 'cells classes']:
+        if isinstance(images, StreamedPictures):
+            parts = images.batches(Chunks(len(images), batch_size))
+            return np.concatenate([of_some(part, batch_size) for part in parts])
+        return of_some(images, batch_size)
+
+    def of_some(images: Images, batch_size: int) -> Float[np.ndarray, 'cells classes']:
         total: Any = 0.0
         for number in range(views.copies + 1):
             pictures = jittered(images, views, seed, number) if number else images

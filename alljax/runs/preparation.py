@@ -22,23 +22,24 @@ from alljax.data.split import Split
 from alljax.storage import cache, progress_bar
 from alljax.storage.card import Card
 from alljax.storage.image_preparation import UNCHANGED, CellPreparation
+from alljax.storage.streamed_pictures import Pictures, held
 
 log = logging.getLogger(__name__)
 
 SYSTEM = 'rawat2017'  # by which the cell is found that is cropped to, where no mask says so: the best on real cells
 
-Images = UInt8[np.ndarray, 'cells height width 3']
-
 
 class Prepared(NamedTuple):
     """Pictures after their preparation."""
 
-    images: Images
+    images: Pictures
     found: Bool[np.ndarray, ' cells']  # False where a cell was looked for in vain; such a picture stays whole
 
 
 def with_target(asked: CellPreparation, sources: Cells, parts: Split) -> CellPreparation:
     """The preparation with its stain target: measured on the training cells alone, without their copies."""
+    if not stain.TARGET_NUMBERS[asked.stain]:  # nothing is measured, so no picture is read
+        return asked._replace(stain_target=())
     training = parts.train[parts.train < len(sources)]
     return asked._replace(stain_target=stain.target(sources.images[training], asked.stain))
 
@@ -65,7 +66,7 @@ def about(how: CellPreparation) -> dict[str, Any]:
     return {'preparation': {**stained, **mask, **({'crop': how.crop} if how.crop else {})}}
 
 
-def prepare(images: Images, how: CellPreparation, folder: Path | None = None) -> Prepared:
+def prepare(images: Pictures, how: CellPreparation, folder: Path | None = None) -> Prepared:
     """The pictures, square and filtered, as a model sees them: stain, then mask, then crop.
 
     The cell is looked for in the picture as it comes, so that each has one mask, whatever its light is changed to. A
@@ -75,6 +76,7 @@ def prepare(images: Images, how: CellPreparation, folder: Path | None = None) ->
     everywhere = np.ones(len(images), bool)
     if how == UNCHANGED or not len(images):
         return Prepared(images, everywhere)
+    images = held(images, 'config.data.stain, mask and crop')
     with progress_bar.shown('light and stain'):
         stained = stain.normalized(images, how.stain, how.stain_target)
     if how.mask == 'none' and not how.crop:

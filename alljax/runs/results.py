@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float, Integer
 
 from alljax.data.cells import Cells
+from alljax.data.pictures_by_file import PicturesByFile
 from alljax.data.split import Split
 from alljax.errors import UserError
 from alljax.evaluation import formatting, intervals, metrics, mistakes, report
@@ -171,7 +172,7 @@ def write_report(
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
-    pictured = report.TestedCells(rows, dict(zip(cells.names, cells.images, strict=True)))
+    pictured = report.TestedCells(rows, PicturesByFile(cells))
     report.write(
         workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=pictured, heat_maps=maps
     )

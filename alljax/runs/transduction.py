@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Integer, UInt8
 
 from alljax.data.cells import Cells
+from alljax.data.groups import members_of_each
 from alljax.errors import UserError
 from alljax.models import Model, Variables
 from alljax.training import new_statistics
@@ -28,8 +29,7 @@ class Sets(NamedTuple):
 
 def sets_of(cells: Cells, unit: str) -> Sets:
     """The cells by slide, or all in one set; `unit` is 'slide' or 'set'."""
-    groups = cells.groups if unit == 'slide' else np.zeros(len(cells), np.int32)
-    members = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    members = members_of_each(cells.groups if unit == 'slide' else np.zeros(len(cells), np.int32))
     alone = sum(len(places) == 1 for places in members)
     if alone:
         log.warning('%d of %d sets hold one cell, which is no sample: the statistics of training stand for them', alone,

@@ -23,6 +23,7 @@ FINAL = 'final'  # the run of the model on all cells, below the folder of a cros
 CROSS_VALIDATION = 'cross_validation'  # the key of results.json that a cross-validation has
 CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
 DATA_ROOT, ALL_CELLS = 'data.root', 'split.all_cells'
+MAY_CHANGE = (DATA_ROOT, 'data.device_cache_mb')  # without any result that changes
 
 
 def default(config_file: str, data: str, demo: bool) -> Path:
@@ -89,11 +90,12 @@ def set_fields(workdir: Path, changed: Fields) -> None:
 
 
 def differences(
-    workdir: Path, fields: Fields, later: Fields = NONE, may_change: Collection[str] = (DATA_ROOT,)
+    workdir: Path, fields: Fields, later: Fields = NONE, may_change: Collection[str] = MAY_CHANGE
 ) -> list[str]:
     """The config fields in which the run in the folder differs from these; none if there is no run.
 
     The folder of the cells is no difference: it may have been moved, and the cells are known by their fingerprint.
+    Nor is the memory that they may take.
     `later` has the defaults of fields that runs of earlier releases lack, `may_change` all that is no difference.
     """
     old, new = earlier(workdir), json.loads(json.dumps(dict(fields)))
@@ -108,7 +110,7 @@ def differences(
 
 @contextmanager
 def opened(
-    workdir: Path, fields: Fields, later: Fields = NONE, may_change: Collection[str] = (DATA_ROOT,)
+    workdir: Path, fields: Fields, later: Fields = NONE, may_change: Collection[str] = MAY_CHANGE
 ) -> Iterator[None]:
     """Claims the folder for a run with these config fields; UserError if it is another's or in use.
 

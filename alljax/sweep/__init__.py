@@ -120,7 +120,7 @@ def _run_all(asked: Runs, folder: Path, loaded: Loaded, bar: Bar | None) -> bool
     if data.root:  # config.json is read from other folders later
         fields[run_folder.DATA_ROOT] = data.root
     added = OF_FINAL_MODEL if values.split.final_model else ()
-    with run_folder.opened(folder, fields, later_fields(), (run_folder.DATA_ROOT, *added)):
+    with run_folder.opened(folder, fields, later_fields(), (*run_folder.MAY_CHANGE, *added)):
         if data.synthetic:
             log.warning(experiment.DEMO)
         prepared = execution.prepare(runs, values, asked.given, folder, loaded)

@@ -6,6 +6,7 @@ A kind of run whose speed is not known is timed: two steps of a network, some pi
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,7 @@ def _seconds(ready: PreparedRun) -> tuple[float, float]:
     """Seconds a step, and seconds a picture before the first step."""
     plan = ready.plan
     cells = ready.sources.take(np.arange(min(plan.batch_size, len(ready.sources))))
+    cells = replace(cells, images=cells.images[:])  # in memory, of however many cells
     model = plan.network.create(len(cells.classes))
     variables = model.init(jax.random.key(0))
     factors = learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
@@ -188,7 +190,7 @@ def _of_step(plan: Plan, fed: Inputs, factors: dict[str, float], cells: Cells) -
     state = [initial_state(setup, fed.variables)]
 
     def once() -> Any:
-        state[0], metrics = step(state[0], Batch(fed.images, jnp.asarray(cells.labels), chosen))
+        state[0], metrics = step(state[0], Batch(jnp.asarray(fed.images), jnp.asarray(cells.labels), chosen))
         return metrics
 
     return _median(once)

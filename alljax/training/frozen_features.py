@@ -2,26 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Float32, Int, UInt8
+from jaxtyping import Float32, Int
 
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
 from alljax.storage import feature_cache
+from alljax.storage.streamed_pictures import Pictures
 from alljax.training import inference
-
-CHUNK = 256  # images, about, from one look at the clock to the next: then what there is is saved
 
 
 def features(
     body: Model,
     variables: Variables,
     about: Mapping[str, object],
-    images: UInt8[np.ndarray, 'cells height width 3'],
+    images: Pictures,
     batch_size: int,
     folder: Path,
 ) -> Float32[np.ndarray, 'cells ...']:
@@ -31,14 +30,12 @@ def features(
     pixels: runs that share these share the features, whatever their splits.
     """
 
-    def compute(missing: Int[np.ndarray, ' missing']) -> Float32[np.ndarray, 'missing ...']:
-        rows = inference.run(logits, variables, images, missing, batch_size)
-        return inference.finite(rows, f'the network {body.name}')
+    def compute(missing: Int[np.ndarray, ' missing']) -> Iterator[Float32[np.ndarray, 'some ...']]:
+        for rows in inference.in_batches(logits, variables, images, missing, batch_size):
+            yield inference.finite(np.asarray(rows), f'the network {body.name}')
 
     logits = inference.make_logits(body)
-    chunk = max(batch_size, CHUNK // batch_size * batch_size)  # whole batches, or some are filled up in vain
-    place = folder / key(body, variables, about)
-    return feature_cache.by_picture(place, images, compute, chunk)
+    return feature_cache.by_digest(folder / key(body, variables, about), feature_cache.digests(images), compute)
 
 
 def key(body: Model, variables: Variables, about: Mapping[str, object]) -> str:

@@ -115,7 +115,7 @@ def make_probe(fed: Inputs, labels: Int[Array, ' all'], train: Integer[np.ndarra
     """Training cells drawn by the seed, each once, and layers with parameters evenly through the network."""
     cells = np.unique(train)
     chosen = np.random.default_rng([seed, 5]).permutation(cells)[:MOST_CELLS]
-    model, rows = fed.model, fed.images[chosen]
+    model, rows = fed.model, jnp.asarray(fed.images[chosen])
 
     def as_taken(rows: Array) -> Array:
         return inference.prepared(rows, model.input) if rows.dtype == jnp.uint8 else rows

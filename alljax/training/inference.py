@@ -1,7 +1,7 @@
 """Class probabilities of many cells, in batches of one shape."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,11 @@ from scipy.special import softmax
 from alljax.data import augment, color
 from alljax.errors import UserError
 from alljax.models import Input, Model, Variables
+from alljax.storage.streamed_pictures import StreamedPictures
 from alljax.training import devices
 
 Logits = Callable[[Variables, Shaped[Array, 'batch ...']], Array]
+Rows = Shaped[Array, 'cells ...'] | Shaped[np.ndarray, 'cells ...'] | StreamedPictures
 
 
 def make_logits(model: Model) -> Logits:
@@ -52,7 +54,7 @@ def seconds_a_cell(logits: Logits, variables: Variables, images: Shaped[Array, '
 def run(
     logits: Logits,
     variables: Variables,
-    images: Shaped[Array, 'cells ...'] | Shaped[np.ndarray, 'cells ...'],
+    images: Rows,
     index: Integer[np.ndarray, ' chosen'],
     batch_size: int,
 ) -> Float32[np.ndarray, 'chosen ...']:
@@ -60,12 +62,21 @@ def run(
 
     For the `logits` of a head alone `images` are features.
     """
-    results = []
-    for start in range(0, len(index), batch_size):
-        batch = index[start : start + batch_size]
-        filled = np.resize(batch, batch_size)
-        results.append(logits(variables, jnp.asarray(images[filled]))[: len(batch)])
+    results = [*in_batches(logits, variables, images, index, batch_size)]
     return np.concatenate([np.asarray(result) for result in results])
+
+
+def in_batches(
+    logits: Logits, variables: Variables, images: Rows, index: Integer[np.ndarray, ' chosen'], batch_size: int
+) -> Iterator[Array]:
+    """The same batch by batch, as they come; pictures on the disk are read while earlier ones are worked on."""
+    parts = [index[start : start + batch_size] for start in range(0, len(index), batch_size)]
+    for part, rows in zip(parts, _rows(images, [np.resize(part, batch_size) for part in parts]), strict=True):
+        yield logits(variables, jnp.asarray(rows))[: len(part)]
+
+
+def _rows(images: Rows, order: Sequence[Integer[np.ndarray, ' batch']]) -> Iterator[Array | np.ndarray]:
+    return images.batches(order) if isinstance(images, StreamedPictures) else (images[index] for index in order)
 
 
 def probabilities(

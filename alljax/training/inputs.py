@@ -6,27 +6,27 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Array, Float, Key, Shaped, UInt8
+from jax.sharding import Mesh
+from jaxtyping import Array, Float, Int, Key, Shaped
 
 from alljax.data import augment, jitter
 from alljax.data.augment import Augmentation
 from alljax.models import Model, NetworkSpec, Variables
 from alljax.storage import cache
-from alljax.training import frozen_features, inference
+from alljax.storage.streamed_pictures import Pictures, StreamedPictures
+from alljax.training import devices, frozen_features, inference
+from alljax.training.feed import DeviceCells, Feed, StreamedCells
 from alljax.training.learning_rate_factors import head_only
 from alljax.training.step import Prepare
 
 log = logging.getLogger(__name__)
-
-Images = UInt8[np.ndarray, 'cells height width 3']
 
 
 class Inputs(NamedTuple):
     """A network and the data it takes."""
 
     model: Model  # from what `prepare` gives to logits
-    images: Shaped[Array, 'cells ...']  # on the device
+    images: Shaped[Array, 'cells ...'] | StreamedPictures  # on the device, or on the disk
     prepare: Prepare  # augments and normalizes rows of `images`, for training
     logits: inference.Logits  # jitted, from rows of `images`
     variables: Variables  # those that training starts from and may change
@@ -42,7 +42,7 @@ class NetworkInTraining(NamedTuple):
 
 
 def make_inputs(
-    network: NetworkInTraining, variables: Variables, images: Images, augmentation: Augmentation, batch_size: int
+    network: NetworkInTraining, variables: Variables, images: Pictures, augmentation: Augmentation, batch_size: int
 ) -> Inputs:
     """Features if only the head is trained and every step would see the same images; else the images."""
     halves = body_and_head(network)
@@ -64,23 +64,33 @@ def body_and_head(network: NetworkInTraining) -> tuple[Model, Model] | None:
 
 
 def body_features(
-    spec: NetworkSpec, body: Model, variables: Variables, images: Images, batch_size: int
+    spec: NetworkSpec, body: Model, variables: Variables, images: Pictures, batch_size: int
 ) -> Shaped[Array, 'cells ...']:
     """The features that a frozen body gives, from the user's cache where it has them."""
     about = {**spec.without_head().options, 'averaged': spec.averages}
     return jnp.asarray(frozen_features.features(body, variables, about, images, batch_size, cache.folder('features')))
 
 
-def image_inputs(model: Model, variables: Variables, images: Images, augmentation: Augmentation) -> Inputs:
+def image_inputs(model: Model, variables: Variables, images: Pictures, augmentation: Augmentation) -> Inputs:
     """A whole network with the images of the cells."""
     prepare = make_prepare(model, augmentation)
-    return Inputs(model, jnp.asarray(images), prepare, inference.make_logits(model), variables)
+    held = images if isinstance(images, StreamedPictures) else jnp.asarray(images)
+    return Inputs(model, held, prepare, inference.make_logits(model), variables)
 
 
 def feature_inputs(head: Model, features: Shaped[Array, 'cells ...'], variables: Variables) -> Inputs:
     """A head with the features of the cells; of the network's `variables` it takes its own."""
     own = {'params': {'head': variables['params']['head']}}
     return Inputs(head, features, lambda rows, key: rows, jax.jit(head.apply), own)
+
+
+def feed(
+    fed: Inputs, labels: Int[Array, ' cells'], groups: Int[Array, ' cells'] | None = None, mesh: Mesh | None = None
+) -> Feed:
+    """The cells as training's steps are given them: from the devices, or read from the disk ahead of each step."""
+    if isinstance(fed.images, StreamedPictures):
+        return StreamedCells(fed.images, labels, groups, mesh)
+    return DeviceCells(*devices.on_each((fed.images, labels, groups), mesh))
 
 
 def merge_trained(variables: Variables, trained: Variables) -> Variables:

@@ -2,21 +2,24 @@
 
 import time
 from collections.abc import Callable
+from contextlib import closing
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer, Shaped
+from jaxtyping import Float, Int, Integer
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from alljax.models import Variables
 from alljax.storage.checkpoints import Checkpoints
+from alljax.training.feed import Feed, StepOrder
 from alljax.training.gradient_watch import Look, Memory
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.progress import Best, Facts, Progress, save
 from alljax.training.reporter import Reporter
-from alljax.training.step import Batch, State, Step
+from alljax.training.step import State, Step
 
 Validate = Callable[[Variables], tuple[float, float]]  # to mean cross-entropy in nats, and accuracy
 
@@ -27,14 +30,6 @@ class Steps(NamedTuple):
     plain: Step
     monitored: Step | None = None
     look: Look | None = None  # after each monitored step
-
-
-class DeviceCells(NamedTuple):
-    """All cells on the device."""
-
-    images: Shaped[Array, 'all ...']  # or features where only the head is trained
-    labels: Int[Array, ' all']
-    groups: Int[Array, ' all'] | None = None  # numbers from 0 on the training side, for group DRO
 
 
 class Schedule(NamedTuple):
@@ -64,7 +59,7 @@ class Files(NamedTuple):
 
 
 def fit(
-    steps: Steps, progress: Progress, cells: DeviceCells, schedule: Schedule, validate: Validate | None, files: Files
+    steps: Steps, progress: Progress, cells: Feed, schedule: Schedule, validate: Validate | None, files: Files
 ) -> Progress:
     """Trains to the end of the schedule, saving on the way, and returns the progress there.
 
@@ -74,24 +69,25 @@ def fit(
     start = saved = time.monotonic()
     reporter = Reporter(files.metrics, schedule.epochs, schedule.steps_per_epoch, int(state.step))
     memory: Memory | None = None
+    length = schedule.steps_per_epoch
+    order = StepOrder(partial(batches, schedule), length, int(state.step), schedule.epochs * length)
 
     def now() -> Progress:
         return Progress(state, best, before + time.monotonic() - start)
 
     try:
-        with logging_redirect_tqdm():  # a line of the log goes above the bar
+        # a line of the log goes above the bar
+        with logging_redirect_tqdm(), closing(cells.batches(order)) as fed:
             while not finished(done := int(state.step), best, schedule):
-                epoch, skipped = divmod(done, schedule.steps_per_epoch)
-                for number, index in enumerate(batches(schedule, epoch)[skipped:], done):
-                    step = _step(steps, schedule, number)
-                    batch = Batch(cells.images, cells.labels, jnp.asarray(index), cells.groups)
-                    state, metrics = step(state, batch)
+                epoch = done // length
+                for number in range(done, (epoch + 1) * length):
+                    state, metrics = _step(steps, schedule, number)(state, next(fed))
                     reporter.step_started(metrics)
                     if steps.look and metrics.gradient is not None:
                         reporter.fetch()
                         numbers, memory = steps.look(state, metrics.gradient, epoch, memory)
                         reporter.looked(number + 1, numbers)
-                    if validate and (number + 1) % schedule.steps_per_epoch == 0:
+                    if validate and (number + 1) % length == 0:
                         reporter.fetch()
                         best = _validated(validate, state, best, epoch + 1, reporter)
                     if time.monotonic() - saved >= schedule.save_seconds:

@@ -11,6 +11,7 @@ from alljax.gradients.named_parameters import layer
 from alljax.models import Model, Variables
 from alljax.models.batch_statistics import estimate_statistics, share_of_new
 from alljax.models.trees import flatten
+from alljax.storage.streamed_pictures import Pictures, held
 from alljax.training import inference
 
 CHUNK = 64  # images whose statistics are taken at a time; those of several chunks are averaged
@@ -64,8 +65,9 @@ def with_statistics_of(
     return {**variables, 'batch_stats': jax.tree.map(mean, *(found for _, found in parts))}
 
 
-def adapted(model: Model, variables: Variables, images: UInt8[np.ndarray, 'cells height width 3']) -> Variables:
+def adapted(model: Model, variables: Variables, images: Pictures) -> Variables:
     """The variables with batch statistics of these images, as of `with_statistics_of`."""
+    images = held(images, 'a model that is adapted to the cells it is tested on')
     return with_statistics_of(make_estimate(model), variables, images, min(CHUNK, max(1, len(images))))
 
 

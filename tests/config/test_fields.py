@@ -185,6 +185,11 @@ def drawn(config):
     return cells.images.shape, cells.classes
 
 
+def held(config):
+    plan = plan_of(fields.with_fields(config, {'data.name': 'synthetic'}))
+    return isinstance(read_once(plan.data, plan.seed).images, np.ndarray)
+
+
 #      field: another value, what to look at, and what has to be set besides
 CHANGES = {
     'seed': (1, training, {}),
@@ -196,6 +201,7 @@ CHANGES = {
     'data.source': ('Acevedo 2020', source, {}),
     'data.groups': ('audit', groups, {}),
     'data.size': (64, drawn, {'data.cells': 40}),
+    'data.device_cache_mb': (1, held, {'data.size': 64, 'data.cells': 100}),
     'data.cells': (44, drawn, {'data.size': 64, 'data.cells': 40}),
     'data.denoise': ('median', pixels, {'data.size': 64, 'data.cells': 40}),
     'data.stain': ('reinhard', seen, {}),

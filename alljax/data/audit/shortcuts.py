@@ -121,9 +121,10 @@ def _accuracy(
     np.add.at(total, (group, label), 1)
     np.add.at(right, (group, label), predicted == label)
     rng = np.random.default_rng(0)
-    drawn = np.stack([rng.multinomial(len(total), np.full(len(total), 1 / len(total))) for _ in range(DRAWS)])
+    chances = np.full(len(total), 1 / len(total))
+    drawn = (rng.multinomial(len(total), chances).astype(float) for _ in range(DRAWS))  # one at a time: groups are many
     with np.errstate(invalid='ignore'):
-        recalls = (drawn @ right) / (drawn @ total)
+        recalls = np.stack([(times @ right) / (times @ total) for times in drawn])
     samples = np.nanmean(recalls, axis=1)  # a class that was not drawn has no recall
     low, high = np.quantile(samples, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
     return float((right.sum(0) / total.sum(0)).mean()), (low, high)

@@ -2,12 +2,11 @@
 
 import logging
 import os
-from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from alljax.data import all_idb, denoise
+from alljax.data import all_idb, memory_limit
 from alljax.data.cells import Cells
 from alljax.data.datasets import (
     acevedo2020,
@@ -29,7 +28,7 @@ from alljax.data.datasets.listing import ALONE, Dataset, Listing, Record, Source
 from alljax.data.folder_walk import visible
 from alljax.data.synthetic.folder import is_synthetic
 from alljax.errors import UserError, nearest, some
-from alljax.storage import cache, progress_bar
+from alljax.storage import cache
 
 __all__ = [
     'AUTO', 'DATASETS', 'DataOptions', 'Dataset', 'Listing', 'Record', 'Source', 'candidates', 'known_as', 'load',
@@ -71,6 +70,8 @@ class DataOptions(NamedTuple):
     cells: int = 260  # how many to draw, for a set that draws them
     denoise: str = 'none'  # one of alljax.data.denoise.NAMES
     groups: str = 'named'  # one of GROUPS
+    device_cache_mb: float | int | None = None  # a larger set is read in batches; None for what fits this machine
+    need_memory: tuple[str, ...] = ()  # options that cannot go with batches, as a message names them
 
     @property
     def synthetic(self) -> bool:
@@ -197,7 +198,8 @@ def known_as(options: DataOptions) -> str:
 def load(options: DataOptions, seed: int) -> Cells:
     """The cells of a data set; UserError with every problem of the options, or else of the folder.
 
-    The classes, the groups and all that is left out are logged before anything is read.
+    The classes, the groups and all that is left out are logged before anything is read. The pictures of a set above
+    `device_cache_mb` stay on the disk.
     """
     if found := problems(options):
         raise UserError(*found)
@@ -207,15 +209,21 @@ def load(options: DataOptions, seed: int) -> Cells:
         log.info(known_as(options))
     root = dataset.draw(options.cells, seed) if dataset.draw else Path(options.root)
     audited, place = options.groups == 'audit', cache.folder('cells')
-    from alljax.data.datasets.builder import CellsBuilder, read_cells  # brings TensorFlow Datasets
+    from alljax.data.datasets.builder import CellsBuilder  # brings TensorFlow Datasets
+    from alljax.data.datasets.reading import read_cells
 
     builder = CellsBuilder(options.name, dataset, root=root, task=options.task, data_dir=place, audited=audited)
     log.info(builder.listing.taken())  # before anything is built, so that wrong classes are seen in time
     for note in builder.listing.notes:
         if not (audited and ALONE in note):
             log.warning(note)
-    with progress_bar.shown('reading the cells'):
-        cells = read_cells(builder, options.size)
+    count, size, limit = len(builder.listing.records), options.size, options.device_cache_mb
+    memory_limit.refuse(root, count, size, limit, options.need_memory)
+    stream = memory_limit.streams(count, size, limit)
+    if stream:
+        log.info('%s: its %d cells of %d pixels (%.0f MB) are more than config.data.device_cache_mb: they are read in '
+                 'batches', root, count, size, memory_limit.cells_mb(count, size))  # fmt: skip
+    cells = read_cells(builder, size, options.denoise, stream=stream)
     all_idb.refuse_mixed(cells)
     for note in cells.origin.notes:
         if note not in builder.listing.notes:  # what was converted is known only now
@@ -224,4 +232,4 @@ def load(options: DataOptions, seed: int) -> Cells:
         from alljax.data import audited_groups  # which lists folders by this module
 
         cells = audited_groups.applied(cells, builder.listing)
-    return replace(cells, images=denoise.filtered(cells.images, options.denoise))
+    return cells

@@ -1,28 +1,31 @@
-"""From a checked listing to ArrayRecord files and back, through TensorFlow Datasets without TensorFlow."""
+"""From a checked listing to ArrayRecord files, through TensorFlow Datasets without TensorFlow."""
 
-import hashlib
 import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.example_serializer import ExampleSerializer
 
-from alljax.data.cells import Cells, Origin
-from alljax.data.datasets.listing import Dataset, existing_folder
+from alljax.data.datasets.listing import Dataset, Record, existing_folder
 from alljax.data.datasets.tables import normal
 from alljax.data.datasets.verify import verify
-from alljax.data.image import to_png, to_square
-from alljax.errors import UserError
+from alljax.data.image import to_png
+from alljax.data.in_order import in_order
+from alljax.storage import progress_bar
 from alljax.storage.atomic import delete, sync_all
 from alljax.storage.disk_errors import disk_errors_explained
 from alljax.storage.locks import entry_lock
 
 log = logging.getLogger(__name__)
+
+SPLIT = 'cells'
+CELLS_A_FILE = 10_000  # a gigabyte of PNG at 257 pixels a side
 
 
 class LocalInfo(tfds.core.DatasetInfo):
@@ -50,7 +53,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         self.entry = data_dir / name / config.name  # in the cache
 
         def start() -> None:
-            with _quiet():
+            with quiet():
                 super(CellsBuilder, self).__init__(data_dir=str(data_dir), config=config, file_format='array_record')
 
         self.start = start
@@ -95,94 +98,57 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, Any]]]]:
         self.info.metadata['notes'] = self.notes
-        return {'cells': self._generate_examples()}
+        return {SPLIT: self._generate_examples()}
 
     def _generate_examples(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for record in self.listing.records:
+        def example(record: Record) -> tuple[str, dict[str, Any]]:
             pixels = self.listing.read(self.listing.root / record.file).pixels
             image = io.BytesIO(to_png(pixels))  # an array would need TensorFlow to be encoded
-            yield record.file, {**record._asdict(), 'image': image}
+            return record.file, {**record._asdict(), 'image': image}
 
+        records = sorted(self.listing.records, key=lambda record: normal(record.file))
+        return progress_bar.each(in_order(example, records), 'keeping the cells', len(records), ' cells')
 
-def read_cells(builder: CellsBuilder, size: int) -> Cells:
-    """All cells of a builder at `size` pixels a side, in the order of their names; builds the files if absent.
+    def _generate_splits(self, dl_manager: Any, download_config: Any) -> list[tfds.core.SplitInfo]:
+        """Writes the cells in the order of their names, as they come.
 
-    Builds them again if they are damaged. Raises UserError with every problem of the folder, before anything is
-    written.
-    """
-    listing = builder.listing
-    examples, built = _examples(builder)
-    examples = sorted(examples, key=lambda example: normal(example['file'].decode()))
-    if listing.problems:  # of the folder as it is now: the files may have been built before
-        raise UserError(*listing.problems)
-    files, groups, repeats = (
-        [normal(example[key].decode()) for example in examples] for key in ('file', 'group', 'repeat')
-    )
-    digest = hashlib.sha256()
-    for file, group, example in zip(files, groups, examples, strict=True):
-        digest.update(repr((file, int(example['label']), group, example['image'].shape)).encode())
-        digest.update(example['image'].tobytes())
-    given = {normal(file): side for file, side in listing.sides.items()}
-    sides = tuple(given.get(file, 'other') for file in files) if given else ()
-    if sides:
-        digest.update(repr(sides).encode())
-    group_names = tuple(sorted(set(groups)))
-    number = {name: index for index, name in enumerate(group_names)}
-    seen_again = {name: index for index, name in enumerate(sorted(set(repeats) - {''}))}
-    notes = tuple(dict.fromkeys((*listing.notes, *built)))
-    return Cells(
-        images=np.stack([to_square(example['image'], size) for example in examples]),
-        labels=np.array([example['label'] for example in examples], np.int32),
-        groups=np.array([number[group] for group in groups], np.int32),
-        repeats=np.array([seen_again.get(repeat, -1) for repeat in repeats], np.int32),
-        names=tuple(files),
-        classes=listing.classes,
-        group_names=group_names,
-        origin=Origin(listing.name, digest.hexdigest(), listing.synthetic, str(listing.root), notes, listing.grouping),
-        sizes=np.array([example['image'].shape[1::-1] for example in examples], np.int32),
-        sides=sides,
-    )
+        TFDS's own way shuffles them: it holds a gigabyte in memory, and needs TensorFlow for what is more.
+        """
+        examples = self._split_generators(dl_manager)[SPLIT]
+        count, template = len(self.listing.records), self._get_filename_template(split_name=SPLIT)
+        serializer = ExampleSerializer(self.info.features.get_serialized_info())
+        lengths = [min(CELLS_A_FILE, count - start) for start in range(0, count, CELLS_A_FILE)]
+        size = 0
 
+        def serialized(number: int) -> Iterator[tuple[str, bytes]]:
+            nonlocal size
+            for name, example in islice(examples, number):
+                record = serializer.serialize_example(self.info.features.encode_example(example))
+                size += len(record)
+                yield name, record
 
-def _examples(builder: CellsBuilder) -> tuple[list[dict[str, Any]], list[str]]:
-    """The records of the cache's entry and the notes on how they were read; one process builds it while others wait."""
-    if builder.data_path.exists():
-        try:
-            return _read(builder)
-        except Exception as error:  # a damaged file may break any line of TFDS and of what it calls
-            problem = error
-        with builder.alone():
-            builder.forget(problem)
-    with builder.alone():
-        if not builder.data_path.exists():
-            builder.start()  # another process may have deleted what it had read
-            builder.notes  # noqa: B018  # the check runs outside TFDS, whose messages would stand around ours
+        for number, length in enumerate(lengths):
+            path = template.sharded_filepath(shard_index=number, num_shards=len(lengths))
+            self._example_writer().write(path, serialized(length))
+        return [tfds.core.SplitInfo(name=SPLIT, shard_lengths=lengths, num_bytes=size, filename_template=template)]
+
+    def build(self) -> None:
+        """Makes the cache's entry, unless it is there; one process does so while others wait."""
+        if self.data_path.exists():
+            return
+        with self.alone():
+            self.start()  # another process may have built it, or deleted what it had read
+            if self.data_path.exists():
+                return
+            self.notes  # noqa: B018  # the check runs outside TFDS, whose messages would stand around ours
             offline = tfds.download.DownloadConfig(try_download_gcs=False)
-            with disk_errors_explained(builder.entry, after=''), _quiet():
-                builder.download_and_prepare(download_config=offline)
-            sync_all(builder.entry)
-        else:
-            builder.start()  # which reads what the other process has built
-    return _read(builder)
-
-
-def _read(builder: CellsBuilder) -> tuple[list[dict[str, Any]], list[str]]:
-    with _quiet():
-        examples = sorted(builder.as_data_source('cells'), key=lambda example: example['file'])
-    records = sorted(builder.listing.records, key=lambda record: record.file.encode())
-    classes = builder.listing.classes
-    told = [(*(example[key].decode() for key in ('file', 'group', 'repeat')), classes[example['label']])
-            for example in examples]  # fmt: skip
-    if told != [(record.file, record.group, record.repeat, record.label) for record in records]:
-        raise ValueError('its records are not those of the folder')
-    notes = builder.info.metadata['notes']
-    if not (isinstance(notes, list) and all(isinstance(note, str) for note in notes)):
-        raise ValueError('its notes are no sentences')
-    return examples, notes
+            with disk_errors_explained(self.entry, after=''), quiet():
+                self.download_and_prepare(download_config=offline)
+            sync_all(self.entry)
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps TFDS's own progress and advice about downloads off the terminal; its errors are exceptions."""
     tfds.disable_progress_bar()
     logger = logging.getLogger('absl')

@@ -1,14 +1,14 @@
 """Reads every file of a listing once and reports all of its problems together."""
 
 import hashlib
-import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from alljax.data import image
 from alljax.data.datasets.listing import Listing, Record
+from alljax.data.in_order import in_order
 from alljax.errors import UserError, some
+from alljax.storage import progress_bar
 
 SHOWN = 8  # files or sets of files of one kind of problem that are named one by one
 
@@ -25,17 +25,18 @@ def verify(listing: Listing) -> list[str]:
         f'{record.file}: its name is no UTF-8; rename it' for record in listing.records if not _is_utf8(record.file)
     ]
     notes, pixels, grey = defaultdict(list), defaultdict(list), []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for record, result in zip(listing.records, pool.map(_decode(listing), listing.records), strict=True):
-            if isinstance(result, image.ImageError):
-                problems.append(f'{record.file}: {result}')
-                continue
-            note, is_grey, digest = result
-            pixels[digest].append(record)
-            if is_grey:
-                grey.append(record.file)
-            if note:
-                notes[note].append(record.file)
+    results = in_order(_decode(listing), listing.records)
+    shown = progress_bar.each(results, 'checking the cells', len(listing.records), ' cells')
+    for record, result in zip(listing.records, shown, strict=True):
+        if isinstance(result, image.ImageError):
+            problems.append(f'{record.file}: {result}')
+            continue
+        note, is_grey, digest = result
+        pixels[digest].append(record)
+        if is_grey:
+            grey.append(record.file)
+        if note:
+            notes[note].append(record.file)
     problems += _about_grey(listing, grey)
     problems += _about_repeats(listing, list(pixels.values()))
     if problems:

@@ -1,0 +1,97 @@
+"""The batches of training: gathered on the device by the step itself, or read from the disk ahead of it."""
+
+from collections.abc import Generator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+from jaxtyping import Array, Int, Shaped
+
+from alljax.storage.streamed_pictures import StreamedPictures
+from alljax.training import devices
+from alljax.training.step import Batch
+
+Order = Sequence[Int[np.ndarray, ' batch']]  # the cells of each step, padded with -1
+
+
+@runtime_checkable
+class Feed(Protocol):
+    """Cells that a step can be given."""
+
+    def batches(self, order: Order) -> Generator[Batch]:
+        """The batch of each step."""
+
+
+class DeviceCells(NamedTuple):
+    """All cells on the device, of which each step gathers its own."""
+
+    images: Shaped[Array, 'all ...']  # or features where only the head is trained
+    labels: Int[Array, ' all']
+    groups: Int[Array, ' all'] | None = None  # numbers from 0 on the training side, for group DRO
+
+    def batches(self, order: Order) -> Generator[Batch]:
+        """All cells, with those of each step chosen among them."""
+        for chosen in order:
+            yield Batch(self.images, self.labels, jnp.asarray(chosen), self.groups)
+
+
+class StreamedCells(NamedTuple):
+    """Cells whose pictures are on the disk; a step is given those of its batch alone."""
+
+    images: StreamedPictures
+    labels: Int[Array, ' all']
+    groups: Int[Array, ' all'] | None = None
+    mesh: Mesh | None = None  # of the devices that share a batch
+
+    def batches(self, order: Order) -> Generator[Batch]:
+        """The cells of each step, filled up as the step would fill them, so that it is given the same rows."""
+        for number, pictures in enumerate(self.images.batches(_Filled(order))):
+            chosen = order[number]
+            cells = filled(chosen)
+            groups = None if self.groups is None else self.groups[cells]
+            places = np.where(chosen >= 0, np.arange(len(chosen), dtype=chosen.dtype), chosen.dtype.type(-1))
+            batch = Batch(jnp.asarray(pictures), self.labels[cells], jnp.asarray(places), groups)
+            yield devices.on_each(batch, self.mesh)
+
+
+def filled(chosen: Int[np.ndarray, ' batch']) -> Int[np.ndarray, ' batch']:
+    """The cells of a batch, with its own cells again in the place of what pads it."""
+    return np.resize(chosen[chosen >= 0], len(chosen))
+
+
+class _Filled(Sequence[Int[np.ndarray, ' batch']]):
+    def __init__(self, order: Order):
+        self.order = order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, number: Any) -> Any:
+        return filled(self.order[number])
+
+
+class StepOrder(Sequence[Int[np.ndarray, ' batch']]):
+    """The cells of each step from `first` on, over the ends of epochs."""
+
+    def __init__(self, of_epoch: 'OfEpoch', steps_per_epoch: int, first: int, last: int):
+        self.of_epoch = lru_cache(maxsize=2)(of_epoch)  # the next one is asked for before this one is done
+        self.steps_per_epoch, self.first, self.last = steps_per_epoch, first, last
+
+    def __len__(self) -> int:
+        return self.last - self.first
+
+    def __getitem__(self, number: Any) -> Any:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        epoch, within = divmod(self.first + number, self.steps_per_epoch)
+        return self.of_epoch(epoch)[within]
+
+
+@runtime_checkable
+class OfEpoch(Protocol):
+    """The function from the number of an epoch to the cells of its steps."""
+
+    def __call__(self, epoch: int, /) -> Int[np.ndarray, 'batches batch']:
+        """The cells of each step, padded with -1."""

@@ -1,0 +1,271 @@
+"""Time and peak memory against the number of cells: build, audit, frozen features, one epoch, evaluation.
+
+    python tests/benchmarks/growth.py [--cells 250 2500] [--parts build audit features epoch evaluation] [--in_memory]
+        [--folder DIR] [--figure growth.png]
+
+Cells of 64 pixels, each the mean of two of 40 drawn cells, turned, with noise, so that no two are alike and drawing
+takes no time. They are read in batches unless --in_memory says otherwise. Each part is done in a process of its own,
+after one batch that compiles; the network is SqueezeNet 1.1 from random weights. Seconds are of the processor, all
+threads together; memory is the most that the process ever held, and what it held before the part began.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+import numpy as np
+from PIL import Image
+
+SIZE, BATCH, CLASSES, DRAWN, CELLS_A_SLIDE = 64, 28, 4, 40, 10
+
+
+class Measured(NamedTuple):
+    """What one part cost."""
+
+    seconds: float
+    megabytes: float
+    before: float  # megabytes
+
+
+def main() -> None:
+    """Prints a table and draws the figure."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cells', type=int, nargs='*', default=[250, 2500], help='such as 250 2500 25000 250000')
+    parser.add_argument('--parts', nargs='*', default=[*PARTS], choices=[*PARTS])
+    parser.add_argument('--in_memory', action='store_true')
+    parser.add_argument('--folder', type=Path)
+    parser.add_argument('--figure', type=Path, default=Path('growth.png'))
+    parser.add_argument('--one', nargs=2, default=())
+    options = parser.parse_args()
+    if options.one:
+        part, count = options.one
+        print(json.dumps(measured(PARTS[part], options.folder / count, options.in_memory)))
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        found = {}
+        for count in options.cells:
+            draw(folder / str(count), count)
+            for part in dict.fromkeys(['build', *options.parts]):  # the others need what it builds
+                found[part, count] = in_own_process(part, count, folder, options.in_memory)
+    print(processor())
+    print(f'{"":12}' + ''.join(f'{count:>22,} cells' for count in options.cells))
+    for part in options.parts:
+        rows = [found[part, count] for count in options.cells]
+        print(f'{part:12}' + ''.join(f'{one.seconds:12.1f} s {one.megabytes:8.0f} MB   ' for one in rows))
+    before = [one.before for one in found.values()]
+    print(f'before a part begins a process holds {min(before):.0f} to {max(before):.0f} MB')
+    draw_figure(options.figure, found, options.cells, options.parts)
+
+
+def in_own_process(part: str, count: int, folder: Path, in_memory: bool) -> Measured:
+    """What a part costs in a new process."""
+    command = [sys.executable, __file__, '--one', part, str(count), '--folder', folder]
+    where = {**os.environ, 'ALLJAX_CACHE': str(folder / f'cache-{count}')}
+    done = subprocess.run(
+        [*command, *['--in_memory'] * in_memory], env=where, check=True, capture_output=True, text=True
+    )
+    return Measured(*json.loads(done.stdout.splitlines()[-1]))
+
+
+def measured(prepare: Callable[[Path, bool], Callable[[], object]], root: Path, in_memory: bool) -> Measured:
+    """What a part costs here, once it is prepared."""
+    part = prepare(root, in_memory)
+    before, start = peak(), seconds()
+    part()
+    return Measured(seconds() - start, peak(), before)
+
+
+def seconds() -> float:
+    """Seconds that all processors have worked for this process and those that it started."""
+    return sum(sum(resource.getrusage(whose)[:2]) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+
+
+def peak() -> float:
+    """The most MB that this process ever held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def processor() -> str:
+    """The processor of this machine, and how many cores there are."""
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+    name = next((line.partition(':')[2].strip() for line in lines if line.startswith('model name')), 'unknown')
+    return f'{name}, {os.cpu_count()} cores'
+
+
+def draw(root: Path, count: int) -> None:
+    """Class folders of so many cells, in slides of ten; what is there already stays."""
+    from alljax.data import synthetic
+
+    if (root / 'cells.csv').exists():
+        return
+    rng, slide = np.random.default_rng(0), synthetic.slide(0, 0)
+    drawn = [synthetic.draw('normal' if n % 2 else 'L1', slide, rng, 96).image for n in range(DRAWN)]
+    lines = ['file,label,group']
+    for number in range(count):
+        first, second = (Image.fromarray(drawn[n]).rotate(rng.uniform(0, 360)) for n in rng.integers(0, DRAWN, 2))
+        mixed = np.asarray(Image.blend(first, second, 0.5).resize((SIZE, SIZE))).astype(int)
+        noisy = np.clip(mixed + rng.integers(-4, 5, mixed.shape), 0, 255).astype(np.uint8)
+        path = root / f'class{number % CLASSES}' / f'{number:07}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noisy).save(path, compress_level=1)
+        lines.append(f'{path.relative_to(root)},{path.parent.name},slide{number // CELLS_A_SLIDE}')
+    (root / 'cells.csv').write_text('\n'.join(lines) + '\n')
+
+
+def load(root: Path, in_memory: bool):
+    """The cells, on the disk unless they are asked for in memory."""
+    from alljax.data import datasets
+
+    limit = float('inf') if in_memory else 0
+    return datasets.load(datasets.DataOptions('folder', str(root), 'classes', SIZE, device_cache_mb=limit), 0)
+
+
+def build(root: Path, in_memory: bool) -> Callable[[], object]:
+    """From image files to files in the cache, and to cells."""
+
+    return lambda: load(root, in_memory)
+
+
+def audit(root: Path, in_memory: bool) -> Callable[[], object]:
+    """The search for repeats and shortcuts."""
+    from alljax.data import audit as auditing
+
+    return lambda: auditing.audit(root)
+
+
+def features(root: Path, in_memory: bool) -> Callable[[], object]:
+    """The features of a frozen network, none of them known before."""
+    from alljax.models import NetworkSpec
+    from alljax.training import inputs
+
+    spec, cells = NetworkSpec('squeezenet1_1', {'head': 8, 'size': SIZE}), load(root, in_memory)
+    model, (body, _) = spec.create(CLASSES), spec.cut(CLASSES)
+    variables = model.init(key())
+    inputs.body_features(spec, body, variables, cells.take(np.arange(BATCH)).images, BATCH)
+    return lambda: inputs.body_features(spec, body, variables, cells.images, BATCH)
+
+
+def epoch(root: Path, in_memory: bool) -> Callable[[], object]:
+    """One epoch of the whole network, with augmentation."""
+    cells = load(root, in_memory)
+    train(cells, np.arange(BATCH), Path(tempfile.mkdtemp()))
+    return lambda: train(cells, np.arange(len(cells)), Path(tempfile.mkdtemp()))
+
+
+def train(cells, index, folder: Path):
+    """One epoch on the cells at `index`; the program is compiled once."""
+    import jax
+    import jax.numpy as jnp
+
+    from alljax.models.trees import flatten
+    from alljax.storage.checkpoints import Checkpoints
+    from alljax.training import inputs, loop, optimizer
+    from alljax.training.metrics_log import MetricsLog
+    from alljax.training.progress import Progress
+    from alljax.training.step import TrainingSetup, initial_state, make_step
+
+    if not PROGRAM:
+        from alljax.training.optimizer import OptimizerOptions
+
+        fed = inputs_of(cells)
+        names = dict.fromkeys(flatten(fed.variables['params']), 1.0)
+        update = optimizer.make(OptimizerOptions(), names, 10, 10)
+        setup = TrainingSetup(fed.model, update, fed.prepare, names, jnp.ones(CLASSES), 0)
+        PROGRAM.extend([make_step(setup), setup, fed])
+    step, setup, fed = PROGRAM
+    schedule = loop.Schedule(index, BATCH, 1, 0, 0, 1e9)
+    progress = Progress(initial_state(setup, jax.tree.map(jnp.copy, fed.variables)), None, 0.0)
+    files = loop.Files(MetricsLog(folder, 0), Checkpoints(folder / 'checkpoints'), {'seed': 0})
+    try:
+        return loop.fit(loop.Steps(step), progress, inputs.feed(fed, jnp.asarray(cells.labels)), schedule, None, files)
+    finally:
+        files.metrics.close()
+        files.checkpoints.close()
+
+
+def inputs_of(cells):
+    """The network with the pictures of cells."""
+    from alljax.data.augment import Augmentation
+    from alljax.models import create
+    from alljax.training import inputs
+
+    model = create('squeezenet1_1', CLASSES, head=8, size=SIZE)
+    return inputs.image_inputs(model, model.init(key()), cells.images, Augmentation())
+
+
+PROGRAM: list = []  # of this process, which compiles it once
+
+
+def evaluation(root: Path, in_memory: bool) -> Callable[[], object]:
+    """Every measure with its intervals, and the table of predictions, of given logits."""
+    from alljax.evaluation import mistakes
+    from alljax.runs import prediction_table, results
+    from alljax.training import inference
+
+    cells = load(root, in_memory)
+    logits = np.random.default_rng(0).normal(0, 1, (len(cells), CLASSES)) + 2 * np.eye(CLASSES)[cells.labels]
+
+    def evaluate() -> None:
+        results.score(cells, logits)
+        shares = inference.probabilities(logits, 'drawn')
+        groups = [cells.group_names[group] for group in cells.groups]
+        mistakes.most_confident(shares, cells.labels, cells.images, cells.names, groups, cells.classes)
+        prediction_table.write(Path(tempfile.mkdtemp()) / 'predictions.csv', cells, shares, {})
+
+    return evaluate
+
+
+def key():
+    """The key of all random weights."""
+    import jax
+
+    return jax.random.key(0)
+
+
+PARTS: dict[str, Callable[[Path, bool], Callable[[], object]]] = {
+    'build': build,
+    'audit': audit,
+    'features': features,
+    'epoch': epoch,
+    'evaluation': evaluation,
+}
+
+
+def draw_figure(
+    path: Path, found: dict[tuple[str, int], Measured], counts: Sequence[int], parts: Sequence[str]
+) -> None:
+    """Seconds and megabytes against cells, both axes logarithmic, beside a line of slope 1."""
+    import matplotlib as mpl
+
+    mpl.use('Agg')
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout='constrained')
+    for part in parts:
+        rows = [found[part, count] for count in counts]
+        axes[0].loglog(counts, [one.seconds for one in rows], 'o-', label=part)
+        axes[1].loglog(counts, [one.megabytes for one in rows], 'o-', label=part)
+    first = min(found[part, counts[0]].seconds for part in parts)
+    axes[0].loglog(counts, [first * count / counts[0] for count in counts], 'k:', label='in proportion')
+    for axis, label in zip(axes, ('processor time, s', 'peak memory, MB'), strict=True):
+        axis.set_xlabel(f'cells of {SIZE} × {SIZE} pixels')
+        axis.set_ylabel(label)
+        axis.grid(alpha=0.3, which='both')
+    axes[1].set_ylim(bottom=100)
+    axes[0].legend(fontsize='small')
+    figure.savefig(path, dpi=150)
+
+
+if __name__ == '__main__':
+    main()
