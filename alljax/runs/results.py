@@ -172,10 +172,9 @@ def write_report(
         gradient_curves.curves(history, workdir / 'gradients.png', title=title)
     results |= {'finished': datetime.now(UTC).isoformat(timespec='seconds')}
     facts = {label: results[part] for part, label in FURTHER.items() if part in results}
-    pictured = report.TestedCells(rows, PicturesByFile(cells))
-    report.write(
-        workdir / 'report.html', results, mistakes=worst, figures=figures, facts=facts, tested=pictured, heat_maps=maps
-    )
+    shown = report.TestedCells(rows, PicturesByFile(cells))
+    page = workdir / 'report.html'
+    report.write(page, results, mistakes=worst, figures=figures, facts=facts, tested=shown, heat_maps=maps)
     model_card.write(workdir, results, rows)
     _write_with_checksums(workdir, results, {})
 

@@ -12,7 +12,6 @@ from alljax.data.protocol import divide
 from alljax.models import MODELS, Input, Network, create, cut, from_nnx
 from alljax.models.trees import flatten
 from alljax.runs import network
-from alljax.storage import feature_cache
 from alljax.training import frozen_features, inference, learning_rate_factors, optimizer
 from alljax.training.inputs import make_prepare, merge_trained
 from alljax.training.loop import batches
@@ -77,13 +76,13 @@ def test_the_head_is_the_same_as_without_the_cache(model):
 
 def test_features_are_computed_once_for_all_splits_and_heads(monkeypatch):
     asked = []
-    run = inference.run
+    given = inference.in_batches
 
     def counted(logits, variables, images, index, batch_size):
         asked.append(len(index))
-        return run(logits, variables, images, index, batch_size)
+        return given(logits, variables, images, index, batch_size)
 
-    monkeypatch.setattr(inference, 'run', counted)
+    monkeypatch.setattr(inference, 'in_batches', counted)
     values = config(width=0.04)
     variables = variables_of(plan_of(values).network.create(3).init, 1)
 
@@ -174,4 +173,4 @@ def test_a_cut_cache_file_is_never_left_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, 'replace', lambda *_: (_ for _ in ()).throw(OSError('no space')))
     with pytest.raises(OSError, match='no space'):
         frozen_features.features(body, variables, {}, CELLS.images, 8, tmp_path)
-    assert not list(tmp_path.rglob(feature_cache.FILE))
+    assert not list(tmp_path.rglob('*.npz'))
