@@ -238,7 +238,7 @@ def train(
     progress = placed(progress, setup.mesh)
     files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
     try:
-        own = inputs.feed(fed, labels, groups, setup.mesh)
+        own = inputs.batch_source(fed, labels, groups, setup.mesh)
         progress = loop.fit(steps, progress, own, schedule, validation(plan.batch_size, fed, cells, parts), files)
     finally:
         files.metrics.close()

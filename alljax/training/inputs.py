@@ -15,7 +15,7 @@ from alljax.models import Model, NetworkSpec, Variables
 from alljax.storage import cache
 from alljax.storage.streamed_pictures import Pictures, StreamedPictures
 from alljax.training import devices, frozen_features, inference
-from alljax.training.feed import DeviceCells, Feed, StreamedCells
+from alljax.training.batch_sources import BatchSource, DeviceCells, StreamedCells
 from alljax.training.learning_rate_factors import head_only
 from alljax.training.step import Prepare
 
@@ -84,9 +84,9 @@ def feature_inputs(head: Model, features: Shaped[Array, 'cells ...'], variables:
     return Inputs(head, features, lambda rows, key: rows, jax.jit(head.apply), own)
 
 
-def feed(
+def batch_source(
     fed: Inputs, labels: Int[Array, ' cells'], groups: Int[Array, ' cells'] | None = None, mesh: Mesh | None = None
-) -> Feed:
+) -> BatchSource:
     """The cells as training's steps are given them: from the devices, or read from the disk ahead of each step."""
     if isinstance(fed.images, StreamedPictures):
         return StreamedCells(fed.images, labels, groups, mesh)

@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from alljax.models import Variables
 from alljax.storage.checkpoints import Checkpoints
-from alljax.training.feed import Feed, StepOrder
+from alljax.training.batch_sources import BatchSource, StepOrder
 from alljax.training.gradient_watch import Look, Memory
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.progress import Best, Facts, Progress, save
@@ -59,7 +59,7 @@ class Files(NamedTuple):
 
 
 def fit(
-    steps: Steps, progress: Progress, cells: Feed, schedule: Schedule, validate: Validate | None, files: Files
+    steps: Steps, progress: Progress, cells: BatchSource, schedule: Schedule, validate: Validate | None, files: Files
 ) -> Progress:
     """Trains to the end of the schedule, saving on the way, and returns the progress there.
 

@@ -35,4 +35,5 @@ def lowered(tree: Tree, precision: str) -> Tree:
 
 def like(tree: Tree, before: Tree) -> Tree:
     """A tree in the types of another one of its form."""
-    return jax.tree.map(lambda leaf, old: leaf.astype(old.dtype), tree, before)
+    same: Tree = jax.tree.map(lambda leaf, old: leaf.astype(old.dtype), tree, before)
+    return same

@@ -17,7 +17,7 @@ import numpy as np
 from alljax import models
 from alljax.models.trees import flatten
 from alljax.storage.checkpoints import Checkpoints
-from alljax.training import feed, loop, optimizer
+from alljax.training import batch_sources, loop, optimizer
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.optimizer import OptimizerOptions
 from alljax.training.progress import Progress
@@ -48,7 +48,7 @@ def main() -> None:
     update = optimizer.make(OptimizerOptions(), factors, EPOCHS * epoch, epoch)
     setup = TrainingSetup(head, update, lambda rows, key: rows, factors, jnp.ones(4), 0)
     steps, progress = loop.Steps(make_step(setup)), Progress(initial_state(setup, variables), None, 0.0)
-    cells = feed.DeviceCells(jnp.asarray(features), jnp.asarray(labels))
+    cells = batch_sources.DeviceCells(jnp.asarray(features), jnp.asarray(labels))
     with tempfile.TemporaryDirectory() as folder:
         files = loop.Files(MetricsLog(Path(folder), 0), Checkpoints(Path(folder) / 'checkpoints'), {'seed': 0})
         start = time.perf_counter()

@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 import growth
 import numpy as np
 
-from alljax.training import feed
+from alljax.training import batch_sources
 
 
 class Epoch(NamedTuple):
@@ -61,7 +61,7 @@ def epoch(cells) -> Epoch:
     """One epoch on all cells."""
     growth.PROGRAM[2:] = [growth.inputs_of(cells)] if growth.PROGRAM else []
     waited = [0.0]
-    kind = feed.StreamedCells if not isinstance(cells.images, np.ndarray) else feed.DeviceCells
+    kind = batch_sources.StreamedCells if not isinstance(cells.images, np.ndarray) else batch_sources.DeviceCells
     given = kind.batches
 
     def timed(self, order):

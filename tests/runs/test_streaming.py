@@ -20,7 +20,7 @@ from alljax.models import MODELS, Input, Network
 from alljax.runs import experiment
 from alljax.storage import feature_cache
 from alljax.storage.streamed_pictures import StreamedPictures
-from alljax.training import feed
+from alljax.training import batch_sources
 from configs import common
 
 COUNT = 44
@@ -161,7 +161,7 @@ def test_damage_while_cells_are_read_is_told(cells, tmp_path, monkeypatch):
 
 def stop_at(step, monkeypatch, config, folder):
     """A streaming run that ends within an epoch, with the checkpoints of its steps."""
-    given = feed.StreamedCells.batches
+    given = batch_sources.StreamedCells.batches
 
     def stopping(cells, order):
         for number, batch in enumerate(given(cells, order)):
@@ -170,7 +170,7 @@ def stop_at(step, monkeypatch, config, folder):
             yield batch
 
     with monkeypatch.context() as patch:
-        patch.setattr(feed.StreamedCells, 'batches', stopping)
+        patch.setattr(batch_sources.StreamedCells, 'batches', stopping)
         with pytest.raises(KeyboardInterrupt):
             run(config, folder, stream=True)
 

@@ -20,7 +20,7 @@ from alljax.errors import UserError
 from alljax.models.trees import flatten
 from alljax.storage.checkpoints import Checkpoints
 from alljax.training import loop, metrics_log, progress
-from alljax.training.feed import DeviceCells
+from alljax.training.batch_sources import DeviceCells
 from alljax.training.loop import Files, Schedule, Steps
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.progress import Best, Progress

@@ -17,7 +17,7 @@ Order = Sequence[Int[np.ndarray, ' batch']]  # the cells of each step, padded wi
 
 
 @runtime_checkable
-class Feed(Protocol):
+class BatchSource(Protocol):
     """Cells that a step can be given."""
 
     def batches(self, order: Order) -> Generator[Batch]:
