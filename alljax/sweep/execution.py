@@ -122,13 +122,13 @@ def run_all(
     for _ in range(jobs):
         pools.put(_pool(jobs, heard=bool(bar)))
 
-    def run_one(run: Run, plan: Plan) -> tuple[str, float]:
+    def in_pool(run: Run, plan: Plan) -> tuple[str, float]:
         pool, start = pools.get(), time.monotonic()
         following = bar.following(run.folder, pool.channel) if bar and pool.channel else nullcontext()
         try:
             with following:
                 with _interrupts_wait():  # a new process inherits it, and imports for seconds before it can handle one
-                    future = pool.executor.submit(_run, config_file, plan, folder / run.folder)
+                    future = pool.executor.submit(run_one, config_file, plan, folder / run.folder)
                 error = future.result()
         except BrokenProcessPool:
             pool = _pool(jobs, heard=bool(bar))
@@ -138,7 +138,7 @@ def run_all(
         return error, time.monotonic() - start
 
     with ThreadPoolExecutor(jobs) as threads:
-        futures = {threads.submit(run_one, run, plan): run for run, plan in todo}
+        futures = {threads.submit(in_pool, run, plan): run for run, plan in todo}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 run, (error, seconds) = futures[future], future.result()
@@ -249,8 +249,8 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run(config_file: str, plan: Plan, place: Path) -> str:
-    """One run in a process of the pool; returns why it failed, '' if it did not."""
+def run_one(config_file: str, plan: Plan, place: Path) -> str:
+    """One of several runs, in a process of its own: the reason if it failed, '' if it did not."""
     try:
         if config_file:
             config_files.load(config_file)  # for it may add networks, data sets and systems
