@@ -35,6 +35,9 @@ EXECUTOR = flags.DEFINE_enum(
     'Submits several runs as jobs through submitit: to Slurm, or as processes of this machine. The same command again '
     'says how far they are. --slurm.time=2:00:00, --slurm.partition=gpu and so on are the options of sbatch.',
 )
+TOGETHER = flags.DEFINE_bool(
+    'together', False, 'Trains the new layers of several runs on the same frozen features in one program, to 1e-5.'
+)
 RESUBMIT = flags.DEFINE_bool('resubmit', False, 'With --executor: submits the runs whose job failed once more.')
 
 EVALUATE_ON = flags.DEFINE_string(
@@ -74,6 +77,8 @@ def _train(given: tuple[dict[str, str], dict[str, str]]) -> int:
     if not EXECUTOR.value and (slurm or RESUBMIT.value):
         name = f'slurm.{next(iter(slurm))}' if slurm else 'resubmit'
         raise UserError(f'--{name}: goes with --executor; add --executor=slurm, or leave it out')
+    if TOGETHER.value and EXECUTOR.value:
+        raise UserError('--together: trains in one process what --executor does in jobs; leave one of them out')
     if CONFIG.value is None:
         raise UserError('--config is missing; try python launch.py --config=configs/subtype.py')
     with progress_bar.shown(_starting(CONFIG.value, overrides)):  # takes seconds
@@ -86,7 +91,14 @@ def _train(given: tuple[dict[str, str], dict[str, str]]) -> int:
     if EXECUTOR.value:
         cluster = sweep.Cluster(EXECUTOR.value, slurm, JOBS.value or 0, RESUBMIT.value)
     good = sweep.launch(
-        values, CONFIG.value, overrides, folder, jobs=JOBS.value or 1, dry_run=DRY_RUN.value, cluster=cluster
+        values,
+        CONFIG.value,
+        overrides,
+        folder,
+        jobs=JOBS.value or 1,
+        dry_run=DRY_RUN.value,
+        cluster=cluster,
+        together=TOGETHER.value,
     )
     return 0 if good else 1
 

@@ -54,6 +54,7 @@ class Runs(NamedTuple):
     config_file: str = ''  # that may add networks, data sets and systems
     jobs: int = 1  # runs at a time
     cluster: Cluster | None = None  # where they are done, if not below this process
+    together: bool = False  # heads on frozen features are trained in one program
 
 
 def launch(
@@ -65,13 +66,15 @@ def launch(
     jobs: int = 1,
     dry_run: bool = False,
     cluster: Cluster | None = None,
+    together: bool = False,
 ) -> bool:
     """Runs what a config file asks for: one run, or all variants, protocols and folds of its `sweep()`.
 
     False if a run of several failed. What is finished in `folder` is kept; `jobs` runs are done at a time. With
     `dry_run` only the plan and an estimate of its time are printed. With a `cluster` several runs are submitted as
-    jobs, unless they were before, and what they have found by now is gathered. UserError for whatever would stop a run,
-    before the first begins.
+    jobs, unless they were before, and what they have found by now is gathered. With `together` heads on frozen features
+    are trained in one program, where that comes to the same. UserError for whatever would stop a run, before the first
+    begins.
     """
     if cluster:
         clusters.check(cluster)
@@ -95,7 +98,9 @@ def launch(
             data = config.data_options(values)
             folder = folder or run_folder.default(config_file, data.name, data.synthetic)
             new = not folder.exists()
-            good = _run_all(Runs(sweep, runs, values, overrides, config_file, jobs, cluster), folder, loaded, bar)
+            good = _run_all(
+                Runs(sweep, runs, values, overrides, config_file, jobs, cluster, together), folder, loaded, bar
+            )
             if new and good and not (sweep.declared or cluster):
                 speed_record.add_whole(config_file, data.root, time.monotonic() - began)
             return good
@@ -160,7 +165,7 @@ def _run_all(asked: Runs, folder: Path, loaded: Loaded, bar: Bar | None) -> bool
                 submitted.run_all(plans, asked.config_file, folder, failed, asked.cluster)
             else:
                 submitted.check_none_elsewhere(plans, folder)
-                execution.run_all(plans, asked.config_file, folder, asked.jobs, failed, bar)
+                execution.run_all(plans, asked.config_file, folder, asked.jobs, failed, bar, asked.together)
         finally:
             if bar:
                 bar.heard(progress.PAGE)

@@ -30,9 +30,10 @@ from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalCells, ExternalOptions
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.runs import data_check, experiment, final_model, results, run_cells
+from alljax.runs import data_check, experiment, final_model, heads_together, results, run_cells
 from alljax.storage import progress_bar, run_folder
 from alljax.storage.log import set_up_logging
+from alljax.storage.progress_bar import Stage
 from alljax.sweep import progress
 from alljax.sweep.variants import Run
 
@@ -110,10 +111,12 @@ def run_all(
     jobs: int,
     failed: MutableMapping[str, str],
     bar: progress.Bar | None = None,
+    together: bool = False,
 ) -> None:
     """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`.
 
-    A `bar` shows how far they are; without one each run shows its own.
+    A `bar` shows how far they are; without one each run shows its own. With `together` heads on frozen features are
+    trained in one program first, where that comes to the same as the training of each.
     """
     todo = [(run, plan) for run, plan in runs if not run_folder.is_finished(folder / run.folder)]
     if len(todo) < len(runs):
@@ -121,6 +124,20 @@ def run_all(
     pools: queue.SimpleQueue[Pool] = queue.SimpleQueue()
     for _ in range(jobs):
         pools.put(_pool(jobs, heard=bool(bar)))
+
+    if together and len(todo) > 1:
+        if bar:
+            bar.heard(Stage('heads together'))
+        pool = pools.get()
+        try:
+            pool.executor.submit(
+                _heads_together, config_file, [(plan, folder / run.folder) for run, plan in todo]
+            ).result()
+        except BrokenProcessPool:
+            log.warning('the heads are trained one by one: the process that trained them together was killed, perhaps '
+                        'for lack of memory')  # fmt: skip
+            pool = _pool(jobs, heard=bool(bar))
+        pools.put(pool)
 
     def in_pool(run: Run, plan: Plan) -> tuple[str, float]:
         pool, start = pools.get(), time.monotonic()
@@ -247,6 +264,14 @@ def _end_with_parent() -> None:
     if parent:
         wait([parent.sentinel])
         os._exit(1)
+
+
+def _heads_together(config_file: str, runs: Sequence[tuple[Plan, Path]]) -> None:
+    """Trains the heads of runs together, in a process of the pool."""
+    with progress_bar.heard_by(lambda stage: None):  # of which bar would it be?
+        if config_file:
+            config_files.load(config_file)
+        heads_together.train(runs)
 
 
 def run_one(config_file: str, plan: Plan, place: Path) -> str:
