@@ -32,6 +32,7 @@ REMEDIES = {
     'TIMEOUT': 'give it more time by --slurm.time',
 }
 LAST_LINES = 5
+LATE = 120.0  # seconds that a file may take from one machine to another
 TICK = 1.0  # seconds from one look at the processes of this machine to the next
 
 
@@ -155,8 +156,9 @@ def _status(folder: Path, run: Run, its: Submitted | None, slurm: dict[str, str]
         return Status('failed', read_object(reason)[ERROR], paths.stdout)
     if paths.result_pickle.exists():
         outcome, value = utils.pickle_load(paths.result_pickle)
-        if outcome == 'success':  # its results are on their way to this machine
-            return Status('running')
+        if outcome == 'success':  # its results are on their way to this machine, or were deleted to have it done again
+            on_its_way = (folder / run.folder).is_dir() and time.time() - paths.result_pickle.stat().st_mtime < LATE
+            return Status('running' if on_its_way else 'new')
         return Status('failed', value.strip().rpartition('\n')[2], paths.stdout)
     return Status('failed', _without_a_word(its, state, paths.stdout), paths.stdout)
 

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import pickle
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -111,6 +112,18 @@ def test_runs_are_submitted_once_and_failed_ones_told_with_the_end_of_their_log(
     assert {name: its['job'] for name, its in after.items()} == {
         'one/grouped': '7_0', 'two/grouped': '7_1', 'three/grouped': '7'
     }  # fmt: skip
+
+
+@needs_submitit
+def test_a_run_whose_folder_was_deleted_after_it_was_done_is_new(sbatch):
+    folder = sbatch / 'sweep'
+    jobs.run_all(RUNS, '', folder, {}, Cluster('slurm', TIME))
+    (sbatch / 'queue').write_text('7_0 COMPLETED\n7_1 COMPLETED\n7_2 RUNNING\n')
+    for number in range(2):
+        (folder / 'submitit' / f'7_{number}_0_result.pkl').write_bytes(pickle.dumps(('success', None)))
+    (folder / 'two' / 'grouped').mkdir(parents=True)  # its results are on their way
+    found = jobs._look(RUNS, folder, jobs.read(folder))
+    assert [one.word for one in found.values()] == ['new', 'running', 'running']
 
 
 @needs_submitit

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import variables_of
 
 from alljax.models import Input, Model
 from alljax.models.head import Head, Linear
@@ -40,7 +41,7 @@ def training(model, classes, *, seed=0, cells=CELLS, batch=8, epochs=3, options=
     schedule = Schedule(rng.permutation(CELLS)[:cells], batch, epochs, 0, seed, 0.0)
     steps = epochs * schedule.steps_per_epoch
     return HeadTraining(
-        model.init(jax.random.key(seed)),
+        variables_of(model.init, seed),
         jnp.asarray(rng.integers(0, classes, CELLS), jnp.int32),
         jnp.concatenate([jnp.asarray(loop.batches(schedule, epoch)) for epoch in range(epochs)]),
         jnp.asarray(optimizer.rates(options, steps, schedule.steps_per_epoch)),
@@ -78,8 +79,11 @@ def test_heads_of_all_widths_classes_folds_seeds_and_rates_are_as_trained_alone(
     options = [SGD, SGD._replace(rate=0.01, schedule='cosine')]
     cases = [
         (head(Head(4, 16)), 4, {}),
-        (head(Head(2, 5)), 2, {'seed': 3, 'cells': 21}),  # fewer steps, and a last batch of its own size
-        (head(Head(3, 9)), 3, {'seed': 4, 'batch': 5, 'options': options[1]}),
+        (
+            head(Head(2, 5)),
+            2,
+            {'seed': 3, 'cells': 21, 'batch': 5, 'options': options[1]},
+        ),  # fewer steps
     ]
     ones = [training(model, classes, **given) for model, classes, given in cases]
     recipe = Recipe(SGD, FACTORS)
@@ -88,10 +92,8 @@ def test_heads_of_all_widths_classes_folds_seeds_and_rates_are_as_trained_alone(
         assert_as_alone(trained, model, one, recipe, given.get('options', SGD))
 
 
-@pytest.mark.parametrize(
-    ('options', 'smoothing'), [(OptimizerOptions('adamw', rate=0.01), 0.0), (SGD._replace(clip=0.0), 0.1)]
-)
-def test_other_recipes_are_as_alone_too(options, smoothing):
+def test_another_optimizer_and_smoothed_labels_are_as_alone_too():
+    options, smoothing = OptimizerOptions('adamw', rate=0.01), 0.1
     models_ = [head(Head(3, width)) for width in (7, 4)]
     ones = [training(model, 3, seed=seed, options=options) for seed, model in enumerate(models_)]
     recipe = Recipe(options, FACTORS, smoothing)
@@ -114,12 +116,12 @@ def test_what_fills_a_narrow_head_up_stays_zero():
 
 
 def test_heads_that_have_no_place_together_are_trained_after_each_other():
-    ones = [training(head(Linear(2)), 2, seed=seed) for seed in range(3)]
-    assert many_heads._together(ones, 1.0) == [[0], [1], [2]]
+    ones = [training(head(Linear(2)), 2, seed=seed) for seed in range(2)]
+    assert many_heads._together(ones, 1.0) == [[0], [1]]
     size = 4 * sum(leaf.nbytes for leaf in jax.tree.leaves(ones[0].variables))
-    assert many_heads._together(ones, 2.0 * size) == [[0, 1], [2]]
+    assert many_heads._together(ones, 2.0 * size) == [[0, 1]]
     recipe = Recipe(SGD, dict.fromkeys(flatten(ones[0].variables['params']), 1.0))
-    for trained, one in zip(many_heads.train(of_width, ROWS, ones, recipe, 2.0 * size), ones, strict=True):
+    for trained, one in zip(many_heads.train(of_width, ROWS, ones, recipe, 1.0), ones, strict=True):
         assert_as_alone(trained, head(Linear(2)), one, recipe)
 
 
