@@ -129,10 +129,10 @@ def run_all(
         if bar:
             bar.heard(Stage('heads together'))
         pool = pools.get()
+        places = [(plan, folder / run.folder) for run, plan in todo]
         try:
-            pool.executor.submit(
-                _heads_together, config_file, [(plan, folder / run.folder) for run, plan in todo]
-            ).result()
+            count = pool.executor.submit(_heads_together, config_file, places).result()
+            log.info('the heads of %d runs were trained together', count)
         except BrokenProcessPool:
             log.warning('the heads are trained one by one: the process that trained them together was killed, perhaps '
                         'for lack of memory')  # fmt: skip
@@ -266,12 +266,12 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _heads_together(config_file: str, runs: Sequence[tuple[Plan, Path]]) -> None:
-    """Trains the heads of runs together, in a process of the pool."""
+def _heads_together(config_file: str, runs: Sequence[tuple[Plan, Path]]) -> int:
+    """Trains the heads of runs together, in a process of the pool; their number."""
     with progress_bar.heard_by(lambda stage: None):  # of which bar would it be?
         if config_file:
             config_files.load(config_file)
-        heads_together.train(runs)
+        return heads_together.train(runs)
 
 
 def run_one(config_file: str, plan: Plan, place: Path) -> str:
