@@ -165,7 +165,7 @@ def _run_all(asked: Runs, folder: Path, loaded: Loaded, bar: Bar | None) -> bool
                 submitted.run_all(plans, asked.config_file, folder, failed, asked.cluster)
             else:
                 submitted.check_none_elsewhere(plans, folder)
-                execution.run_all(plans, asked.config_file, folder, asked.jobs, failed, bar, asked.together)
+                execution.run_all(plans, asked.config_file, folder, asked.jobs, failed, bar, together=asked.together)
         finally:
             if bar:
                 bar.heard(progress.PAGE)

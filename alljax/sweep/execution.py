@@ -111,6 +111,7 @@ def run_all(
     jobs: int,
     failed: MutableMapping[str, str],
     bar: progress.Bar | None = None,
+    *,
     together: bool = False,
 ) -> None:
     """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`.

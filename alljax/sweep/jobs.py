@@ -164,7 +164,7 @@ def _status(folder: Path, run: Run, its: Submitted | None, slurm: dict[str, str]
 
 
 def _without_a_word(its: Submitted, state: str, file: Path) -> str:
-    """Why a job ended that left no result."""
+    """The reason that a job ended which left no result, as far as it is known."""
     state = state or (_accounted(its.job) if its.executor == SLURM else '')
     words = [f'job {its.job} ended before the run did' + (f' ({state})' if state else '')]
     words += [REMEDIES[state]] if state in REMEDIES else []

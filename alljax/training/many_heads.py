@@ -16,6 +16,8 @@ from alljax.training.optimizer import OptimizerOptions
 from alljax.training.step import Batch, Metrics, State, TrainingSetup, initial_state, make_step
 
 MEMORY = 2e9  # bytes that the states of the heads of one program may take, with gradients and updates
+CACHE = 32e6  # bytes of those that are stepped side by side on a CPU: more of them than its cache holds is slower
+SMALL, FILLED = 1e6, 1.5  # bytes up to which a head may be filled up to any size, and how much larger ones may grow
 FAR_BELOW = -1e30  # the logit of a class that a head does not have: its probability is exactly 0
 
 MakeHead = Callable[[Variables, int], Model]  # from variables, whose shapes it takes, and a number of classes
@@ -55,34 +57,45 @@ def train(
     heads: Sequence[HeadTraining],
     recipe: Recipe,
     memory: float = MEMORY,
+    cache: float | None = None,
 ) -> list[TrainedHead]:
     """The heads after training, in the same order, each as its own training by `make_step` gives it.
 
     Heads may differ in width, number of classes, steps, batch size, cells, seed and rates: the smaller ones are filled
     up with zeros, which get no gradient and stay zeros, and with steps that change nothing. `make_head` gives the model
     of variables that were filled up and of a number of classes. As many heads as have place in `memory` bytes are
-    trained at a time, those of like size together. Smoothed labels are spread over the classes of a head, so heads with
+    in one program, those of like size together, and side by side as many as have place in `cache` bytes (None: in a
+    CPU's cache; all on other devices). Smoothed labels are spread over the classes of a head, so heads with
     different numbers of classes need `recipe.smoothing` to be 0: ValueError else.
     """
     if recipe.smoothing and len({len(head.class_weights) for head in heads}) > 1:
         raise ValueError('with smoothing all heads need the same number of classes')
+    if cache is None:
+        cache = CACHE if jax.default_backend() == 'cpu' else memory
     found: dict[int, TrainedHead] = {}
     for chosen in _together(heads, memory):
         some = [heads[number] for number in chosen]
-        found |= dict(zip(chosen, _trained(make_head, features, some, recipe), strict=True))
+        found |= dict(zip(chosen, _trained(make_head, features, some, recipe, cache), strict=True))
     return [found[number] for number in range(len(heads))]
 
 
 def _together(heads: Sequence[HeadTraining], memory: float) -> list[list[int]]:
     """The numbers of the heads that are trained together, the small ones first."""
-    size = [4 * sum(leaf.nbytes for leaf in jax.tree.leaves(head.variables)) for head in heads]
+    size = [_size(head) for head in heads]
     chunks: list[list[int]] = []
     for number in sorted(range(len(heads)), key=lambda number: size[number]):
-        if chunks and size[number] * (len(chunks[-1]) + 1) <= memory:
+        alike = chunks and size[number] <= max(SMALL, FILLED * size[chunks[-1][0]])
+        if alike and size[number] * (len(chunks[-1]) + 1) <= memory:
             chunks[-1].append(number)
         else:
             chunks.append([number])
     return chunks
+
+
+def _size(head: HeadTraining) -> int:
+    """The bytes of its parameters, momentum, gradients and updates."""
+    own: int = sum(leaf.nbytes for leaf in jax.tree.leaves(head.variables))
+    return 4 * own
 
 
 def _trained(
@@ -90,13 +103,24 @@ def _trained(
     features: Shaped[Array, 'all ...'],
     heads: Sequence[HeadTraining],
     recipe: Recipe,
+    cache: float,
 ) -> list[TrainedHead]:
     filled = _filled(heads)
     alike = jax.tree.map(lambda leaf: leaf[0], filled.variables)
     model = make_head(alike, filled.class_weights.shape[1])
-    states, metrics = jax.jit(jax.vmap(partial(_train_one, model, recipe, features)))(
-        filled, jnp.array([len(head.class_weights) for head in heads])
-    )
+    even = bool((filled.batches >= 0).any(-1).all())  # no head has fewer steps
+    each = partial(_train_one, model, recipe, features, even)
+    most = max(1, int(cache / max(map(_size, heads))))
+    side_by_side = -(-len(heads) // -(-len(heads) // most))  # in even parts: a rest is a program of its own
+
+    def all_of_them(filled: HeadTraining, classes: Int[Array, ' heads']) -> tuple[State, Metrics]:
+        if side_by_side >= len(heads):
+            return jax.vmap(each)(filled, classes)
+        some = side_by_side if side_by_side > 1 else None
+        found: tuple[State, Metrics] = jax.lax.map(lambda one: each(*one), (filled, classes), batch_size=some)
+        return found
+
+    states, metrics = jax.jit(all_of_them)(filled, jnp.array([len(head.class_weights) for head in heads]))
     return [
         TrainedHead(
             _cut(jax.tree.map(lambda leaf, number=number: leaf[number], states), head, recipe),
@@ -107,7 +131,12 @@ def _trained(
 
 
 def _train_one(
-    model: Model, recipe: Recipe, features: Shaped[Array, 'all ...'], head: HeadTraining, classes: Int[Array, '']
+    model: Model,
+    recipe: Recipe,
+    features: Shaped[Array, 'all ...'],
+    even: bool,
+    head: HeadTraining,
+    classes: Int[Array, ''],
 ) -> tuple[State, Metrics]:
     """The state after all steps of one head, which is as wide as the widest, and the metrics of each."""
 
@@ -128,6 +157,8 @@ def _train_one(
 
     def once(state: State, chosen: Int[Array, ' batch']) -> tuple[State, Metrics]:
         after, metrics = step(state, Batch(features, head.labels, chosen))
+        if even:
+            return after, metrics
         is_step = (chosen >= 0).any()  # of this head, and not of one with more of them
         return jax.tree.map(lambda new, old: jnp.where(is_step, new, old), after, state), metrics
 
