@@ -35,6 +35,7 @@ from alljax.training import learning_rate_factors, loop, many_heads, optimizer
 from alljax.training.inputs import NetworkInTraining, body_and_head
 from alljax.training.many_heads import HeadTraining, MakeHead, Recipe, TrainedHead
 from alljax.training.metrics_log import MetricsLog
+from alljax.training.precision import PRECISIONS
 from alljax.training.progress import Facts, Progress, save
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ def is_possible(plan: Plan) -> bool:
         plan.system or plan.candidates or plan.external.root or plan.augmentation.at_each_step or how.gradients_every
     )
     plain = how.layer_decay == 1 and not (how.average_decay or how.mixup) and how.group_rate is None
+    plain = plain and how.precision == PRECISIONS[0]
     return bool(how.freeze and plain and how.statistics == 'running' and _width(plan.network) and not alone)
 
 

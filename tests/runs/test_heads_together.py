@@ -31,7 +31,7 @@ def plan(root, **changed):
 
 @pytest.mark.parametrize(
     'changed', [{'model.freeze': ''}, {'optimizer.ema': 0.9}, {'augment.mixup': 0.2}, {'model.head': 0},
-                {'gradients.every': 2}, {'augment.copies': 'fresh', 'augment.mirror': True}]
+                {'gradients.every': 2}, {'precision': 'bf16'}, {'augment.copies': 'fresh', 'augment.mirror': True}]
 )  # fmt: skip
 def test_a_training_that_is_more_than_its_steps_on_features_is_left_alone(drawn, changed):
     assert heads_together.is_possible(plan(drawn))
