@@ -21,8 +21,24 @@ CONFIG = flags.DEFINE_string('config', None, 'The config file; --config.a.b=valu
 WORKDIR = flags.DEFINE_string(
     'workdir', None, 'The run folder; an old one goes on. Default: runs/<config>-<data>-<time>.'
 )
-JOBS = flags.DEFINE_integer('jobs', 1, 'Of several runs, how many are done at a time.', lower_bound=1)
+JOBS = flags.DEFINE_integer(
+    'jobs',
+    None,
+    'Of several runs, how many are done at a time. Default: 1; with --executor=slurm, as Slurm has place.',
+    lower_bound=1,
+)
 DRY_RUN = flags.DEFINE_bool('dry_run', False, 'Shows the plan with an estimate of its time, and does nothing.')
+EXECUTOR = flags.DEFINE_enum(
+    'executor',
+    None,
+    ['local', 'slurm'],
+    'Submits several runs as jobs through submitit: to Slurm, or as processes of this machine. The same command again '
+    'says how far they are. --slurm.time=2:00:00, --slurm.partition=gpu and so on are the options of sbatch.',
+)
+TOGETHER = flags.DEFINE_bool(
+    'together', False, 'Trains the new layers of several runs on the same frozen features in one program, to 1e-5.'
+)
+RESUBMIT = flags.DEFINE_bool('resubmit', False, 'With --executor: submits the runs whose job failed once more.')
 
 EVALUATE_ON = flags.DEFINE_string(
     'evaluate_on', None, "A folder of cells, such as another laboratory's: tests the finished run of --workdir on it."
@@ -50,13 +66,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return done.code or 0
 
 
-def _train(overrides: dict[str, str]) -> int:
+def _train(given: tuple[dict[str, str], dict[str, str]]) -> int:
     """Loads the config, applies the overrides and does its run or runs."""
     set_up_logging()  # absl has added a handler of its own
+    overrides, slurm = given
     if EVALUATE_ON.value is not None:
         return _evaluate(EVALUATE_ON.value, overrides)
     if LABELS.value is not None:
         raise UserError('--labels goes with --evaluate_on; for a run that is to be trained set --config.test.labels')
+    if not EXECUTOR.value and (slurm or RESUBMIT.value):
+        name = f'slurm.{next(iter(slurm))}' if slurm else 'resubmit'
+        raise UserError(f'--{name}: goes with --executor; add --executor=slurm, or leave it out')
+    if TOGETHER.value and EXECUTOR.value:
+        raise UserError('--together: trains in one process what --executor does in jobs; leave one of them out')
     if CONFIG.value is None:
         raise UserError('--config is missing; try python launch.py --config=configs/subtype.py')
     with progress_bar.shown(_starting(CONFIG.value, overrides)):  # takes seconds
@@ -65,7 +87,19 @@ def _train(overrides: dict[str, str]) -> int:
     values = config.load(CONFIG.value)
     config.override(values, overrides)
     folder = Path(WORKDIR.value).expanduser() if WORKDIR.value else None
-    good = sweep.launch(values, CONFIG.value, overrides, folder, jobs=JOBS.value, dry_run=DRY_RUN.value)
+    cluster = None
+    if EXECUTOR.value:
+        cluster = sweep.Cluster(EXECUTOR.value, slurm, JOBS.value or 0, RESUBMIT.value)
+    good = sweep.launch(
+        values,
+        CONFIG.value,
+        overrides,
+        folder,
+        jobs=JOBS.value or 1,
+        dry_run=DRY_RUN.value,
+        cluster=cluster,
+        together=TOGETHER.value,
+    )
     return 0 if good else 1
 
 
@@ -90,15 +124,22 @@ def _evaluate(root: str, overrides: dict[str, str]) -> int:
     return 0
 
 
-def _overrides(argv: Sequence[str]) -> dict[str, str]:
-    """Lets absl take its flags and returns the `--config.a.b=value` among them; UserError for what is neither."""
-    overrides, rest = {}, []
+def _overrides(argv: Sequence[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Lets absl take its flags and returns the `--config.a.b=value` among them, and the `--slurm.a=value`.
+
+    UserError for what is none of these.
+    """
+    overrides: dict[str, str] = {}
+    slurm: dict[str, str] = {}
+    rest = []
     for argument in argv:
         key, equals, value = argument.lstrip('-').partition('=')
-        if not argument.startswith('--config.'):
+        if not argument.startswith(('--config.', '--slurm.')):
             rest.append(argument)
         elif not equals:
             raise UserError(f'{argument}: expected {argument}=value')
+        elif argument.startswith('--slurm.'):
+            slurm[key.removeprefix('slurm.').replace('_', '-')] = value
         else:
             overrides[key.removeprefix('config.')] = value
     try:
@@ -107,13 +148,14 @@ def _overrides(argv: Sequence[str]) -> dict[str, str]:
         raise UserError(str(error)) from None
     if left:
         raise UserError(f'{" ".join(left)}: was not understood; overrides are written --config.epochs=50')
-    return overrides
+    return overrides, slurm
 
 
 def _help() -> str:
     own = flags.FLAGS.module_help(sys.modules[__name__]).partition(':\n')[2]
     usage = (
         'alljax train --config=FILE [--config.a.b=value …] [--workdir=DIR] [--jobs=N] [--dry_run]\n'
+        '       alljax train --config=FILE --workdir=DIR --executor=slurm --slurm.time=LIMIT [--slurm.OPTION=VALUE …]\n'
         '       alljax train --evaluate_on=DIR --workdir=RUN [--labels=FILE]'
     )
     more = '--helpfull lists the flags of absl too.'

@@ -60,10 +60,8 @@ def run(plan: Plan, folder: Path, fingerprint: str = '', *, of_several: bool = F
         training = network.training_words(plan, cells, parts, len(sources))
         log.info('%d cells of %d groups: %s, train; %d validate, %d are tested; in %s', len(sources),
                  len(cells.group_names), training, len(parts.validation), len(parts.test), folder)  # fmt: skip
-        plan = plan._replace(preparation=preparation.with_target(plan.preparation, sources, parts))
-        cells = preparation.of_cells(cells, plan.preparation)
-        found = found._replace(cells=cells)
-        plan = network.cut_batch_size(plan, cells, parts)
+        plan, found = prepared(plan, found)
+        cells = found.cells
         kind = kinds.of_plan(plan)
         likeness.check(plan, found)
         new = not run_folder.is_finished(folder) and not (folder / 'checkpoints').exists()
@@ -87,6 +85,13 @@ def run(plan: Plan, folder: Path, fingerprint: str = '', *, of_several: bool = F
             speeds.note(plan, trained, output.found, time.monotonic() - began)
         run_folder.set_fields(folder, {run_folder.DATA_ROOT: plan.fields[run_folder.DATA_ROOT]})
     return folder
+
+
+def prepared(plan: Plan, found: RunCells) -> tuple[Plan, RunCells]:
+    """The plan with the stain target of its cells and a batch within an epoch, and the cells as it wants them."""
+    plan = plan._replace(preparation=preparation.with_target(plan.preparation, found.sources, found.parts))
+    found = found._replace(cells=preparation.of_cells(found.cells, plan.preparation))
+    return network.cut_batch_size(plan, found.cells, found.parts), found
 
 
 def _tested(kind: Kind, trained: Trained, plan: Plan, found: RunCells, folder: Path) -> TestOutput | None:

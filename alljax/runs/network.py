@@ -245,7 +245,7 @@ def train(
         checkpoints.close()
     found = network_results.about_training(schedule, progress)
     found['accuracy'] = metrics_log.training_accuracy(folder / 'metrics.jsonl', found['best_epoch'])
-    found['resumed_after_step'] = resumed[1]['step'] if resumed else None
+    found |= network_results.about_start(resumed[1] if resumed else {})
     return found, progress.best.variables if progress.best else progress.state.evaluation_variables
 
 

@@ -8,7 +8,21 @@ from alljax.models import Model, Variables
 from alljax.models.trees import flatten
 from alljax.runs.results import Results
 from alljax.training import loop
-from alljax.training.progress import Progress
+from alljax.training.progress import Facts, Progress
+
+TOGETHER = 'heads_trained_together'  # of a checkpoint, and of the `train` part of results.json
+
+
+def about_start(position: Facts) -> Results:
+    """The step that a run went on after, by the facts of its checkpoint; None for a start from nothing.
+
+    A head that was trained together with others in one program was not interrupted: their number stands there.
+    """
+    together = position.get(TOGETHER)
+    return {
+        'resumed_after_step': None if together else position.get('step'),
+        **({TOGETHER: together} if together else {}),
+    }
 
 
 def about_training(schedule: loop.Schedule, progress: Progress) -> Results:

@@ -14,10 +14,13 @@ from alljax import config
 from alljax.config import classical_system_plans, detector_fields, resolve
 from alljax.config.fields import later_fields
 from alljax.config.plan import CalibrationOptions
-from alljax.errors import printable
+from alljax.errors import UserError, printable
 from alljax.runs import detector_data, detector_run, experiment
 from alljax.storage import cache, run_folder, speed_record
+from alljax.sweep import cluster as clusters
 from alljax.sweep import cross_validation, execution, left_open, progress, summary, time_estimate
+from alljax.sweep import jobs as submitted
+from alljax.sweep.cluster import Cluster
 from alljax.sweep.execution import Loaded
 from alljax.sweep.progress import Bar
 from alljax.sweep.variants import (
@@ -31,9 +34,14 @@ from alljax.sweep.variants import (
     load_sweep,
 )
 
-__all__ = ['PAPER_TASKS', 'Sweep', 'Variant', 'across', 'beside', 'launch']
+__all__ = ['PAPER_TASKS', 'Cluster', 'Sweep', 'Variant', 'across', 'beside', 'launch']
 
 log = logging.getLogger(__name__)
+
+ONE_RUN = (
+    '--executor={}: is for several runs, as a sweep or the folds of --config.split.folds=5 make them, and this config '
+    'makes one; leave it out'
+)
 
 
 class Runs(NamedTuple):
@@ -45,6 +53,8 @@ class Runs(NamedTuple):
     given: Collection[str]  # the fields that the user set
     config_file: str = ''  # that may add networks, data sets and systems
     jobs: int = 1  # runs at a time
+    cluster: Cluster | None = None  # where they are done, if not below this process
+    together: bool = False  # heads on frozen features are trained in one program
 
 
 def launch(
@@ -55,20 +65,32 @@ def launch(
     *,
     jobs: int = 1,
     dry_run: bool = False,
+    cluster: Cluster | None = None,
+    together: bool = False,
 ) -> bool:
     """Runs what a config file asks for: one run, or all variants, protocols and folds of its `sweep()`.
 
     False if a run of several failed. What is finished in `folder` is kept; `jobs` runs are done at a time. With
-    `dry_run` only the plan and an estimate of its time are printed. UserError for whatever would stop a run, before
-    the first begins.
+    `dry_run` only the plan and an estimate of its time are printed. With a `cluster` several runs are submitted as
+    jobs, unless they were before, and what they have found by now is gathered. With `together` heads on frozen features
+    are trained in one program, where that comes to the same. UserError for whatever would stop a run, before the first
+    begins.
     """
+    if cluster:
+        clusters.check(cluster)
     if detector_fields.is_asked(values):
+        if cluster:
+            raise UserError(ONE_RUN.format(cluster.executor))
         return _detector(values, config_file, folder, dry_run=dry_run)
     began = time.monotonic()
     config.check(values, data=False)
     loaded: Loaded = {}
     with ExitStack() as stack:
-        bar = None if dry_run else stack.enter_context(progress.shown(jobs, time_estimate.rough(values, config_file)))
+        bar = (
+            None
+            if dry_run or cluster
+            else stack.enter_context(progress.shown(jobs, time_estimate.rough(values, config_file)))
+        )
         values = left_open.found(values, overrides, run_folder.earlier(folder), loaded)
         sweep = load_sweep(config_file, values, overrides)
         runs = list_runs(sweep, values, partial(execution.number_of_groups, overrides=overrides))
@@ -76,10 +98,14 @@ def launch(
             data = config.data_options(values)
             folder = folder or run_folder.default(config_file, data.name, data.synthetic)
             new = not folder.exists()
-            good = _run_all(Runs(sweep, runs, values, overrides, config_file, jobs), folder, loaded, bar)
-            if new and good and not sweep.declared:
+            good = _run_all(
+                Runs(sweep, runs, values, overrides, config_file, jobs, cluster, together), folder, loaded, bar
+            )
+            if new and good and not (sweep.declared or cluster):
                 speed_record.add_whole(config_file, data.root, time.monotonic() - began)
             return good
+    if cluster and not dry_run:
+        raise UserError(ONE_RUN.format(cluster.executor))
     if dry_run:
         cache.keep_compiled_programs()
         prepared = execution.prepare(runs, values, overrides, folder, loaded)
@@ -135,7 +161,11 @@ def _run_all(asked: Runs, folder: Path, loaded: Loaded, bar: Bar | None) -> bool
         folds = [run for run in runs if not run.final]
         cross_validation.forget_unfinished(folder, folds)
         try:
-            execution.run_all(plans, asked.config_file, folder, asked.jobs, failed, bar)
+            if asked.cluster:
+                submitted.run_all(plans, asked.config_file, folder, failed, asked.cluster)
+            else:
+                submitted.check_none_elsewhere(plans, folder)
+                execution.run_all(plans, asked.config_file, folder, asked.jobs, failed, bar, together=asked.together)
         finally:
             if bar:
                 bar.heard(progress.PAGE)

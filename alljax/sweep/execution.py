@@ -30,9 +30,10 @@ from alljax.data.datasets import DataOptions
 from alljax.data.external import ExternalCells, ExternalOptions
 from alljax.data.split import Split
 from alljax.errors import UserError
-from alljax.runs import data_check, experiment, final_model, results, run_cells
+from alljax.runs import data_check, experiment, final_model, heads_together, results, run_cells
 from alljax.storage import progress_bar, run_folder
 from alljax.storage.log import set_up_logging
+from alljax.storage.progress_bar import Stage
 from alljax.sweep import progress
 from alljax.sweep.variants import Run
 
@@ -110,10 +111,13 @@ def run_all(
     jobs: int,
     failed: MutableMapping[str, str],
     bar: progress.Bar | None = None,
+    *,
+    together: bool = False,
 ) -> None:
     """Does what is not finished, `jobs` at a time; adds the folder and the reason of each that fails to `failed`.
 
-    A `bar` shows how far they are; without one each run shows its own.
+    A `bar` shows how far they are; without one each run shows its own. With `together` heads on frozen features are
+    trained in one program first, where that comes to the same as the training of each.
     """
     todo = [(run, plan) for run, plan in runs if not run_folder.is_finished(folder / run.folder)]
     if len(todo) < len(runs):
@@ -122,13 +126,27 @@ def run_all(
     for _ in range(jobs):
         pools.put(_pool(jobs, heard=bool(bar)))
 
-    def run_one(run: Run, plan: Plan) -> tuple[str, float]:
+    if together and len(todo) > 1:
+        if bar:
+            bar.heard(Stage('heads together'))
+        pool = pools.get()
+        places = [(plan, folder / run.folder) for run, plan in todo]
+        try:
+            count = pool.executor.submit(_heads_together, config_file, places).result()
+            log.info('the heads of %d runs were trained together', count)
+        except BrokenProcessPool:
+            log.warning('the heads are trained one by one: the process that trained them together was killed, perhaps '
+                        'for lack of memory')  # fmt: skip
+            pool = _pool(jobs, heard=bool(bar))
+        pools.put(pool)
+
+    def in_pool(run: Run, plan: Plan) -> tuple[str, float]:
         pool, start = pools.get(), time.monotonic()
         following = bar.following(run.folder, pool.channel) if bar and pool.channel else nullcontext()
         try:
             with following:
                 with _interrupts_wait():  # a new process inherits it, and imports for seconds before it can handle one
-                    future = pool.executor.submit(_run, config_file, plan, folder / run.folder)
+                    future = pool.executor.submit(run_one, config_file, plan, folder / run.folder)
                 error = future.result()
         except BrokenProcessPool:
             pool = _pool(jobs, heard=bool(bar))
@@ -138,7 +156,7 @@ def run_all(
         return error, time.monotonic() - start
 
     with ThreadPoolExecutor(jobs) as threads:
-        futures = {threads.submit(run_one, run, plan): run for run, plan in todo}
+        futures = {threads.submit(in_pool, run, plan): run for run, plan in todo}
         try:
             for number, future in enumerate(as_completed(futures), 1):
                 run, (error, seconds) = futures[future], future.result()
@@ -249,8 +267,16 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _run(config_file: str, plan: Plan, place: Path) -> str:
-    """One run in a process of the pool; returns why it failed, '' if it did not."""
+def _heads_together(config_file: str, runs: Sequence[tuple[Plan, Path]]) -> int:
+    """Trains the heads of runs together, in a process of the pool; their number."""
+    with progress_bar.heard_by(lambda stage: None):  # of which bar would it be?
+        if config_file:
+            config_files.load(config_file)
+        return heads_together.train(runs)
+
+
+def run_one(config_file: str, plan: Plan, place: Path) -> str:
+    """One of several runs, in a process of its own: the reason if it failed, '' if it did not."""
     try:
         if config_file:
             config_files.load(config_file)  # for it may add networks, data sets and systems

@@ -3,7 +3,11 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
+from jaxtyping import Float32
 
 
 class OptimizerOptions(NamedTuple):
@@ -29,11 +33,23 @@ def learning_rate(options: OptimizerOptions, steps: int, steps_per_epoch: int) -
     return optax.join_schedules([rise, after], [warmup]) if warmup else after
 
 
+def rates(options: OptimizerOptions, steps: int, steps_per_epoch: int) -> Float32[np.ndarray, ' steps']:
+    """The learning rate of each step, before the factors."""
+    rate = learning_rate(options, steps, steps_per_epoch)
+    return np.asarray(jax.vmap(lambda step: jnp.float32(rate(step)))(jnp.arange(steps)))
+
+
 def make(
     options: OptimizerOptions, factors: Mapping[str, float], steps: int, steps_per_epoch: int
 ) -> optax.GradientTransformation:
     """The optimizer over the flat dictionary of trained parameters, with each one's factor on the learning rate."""
-    rate = learning_rate(options, steps, steps_per_epoch)
+    return with_rates(options, factors, learning_rate(options, steps, steps_per_epoch))
+
+
+def with_rates(
+    options: OptimizerOptions, factors: Mapping[str, float], rate: optax.Schedule
+) -> optax.GradientTransformation:
+    """The same optimizer with a learning rate over time that is given, before the factors."""
     parts = {str(factor): _one(options, rate, factor) for factor in factors.values()}
     labels = {name: str(factor) for name, factor in factors.items()}
     clip = optax.clip_by_global_norm(options.clip) if options.clip else optax.identity()

@@ -2,11 +2,15 @@
 
 import signal
 import threading
+from concurrent.futures import Future
 
 import pytest
+from helpers import plan_of
 
 from alljax.baselines import extraction
 from alljax.sweep import execution
+from alljax.sweep.variants import Run, Variant
+from configs import subtype
 
 
 @pytest.mark.slow  # it starts processes that import all of the package
@@ -29,3 +33,26 @@ def test_ctrl_c_waits_while_a_process_starts_and_is_then_as_before():
         execution._handle_interrupts()  # as that process does
         assert not blocked()
     assert not blocked()
+
+
+@pytest.mark.parametrize('together', [True, False])
+def test_heads_are_trained_together_before_the_runs_if_asked_for(together, tmp_path, monkeypatch):
+    done = []
+
+    class Here:
+        def submit(self, work, *arguments):
+            future = Future()
+            future.set_result(work(*arguments))
+            return future
+
+        def shutdown(self, **_):
+            pass
+
+    monkeypatch.setattr(execution, '_pool', lambda jobs, heard: execution.Pool(Here()))
+    monkeypatch.setattr(execution, '_log_result', lambda *_: None)
+    monkeypatch.setattr(execution, 'run_one', lambda _, __, place: done.append(place.name) or '')
+    monkeypatch.setattr(execution.heads_together, 'train', lambda runs: done.append(len(runs)) or len(runs))
+    plan = plan_of(subtype.get_config())
+    runs = [(Run(Variant(name, {}), 'grouped', 0, 0, {}, name), plan) for name in ('one', 'two')]
+    execution.run_all(runs, '', tmp_path, 1, {}, together=together)
+    assert done == [*([2] if together else []), 'one', 'two']

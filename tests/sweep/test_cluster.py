@@ -1,0 +1,152 @@
+"""A sweep through submitit: on a real Slurm where one can be started, and as processes of this machine."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import slurm_cluster
+
+from alljax.models.trees import flatten
+from alljax.storage import model_folder
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not importlib.util.find_spec('submitit'), reason="submitit is not installed (pip install -e '.[cluster]')"
+    ),
+]
+
+ROOT = Path(__file__).parents[2]
+SWEEP = textwrap.dedent("""
+    from alljax.sweep import Variant, Sweep
+    from configs import subtype
+
+    def get_config():
+        config = subtype.get_config()
+        config.model.width, config.model.head, config.model.init = 0.05, 8, 'random'
+        config.epochs, config.data.cells, config.data.size, config.model.size = 2, 60, 64, 64
+        config.augment.copies, config.report.heat_maps, config.checkpoint.seconds = 'published', False, 0.0
+        return config
+
+    def sweep(config):
+        wild = {'optimizer.name': 'sgd', 'optimizer.clip': 0.0, 'optimizer.rate': 99.0}
+        cells = [Variant('long', {'epochs': 20}), Variant('short', {}), Variant('bad', wild)]
+        return Sweep('Three runs', cells, ('grouped',))
+""")
+GOOD = ('long', 'short')
+
+
+def command(folder, *arguments):
+    config = folder.parent / 'mine.py'
+    config.write_text(SWEEP)
+    return [
+        sys.executable,
+        'launch.py',
+        f'--config={config}',
+        f'--workdir={folder}',
+        '--config.data.cells=60',
+        *arguments,
+    ]
+
+
+def launch(folder, *arguments, environment=None):
+    return subprocess.run(
+        command(folder, *arguments), cwd=ROOT, env=environment or dict(os.environ), capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope='module')
+def in_process(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('process') / 'out'
+    result = launch(folder)
+    assert result.returncode == 1, result.stderr
+    return folder
+
+
+@pytest.fixture(scope='module')
+def slurm():
+    if why := slurm_cluster.missing():
+        pytest.skip(why)
+    with slurm_cluster.running() as environment:
+        yield environment
+
+
+def until(true, seconds=600):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, 'waited for too long'
+        time.sleep(0.3)
+
+
+def assert_same(folder, other):
+    assert (folder / 'table.md').read_text().splitlines()[:-1] == (other / 'table.md').read_text().splitlines()[:-1]
+    for name in GOOD:
+        here, there = (json.loads((place / name / 'grouped' / 'results.json').read_text()) for place in (folder, other))
+        assert here['test'] == there['test']
+        ours, theirs = (
+            flatten(model_folder.read_variables(place / name / 'grouped' / 'model')) for place in (folder, other)
+        )
+        assert ours.keys() == theirs.keys()
+        for leaf, array in ours.items():
+            np.testing.assert_array_equal(array, theirs[leaf])
+
+
+def test_jobs_of_slurm_are_as_a_sweep_in_one_process_though_one_was_requeued(slurm, in_process, tmp_path):
+    folder = tmp_path / 'out'
+    given = ('--executor=slurm', '--slurm.time=30:00', '--slurm.partition=main', '--slurm.cpus-per-task=1', '--jobs=2')
+    result = launch(folder, *given, environment=slurm)
+    assert result.returncode == 0, result.stderr
+    assert '3 runs: 0 finished, 0 failed, 0 running, 3 waiting' in result.stderr
+    long = folder / 'long' / 'grouped'
+    until(lambda: (long / 'metrics.jsonl').exists() and len((long / 'metrics.jsonl').read_text().splitlines()) > 6)
+    job = json.loads((folder / 'submitit' / 'jobs.json').read_text())['long/grouped']['job']
+    subprocess.run(['scontrol', 'requeue', job], env=slurm, check=True)
+    before = (folder / 'submitit' / 'jobs.json').read_bytes()
+    result = launch(folder, *given, environment=slurm)  # while they wait and run
+    assert 'submitted' not in result.stderr
+    assert (folder / 'submitit' / 'jobs.json').read_bytes() == before
+    until(lambda: not slurm_cluster.answer(['squeue', '--noheader'], slurm))
+    result = launch(folder, *given, environment=slurm)
+    assert result.returncode == 1
+    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in result.stderr
+    log = next((folder / 'submitit').glob('*_2_0_log.out'))
+    assert 'bad, grouped failed: the loss is no longer a finite number' in result.stderr
+    assert f'the end of its log, {log}:' in result.stderr
+    assert (folder / 'submitit' / 'jobs.json').read_bytes() == before
+    assert json.loads((long / 'results.json').read_text())['train']['resumed_after_step'] > 0
+    assert_same(folder, in_process)
+
+
+def test_what_sbatch_refuses_is_a_sentence_and_nothing_is_noted_as_submitted(slurm, tmp_path):
+    folder = tmp_path / 'out'
+    result = launch(folder, '--executor=slurm', '--slurm.time=30:00', '--slurm.partition=absent', environment=slurm)
+    assert result.returncode == 2
+    assert 'sbatch refuses the jobs: ' in result.stderr
+    assert 'invalid partition specified: absent' in result.stderr
+    assert 'Traceback' not in result.stderr
+    assert not (folder / 'submitit' / 'jobs.json').exists()
+
+
+def test_processes_of_this_machine_are_as_a_sweep_in_one_process(in_process, tmp_path):
+    folder = tmp_path / 'out'
+    result = launch(folder, '--executor=local', '--jobs=2')
+    assert result.returncode == 1, result.stderr
+    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in result.stderr
+    assert 'bad, grouped failed: the loss is no longer a finite number' in result.stderr
+    assert_same(folder, in_process)
+    shutil.rmtree(folder / 'short')  # to have it done again
+    (folder / 'bad' / 'grouped' / 'run.log').unlink()
+    before = json.loads((folder / 'submitit' / 'jobs.json').read_text())
+    result = launch(folder, '--executor=local', '--resubmit', '--jobs=2')
+    after = json.loads((folder / 'submitit' / 'jobs.json').read_text())
+    assert {name for name in before if before[name] != after[name]} == {'bad/grouped', 'short/grouped'}
+    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in result.stderr
+    assert (folder / 'bad' / 'grouped' / 'run.log').exists()
