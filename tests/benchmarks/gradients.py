@@ -29,6 +29,8 @@ sys.path.insert(0, str(FILE.parents[2]))
 
 HEADER = ('', 'peer', 'network', 'examples', 'alljax, ms', 'peer, ms', 'ratio', 'of processor', 'peak, GB', 'peer, GB')
 FORM = '{:32}{:>15}{:>9}{:>9}{:>11}{:>10}{:>7}{:>13}{:>9}{:>9}'
+PAGE = '{0} | {1}, {2} × {3} | {6} | {8}, {9}'  # two of these stand in a line of alljax/gradients/README.md
+TITLE = 'call | peer, network × examples | ratio | peaks, GB'
 
 
 class Side:
@@ -107,9 +109,8 @@ def compare(names: list[str], rounds: int, folder: str, *, markdown: bool) -> No
 
     threads = len(os.sched_getaffinity(0))
     print(f'jax {version("jax")}, torch {version("torch")}, {threads} threads, {processor()}, medians of {rounds}')
-    print(as_row(HEADER, markdown=markdown), flush=True)
-    if markdown:
-        print('|---|---|---|' + '---:|' * 7)
+    print(FORM.format(*HEADER), flush=True)
+    found = []
     for name in names:
         row, sides = ROWS[name], [Side(side, name, folder) for side in ('ours', 'theirs')]
         for number in range(rounds + 1):
@@ -127,12 +128,13 @@ def compare(names: list[str], rounds: int, folder: str, *, markdown: bool) -> No
             f'{1000 * clock:.0f}', f'{1000 * their_clock:.0f}', f'{their_clock / clock:.2f}', f'{their_own / own:.2f}',
             f'{peaks[0]:.2f}', f'{peaks[1]:.2f}',
         )  # fmt: skip
-        print(as_row((name, row.peer, row.network, str(row.count), *cells), markdown=markdown), flush=True)
-
-
-def as_row(cells: tuple[str, ...], *, markdown: bool) -> str:
-    """A line of the table."""
-    return '| ' + ' | '.join(cells) + ' |' if markdown else FORM.format(*cells)
+        found.append((name, row.peer, row.network, str(row.count), *cells))
+        print(FORM.format(*found[-1]), flush=True)
+    if markdown:
+        print('\n| ' + ' | '.join([TITLE, TITLE]) + ' |\n' + '|---' * 8 + '|')
+        shown = [PAGE.format(*cells) for cells in found] + [' | | | '] * (len(found) % 2)
+        half = len(shown) // 2
+        print(*[f'| {one} | {other} |' for one, other in zip(shown[:half], shown[half:], strict=True)], sep='\n')
 
 
 def processor() -> str:
@@ -177,7 +179,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--rows', nargs='*', default=list(ROWS), choices=list(ROWS), metavar='ROW')
-    parser.add_argument('--markdown', action='store_true', help='the table as in a page')
+    parser.add_argument('--markdown', action='store_true', help='then the table once more, as a page has it')
     parser.add_argument('--look', action='store_true', help='a training step that looks at its gradients')
     parser.add_argument('--side', choices=('ours', 'theirs'), help='one side alone, for the process that compares')
     parser.add_argument('--of', choices=list(ROWS), metavar='ROW')
