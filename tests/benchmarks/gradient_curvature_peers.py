@@ -1,6 +1,6 @@
 """The calls that gradients.py compares with: gradients of single examples, curvature, uncertainty and influence.
 
-Of torch, BackPACK, curvlinops, PyHessian, laplace-torch, captum and traker.
+Of torch, BackPACK, curvlinops, laplace-torch, captum and traker. (PyHessian's density fails with torch 2.)
 """
 
 import tempfile
@@ -21,7 +21,7 @@ def backpack(name: str, saved: str, reduction: str) -> Call:
     def made(net: Theirs) -> Callable[[], Any]:
         import backpack.extensions
 
-        known = backpack.extend(net.net)
+        known = backpack.extend(_chain(net.net))
         loss = backpack.extend(torch.nn.CrossEntropyLoss(reduction=reduction))
         extension = getattr(backpack.extensions, name)()
 
@@ -34,6 +34,13 @@ def backpack(name: str, saved: str, reduction: str) -> Call:
         return run
 
     return made
+
+
+def _chain(net: Any) -> torch.nn.Module:
+    """AlexNet as a chain, which BackPACK's curvature wants; its average pooling changes nothing at this size."""
+    if isinstance(net, torch.nn.Sequential):
+        return net
+    return torch.nn.Sequential(*net.features, torch.nn.Flatten(), *net.classifier[:6], *net.classifier[6])
 
 
 def hessian_product(net: Theirs) -> Callable[[], Any]:
@@ -81,11 +88,12 @@ def trace(net: Theirs) -> Callable[[], Any]:
 
 
 def density(net: Theirs) -> Callable[[], Any]:
-    """PyHessian's stochastic Lanczos quadrature."""
-    import pyhessian
+    """curvlinops' stochastic Lanczos quadrature, between ends that are given: else it looks for them first."""
+    from curvlinops.papyan2020traces.spectrum import lanczos_approximate_spectrum
 
-    loss = torch.nn.CrossEntropyLoss()
-    return lambda: pyhessian.hessian(net.net, loss, (net.x, net.y), cuda=False).density(iter=ITERATIONS, n_v=1)
+    return partial(
+        lanczos_approximate_spectrum, operator(net, 'HessianLinearOperator'), ITERATIONS, boundaries=(-100.0, 100.0)
+    )
 
 
 def solved(name: str) -> Call:

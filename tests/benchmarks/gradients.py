@@ -4,7 +4,7 @@
     python tests/benchmarks/gradients.py --look     # what a training step pays for looking at its gradients
     python tests/benchmarks/gradient_memory.py      # 512 cells through every function, and their peak
 
-Needs the `parity` extra and `pip install backpack-for-pytorch pyhessian quantus traker`; a row whose peer is absent
+Needs the `parity` extra and `pip install backpack-for-pytorch quantus traker`; a row whose peer is absent
 says so. float32, evaluation mode. Each side runs in a process of its own and is called once before it is measured; its
 peak is that of the process, compiling included. A ratio above 1 means that ours is faster, by the clock or in processor
 time.
