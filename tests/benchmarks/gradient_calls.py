@@ -16,7 +16,6 @@ from gradient_rows import (
     ITERATIONS,
     RADIUS,
     SAMPLES,
-    SEGMENTS,
     STEPS,
     STRIDE,
     TESTED,
@@ -131,7 +130,6 @@ CALLS: dict[str, Call] = {
     ),
     'deletion': of_map(gradients.deletion, steps=DELETED),
     'road': of_map(gradients.road, key=KEY),
-    'irof': of_map(gradients.irof, count=SEGMENTS),
     'per-example norms': lambda net: partial(
         gradients.per_example_gradients, net.loss, net.params, net.x, net.y, reduce='norm'
     ),

@@ -132,5 +132,4 @@ PEERS: dict[str, Call] = {
     'max_sensitivity': sensitivity,
     'deletion': quantus('PixelFlipping', features_in_step=3 * 32 * 32 // DELETED),
     'road': road,
-    'irof': quantus('IROF'),
 }

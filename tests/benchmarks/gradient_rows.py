@@ -14,7 +14,6 @@ STEPS, SAMPLES, RADIUS, DAMPING = 32, 32, 0.02, 0.01
 FEW = 16  # samples, steps or probes of what costs more
 WINDOW, STRIDE = 57, 34  # of occlusion: 36 places
 DELETED = 48  # steps of deletion
-SEGMENTS = 100  # superpixels of irof, as quantus has them
 EIGENVALUES, ITERATIONS = 3, 20
 TESTED = 8  # examples of which the small network's influences are asked
 
@@ -44,7 +43,6 @@ ROWS = {
     'max_sensitivity': Row('captum', 'alexnet', 4),
     'deletion': Row('quantus', 'small', 32),
     'road': Row('grad-cam', 'small', 8),
-    'irof': Row('quantus', 'small', 8),
     'per-example norms': Row('BackPACK', 'alexnet', 8),
     'per_example_gradients': Row('BackPACK', 'head', 28),
     'empirical Fisher diagonal': Row('BackPACK', 'alexnet', 8),
