@@ -29,7 +29,7 @@ from alljax.gradients.named_parameters import named
 from alljax.models.head import Linear
 from alljax.models.trees import unflatten
 from alljax.models.vit import ViT
-from alljax.weights import convert as conversion
+from alljax.weights.rules import table
 from alljax.weights.rules.dino_vit import rules
 from alljax.weights.rules.rule import match_tensors
 
@@ -93,14 +93,10 @@ def vit():
 
 
 def split(name, state):
-    """torch's tensors as our variables: all but the parameters, and the parameters."""
+    """torch's tensors as our variables, in their own precision: all but the parameters, and the parameters."""
     source = {key: leaf.detach().numpy() for key, leaf in state.items()}
-    if name == 'vit':
-        found = match_tensors(source, rules(SIZES['vit'] // 7), [])
-        variables = unflatten({place: transform(source[key]) for key, place, transform in found})
-    else:
-        variables, _ = conversion.convert(name, source)
-    variables = jax.tree.map(jnp.asarray, variables)
+    found = match_tensors(source, rules(SIZES['vit'] // 7) if name == 'vit' else table(name), [])
+    variables = unflatten({place: jnp.asarray(transform(source[key])) for key, place, transform in found})
     return {key: tree for key, tree in variables.items() if key != 'params'}, variables['params']
 
 
