@@ -183,7 +183,7 @@ def _normalized(vector: Vector) -> Vector:
 def _best(found: lanczos.Ritz, k: int, which: str) -> tuple[Float[Array, ' k'], Float[Array, 'k size']]:
     order = jnp.argsort(ORDERS[which](found.values))[:k]  # NaN comes last
     ways = found.vectors[:, order]
-    vectors = (found.basis.T @ (ways * jnp.where(ways[0] < 0, -1, 1))).T  # its share in the start vector is positive
+    vectors = found.in_full(ways * jnp.where(ways[0] < 0, -1, 1))  # its share in the start vector is positive
     return found.values[order], jnp.where(jnp.isnan(found.values[order])[:, None], jnp.nan, vectors)
 
 

@@ -1,153 +1,165 @@
-"""Gradient analysis against captum and torch, same weights and cores, alternating: medians, ratios, peak memory.
+"""Gradient analysis against its peers, same weights and cores, alternating: medians, ratios, peak memory.
 
-    python tests/benchmarks/gradients.py [--rounds 5]
-    python tests/benchmarks/gradients.py --memory     # 512 cells of 227×227 through every function, and their peak
+    python tests/benchmarks/gradients.py [--rounds 3] [--rows saliency trak …] [--markdown]
+    python tests/benchmarks/gradients.py --look     # what a training step pays for looking at its gradients
+    python tests/benchmarks/gradient_memory.py      # 512 cells through every function, and their peak
 
-Needs the `parity` extra. AlexNet with the paper's head, float32, evaluation mode; a ratio above 1 means that ours is
-faster. Each side's peak memory is of a process of its own.
+Needs the `parity` extra and `pip install backpack-for-pytorch quantus traker`; a row whose peer is absent
+says so. float32, evaluation mode. Each side runs in a process of its own and is called once before it is measured; its
+peak is that of the process, compiling included. A ratio above 1 means that ours is faster, by the clock or in processor
+time.
 """
 
 import argparse
+import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
+from gradient_rows import ROWS
 
-ROOT = Path(__file__).parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / 'tests' / 'parity')]
-
-from alljax import gradients, models
-from alljax.models.trees import flatten
-from alljax.storage import cache
-from alljax.training.monitored_step import make_monitored_step
-from alljax.training.step import Batch, Step, TrainingSetup, initial_state, make_step
-
-SIZE, CLASSES = 227, 4
-BATCHES = {'integrated': 1, 'smoothgrad': 1, 'gradcam': 28, 'saliency': 28, 'norms': 8, 'hessian': 28}
-STEPS, SAMPLES = 32, 32
-LIMIT = 8e9  # bytes, for 512 cells
+FILE = Path(__file__)
+sys.path.insert(0, str(FILE.parents[2]))
 
 
-def cells(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Seeded images and labels."""
-    rng = np.random.default_rng(0)
-    return rng.normal(size=(count, SIZE, SIZE, 3)).astype(np.float32), np.arange(count) % CLASSES
+HEADER = ('', 'peer', 'network', 'examples', 'alljax, ms', 'peer, ms', 'ratio', 'of processor', 'peak, GB', 'peer, GB')
+FORM = '{:32}{:>15}{:>9}{:>9}{:>11}{:>10}{:>7}{:>13}{:>9}{:>9}'
+PAGE = '{0} | {1}, {2} × {3} | {6} | {8}, {9}'  # two of these stand in a line of alljax/gradients/README.md
+TITLE = 'call | peer, network × examples | ratio | peaks, GB'
 
 
-def network() -> tuple[Any, Any, Any]:
-    """The network, `apply` and its parameters with random biases."""
-    model = models.create('alexnet', CLASSES)
-    params = model.init(jax.random.key(0))['params']
-    params = jax.tree.map(lambda leaf: leaf + 0.01 * jax.random.normal(jax.random.key(leaf.size), leaf.shape), params)
-    return model, lambda params, x: model.apply({'params': params}, x), params
+class Side:
+    """One side of a row, in a process that waits until it is asked to run the call once."""
 
-
-def ours(name: str) -> Callable[[], Any]:
-    """One call of ours."""
-    model, apply, params = network()
-    x, y = cells(BATCHES[name])
-
-    def loss(params: Any, x: Any, y: Any) -> Any:
-        return optax.softmax_cross_entropy_with_integer_labels(apply(params, x), y)
-
-    if name == 'hessian':
-        operator = gradients.curvature_operator(apply, params, x, y)
-        vector = jnp.ones_like(operator.like)
-        return lambda: operator(vector)
-    smooth = gradients.smoothgrad(gradients.saliency, key=jax.random.key(1), samples=SAMPLES)
-    return {
-        'saliency': lambda: gradients.saliency(apply, params, x, y),
-        'integrated': lambda: gradients.integrated_gradients(apply, params, x, y, steps=STEPS),
-        'smoothgrad': lambda: smooth(apply, params, x, y),
-        'gradcam': lambda: gradients.grad_cam(model, {'params': params}, x, y, layer='conv5'),
-        'norms': lambda: gradients.per_example_gradients(loss, params, x, y, reduce='norm'),
-    }[name]
-
-
-def theirs(name: str) -> Callable[[], Any]:
-    """The same of captum or torch, on the same images and a network of the same form."""
-    import captum.attr
-    import torch
-    import torch_alexnet
-
-    net = torch_alexnet.create(CLASSES).eval()
-    net.load_state_dict(torch_alexnet.to_torch(network()[2]))
-    for module in net.modules():
-        if isinstance(module, torch.nn.ReLU):
-            module.inplace = False
-    x, y = cells(BATCHES[name])
-    x, y = torch.tensor(x).permute(0, 3, 1, 2).contiguous(), torch.tensor(y)
-    saliency = captum.attr.Saliency(net)
-    tunnel = captum.attr.NoiseTunnel(saliency)
-    integrated, cam = captum.attr.IntegratedGradients(net), captum.attr.LayerGradCam(net, net.features[10])
-    weights = {key: leaf.detach() for key, leaf in net.named_parameters()}
-
-    def loss(weights: Any, x: Any, y: Any) -> Any:
-        logits = torch.func.functional_call(net, weights, (x[None],))
-        return torch.nn.functional.cross_entropy(logits, y[None])
-
-    each = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))
-
-    def norms() -> Any:
-        return sum(leaf.flatten(1).square().sum(1) for leaf in each(weights, x, y).values()).sqrt()
-
-    def hessian() -> Any:
-        parameters = list(net.parameters())
-        value = torch.nn.functional.cross_entropy(net(x), y)
-        first = torch.autograd.grad(value, parameters, create_graph=True)
-        return torch.autograd.grad(first, parameters, [torch.ones_like(leaf) for leaf in parameters])
-
-    def smoothgrad() -> Any:
-        return tunnel.attribute(x, nt_samples=SAMPLES, stdevs=0.15, target=y, abs=False)
-
-    return {
-        'saliency': lambda: saliency.attribute(x, target=y, abs=False),
-        'integrated': lambda: integrated.attribute(x, target=y, n_steps=STEPS),
-        'smoothgrad': smoothgrad,
-        'gradcam': lambda: cam.attribute(x, target=y),
-        'norms': norms,
-        'hessian': hessian,
-    }[name]
-
-
-def compare(rounds: int) -> None:
-    """Prints the table of ratios."""
-    import torch
-
-    print(f'jax {jax.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads, medians of {rounds}')
-    print(f'{"":14}{"images":>8}{"alljax, ms":>12}{"peer, ms":>10}{"ratio":>7}{"peak, GB":>10}{"peer, GB":>10}')
-    for name, count in BATCHES.items():
-        sides = (ours(name), theirs(name))
-        times: tuple[list[float], list[float]] = ([], [])
-        for number in range(rounds + 1):
-            for side, seconds in zip(sides, times, strict=True):
-                start = time.perf_counter()
-                jax.block_until_ready(side())
-                if number:
-                    seconds.append(time.perf_counter() - start)
-        one, other = (1000 * float(np.median(seconds)) for seconds in times)
-        peaks = [peak(['--side', side, '--of', name]) for side in ('ours', 'theirs')]
-        print(
-            f'{name:14}{count:8}{one:12.0f}{other:10.0f}{other / one:7.2f}{peaks[0]:10.2f}{peaks[1]:10.2f}', flush=True
+    def __init__(self, side: str, name: str, folder: str) -> None:
+        command = [sys.executable, str(FILE), '--side', side, '--of', name, '--weights', folder]
+        self.errors = tempfile.TemporaryFile('w+')  # noqa: SIM115 (open as long as the process runs)
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True
         )
+        self.problem = ''
+        self.times: list[list[float]] = []  # on the clock, and of processor time
+
+    def run(self) -> list[float]:
+        """The two times of one call, or nothing from a process that has failed."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write('run\n')
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has said why
+        answer = self.process.stdout.readline().split()
+        if not answer and not self.problem:
+            self.process.wait()
+            self.errors.seek(0)
+            self.problem = (self.errors.read().strip().splitlines() or ['it ended'])[-1]
+        return [float(number) for number in answer]
+
+    def finish(self) -> float:
+        """The peak memory in GB."""
+        found, _ = self.process.communicate()
+        self.errors.close()
+        return float(found.split()[-1]) if found.split() else float('nan')
+
+
+def work(side: str, name: str, folder: str) -> None:
+    """Runs the call of one side once for each line of the input, and prints its times, in the end its peak memory."""
+    answers = os.fdopen(os.dup(1), 'w')
+    os.dup2(2, 1)  # libraries print
+    row = ROWS[name]
+    if side == 'ours':
+        import gradient_calls
+        import gradient_networks
+        import jax
+
+        from alljax.storage import cache
+
+        cache.keep_compiled_programs()
+        call = gradient_calls.CALLS[name](gradient_networks.ours(row.network, row.count))
+        ready: Any = jax.block_until_ready
+    else:
+        import gradient_curvature_peers
+        import gradient_peers
+        import gradient_torch
+
+        calls = gradient_peers.PEERS | gradient_curvature_peers.PEERS
+        call = calls[name](gradient_torch.theirs(row.network, row.count, f'{folder}/{row.network}'))
+        ready = lambda found: found  # noqa: E731
+    for _ in sys.stdin:
+        began, processor = time.perf_counter(), time.process_time()
+        ready(call())
+        print(time.perf_counter() - began, time.process_time() - processor, file=answers, flush=True)
+    print(peak_memory(), file=answers, flush=True)
+
+
+def peak_memory() -> float:
+    """This process's peak memory in GB; getrusage's would be that of the process that started it."""
+    return int(re.search(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())[1]) / 1e6
+
+
+def compare(names: list[str], rounds: int, folder: str, *, markdown: bool) -> None:
+    """Prints the table, a row at a time."""
+    from importlib.metadata import version
+
+    threads = len(os.sched_getaffinity(0))
+    print(f'jax {version("jax")}, torch {version("torch")}, {threads} threads, {processor()}, medians of {rounds}')
+    print(FORM.format(*HEADER), flush=True)
+    found = []
+    for name in names:
+        row, sides = ROWS[name], [Side(side, name, folder) for side in ('ours', 'theirs')]
+        for number in range(rounds + 1):
+            for side in sides:
+                times = side.run()
+                if number and times:
+                    side.times.append(times)
+        problems = [side.problem for side in sides if side.problem]
+        peaks = [side.finish() for side in sides]
+        if problems:
+            print(f'{name}: {row.peer}: {"; ".join(problems)}', flush=True)
+            continue
+        (clock, own), (their_clock, their_own) = (np.median(side.times, 0) for side in sides)
+        cells = (
+            f'{1000 * clock:.0f}', f'{1000 * their_clock:.0f}', f'{their_clock / clock:.2f}', f'{their_own / own:.2f}',
+            f'{peaks[0]:.2f}', f'{peaks[1]:.2f}',
+        )  # fmt: skip
+        found.append((name, row.peer, row.network, str(row.count), *cells))
+        print(FORM.format(*found[-1]), flush=True)
+    if markdown:
+        print('\n| ' + ' | '.join([TITLE, TITLE]) + ' |\n' + '|---' * 8 + '|')
+        shown = [PAGE.format(*cells) for cells in found] + [' | | | '] * (len(found) % 2)
+        half = len(shown) // 2
+        print(*[f'| {one} | {other} |' for one, other in zip(shown[:half], shown[half:], strict=True)], sep='\n')
+
+
+def processor() -> str:
+    """The name of the processor."""
+    found = re.search(r'model name\s*:\s*(.+)', Path('/proc/cpuinfo').read_text())
+    return found[1] if found else 'unknown processor'
 
 
 def look(rounds: int) -> None:
     """Prints what a training step pays for looking at its gradients, SGD, batch 28."""
-    model, _, params = network()
+    import jax
+    import jax.numpy as jnp
+    import optax
+    from gradient_networks import ours
+    from gradient_rows import CLASSES
+
+    from alljax.models.trees import flatten
+    from alljax.training.monitored_step import make_monitored_step
+    from alljax.training.step import Batch, Step, TrainingSetup, initial_state, make_step
+
+    model, params, *_ = ours('alexnet', 1)
     names = list(flatten(params))
     sgd = optax.sgd(1e-4, momentum=0.9)
     setup = TrainingSetup(model, sgd, lambda images, key: images / jnp.float32(255), names, jnp.ones(CLASSES), 0)
-    images = jax.random.randint(jax.random.key(1), (28, SIZE, SIZE, 3), 0, 256, jnp.uint8)
+    images = jax.random.randint(jax.random.key(1), (28, 227, 227, 3), 0, 256, jnp.uint8)
     batch, state = Batch(images, jnp.arange(28) % CLASSES, jnp.arange(28)), initial_state(setup, {'params': params})
     steps: list[tuple[Step, list[float]]] = [(make_step(setup), []), (make_monitored_step(setup), [])]
     for number in range(rounds + 1):
@@ -162,88 +174,32 @@ def look(rounds: int) -> None:
     print(f'a training step {plain:.0f} ms, one that looks {looking:.0f} ms: {part:.1%} more with gradients.every=10')
 
 
-def peak(arguments: list[str]) -> float:
-    """The peak memory of this script with these arguments, in GB."""
-    done = subprocess.run([sys.executable, __file__, *arguments], capture_output=True, text=True, check=True)
-    return float(done.stdout.split()[-1])
-
-
-def high_water() -> float:
-    """This process's peak memory in GB; getrusage's would be that of the process that started it."""
-    return int(re.search(r'VmHWM:\s+(\d+)', Path('/proc/self/status').read_text())[1]) / 1e6
-
-
-def everything() -> dict[str, Callable[[], Any]]:
-    """Every function of the package on 512 cells of 227×227, its memory bounded by `batch_size`."""
-    model, apply, params = network()
-    variables = {'params': params}
-    x, y = cells(512)
-    key, size = jax.random.key(2), 16
-
-    def loss(params: Any, x: Any, y: Any) -> Any:
-        return optax.softmax_cross_entropy_with_integer_labels(apply(params, x), y)
-
-    bound = {'batch_size': size}
-    marks = np.abs(x).sum(3)
-    total = gradients.mean_loss(loss, x, y, **bound)
-    way = gradients.random_direction(params, key)
-    operators = partial(gradients.curvature_operator, apply, params, x, y, **bound)
-    method = partial(gradients.smoothgrad(gradients.saliency, key=key, samples=2), apply, params, x, y, **bound)
-    return {
-        'saliency': lambda: gradients.saliency(apply, params, x, y, **bound),
-        'integrated': lambda: gradients.integrated_gradients(apply, params, x, y, steps=2, **bound),
-        'smooth': method,
-        'guided': lambda: gradients.guided_backprop(model, variables, x, y, **bound),
-        'cam': lambda: gradients.grad_cam(model, variables, x, y, layer='conv5', **bound),
-        'occlusion': lambda: gradients.occlusion(apply, params, x, y, window=114, stride=113, **bound),
-        'rise': lambda: gradients.rise(apply, params, x, y, key=key, masks=2, **bound),
-        'deletion': lambda: gradients.deletion(apply, params, x, y, marks, steps=2, **bound),
-        'insertion': lambda: gradients.insertion(apply, params, x, y, marks, steps=2, **bound),
-        'infidelity': lambda: gradients.infidelity(apply, params, x, y, x, key=key, samples=2, **bound),
-        'max_sensitivity': lambda: gradients.max_sensitivity(
-            gradients.saliency, apply, params, x, y, key=key, samples=1, **bound
-        ),
-        'randomization': lambda: gradients.parameter_randomization(
-            gradients.saliency, apply, params, x, y, key=key, layers=['fc7'], **bound
-        ),
-        'per_example norms': lambda: gradients.per_example_gradients(loss, params, x, y, reduce='norm', **bound),
-        'statistics': lambda: gradients.gradient_statistics(loss, params, x, y, **bound),
-        'class_gradients': lambda: gradients.gradient_similarity(
-            gradients.class_gradients(loss, params, x, y, **bound)
-        ),
-        'hessian': lambda: operators()(jnp.ones_like(operators().like)),
-        'ggn': lambda: operators(kind='ggn')(jnp.ones_like(operators().like)),
-        'eigenvalues': lambda: gradients.eigenvalues(operators(kind='ggn'), 1, key=key, iterations=4),
-        'trace': lambda: gradients.stochastic_trace(operators(kind='ggn'), key, probes=2),
-        'density': lambda: gradients.spectral_density(operators(kind='ggn'), key, probes=1, iterations=3),
-        'line': lambda: gradients.loss_along_line(total, params, way, points=2),
-        'plane': lambda: gradients.loss_on_plane(total, params, (way, way), points=2),
-        'tracin': lambda: gradients.tracin(loss, [params], (x[:32], y[:32]), (x, y), [1.0], **bound),
-        'ntk': lambda: gradients.neural_tangent_kernel(apply, params, x[:8], x[:128], **bound),
-    }
-
-
 def main() -> None:
-    """Prints one of the tables."""
+    """Prints one of the tables, or runs one side of a row."""
     parser = argparse.ArgumentParser()
-    parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--memory', action='store_true', help='512 cells through every function')
-    parser.add_argument('--side', choices=('ours', 'theirs', 'all'), help='one call alone, for its memory')
-    parser.add_argument('--of', help='the call')
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--rows', nargs='*', default=list(ROWS), choices=list(ROWS), metavar='ROW')
+    parser.add_argument('--markdown', action='store_true', help='then the table once more, as a page has it')
+    parser.add_argument('--look', action='store_true', help='a training step that looks at its gradients')
+    parser.add_argument('--side', choices=('ours', 'theirs'), help='one side alone, for the process that compares')
+    parser.add_argument('--of', choices=list(ROWS), metavar='ROW')
+    parser.add_argument('--weights', help='the folder of the networks for torch')
+    parser.add_argument('--save', metavar='NETWORK', help='only write such a network there')
     options = parser.parse_args()
-    cache.keep_compiled_programs()
-    if options.side:
-        call = {'ours': ours, 'theirs': theirs, 'all': lambda name: everything()[name]}[options.side](options.of)
-        start = time.monotonic()
-        jax.block_until_ready(call())
-        print(time.monotonic() - start, high_water())
-    elif options.memory:
-        for name in everything():
-            found = peak(['--side', 'all', '--of', name])
-            print(f'{name:20}{found:6.2f} GB' + ('' if found * 1e9 < LIMIT else '  TOO MUCH'), flush=True)
-    else:
-        compare(options.rounds)
+    if options.save:
+        import gradient_networks
+
+        gradient_networks.save(options.save, f'{options.weights}/{options.save}')
+    elif options.side:
+        work(options.side, options.of, options.weights)
+    elif options.look:
         look(options.rounds)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            for network in {ROWS[name].network for name in options.rows}:
+                command = [sys.executable, str(FILE), '--save', network, '--weights', folder]
+                subprocess.run(command, check=True)
+            compare(options.rows, options.rounds, folder, markdown=options.markdown)
 
 
 if __name__ == '__main__':

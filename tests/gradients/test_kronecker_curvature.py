@@ -79,8 +79,12 @@ def test_parameters_that_do_not_vary_stay_where_they_are():
 def test_a_network_without_linen_s_layers_and_a_tree_of_another_network_are_told():
     case = small.case()
     x, y = jnp.ones((2, 3)), jnp.array([0, 1])
+    plain = (lambda params, x: x @ params['w']), {'w': jnp.ones((3, 2))}, x, y
     with pytest.raises(ValueError, match=r'kronecker_factors: params: no flax.linen.Dense or Conv .*use curv'):
-        gradients.kronecker_factors(lambda params, x: x @ params['w'], {'w': jnp.ones((3, 2))}, x, y)
+        gradients.kronecker_factors(*plain)
+    assert gradients.curvature_diagonal(*plain)['w'].shape == (3, 2)  # which the sentence names, and the next
+    op = gradients.curvature_operator(*plain, kind='ggn')
+    assert gradients.conjugate_gradients(op, plain[1], damping=1.0)[1] < 1e-5
     with jax.enable_x64(True):
         found = factors()
         with pytest.raises(ValueError, match=r'kronecker_solve: tree and factors differ in params/grouped/kernel'):
