@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
@@ -47,7 +48,7 @@ from alljax.training.loss import cross_entropy
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.monitored_step import make_monitored_step
 from alljax.training.progress import Progress, placed, restore
-from alljax.training.step import initial_state, make_step
+from alljax.training.step import initial_state, make_epoch, make_step
 
 log = logging.getLogger(__name__)
 
@@ -226,6 +227,8 @@ def train(
     if schedule.gradients_every:
         look = gradient_watch.make_look(setup, fed, labels, parts.train, plan.training.gradients_curvature)
         steps = loop.Steps(steps.plain, make_monitored_step(setup), look)
+    elif jax.default_backend() != 'cpu':
+        steps = steps._replace(epoch=make_epoch(setup))
     first = initial_state(setup, fed.variables)
     need_space(first, folder)
     checkpoints = Checkpoints(folder / 'checkpoints')

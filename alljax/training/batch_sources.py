@@ -34,7 +34,11 @@ class DeviceCells(NamedTuple):
     def batches(self, order: Order) -> Generator[Batch]:
         """All cells, with those of each step chosen among them."""
         for chosen in order:
-            yield Batch(self.images, self.labels, jnp.asarray(chosen), self.groups)
+            yield self.batch(chosen)
+
+    def batch(self, chosen: Int[np.ndarray, '*steps batch']) -> Batch:
+        """All cells, with some chosen among them: those of a step, or of each of several."""
+        return Batch(self.images, self.labels, jnp.asarray(chosen), self.groups)
 
 
 class StreamedCells(NamedTuple):

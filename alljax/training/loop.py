@@ -14,7 +14,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from alljax.models import Variables
 from alljax.storage.checkpoints import Checkpoints
-from alljax.training.batch_sources import BatchSource, StepOrder
+from alljax.training.batch_sources import BatchSource, DeviceCells, StepOrder
 from alljax.training.gradient_watch import Look, Memory
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.progress import Best, Facts, Progress, save
@@ -30,6 +30,7 @@ class Steps(NamedTuple):
     plain: Step
     monitored: Step | None = None
     look: Look | None = None  # after each monitored step
+    epoch: Step | None = None  # of `make_epoch`, for cells on an accelerator
 
 
 class Schedule(NamedTuple):
@@ -79,9 +80,14 @@ def fit(
         # a line of the log goes above the bar
         with logging_redirect_tqdm(), closing(cells.batches(order)) as fed:
             while not finished(done := int(state.step), best, schedule):
-                epoch = done // length
-                for number in range(done, (epoch + 1) * length):
-                    state, metrics = _step(steps, schedule, number)(state, next(fed))
+                epoch, skipped = divmod(done, length)
+                last = (epoch + 1) * length - 1
+                whole = steps.epoch if isinstance(cells, DeviceCells) else None
+                for number in [last] if whole else range(done, last + 1):
+                    if whole:
+                        state, metrics = whole(state, cells.batch(batches(schedule, epoch)[skipped:]))
+                    else:
+                        state, metrics = _step(steps, schedule, number)(state, next(fed))
                     reporter.step_started(metrics)
                     if steps.look and metrics.gradient is not None:
                         reporter.fetch()

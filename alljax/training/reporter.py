@@ -5,6 +5,8 @@ import math
 import sys
 import time
 
+import jax
+import numpy as np
 from tqdm import tqdm
 
 from alljax.storage import progress_bar
@@ -37,22 +39,26 @@ class Reporter:
         )
 
     def step_started(self, metrics: Metrics) -> None:
-        """Fetches the metrics of the step before this one."""
+        """Fetches the metrics of the step before this one; those of several steps are arrays."""
         self.fetch()
         self._running = metrics
 
     def fetch(self) -> None:
-        """Waits for the step that was started last, and writes its row; UserError if its loss is not finite."""
+        """Waits for what was started last, and writes a row a step; UserError if a loss is not finite."""
         if self._running is None:
             return
         metrics, self._running = self._running, None
-        loss, correct, cells = metrics.loss.item(), metrics.correct.item(), metrics.cells.item()
+        losses, corrects, counts = (np.ravel(jax.device_get(metrics[place])).tolist() for place in range(3))
         statistics = {name: value.item() for name, value in metrics.gradient_statistics.items()}
+        now = time.monotonic()
+        speed, self._fetched_at = sum(counts) / (now - self._fetched_at), now
+        for loss, correct, cells in zip(losses, corrects, counts, strict=True):
+            self._write(loss, correct, cells, speed, statistics)
+
+    def _write(self, loss: float, correct: int, cells: int, speed: float, statistics: dict[str, float]) -> None:
         self._step += 1
         if not math.isfinite(loss):
             raise not_finite(self._step)
-        now = time.monotonic()
-        speed, self._fetched_at = cells / (now - self._fetched_at), now
         epoch = self._step / self._steps_per_epoch
         row = {
             'step': self._step,

@@ -24,7 +24,7 @@ from alljax.training.batch_sources import DeviceCells
 from alljax.training.loop import Files, Schedule, Steps
 from alljax.training.metrics_log import MetricsLog
 from alljax.training.progress import Best, Progress
-from alljax.training.step import TrainingSetup, initial_state, make_step
+from alljax.training.step import TrainingSetup, initial_state, make_epoch, make_step
 
 CELLS = DeviceCells(
     jnp.asarray(np.random.default_rng(0).integers(0, 256, (11, 64, 64, 3), np.uint8)),
@@ -41,7 +41,7 @@ def training():
     prepare = lambda images, key: images / jnp.float32(255)  # noqa: E731
     setup = TrainingSetup(model, optimizer, prepare, names, jnp.ones(2), 0)
     start = lambda: initial_state(setup, jax.tree.map(jnp.asarray, variables))  # noqa: E731
-    return SimpleNamespace(step=make_step(setup), start=start)
+    return SimpleNamespace(step=make_step(setup), epoch=make_epoch(setup), start=start)
 
 
 def schedule(epochs=3, patience=0, save_seconds=1e9, batch_size=4):
@@ -93,6 +93,50 @@ def test_metrics_are_written_for_every_step(training, tmp_path):
     assert [row['epoch'] for row in rows if 'validation_loss' in row] == [1, 2, 3]
     assert int(ended.state.step) == 9
     assert list((tmp_path / 'tensorboard').glob('events*'))
+
+
+def test_an_epoch_as_one_program_is_its_steps(training, tmp_path):
+    asked = []
+
+    def epoch(state, batch):
+        asked.append(batch.chosen.shape)
+        return training.epoch(state, batch)
+
+    steps = Steps(training.step, epoch=epoch)
+    found = [fit(training, tmp_path / name, schedule(), None, how) for name, how in (('one', None), ('all', steps))]
+    assert asked == [(3, 4)] * 3
+    for one, other in zip(*(jax.tree.leaves(ended.state) for ended in found), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+    one, other = (metrics_log.read(tmp_path / name / 'metrics.jsonl') for name in ('one', 'all'))
+    assert [row['step'] for row in other] == list(range(1, 10))
+    np.testing.assert_allclose([row['loss'] for row in other], [row['loss'] for row in one], rtol=1e-5)
+    assert [row['accuracy'] for row in other] == [row['accuracy'] for row in one]
+
+
+def test_an_epoch_as_one_program_goes_on_after_a_step_in_the_middle(training, tmp_path):
+    stop(training, tmp_path, 4)
+    asked = []
+
+    def epoch(state, batch):
+        asked.append((int(state.step), batch.chosen.shape))
+        return training.epoch(state, batch)
+
+    ended = fit(training, tmp_path, schedule(), None, Steps(training.step, epoch=epoch))
+    assert asked == [(4, (2, 4)), (6, (3, 4))]
+    assert int(ended.state.step) == 9
+
+
+def test_a_step_and_an_epoch_lower_for_cuda_and_ask_the_host_for_nothing(training):
+    batches = {'step': CELLS.batch(np.arange(4)), 'epoch': CELLS.batch(np.arange(8).reshape(2, 4))}
+    for name, batch in batches.items():
+        program = getattr(training, name)
+        lowered = program.trace(training.start(), batch).lower(lowering_platforms=('cuda',)).as_text()
+        assert 'callback' not in lowered and 'infeed' not in lowered and 'outfeed' not in lowered  # noqa: PT018
+        state = training.start()
+        with jax.transfer_guard('disallow'):
+            state, _ = program(state, batch)
+            with pytest.raises(Exception, match=r'(?i)disallowed'):
+                program(state, batch._replace(chosen=np.asarray(batch.chosen)))
 
 
 @pytest.mark.slow
