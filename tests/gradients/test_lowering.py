@@ -1,4 +1,4 @@
-"""Every program that the package jits for a gradient lowers for CUDA: a process of its own lists them as they are made."""
+"""Every program that is jitted for a gradient lowers for CUDA: a process of its own lists them as they are made."""
 
 import os
 import subprocess
