@@ -230,7 +230,7 @@ def test_what_reads_a_run_knows_its_folds(whole, tmp_path, monkeypatch, capsys):
     joined = ensemble_of_runs.written([whole], tmp_path / 'average')
     assert [path.name for path in joined.runs] == [f'grouped-fold-{f}' for f in '01']
 
-    def copied(plans, config_file, folder, jobs, failed, bar):
+    def copied(plans, config_file, folder, jobs, failed, bar, **together):
         for run, plan in plans:
             fold = whole / 'folder' / run.folder.partition('/')[2]
             assert (plan.system.name, plan.split) == ('li2016', resolve.of_run(fold).split)
