@@ -1,10 +1,12 @@
-"""Small data and networks for tests."""
+"""Small data and networks for tests, and the marks that several files have."""
 
+import importlib.util
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from alljax import config as fields
 from alljax import models
@@ -13,6 +15,10 @@ from alljax.data.cells import Cells, Origin
 from alljax.models.trees import flatten, unflatten
 from alljax.storage import model_folder
 from alljax.storage.card import Card
+
+needs_submitit = pytest.mark.skipif(
+    not importlib.util.find_spec('submitit'), reason="submitit is not installed (pip install -e '.[cluster]')"
+)
 
 
 def make_cells(labels, groups=None, size=64, seed=0, repeats=None):

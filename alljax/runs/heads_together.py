@@ -23,15 +23,15 @@ from alljax.models import Model, NetworkSpec, Variables
 from alljax.runs import (
     data_check,
     experiment,
-    initial_variables,
     network,
     network_options,
     network_results,
     run_cells,
+    training_start,
 )
 from alljax.storage import cache, run_folder
 from alljax.storage.checkpoints import Checkpoints, need_space
-from alljax.training import learning_rate_factors, loop, many_heads, optimizer
+from alljax.training import loop, many_heads, optimizer
 from alljax.training.inputs import NetworkInTraining, body_and_head
 from alljax.training.many_heads import HeadTraining, MakeHead, Recipe, TrainedHead
 from alljax.training.metrics_log import MetricsLog
@@ -103,10 +103,7 @@ def _begun(plan: Plan, folder: Path) -> Begun | None:
     with run_folder.opened(folder, dict(plan.fields), later_fields()):
         plan, found = experiment.prepared(plan, run_cells.load(plan))
         cells, parts = found.cells, found.parts
-        model = plan.network.create(len(cells.classes))
-        variables, _ = initial_variables.first_variables(plan, model, cells.classes)
-        network_options.check(plan, cells, model, variables)
-        factors = learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
+        model, variables, _, factors = training_start.of_plan(plan, cells, parts)
         halves = body_and_head(NetworkInTraining(plan.network, len(cells.classes), model, factors))
         if halves is None or len(parts.validation):
             return None

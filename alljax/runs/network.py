@@ -24,6 +24,7 @@ from alljax.runs import (
     network_results,
     prediction_views,
     run_cells,
+    training_start,
     transduction,
 )
 from alljax.runs.prediction_views import Predict
@@ -36,7 +37,6 @@ from alljax.training import (
     gradient_watch,
     inference,
     inputs,
-    layer_decay,
     learning_rate_factors,
     loop,
     metrics_log,
@@ -53,7 +53,6 @@ from alljax.training.step import initial_state, make_epoch, make_step
 log = logging.getLogger(__name__)
 
 Factors = Mapping[str, float]  # trained parameter → factor on its learning rate
-TRANSDUCTIVE = {'test_slide': 'slide', 'test_set': 'set'}  # model.statistics → what the card says of it
 
 
 class TrainedNetwork(NamedTuple):
@@ -94,14 +93,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     results.json.
     """
     log.info('start: %s', plan.start.how)
-    model = plan.network.create(len(cells.classes))
-    variables, origin = initial_variables.first_variables(plan, model, cells.classes)
-    network_options.check(plan, cells, model, variables)
-    factors = learning_rate_factors.trained(variables['params'], plan.training.factors, plan.training.freeze)
-    factors = layer_decay.decayed(factors, model, variables, plan.training.layer_decay)
-    if plan.training.statistics in TRANSDUCTIVE and new_statistics.any_held(variables, factors):
-        # What learns behind a frozen layer would else be tested on features of another scale than it learned from.
-        variables = new_statistics.adapted(model, variables, cells.images[parts.train])
+    model, variables, origin, factors = training_start.of_plan(plan, cells, parts)
     fed = inputs_of(plan, model, variables, cells, factors)
     found, changed = train(plan, fed, factors, cells, parts, folder)
     sets = initial_variables.trained_on(plan)
@@ -122,7 +114,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
             **({'trained_on': list(sets)} if sets else {}),
         },
         train={**found, **network_options.said(plan)},
-        transductive=TRANSDUCTIVE.get(plan.training.statistics, ''),
+        transductive=training_start.TRANSDUCTIVE.get(plan.training.statistics, ''),
         views=plan.views,
     )
     variables = inputs.merge_trained(variables, changed)

@@ -76,7 +76,7 @@ def training_setup(
     parts: Split,
 ) -> tuple[TrainingSetup, Int32[Array, ' cells'] | None]:
     """All that stays the same from step to step, and the number of each cell's slide for group DRO."""
-    groups, count = training_groups(plan, cells, parts)
+    groups, count = _training_groups(plan, cells, parts)
     how = plan.training
     setup = TrainingSetup(
         fed.model, update, fed.prepare, factors, loss_weights(plan, cells, parts), plan.seed,
@@ -92,7 +92,7 @@ def loss_weights(plan: Plan, cells: Cells, parts: Split) -> Float[Array, ' class
     return jnp.asarray(class_weights(cells.labels, parts.train, plan.training.equalize, len(cells.classes)))
 
 
-def training_groups(plan: Plan, cells: Cells, parts: Split) -> tuple[Int32[Array, ' cells'] | None, int]:
+def _training_groups(plan: Plan, cells: Cells, parts: Split) -> tuple[Int32[Array, ' cells'] | None, int]:
     """The number of each cell's slide on the training side, -1 for other slides, and how many; None without group DRO.
 
     A single slide has no other to be weighed against, but is trained as any.

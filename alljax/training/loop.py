@@ -82,10 +82,10 @@ def fit(
             while not finished(done := int(state.step), best, schedule):
                 epoch, skipped = divmod(done, length)
                 last = (epoch + 1) * length - 1
-                at_once = bool(steps.epoch and isinstance(cells, DeviceCells))
-                for number in [last] if at_once else range(done, last + 1):
-                    if steps.epoch and isinstance(cells, DeviceCells):
-                        state, metrics = steps.epoch(state, cells.batch(batches(schedule, epoch)[skipped:]))
+                held = cells if isinstance(cells, DeviceCells) and steps.epoch else None
+                for number in [last] if held else range(done, last + 1):
+                    if held and steps.epoch:
+                        state, metrics = steps.epoch(state, held.batch(batches(schedule, epoch)[skipped:]))
                     else:
                         state, metrics = _step(steps, schedule, number)(state, next(fed))
                     reporter.step_started(metrics)

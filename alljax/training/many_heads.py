@@ -10,7 +10,6 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Shaped
 
 from alljax.models import Apply, Model, Variables
-from alljax.models.trees import flatten
 from alljax.training import optimizer
 from alljax.training.optimizer import OptimizerOptions
 from alljax.training.step import Batch, Metrics, State, TrainingSetup, initial_state, make_step
@@ -123,7 +122,11 @@ def _trained(
     states, metrics = jax.jit(all_of_them)(filled, jnp.array([len(head.class_weights) for head in heads]))
     return [
         TrainedHead(
-            _cut(jax.tree.map(lambda leaf, number=number: leaf[number], states), head, recipe),
+            _cut(
+                jax.tree.map(lambda leaf, number=number: leaf[number], states),
+                _setup(model, recipe, head),
+                head.variables,
+            ),
             *(np.asarray(part)[number, : len(head.batches)] for part in metrics[:3]),
         )
         for number, head in enumerate(heads)
@@ -144,15 +147,7 @@ def _train_one(
         logits = model.apply(variables, rows, **options)
         return jnp.where(jnp.arange(logits.shape[-1]) < classes, logits, FAR_BELOW)
 
-    setup = TrainingSetup(
-        model=model._replace(apply=cast(Apply, apply)),
-        optimizer=optimizer.with_rates(recipe.optimizer, recipe.factors, lambda step: head.rates[step]),
-        prepare=lambda rows, key: rows,
-        trained=recipe.factors,
-        class_weights=head.class_weights,
-        seed=cast(int, head.seed),
-        smoothing=recipe.smoothing,
-    )
+    setup = _setup(model._replace(apply=cast(Apply, apply)), recipe, head)
     step = make_step(setup)
 
     def once(state: State, chosen: Int[Array, ' batch']) -> tuple[State, Metrics]:
@@ -163,6 +158,18 @@ def _train_one(
         return jax.tree.map(lambda new, old: jnp.where(is_step, new, old), after, state), metrics
 
     return jax.lax.scan(once, initial_state(setup, head.variables), head.batches)
+
+
+def _setup(model: Model, recipe: Recipe, head: HeadTraining) -> TrainingSetup:
+    return TrainingSetup(
+        model=model,
+        optimizer=optimizer.with_rates(recipe.optimizer, recipe.factors, lambda step: head.rates[step]),
+        prepare=lambda rows, key: rows,
+        trained=recipe.factors,
+        class_weights=head.class_weights,
+        seed=cast(int, head.seed),
+        smoothing=recipe.smoothing,
+    )
 
 
 def _filled(heads: Sequence[HeadTraining]) -> HeadTraining:
@@ -185,14 +192,8 @@ def _filled(heads: Sequence[HeadTraining]) -> HeadTraining:
     )
 
 
-def _cut(state: State, head: HeadTraining, recipe: Recipe) -> State:
-    """The state without what fills it up."""
-    update = optimizer.with_rates(recipe.optimizer, recipe.factors, lambda step: jnp.float32(0))
-
-    def alone(variables: Variables) -> State:
-        trained = {name: leaf for name, leaf in flatten(variables['params']).items() if name in recipe.factors}
-        return State(variables, update.init(trained), jnp.int32(0))
-
-    shapes = jax.eval_shape(alone, head.variables)
+def _cut(state: State, setup: TrainingSetup, variables: Variables) -> State:
+    """The state of a head with these variables without what fills it up."""
+    shapes = jax.eval_shape(partial(initial_state, setup), variables)
     found: State = jax.tree.map(lambda leaf, own: leaf[tuple(map(slice, own.shape))], state, shapes)
     return found

@@ -1,6 +1,7 @@
 """`alljax train`: mistakes on the command line; what a run does is told in test_launch.py."""
 
 import pytest
+from helpers import needs_submitit
 
 from alljax import commands
 from alljax.commands import train
@@ -15,6 +16,11 @@ from alljax.errors import UserError
         (['--wrkdir=x'], 'Did you mean: workdir'),
         (['--config.epochs', '3'], 'expected --config.epochs=value'),
         (['--config.data.root=/absent'], '/absent: there is no such folder'),
+        (['--executor=slrum'], 'value should be one of <local|slurm>'),
+        (['--slurm.partition=gpu'], '--slurm.partition: goes with --executor'),
+        (['--resubmit'], '--resubmit: goes with --executor'),
+        (['--executor=local', '--slurm.mem=4G'], '--slurm.mem: goes with --executor=slurm'),
+        pytest.param(['--executor=local', '--config.data.cells=40'], 'is for several runs', marks=needs_submitit),
     ],
 )
 def test_mistakes_on_the_command_line_are_sentences(arguments, expected, capsys):

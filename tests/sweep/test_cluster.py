@@ -1,6 +1,5 @@
 """A sweep through submitit: on a real Slurm where one can be started, and as processes of this machine."""
 
-import importlib.util
 import json
 import os
 import shutil
@@ -13,16 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slurm_cluster
+from helpers import needs_submitit
 
 from alljax.models.trees import flatten
 from alljax.storage import model_folder
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not importlib.util.find_spec('submitit'), reason="submitit is not installed (pip install -e '.[cluster]')"
-    ),
-]
+pytestmark = [pytest.mark.slow, needs_submitit]
 
 ROOT = Path(__file__).parents[2]
 SWEEP = textwrap.dedent("""

@@ -9,9 +9,8 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from helpers import plan_of
+from helpers import needs_submitit, plan_of
 
-from alljax import commands
 from alljax.errors import UserError
 from alljax.sweep import cluster, jobs
 from alljax.sweep.cluster import Cluster
@@ -21,9 +20,6 @@ from configs import subtype
 PLAN = plan_of(subtype.get_config())
 RUNS = [(Run(Variant(name, {}), 'grouped', 0, 0, {}, f'{name}/grouped'), PLAN) for name in ('one', 'two', 'three')]
 TIME = {'time': '2:00:00'}
-needs_submitit = pytest.mark.skipif(
-    not importlib.util.find_spec('submitit'), reason="submitit is not installed (pip install -e '.[cluster]')"
-)
 
 
 @pytest.fixture
@@ -63,26 +59,6 @@ def test_all_problems_are_told_before_anything_is_done(monkeypatch):
     assert '--slurm.array: is set for each job already' in said
     assert '--slurm.Mem: is no option of sbatch' in said
     assert 'needs --slurm.time' in said
-
-
-@needs_submitit
-@pytest.mark.parametrize(
-    ('arguments', 'expected'),
-    [
-        (['--executor=slrum'], 'value should be one of <local|slurm>'),
-        (['--slurm.partition=gpu'], '--slurm.partition: goes with --executor'),
-        (['--resubmit'], '--resubmit: goes with --executor'),
-        (['--executor=local', '--slurm.mem=4G'], '--slurm.mem: goes with --executor=slurm'),
-        (['--executor=local', '--config.data.cells=40'], 'is for several runs'),
-    ],
-)
-def test_mistakes_on_the_command_line_are_sentences(arguments, expected, capsys):
-    with pytest.raises(SystemExit) as caught:
-        commands.run('train', ['--config=configs/subtype.py', '--config.model.init=random', *arguments])
-    assert caught.value.code == 2
-    said = capsys.readouterr().err
-    assert expected in said
-    assert 'Traceback' not in said
 
 
 @needs_submitit
