@@ -15,6 +15,7 @@ from absl import app, flags
 from alljax.errors import UserError
 from alljax.evaluation import formatting
 from alljax.storage import progress_bar, speed_record
+from alljax.storage.joining import Team
 from alljax.storage.log import set_up_logging
 
 CONFIG = flags.DEFINE_string('config', None, 'The config file; --config.a.b=value changes a field of it.')
@@ -37,6 +38,20 @@ EXECUTOR = flags.DEFINE_enum(
 )
 TOGETHER = flags.DEFINE_bool(
     'together', False, 'Trains the new layers of several runs on the same frozen features in one program, to 1e-5.'
+)
+COORDINATOR = flags.DEFINE_string(
+    'coordinator', None, 'Several processes train one network: HOST:PORT of the first one, on which it listens.'
+)
+PROCESSES = flags.DEFINE_integer('processes', None, 'With --coordinator: the number of processes.')
+PROCESS = flags.DEFINE_integer('process', None, 'With --coordinator: the number of this one, from 0; 0 writes the run.')
+DISTRIBUTED = flags.DEFINE_enum(
+    'distributed',
+    None,
+    ['slurm', 'kubernetes'],
+    'In the place of these three: the tasks of srun, or the pods of an indexed Job, train one network.',
+)
+JOIN_SECONDS = flags.DEFINE_integer(
+    'join_seconds', 300, 'That a process waits for the others, before training.', lower_bound=1
 )
 RESUBMIT = flags.DEFINE_bool('resubmit', False, 'With --executor: submits the runs whose job failed once more.')
 
@@ -87,6 +102,9 @@ def _train(given: tuple[dict[str, str], dict[str, str]]) -> int:
     values = config.load(CONFIG.value)
     config.override(values, overrides)
     folder = Path(WORKDIR.value).expanduser() if WORKDIR.value else None
+    if team := _team():
+        sweep.launch_over_hosts(values, CONFIG.value, overrides, folder, team, _beside_team())
+        return 0
     cluster = None
     if EXECUTOR.value:
         cluster = sweep.Cluster(EXECUTOR.value, slurm, JOBS.value or 0, RESUBMIT.value)
@@ -101,6 +119,25 @@ def _train(given: tuple[dict[str, str], dict[str, str]]) -> int:
         together=TOGETHER.value,
     )
     return 0 if good else 1
+
+
+def _team() -> Team | None:
+    """The processes that train together, as the flags name them; None for a process that is alone."""
+    asked = (COORDINATOR.value, PROCESSES.value, PROCESS.value, DISTRIBUTED.value)
+    if all(value is None for value in asked):
+        return None
+    return Team(COORDINATOR.value or '', PROCESSES.value, PROCESS.value, DISTRIBUTED.value or '', JOIN_SECONDS.value)
+
+
+def _beside_team() -> str:
+    """A flag that goes with one process only; '' if none is given."""
+    given = {
+        '--executor': EXECUTOR.value,
+        '--together': TOGETHER.value,
+        '--jobs': JOBS.value,
+        '--dry_run': DRY_RUN.value,
+    }
+    return next((name for name, value in given.items() if value), '')
 
 
 def _starting(config_file: str, overrides: Mapping[str, str]) -> str:
@@ -156,6 +193,7 @@ def _help() -> str:
     usage = (
         'alljax train --config=FILE [--config.a.b=value …] [--workdir=DIR] [--jobs=N] [--dry_run]\n'
         '       alljax train --config=FILE --workdir=DIR --executor=slurm --slurm.time=LIMIT [--slurm.OPTION=VALUE …]\n'
+        '       alljax train --config=FILE --workdir=DIR --coordinator=HOST:PORT --processes=N --process=I\n'
         '       alljax train --evaluate_on=DIR --workdir=RUN [--labels=FILE]'
     )
     more = '--helpfull lists the flags of absl too.'

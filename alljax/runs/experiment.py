@@ -4,6 +4,8 @@ import logging
 import time
 from pathlib import Path
 
+import jax
+
 import alljax
 from alljax.config.fields import later_fields
 from alljax.config.plan import Plan
@@ -27,12 +29,13 @@ from alljax.runs import (
 from alljax.runs.kind import Kind, Trained
 from alljax.runs.results import Results, TestOutput
 from alljax.runs.run_cells import RunCells
-from alljax.storage import cache, model_folder, progress_bar, run_folder
+from alljax.storage import cache, hosts, model_folder, progress_bar, run_folder
 from alljax.storage.card import Card, Scores
 from alljax.training import metrics_log
 from alljax.weights import training_sets
 
 log = logging.getLogger(__name__)
+FINISHED = 'the run is finished'  # what the first of several processes tells the others
 DEMO = (
     'DEMO on synthetic cells: the numbers of this run say nothing about leukemia. '
     'Name your ALL-IDB2 with --config.data.root=DIR or $ALLJAX_DATA.'
@@ -47,10 +50,17 @@ def run(plan: Plan, folder: Path, fingerprint: str = '', *, of_several: bool = F
     """
     began = time.monotonic()
     cache.keep_compiled_programs()
+    hosts.agree('config', _agreed(plan))
+    if not hosts.is_first():
+        _take_part(plan, folder)
+        return folder
     with run_folder.opened(folder, dict(plan.fields), later_fields()):
+        run_folder.show_to_others(folder)
         if plan.demo:
             log.warning(DEMO)
-        found = run_cells.load(plan)
+        with hosts.in_turn('cells'):
+            found = run_cells.load(plan)
+        data_check.same_everywhere(found.cells)
         if not of_several:
             run_cells.warn_of_fields(found.sources)
         sources, cells, parts, _ = found
@@ -65,6 +75,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '', *, of_several: bool = F
         kind = kinds.of_plan(plan)
         likeness.check(plan, found)
         new = not run_folder.is_finished(folder) and not (folder / 'checkpoints').exists()
+        hosts.tell(FINISHED, str(run_folder.is_finished(folder)))
         if run_folder.is_finished(folder):
             log.info('this run is finished: evaluating it again')
             trained = kind.load(folder)
@@ -85,6 +96,23 @@ def run(plan: Plan, folder: Path, fingerprint: str = '', *, of_several: bool = F
             speeds.note(plan, trained, output.found, time.monotonic() - began)
         run_folder.set_fields(folder, {run_folder.DATA_ROOT: plan.fields[run_folder.DATA_ROOT]})
     return folder
+
+
+def _agreed(plan: Plan) -> dict[str, object]:
+    """What several processes must have in common before the first of them opens the run folder."""
+    fields = {name: value for name, value in plan.fields.items() if name not in run_folder.MAY_CHANGE}
+    return {**fields, 'alljax': alljax.__version__, 'jax': jax.__version__}
+
+
+def _take_part(plan: Plan, folder: Path) -> None:
+    """The run in a process that is not the first of several: it trains, and leaves tests and records to that one."""
+    run_folder.see_as_first(folder)
+    with hosts.in_turn('cells'):
+        found = run_cells.load(plan)
+    data_check.same_everywhere(found.cells)
+    plan, found = prepared(plan, found)
+    if hosts.told(FINISHED) == str(False):
+        network.take_part(plan, found.cells, found.parts, folder)
 
 
 def prepared(plan: Plan, found: RunCells) -> tuple[Plan, RunCells]:

@@ -22,6 +22,7 @@ from alljax.runs import (
     model_check,
     network_options,
     network_results,
+    network_validation,
     prediction_views,
     run_cells,
     training_start,
@@ -29,11 +30,13 @@ from alljax.runs import (
 )
 from alljax.runs.prediction_views import Predict
 from alljax.runs.results import Results, TestOutput
-from alljax.storage import model_folder
+from alljax.runs.training_start import TrainingStart
+from alljax.storage import hosts, model_folder
 from alljax.storage.card import Card
 from alljax.storage.checkpoints import Checkpoints, need_space
 from alljax.storage.streamed_pictures import Pictures
 from alljax.training import (
+    devices,
     gradient_watch,
     inference,
     inputs,
@@ -44,8 +47,6 @@ from alljax.training import (
     optimizer,
 )
 from alljax.training.inputs import Inputs, NetworkInTraining
-from alljax.training.loss import cross_entropy
-from alljax.training.metrics_log import MetricsLog
 from alljax.training.monitored_step import make_monitored_step
 from alljax.training.progress import Progress, placed, restore
 from alljax.training.step import initial_state, make_epoch, make_step
@@ -93,8 +94,7 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     results.json.
     """
     log.info('start: %s', plan.start.how)
-    model, variables, origin, factors = training_start.of_plan(plan, cells, parts)
-    fed = inputs_of(plan, model, variables, cells, factors)
+    (model, variables, origin, factors), fed = ready(plan, cells, parts)
     found, changed = train(plan, fed, factors, cells, parts, folder)
     sets = initial_variables.trained_on(plan)
     card = Card(
@@ -120,6 +120,21 @@ def fit(plan: Plan, cells: Cells, parts: Split, folder: Path) -> TrainedNetwork:
     variables = inputs.merge_trained(variables, changed)
     model_folder.write(folder / 'model', variables, card)
     return TrainedNetwork(model, variables, card, fed)
+
+
+def take_part(plan: Plan, cells: Cells, parts: Split, folder: Path) -> None:
+    """The training of `fit` in a process that has others beside the first: it keeps no model, which that one does."""
+    start, fed = ready(plan, cells, parts)
+    train(plan, fed, start.factors, cells, parts, folder)
+
+
+def ready(plan: Plan, cells: Cells, parts: Split) -> tuple[TrainingStart, Inputs]:
+    """A plan's network before its first step, the same in all processes, and the data that it takes."""
+    with hosts.in_turn('weights'):
+        start = training_start.of_plan(plan, cells, parts)
+    start = start._replace(variables=devices.of_first(start.variables))
+    with hosts.in_turn('features'):
+        return start, inputs_of(plan, start.model, start.variables, cells, start.factors)
 
 
 def predictor(run: TrainedNetwork, whole: inference.Logits | None = None) -> Predict:
@@ -231,17 +246,20 @@ def train(
         progress = restore(tree, position, first)
         log.info('going on after step %d', position['step'])
     progress = placed(progress, setup.mesh)
-    files = loop.Files(MetricsLog(folder, int(progress.state.step)), checkpoints, data_check.facts(plan, cells))
+    metrics = metrics_log.opened(folder, int(progress.state.step))
+    validate = network_validation.validation(plan.batch_size, fed, cells, parts)
+    files = loop.Files(metrics, checkpoints, data_check.facts(plan, cells))
     try:
         own = inputs.batch_source(fed, labels, groups, setup.mesh)
-        progress = loop.fit(steps, progress, own, schedule, validation(plan.batch_size, fed, cells, parts), files)
+        progress = loop.fit(steps, progress, own, schedule, validate, files)
     finally:
         files.metrics.close()
         checkpoints.close()
     found = network_results.about_training(schedule, progress)
     found['accuracy'] = metrics_log.training_accuracy(folder / 'metrics.jsonl', found['best_epoch'])
     found |= network_results.about_start(resumed[1] if resumed else {})
-    return found, progress.best.variables if progress.best else progress.state.evaluation_variables
+    chosen = progress.best.variables if progress.best else progress.state.evaluation_variables
+    return found, devices.of_this_process(chosen)
 
 
 def schedule_of(plan: Plan, cells: Cells, parts: Split) -> loop.Schedule:
@@ -275,17 +293,3 @@ def cut_batch_size(plan: Plan, cells: Cells, parts: Split) -> Plan:
                 '--config.data.equalize=%s)', plan.batch_size, most, len(parts.train),
                 plan.training.equalize)  # fmt: skip
     return plan._replace(batch_size=most)
-
-
-def validation(batch_size: int, fed: Inputs, cells: Cells, parts: Split) -> loop.Validate | None:
-    """The function from variables to mean loss and accuracy on the validation fold; None if there is no such fold."""
-    if not len(parts.validation):
-        return None
-    labels = cells.labels[parts.validation]
-
-    def validate(variables: Variables) -> tuple[float, float]:
-        logits = inference.run(fed.logits, variables, fed.images, parts.validation, batch_size)
-        losses = cross_entropy(jnp.asarray(logits), jnp.asarray(labels))
-        return float(losses.mean()), float(np.mean(logits.argmax(1) == labels))
-
-    return validate

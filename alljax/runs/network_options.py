@@ -82,7 +82,7 @@ def training_setup(
         fed.model, update, fed.prepare, factors, loss_weights(plan, cells, parts), plan.seed,
         smoothing=how.smoothing, mixup=how.mixup, average_decay=how.average_decay,
         freeze_statistics=how.statistics == 'frozen', groups=count, group_rate=how.group_rate or 0,
-        mesh=devices.mesh(), precision=how.precision,
+        mesh=devices.mesh_of_all(), precision=how.precision,
     )  # fmt: skip
     return setup, groups
 

@@ -7,6 +7,7 @@ import jax
 from alljax.models import Model, Variables
 from alljax.models.trees import flatten
 from alljax.runs.results import Results
+from alljax.storage import hosts
 from alljax.training import loop
 from alljax.training.progress import Facts, Progress
 
@@ -33,6 +34,7 @@ def about_training(schedule: loop.Schedule, progress: Progress) -> Results:
         'epochs': epochs,
         'steps': steps,
         'devices': jax.device_count(),
+        'processes': hosts.count(),
         'seconds': round(progress.seconds, 1),
         'images_per_second': round(epochs * len(schedule.train) / progress.seconds, 1),
         'cells_an_epoch': len(schedule.train),

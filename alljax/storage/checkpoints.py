@@ -1,5 +1,6 @@
 """The checkpoints of a training run: the last two are kept, and what is damaged is told and passed over."""
 
+import json
 import logging
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from alljax.errors import UserError
-from alljax.storage import checksums
+from alljax.storage import checksums, hosts
 from alljax.storage.atomic import delete, delete_abandoned, new_folder, write_json
 from alljax.storage.checksums import Damaged
 from alljax.storage.disk_errors import disk_errors_explained
@@ -23,6 +25,7 @@ Position = dict[str, Any]  # JSON values, which mean something only to whoever s
 TREE, FACTS = 'tree', Path('facts', 'metadata')  # in the folder of a step; named as in every release
 ARRAYS, CHECKSUM = 'arrays', 'checksum'  # keys of the facts: checksums of the arrays, and of the facts themselves
 KEPT = 2  # checkpoints: a loss of power or a bad sector may spoil one
+PART = 'part of step'  # what the first process tells the others
 ASIDE = '.damaged'  # ends the name of a checkpoint that could not be read
 
 log = logging.getLogger(__name__)
@@ -32,13 +35,17 @@ class Checkpoints:
     """The last states of a training run, saved in the background; an interrupted save leaves those before intact.
 
     One process at a time may hold the folder: whatever it finds half written there is of a process that was killed.
+    Of several that train together it is the first one; each of them writes its part of the arrays, and all save and
+    read the same steps.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
-        with disk_errors_explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            _sweep(folder)
+        if hosts.is_first():
+            with disk_errors_explained(folder):
+                folder.mkdir(parents=True, exist_ok=True)
+                _sweep(folder)
+        self._last: int | None = None  # step that was read or saved
         self._worker = ThreadPoolExecutor(1, thread_name_prefix='checkpoint')
         self._saving: Future[None] | None = None
 
@@ -48,6 +55,18 @@ class Checkpoints:
         A damaged checkpoint is put aside, saying so in the log. UserError if there are only damaged ones.
         """
         self.wait()
+        if hosts.is_first():
+            step, found = self._latest() or (None, None)
+            hosts.tell('checkpoint', json.dumps(step))
+        else:
+            step = json.loads(hosts.told('checkpoint'))
+            with disk_errors_explained(self.folder):
+                found = None if step is None else _read(self.folder / str(step))
+        self._last = step
+        return found
+
+    def _latest(self) -> tuple[int, tuple[Tree, Position]] | None:
+        """The step of the last whole state, and what `latest` gives; None if there is none."""
         problems: dict[int, str] = {}
         for step in sorted(self._steps(), reverse=True):
             place = self.folder / str(step)
@@ -61,7 +80,7 @@ class Checkpoints:
             for damaged, problem in problems.items():
                 log.warning('%s; this checkpoint is damaged: going on from the one before, of step %d', problem, step)
                 self._put_aside(damaged)
-            return tree, position
+            return step, (tree, position)
         if problems:
             raise UserError(
                 f'{"; ".join(problems.values())}; no checkpoint is whole: delete {self.folder} and give the same '
@@ -75,10 +94,12 @@ class Checkpoints:
         The tree is copied to host memory first, because the next step overwrites the buffers that were donated to it.
         """
         self.wait()
-        if step in self._steps():
+        if step == self._last or (hosts.is_first() and step in self._steps()):
             return
-        host = jax.tree.map(lambda leaf: np.array(leaf), tree)
-        self._saving = self._worker.submit(self._write, step, host, {**position, 'format': FORMAT})
+        self._last = step
+        copy = jax.tree.map(lambda leaf: np.array(leaf), tree) if hosts.count() == 1 else _copied(tree)
+        write = self._write if hosts.is_first() else self._write_part
+        self._saving = self._worker.submit(write, step, copy, {**position, 'format': FORMAT})
 
     def wait(self) -> None:
         """Returns when the last save is on disk, or raises what went wrong with it."""
@@ -88,18 +109,23 @@ class Checkpoints:
                 saving.result()
 
     def close(self) -> None:
-        """Ends the background work, whatever became of it: `wait` tells."""
-        self._worker.shutdown()
+        """Ends the background work, whatever became of it: `wait` tells. A process that is gone is not waited for."""
+        self._worker.shutdown(wait=hosts.count() == 1)
 
     def _write(self, step: int, tree: Tree, facts: Position) -> None:
         with new_folder(self.folder / str(step)) as part:
-            facts = {**facts, ARRAYS: write_tree(part / TREE, tree)}
+            hosts.tell(f'{PART} {step}', part.name)
+            facts = {**facts, ARRAYS: write_tree(part / TREE, tree, together=hosts.count() > 1)}
             (part / FACTS).parent.mkdir()
             write_json(part / FACTS, {**facts, CHECKSUM: checksums.of_values(facts)})
         for old in sorted(self._steps())[:-KEPT]:  # the new one is on the disk by now
             delete(self.folder / str(old))
         for damaged in self.folder.glob(f'*{ASIDE}'):
             delete(damaged)
+
+    def _write_part(self, step: int, tree: Tree, facts: Position) -> None:
+        """What `_write` of the first process needs of each other one."""
+        write_tree(self.folder / hosts.told(f'{PART} {step}') / TREE, tree, together=True)
 
     def _steps(self) -> list[int]:
         return [int(path.name) for path in self.folder.iterdir() if path.name.isdecimal()]
@@ -108,6 +134,11 @@ class Checkpoints:
         place = self.folder / f'{step}{ASIDE}'
         delete(place)
         (self.folder / str(step)).replace(place)
+
+
+@jax.jit
+def _copied(tree: Tree) -> Tree:
+    return jax.tree.map(jnp.copy, tree)
 
 
 def kept(folder: Path) -> list[tuple[int, Tree]]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from alljax.errors import UserError
+from alljax.storage import hosts
 from alljax.storage.atomic import delete_abandoned, write_json
 from alljax.storage.checksums import Damaged
 from alljax.storage.json_records import read_object
@@ -23,6 +25,7 @@ FINAL = 'final'  # the run of the model on all cells, below the folder of a cros
 CROSS_VALIDATION = 'cross_validation'  # the key of results.json that a cross-validation has
 CLAIM = {CONFIG, 'run.log', '.lock'}  # what a run has before it does anything
 DATA_ROOT, ALL_CELLS = 'data.root', 'split.all_cells'
+SEEN = 30.0  # seconds after which a shared disk shows on one host what another wrote
 MAY_CHANGE = (DATA_ROOT, 'data.device_cache_mb')  # without any result that changes
 
 
@@ -106,6 +109,29 @@ def differences(
         for key in sorted({*old, *new})
         if old and key not in may_change and old.get(key) != new.get(key)
     ]
+
+
+def show_to_others(workdir: Path) -> None:
+    """Lets other processes that train with this one know when the folder was claimed, by which they find it."""
+    hosts.tell(CONFIG, str((workdir / CONFIG).stat().st_mtime_ns))
+
+
+def see_as_first(workdir: Path) -> None:
+    """Returns when this process sees the folder that the first one has claimed; UserError if it is another.
+
+    What one host writes, others may see seconds later.
+    """
+    claimed, end = hosts.told(CONFIG), time.monotonic() + SEEN
+    while True:
+        with suppress(OSError):
+            if str((workdir / CONFIG).stat().st_mtime_ns) == claimed:
+                return
+        if time.monotonic() > end:
+            raise UserError(
+                f'--workdir={workdir}: {hosts.this()} does not see there what process 0 has written; name a folder on '
+                'a disk that all hosts share, in which each writes its part of the checkpoints'
+            )
+        time.sleep(0.1)
 
 
 @contextmanager

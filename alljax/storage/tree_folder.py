@@ -14,7 +14,7 @@ import tensorstore
 
 from alljax.errors import some
 from alljax.models.trees import flatten, unflatten
-from alljax.storage import checksums
+from alljax.storage import checksums, hosts
 from alljax.storage.checksums import Checksums, Damaged
 
 Tree = Any  # nested dictionaries of arrays, as JAX has no type for them
@@ -25,13 +25,29 @@ METADATA = '_METADATA'  # Orbax's list of the leaves
 logging.getLogger('absl').setLevel(logging.CRITICAL)
 
 
-def write_tree(folder: Path, tree: Tree) -> Checksums:
-    """Writes a tree to a folder that is not there yet, and returns the checksum of each leaf, by its name."""
-    host = jax.tree.map(np.asarray, tree)
-    slowly = ocp.StandardCheckpointHandler(save_concurrent_gb=1)  # of gigabytes it would hold a second copy otherwise
-    with ocp.Checkpointer(slowly) as checkpointer:
+def write_tree(folder: Path, tree: Tree, *, together: bool = False) -> Checksums:
+    """Writes a tree to a folder that is not there yet, and returns the checksum of each leaf, by its name.
+
+    Of several processes one writes all of it; with `together` all call this with arrays that lie on the devices of each,
+    and each writes a part of them.
+    """
+    host = tree if together else jax.tree.map(np.asarray, tree)
+    # of gigabytes it would hold a second copy otherwise
+    slowly = ocp.StandardCheckpointHandler(save_concurrent_gb=1, multiprocessing_options=_writers(folder, together))
+    with ocp.Checkpointer(slowly, multiprocessing_options=_writers(folder, together)) as checkpointer:
         checkpointer.save(folder.resolve(), args=ocp.args.StandardSave(host))
     return of_tree(host)
+
+
+def _writers(folder: Path, together: bool) -> ocp.options.MultiprocessingOptions:
+    """The processes that write a tree. Orbax lets named ones meet at barriers with names, on any thread.
+
+    All of them, without names, would meet in a program on their devices, among those of the training.
+    """
+    if hosts.count() == 1:
+        return ocp.options.MultiprocessingOptions()
+    who = {*range(hosts.count())} if together else {hosts.place()}
+    return ocp.options.MultiprocessingOptions(min(who), who, folder.parent.name)
 
 
 def of_tree(tree: Tree) -> dict[str, str]:

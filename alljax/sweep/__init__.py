@@ -22,6 +22,7 @@ from alljax.sweep import cross_validation, execution, left_open, progress, summa
 from alljax.sweep import jobs as submitted
 from alljax.sweep.cluster import Cluster
 from alljax.sweep.execution import Loaded
+from alljax.sweep.over_hosts import launch as launch_over_hosts
 from alljax.sweep.progress import Bar
 from alljax.sweep.variants import (
     OF_FINAL_MODEL,
@@ -34,7 +35,7 @@ from alljax.sweep.variants import (
     load_sweep,
 )
 
-__all__ = ['PAPER_TASKS', 'Cluster', 'Sweep', 'Variant', 'across', 'beside', 'launch']
+__all__ = ['PAPER_TASKS', 'Cluster', 'Sweep', 'Variant', 'across', 'beside', 'launch', 'launch_over_hosts']
 
 log = logging.getLogger(__name__)
 

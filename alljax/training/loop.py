@@ -16,9 +16,10 @@ from alljax.models import Variables
 from alljax.storage.checkpoints import Checkpoints
 from alljax.training.batch_sources import BatchSource, DeviceCells, StepOrder
 from alljax.training.gradient_watch import Look, Memory
-from alljax.training.metrics_log import MetricsLog
+from alljax.training.metrics_log import Rows
 from alljax.training.progress import Best, Facts, Progress, save
 from alljax.training.reporter import Reporter
+from alljax.training.save_times import SaveTimes
 from alljax.training.step import State, Step
 
 Validate = Callable[[Variables], tuple[float, float]]  # to mean cross-entropy in nats, and accuracy
@@ -54,7 +55,7 @@ class Schedule(NamedTuple):
 class Files(NamedTuple):
     """The files that training writes."""
 
-    metrics: MetricsLog
+    metrics: Rows
     checkpoints: Checkpoints
     facts: Facts  # kept beside each checkpoint
 
@@ -67,7 +68,7 @@ def fit(
     UserError when the loss is no longer finite; the last good checkpoint is kept then.
     """
     state, best, before = progress
-    start = saved = time.monotonic()
+    start, saves = time.monotonic(), SaveTimes(schedule.save_seconds, int(state.step))
     reporter = Reporter(files.metrics, schedule.epochs, schedule.steps_per_epoch, int(state.step))
     memory: Memory | None = None
     length = schedule.steps_per_epoch
@@ -96,10 +97,9 @@ def fit(
                     if validate and (number + 1) % length == 0:
                         reporter.fetch()
                         best = _validated(validate, state, best, epoch + 1, reporter)
-                    if time.monotonic() - saved >= schedule.save_seconds:
+                    if saves.due(number + 1):
                         reporter.fetch()
                         save(files.checkpoints, now(), files.facts)
-                        saved = time.monotonic()
                 reporter.epoch_ended(epoch + 1)
             save(files.checkpoints, now(), files.facts)
             files.checkpoints.wait()

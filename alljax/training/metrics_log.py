@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from alljax.errors import UserError, some
+from alljax.storage import hosts
 from alljax.storage.atomic import write_whole
 
 log = logging.getLogger(__name__)
@@ -45,6 +46,24 @@ class MetricsLog:
         """Writes what is still in memory."""
         self._file.close()
         self._board.close()
+
+
+class NoRows:
+    """In the place of a MetricsLog in a process that trains with the one which writes."""
+
+    def write(self, row: Row) -> None:
+        """Keeps nothing."""
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+
+Rows = MetricsLog | NoRows
+
+
+def opened(folder: Path, step: int) -> Rows:
+    """The metrics of a run folder in the process that writes it; in the others nothing is written."""
+    return MetricsLog(folder, step) if hosts.is_first() else NoRows()
 
 
 def _event_files(folder: Path, step: int) -> Any:

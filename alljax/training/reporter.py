@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from alljax.storage import progress_bar
 from alljax.storage.progress_bar import Stage
-from alljax.training.metrics_log import MetricsLog
+from alljax.training.metrics_log import Rows
 from alljax.training.progress import not_finite
 from alljax.training.step import Metrics
 
@@ -22,7 +22,7 @@ BAR = '{desc} {percentage:.0f} %|{bar:20}| {n_fmt} of {total_fmt} steps, {remain
 class Reporter:
     """Fetches and shows the metrics of each step while the next one runs: the device never waits for the terminal."""
 
-    def __init__(self, metrics_log: MetricsLog, epochs: int, steps_per_epoch: int, step: int):
+    def __init__(self, metrics_log: Rows, epochs: int, steps_per_epoch: int, step: int):
         """`step` is the number of steps that are done."""
         self._log, self._epochs, self._steps_per_epoch, self._step = metrics_log, epochs, steps_per_epoch, step
         self._running: Metrics | None = None  # of the step that was started last
