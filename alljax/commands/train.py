@@ -131,13 +131,8 @@ def _team() -> Team | None:
 
 def _beside_team() -> str:
     """A flag that goes with one process only; '' if none is given."""
-    given = {
-        '--executor': EXECUTOR.value,
-        '--together': TOGETHER.value,
-        '--jobs': JOBS.value,
-        '--dry_run': DRY_RUN.value,
-    }
-    return next((name for name, value in given.items() if value), '')
+    others = (EXECUTOR, TOGETHER, JOBS, DRY_RUN)
+    return next((f'--{one.name}' for one in others if one.value), '')
 
 
 def _starting(config_file: str, overrides: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ through the coordination service of `jax.distributed`: the first tells, the othe
 that has stopped. All of it comes to nothing in a process that is alone.
 """
 
+import itertools
 import json
 import logging
 import os
@@ -22,9 +23,12 @@ from alljax.errors import UserError, some
 log = logging.getLogger(__name__)
 
 FOR_EVER = 7 * 24 * 3600 * 1000  # milliseconds: longer than any data set takes to be built
-LISTEN = 0.5  # seconds from one look for a process that has stopped to the next
+AGAIN = 'give all processes their command again, which goes on from the last save'
+LISTEN = 1.0  # seconds from one look for a process that has stopped to the next
+SILENT = 30.0  # seconds without a sign of life after which a process is gone; JAX itself takes twice as long
 FAREWELL = 10.0  # seconds that one which stops waits for the others to hear of it
-TOLD, STOPPED, HEARD = 'alljax/told/', 'alljax/stopped/', 'alljax/heard/'  # begin the keys of what is told
+# begin the keys of what is told
+TOLD, ALIVE, STOPPED, HEARD = 'alljax/told/', 'alljax/alive/', 'alljax/stopped/', 'alljax/heard/'
 
 
 def count() -> int:
@@ -88,7 +92,7 @@ def agree(what: str, facts: Mapping[str, Any]) -> None:
 
 
 def this() -> str:
-    """This process as a message names it: 'process 1 of 2, on node7'."""
+    """The words for this process in a message: 'process 1 of 2, on node7'."""
     return f'process {place()} of {count()}, on {socket.gethostname()}'
 
 
@@ -122,8 +126,8 @@ def lost(error: BaseException) -> UserError | None:
     if isinstance(error, UserError) or not any(word in said for word in ('Gloo', 'NCCL', 'UNAVAILABLE')):
         return None
     return UserError(
-        f'{this()}: another process of this run is gone ({said.partition(chr(10))[0][:160]}); see what it said last, '
-        'and give all processes their command again, which goes on from the last save'
+        f'{this()}: another process of this run is gone ({said.partition(chr(10))[0][:160]}); see what it said last; '
+        f'{AGAIN}'
     )
 
 
@@ -135,17 +139,28 @@ def _client() -> Any:
 
 
 def _listen(ended: threading.Event) -> None:
-    """Ends this process when another one has said that it stops: the main thread may wait for it for ever."""
-    while not ended.wait(LISTEN):
+    """Ends this process when another one stops, or is no longer heard of: the main thread may wait for it for ever."""
+    heard: dict[str, tuple[str, float]] = {}  # of each process its last sign of life, and when it came
+    for sign in itertools.count():
+        if ended.wait(LISTEN):
+            return
         try:
-            found = _client().key_value_dir_get(STOPPED)
+            _client().key_value_set(f'{ALIVE}{place()}', str(sign), allow_overwrite=True)
+            stopped, alive = (_client().key_value_dir_get(key) for key in (STOPPED, ALIVE))
         except Exception:  # the first process is gone: the main thread, or JAX itself, ends this one
             return
-        for _, value in found:
+        for _, value in stopped:
             said = json.loads(value)
             log.error('%s stopped (%s), and so does %s', said['who'], said['why'], this())
             _set(f'{HEARD}{place()}', 'yes')
             os._exit(said['code'])
+        now = time.monotonic()
+        heard |= {name: (value, now) for name, value in alive if heard.get(name, ('', 0))[0] != value}
+        for name, (_, last) in heard.items():
+            if now - last > SILENT:
+                log.error('%s: process %s was not heard of for %.0f s, so it was killed or its host is gone; %s',
+                          this(), name.removeprefix(ALIVE), SILENT, AGAIN)  # fmt: skip
+                os._exit(2)
 
 
 def _say_farewell(error: BaseException) -> None:

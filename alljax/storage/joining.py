@@ -1,4 +1,4 @@
-"""How a process joins the others that train one network with it: by flags, or as a task of Slurm or a pod of Kubernetes."""
+"""Joining of a process with the others that train one network with it: by flags, in Slurm, or in Kubernetes."""
 
 import importlib.util
 import logging
@@ -127,8 +127,6 @@ def _join(team: Team) -> None:
     from jax.errors import JaxRuntimeError
 
     jax.config.update('jax_enable_preemption_service', False)  # it would keep SIGTERM from ending the process
-    if jax.config.jax_cpu_collectives_implementation is None:
-        jax.config.update('jax_cpu_collectives_implementation', 'gloo')
     if team.process:
         _wait_for(team.coordinator, team.seconds)
     # JAX aborts the process at its own limit, without a sentence

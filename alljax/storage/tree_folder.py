@@ -28,8 +28,8 @@ logging.getLogger('absl').setLevel(logging.CRITICAL)
 def write_tree(folder: Path, tree: Tree, *, together: bool = False) -> Checksums:
     """Writes a tree to a folder that is not there yet, and returns the checksum of each leaf, by its name.
 
-    Of several processes one writes all of it; with `together` all call this with arrays that lie on the devices of each,
-    and each writes a part of them.
+    Of several processes one writes all of it; with `together` all call this, with arrays that lie on all devices, and
+    each writes a part.
     """
     host = tree if together else jax.tree.map(np.asarray, tree)
     # of gigabytes it would hold a second copy otherwise

@@ -75,7 +75,7 @@ def _problems(values: ConfigDict, sweep: Sweep) -> list[str]:
         )
     if values.gradients.every:
         found.append(
-            f'config.gradients.every={values.gradients.every}: the look at the gradients is taken by one process alone; '
+            f'config.gradients.every={values.gradients.every}: several processes take no look at the gradients; '
             f'set it to 0, or {INSTEAD}'
         )
     return found

@@ -11,7 +11,7 @@ from jaxtyping import Array, Int, Shaped
 
 from alljax.storage.streamed_pictures import StreamedPictures
 from alljax.training import devices
-from alljax.training.step import Batch
+from alljax.training.step import Batch, ReadBatch
 
 Order = Sequence[Int[np.ndarray, ' batch']]  # the cells of each step, padded with -1
 
@@ -20,7 +20,7 @@ Order = Sequence[Int[np.ndarray, ' batch']]  # the cells of each step, padded wi
 class BatchSource(Protocol):
     """Cells that a step can be given."""
 
-    def batches(self, order: Order) -> Generator[Batch]:
+    def batches(self, order: Order) -> Generator[Batch | ReadBatch]:
         """The batch of each step."""
 
 
@@ -49,15 +49,17 @@ class StreamedCells(NamedTuple):
     groups: Int[Array, ' all'] | None = None
     mesh: Mesh | None = None  # of the devices that share a batch
 
-    def batches(self, order: Order) -> Generator[Batch]:
-        """The cells of each step, filled up as the step would fill them, so that it is given the same rows."""
-        for number, pictures in enumerate(self.images.batches(_Filled(order))):
+    def batches(self, order: Order) -> Generator[ReadBatch]:
+        """The cells of each step, filled up as the step would fill them, so that it is given the same rows.
+
+        Of several processes each reads those that its own devices take.
+        """
+        for number, pictures in enumerate(self.images.batches(_Filled(order, self.mesh))):
             chosen = order[number]
             cells = filled(chosen)
             groups = None if self.groups is None else self.groups[cells]
-            places = np.where(chosen >= 0, np.arange(len(chosen), dtype=chosen.dtype), chosen.dtype.type(-1))
-            batch = Batch(jnp.asarray(pictures), self.labels[cells], jnp.asarray(places), groups)
-            yield devices.on_each(batch, self.mesh)
+            rest = devices.on_each((self.labels[cells], jnp.asarray(chosen >= 0), groups), self.mesh)
+            yield ReadBatch(devices.put_together(pictures, len(chosen), self.mesh), *rest)
 
 
 def filled(chosen: Int[np.ndarray, ' batch']) -> Int[np.ndarray, ' batch']:
@@ -66,14 +68,15 @@ def filled(chosen: Int[np.ndarray, ' batch']) -> Int[np.ndarray, ' batch']:
 
 
 class _Filled(Sequence[Int[np.ndarray, ' batch']]):
-    def __init__(self, order: Order):
-        self.order = order
+    def __init__(self, order: Order, mesh: Mesh | None):
+        self.order, self.mesh = order, mesh
 
     def __len__(self) -> int:
         return len(self.order)
 
     def __getitem__(self, number: Any) -> Any:
-        return filled(self.order[number])
+        chosen = self.order[number]
+        return filled(chosen)[devices.rows_here(len(chosen), self.mesh)]
 
 
 class StepOrder(Sequence[Int[np.ndarray, ' batch']]):

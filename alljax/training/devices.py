@@ -14,6 +14,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float32, Integer, Shaped
 
+from alljax.errors import UserError
 from alljax.storage import hosts
 
 AXIS = 'data'
@@ -46,7 +47,8 @@ def on_each(tree: Tree, among: Mesh | None) -> Tree:
         return tree
     everywhere = NamedSharding(among, PartitionSpec())
     if not among.is_multi_process:
-        return jax.device_put(tree, everywhere)
+        placed: Tree = jax.device_put(tree, everywhere)
+        return placed
 
     def copied(leaf: Shaped[Array, '...']) -> Shaped[Array, '...']:
         host = np.asarray(leaf)
@@ -61,6 +63,32 @@ def kept_on_each(tree: Tree, among: Mesh | None) -> Tree:
     return tree if among is None else jax.lax.with_sharding_constraint(tree, NamedSharding(among, PartitionSpec()))
 
 
+def rows_here(count: int, among: Mesh | None) -> slice:
+    """Those of the `count` rows of a batch that the devices of this process take; UserError if they cannot be divided.
+
+    Rows that lie in one process are all here.
+    """
+    if among is None or not among.is_multi_process:
+        return slice(0, count)
+    if count % among.size:
+        raise UserError(
+            f'config.batch_size is {count}, and {among.size} devices share a batch that is read from the disk; set it '
+            f'to a multiple of {among.size}, or raise config.data.device_cache_mb above the size of the data set'
+        )
+    places = NamedSharding(among, PartitionSpec(AXIS)).addressable_devices_indices_map((count,)).values()
+    taken = [place[0].indices(count) for place in places if place]
+    return slice(min(start for start, _, _ in taken), max(stop for _, stop, _ in taken))
+
+
+def put_together(rows: Shaped[np.ndarray, 'here ...'], count: int, among: Mesh | None) -> Shaped[Array, 'batch ...']:
+    """The `count` rows of a batch, each on the device that takes it, of the `rows_here` of each process."""
+    if among is None or not among.is_multi_process:
+        return on_each(jnp.asarray(rows), among)
+    divided = NamedSharding(among, PartitionSpec(AXIS))
+    whole: Shaped[Array, 'batch ...'] = jax.make_array_from_process_local_data(divided, rows, (count, *rows.shape[1:]))
+    return whole
+
+
 def of_this_process(tree: Tree) -> Tree:
     """A tree that lies on each device, as this process has it on its own, without the others to compute with."""
     own = mesh()
@@ -70,7 +98,8 @@ def of_this_process(tree: Tree) -> Tree:
             return leaf
         parts = [shard.data for shard in leaf.addressable_shards]
         if own is None:
-            return parts[0]
+            alone: Shaped[Array, '...'] = parts[0]
+            return alone
         return jax.make_array_from_single_device_arrays(leaf.shape, NamedSharding(own, PartitionSpec()), parts)
 
     found: Tree = jax.tree.map(taken, tree)

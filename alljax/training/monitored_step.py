@@ -12,6 +12,7 @@ from alljax.training.step import (
     Metrics,
     Outputs,
     Parameters,
+    ReadBatch,
     State,
     Step,
     TrainingSetup,
@@ -33,7 +34,7 @@ def make_monitored_step(setup: TrainingSetup) -> Step:
     """
 
     @partial(jax.jit, donate_argnums=0)
-    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+    def step(state: State, batch: Batch | ReadBatch) -> tuple[State, Metrics]:
         examples = examples_of(setup, state, batch)
         parameters = trained_parameters(setup, state.variables)
 

@@ -11,7 +11,7 @@ class SaveTimes:
     Each is asked for half of the time that is left to the next save, at the speed so far: no step waits for an answer.
     """
 
-    def __init__(self, seconds: float, step: int):
+    def __init__(self, seconds: int | float, step: int):
         """`seconds` lie between two saves; `step` is the number of steps that are done."""
         self._seconds, self._saved = seconds, time.monotonic()
         self._asked, self._asked_at, self._next = step, self._saved, step + 1
@@ -32,8 +32,8 @@ class SaveTimes:
         """The first process's answer, and the step of the next question."""
         what = f'save after step {step}'
         if not hosts.is_first():
-            answer, following = hosts.told(what).split()
-            return answer == 'True', int(following)
+            answer, asked_next = hosts.told(what).split()
+            return answer == 'True', int(asked_next)
         left = self._seconds if due else self._seconds - (now - self._saved)
         pace = max((now - self._asked_at) / max(step - self._asked, 1), 1e-6)
         self._asked, self._asked_at = step, now

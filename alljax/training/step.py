@@ -67,6 +67,15 @@ class Batch(NamedTuple):
     groups: Int[Array, ' all'] | None = None  # numbers from 0 on the training side, for group DRO
 
 
+class ReadBatch(NamedTuple):
+    """The cells of one step, read for it in their order, and filled up to the batch size with its own cells again."""
+
+    images: Shaped[Array, 'batch ...']
+    labels: Int[Array, ' batch']
+    present: Bool[Array, ' batch']  # False for what fills it up
+    groups: Int[Array, ' batch'] | None = None  # numbers from 0 on the training side, for group DRO
+
+
 class Metrics(NamedTuple):
     """Loss and accuracy of one step, before its update."""
 
@@ -81,7 +90,7 @@ class Metrics(NamedTuple):
 class Step(Protocol):
     """A training step. It may overwrite the arrays of the state that it is given."""
 
-    def __call__(self, state: State, batch: Batch, /) -> tuple[State, Metrics]:
+    def __call__(self, state: State, batch: Batch | ReadBatch, /) -> tuple[State, Metrics]:
         """The state after the step, and the metrics."""
 
 
@@ -121,7 +130,7 @@ def make_epoch(setup: TrainingSetup) -> Step:
 def step_of(setup: TrainingSetup) -> Step:
     """The step as a pure function, to be jitted."""
 
-    def step(state: State, batch: Batch) -> tuple[State, Metrics]:
+    def step(state: State, batch: Batch | ReadBatch) -> tuple[State, Metrics]:
         examples = examples_of(setup, state, batch)
 
         def loss(parameters: Parameters) -> tuple[Float[Array, ''], Outputs]:
@@ -160,7 +169,7 @@ def trained_parameters(setup: TrainingSetup, variables: Variables) -> Parameters
     return {name: leaf for name, leaf in flatten(variables['params']).items() if name in setup.trained}
 
 
-def examples_of(setup: TrainingSetup, state: State, batch: Batch) -> Examples:
+def examples_of(setup: TrainingSetup, state: State, batch: Batch | ReadBatch) -> Examples:
     """The chosen cells, augmented and normalized.
 
     What fills a last, smaller batch are its own cells again, so that batch statistics are of real cells; they count
@@ -168,13 +177,18 @@ def examples_of(setup: TrainingSetup, state: State, batch: Batch) -> Examples:
     """
     key = jax.random.fold_in(jax.random.key(setup.seed), state.step)
     dropout, augmentation = jax.random.split(key)
-    present = batch.chosen >= 0
-    index = batch.chosen[jnp.arange(len(present)) % present.sum()]
-    chosen = devices.divided(batch.images[index], setup.mesh)
-    image, label, blend = setup.prepare(chosen, augmentation), batch.labels[index], None
+    cells = batch if isinstance(batch, ReadBatch) else _gathered(batch)
+    image, label, blend = setup.prepare(devices.divided(cells.images, setup.mesh), augmentation), cells.labels, None
     if setup.mixup:
         image, blend = mixup.blended(image, label, jax.random.fold_in(key, 2), setup.mixup)
-    return Examples(image, label, present, dropout, blend, None if batch.groups is None else batch.groups[index])
+    return Examples(image, label, cells.present, dropout, blend, cells.groups)
+
+
+def _gathered(batch: Batch) -> ReadBatch:
+    present = batch.chosen >= 0
+    index = batch.chosen[jnp.arange(len(present)) % present.sum()]
+    groups = None if batch.groups is None else batch.groups[index]
+    return ReadBatch(batch.images[index], batch.labels[index], present, groups)
 
 
 def losses_of(
