@@ -14,7 +14,7 @@ from absl import app, flags
 
 from alljax.errors import UserError
 from alljax.evaluation import formatting
-from alljax.storage import progress_bar, speed_record
+from alljax.storage import joining, progress_bar, speed_record
 from alljax.storage.joining import Team
 from alljax.storage.log import set_up_logging
 
@@ -96,13 +96,15 @@ def _train(given: tuple[dict[str, str], dict[str, str]]) -> int:
         raise UserError('--together: trains in one process what --executor does in jobs; leave one of them out')
     if CONFIG.value is None:
         raise UserError('--config is missing; try python launch.py --config=configs/subtype.py')
+    if team := _team():
+        joining.check(team)
     with progress_bar.shown(_starting(CONFIG.value, overrides)):  # takes seconds
         from alljax import config, sweep
 
     values = config.load(CONFIG.value)
     config.override(values, overrides)
     folder = Path(WORKDIR.value).expanduser() if WORKDIR.value else None
-    if team := _team():
+    if team:
         sweep.launch_over_hosts(values, CONFIG.value, overrides, folder, team, _beside_team())
         return 0
     cluster = None

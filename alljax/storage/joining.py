@@ -60,18 +60,17 @@ def joined(team: Team) -> Iterator[None]:
     """
     from alljax.storage import hosts  # with JAX, for which nobody waits who is alone
 
-    with _ends_at_once():
-        _join(team)
-        with hosts.watched():
-            log.info('%s: all have joined', hosts.this())
-            if not hosts.is_first():
-                logging.getLogger('alljax').setLevel(logging.WARNING)
-            try:
-                yield
-            except Exception as error:
-                if told := hosts.lost(error):
-                    raise told from error
-                raise
+    _join(team)
+    with _ends_at_once(), hosts.watched():
+        log.info('%s: all have joined', hosts.this())
+        if not hosts.is_first():
+            logging.getLogger('alljax').setLevel(logging.WARNING)
+        try:
+            yield
+        except Exception as error:
+            if told := hosts.lost(error):
+                raise told from error
+            raise
 
 
 def _of_flags(team: Team) -> list[str]:

@@ -26,12 +26,11 @@ def launch(
     team: Team,
     others: str = '',
 ) -> None:
-    """Does the one run of a config with the other processes of a team.
+    """Does the one run of a config with the other processes of a team that was checked.
 
     `others` names a further option of the command that has no meaning here. UserError with all that cannot be done
     so, before anything is built or waited for.
     """
-    joining.check(team)
     if detector_fields.is_asked(values):
         raise UserError(f'several processes train a network together, and a detector is trained by one; {INSTEAD}')
     config.check(values, data=False)

@@ -8,7 +8,7 @@ from alljax.storage import hosts
 class SaveTimes:
     """The clock of the checkpoints. The first process has it; the others ask it, at steps that all know beforehand.
 
-    Each is asked for half of the time that is left to the next save, at the speed so far: no step waits for an answer.
+    The next question comes after half of the time that is left, at the speed so far: most steps wait for no answer.
     """
 
     def __init__(self, seconds: int | float, step: int):
@@ -35,8 +35,9 @@ class SaveTimes:
             answer, asked_next = hosts.told(what).split()
             return answer == 'True', int(asked_next)
         left = self._seconds if due else self._seconds - (now - self._saved)
-        pace = max((now - self._asked_at) / max(step - self._asked, 1), 1e-6)
+        steps = max(step - self._asked, 1)
+        pace = max((now - self._asked_at) / steps, 1e-6)
         self._asked, self._asked_at = step, now
-        following = step + max(1, int(left / pace / 2))
+        following = step + max(1, min(int(left / pace / 2), 2 * steps))  # the first steps are no measure of all
         hosts.tell(what, f'{due} {following}')
         return due, following
