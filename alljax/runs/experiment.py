@@ -101,7 +101,8 @@ def run(plan: Plan, folder: Path, fingerprint: str = '', *, of_several: bool = F
 def _agreed(plan: Plan) -> dict[str, object]:
     """What several processes must have in common before the first of them opens the run folder."""
     fields = {name: value for name, value in plan.fields.items() if name not in run_folder.MAY_CHANGE}
-    return {**fields, 'alljax': alljax.__version__, 'jax': jax.__version__}
+    own = {'devices of each process': jax.local_device_count()} if hosts.count() > 1 else {}
+    return {**fields, **own, 'alljax': alljax.__version__, 'jax': jax.__version__}
 
 
 def _take_part(plan: Plan, folder: Path) -> None:

@@ -151,8 +151,8 @@ def _join(team: Team) -> None:
 def _refused(team: Team, said: str) -> str:
     if 'backend' in said:  # JAX has computed before
         return (
-            f'{said.rstrip(".")}: the config file, or what it imports, computes with JAX when it is read; move that '
-            'into a function'
+            'the config file, or what it imports, computes with JAX when it is read, before the processes have joined; '
+            'move that into a function'
         )
     if 'RPC server' in said:
         return (

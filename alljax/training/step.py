@@ -122,7 +122,7 @@ def make_epoch(setup: TrainingSetup) -> Step:
             return step(state, batch._replace(chosen=chosen))
 
         after, metrics = jax.lax.scan(one, state, batch.chosen)
-        return after, metrics
+        return after, devices.kept_on_each(metrics, setup.mesh)
 
     return epoch
 

@@ -92,7 +92,7 @@ def test_what_differs_is_named_and_the_first_process_goes_first(monkeypatch):
         with hosts.in_turn('cells'):
             assert ('cells' in said) == bool(place)
         hosts.agree('config', {'size': (1, 2)})
-    with pytest.raises(UserError, match='process 1 of 2.*seed: None there, 3 here.*size: .* there, 4 here'):
+    with pytest.raises(UserError, match=r'process 1 of 2.*seed: None there, 3 here.*size: .* there, 4 here'):
         hosts.agree('config', {'size': 4, 'seed': 3})
 
 

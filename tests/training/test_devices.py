@@ -3,14 +3,18 @@
 Devices cannot be added to a process that has started, so another one makes all checks.
 """
 
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import indent
 
+import numpy as np
 import pytest
 
-SCRIPT = """
+SETUP = """
 import sys
 import flax.linen as nn, jax, jax.numpy as jnp, numpy as np, optax
 from alljax.data import augment
@@ -41,7 +45,8 @@ def prepare(images, key):
     angle, sign = augment.draw(key, images.shape[0], degrees=180.0, mirror=True)
     return augment.warp(images, angle, sign, 16) / 255
 
-
+"""
+SCRIPT = """
 def trained(count, size, make):
     mesh = devices.mesh(count)
     setup = TrainingSetup(model, optax.sgd(0.1, momentum=0.9), prepare, names, jnp.ones(3), 0, mesh=mesh)
@@ -77,12 +82,72 @@ np.testing.assert_allclose(inference.run(together, variables, images, np.arange(
 """
 
 
+JOINED = """
+import sys
+from contextlib import nullcontext
+from alljax.storage.joining import Team, joined
+
+port, place = sys.argv[1:]
+with nullcontext() if place == 'alone' else joined(Team(f'127.0.0.1:{port}', 2, int(place), seconds=60)):
+"""
+PROCESSES = """
+import json
+from alljax.training.batch_sources import DeviceCells
+from alljax.training.step import make_epoch
+
+chosen = np.array([[0, 1, 2, 3, 4, 5, 6], [7, 8, 9, 10, 11, 12, 13], [14, 15, -1, -1, -1, -1, -1]], np.int32)
+
+
+def trained():
+    mesh = devices.mesh_of_all()
+    setup = TrainingSetup(model, optax.sgd(0.1, momentum=0.9), prepare, names, jnp.ones(3), 0, mesh=mesh)
+    state = devices.on_each(initial_state(setup, jax.tree.map(jnp.copy, devices.of_first(variables))), mesh)
+    cells = DeviceCells(*devices.on_each((jnp.asarray(images), jnp.asarray(labels)), mesh))
+    again, losses = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))(state), []
+    step = make_step(setup)
+    for batch in cells.batches(chosen):
+        state, metrics = step(state, batch)
+        losses.append(float(metrics.loss))
+    after, metrics = make_epoch(setup)(again, cells.batch(chosen))
+    np.testing.assert_allclose(np.ravel(jax.device_get(metrics.loss)), losses, rtol=1e-5)
+    own, logits = devices.of_this_process(after.variables), inference.make_logits(model)
+    logits = devices.shared(lambda index: inference.run(logits, own, images, index, 4), np.arange(15))
+    return json.dumps([losses, [leaf.tolist() for leaf in jax.tree.leaves(own)], logits.tolist()])
+
+
+assert place == 'alone' or (jax.device_count(), devices.mesh().size) == (4, 2)
+print(trained())
+"""
+
+
 @pytest.mark.parametrize('counts', ['2', pytest.param('2,4,8', marks=pytest.mark.slow)])
 def test_devices_give_what_one_gives(counts):
     flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={counts[-1]}'
     environment = {**os.environ, 'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'}
     done = subprocess.run(
-        [sys.executable, '-c', SCRIPT, counts], cwd=Path(__file__).parents[2], env=environment, capture_output=True,
-        text=True, check=False,
+        [sys.executable, '-c', SETUP + SCRIPT, counts], cwd=Path(__file__).parents[2], env=environment,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+def test_processes_of_two_devices_give_what_one_device_gives():
+    def started(place, devices):
+        flags = f'{os.environ.get("XLA_FLAGS", "")} --xla_force_host_platform_device_count={devices}'
+        script = JOINED + indent(SETUP + PROCESSES, '    ')
+        return subprocess.Popen(
+            [sys.executable, '-c', script, str(port), place], cwd=Path(__file__).parents[2], text=True,
+            env={**os.environ, 'XLA_FLAGS': flags, 'JAX_PLATFORMS': 'cpu'}, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
+
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    said = [one.communicate() for one in [started('0', 2), started('1', 2), started('alone', 1)]]
+    first, second, alone = (out.splitlines()[-1] if out else pytest.fail(errors[-3000:]) for out, errors in said)
+    assert first == second
+    for found, expected in zip(json.loads(first), json.loads(alone), strict=True):
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
