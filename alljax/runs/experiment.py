@@ -99,7 +99,7 @@ def run(plan: Plan, folder: Path, fingerprint: str = '', *, of_several: bool = F
 
 
 def _agreed(plan: Plan) -> dict[str, object]:
-    """What several processes must have in common before the first of them opens the run folder."""
+    """The facts that several processes must have in common before the first of them opens the run folder."""
     fields = {name: value for name, value in plan.fields.items() if name not in run_folder.MAY_CHANGE}
     own = {'devices of each process': jax.local_device_count()} if hosts.count() > 1 else {}
     return {**fields, **own, 'alljax': alljax.__version__, 'jax': jax.__version__}

@@ -124,7 +124,7 @@ class Checkpoints:
             delete(damaged)
 
     def _write_part(self, step: int, tree: Tree, facts: Position) -> None:
-        """What `_write` of the first process needs of each other one."""
+        """The part of `_write` that each process but the first does."""
         write_tree(self.folder / hosts.told(f'{PART} {step}') / TREE, tree, together=True)
 
     def _steps(self) -> list[int]:

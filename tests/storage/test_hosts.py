@@ -21,9 +21,9 @@ SCRIPT = textwrap.dedent("""
     from alljax.storage.log import set_up_logging
 
     port, place, what = sys.argv[1:]
-    first = place == '0'
+    first, seconds = place == '0', 2 if what == 'alone' else 60
     set_up_logging()
-    with joining.joined(Team(f'127.0.0.1:{port}', 2, int(place), seconds=60)):
+    with joining.joined(Team(f'127.0.0.1:{port}', 2, int(place), seconds=seconds)):
         hosts.agree('config', {'epochs': 3 if first else int(what == 'other') + 3, 'seed': 0})
         if first:
             hosts.tell('words', 'two\\nlines')
@@ -44,15 +44,15 @@ def free_port():
         return found.getsockname()[1]
 
 
-def together(what):
-    """Exit code, output and errors of each of two processes."""
+def together(what, places='01'):
+    """Exit code, output and errors of each of two processes, or of those that were started."""
     port = str(free_port())
     run = [
         subprocess.Popen(
             [sys.executable, '-c', SCRIPT, port, place, what], cwd=ROOT, text=True,
             env={**os.environ, 'JAX_PLATFORMS': 'cpu'}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )
-        for place in '01'
+        for place in places
     ]  # fmt: skip
     return [(process.returncode, *said) for process, said in [(one, one.communicate()) for one in run]]
 
@@ -72,6 +72,13 @@ def test_processes_end_together(what):
     else:
         assert 'alljax: cells: there are none' in first[2]
         assert 'process 0 stopped (cells: there are none), and so does process 1 of 2' in second[2]
+
+
+@pytest.mark.slow
+def test_the_first_process_does_not_wait_for_ever_for_the_others():
+    ((code, _, said),) = together('alone', '0')
+    assert code == 2
+    assert said.strip().startswith('alljax: --processes=2: not all processes have joined within 2 s; start the others')
 
 
 def test_a_process_that_is_alone_writes_and_waits_for_nobody():
