@@ -91,13 +91,15 @@ class Checkpoints:
     def save(self, step: int, tree: Tree, position: Position) -> None:
         """Starts saving, unless this step is saved already; raises what went wrong with the save before.
 
-        The tree is copied to host memory first, because the next step overwrites the buffers that were donated to it.
+        The tree is copied first, because the next step overwrites the buffers that were donated to it: to host memory,
+        or, where several processes write it, on the devices.
         """
         self.wait()
-        if step == self._last or (hosts.is_first() and step in self._steps()):
+        alone = hosts.count() == 1
+        if step in self._steps() if alone else step == self._last:  # what others have put on the disk may be seen later
             return
         self._last = step
-        copy = jax.tree.map(lambda leaf: np.array(leaf), tree) if hosts.count() == 1 else _copied(tree)
+        copy = jax.tree.map(lambda leaf: np.array(leaf), tree) if alone else _copied(tree)
         write = self._write if hosts.is_first() else self._write_part
         self._saving = self._worker.submit(write, step, copy, {**position, 'format': FORMAT})
 

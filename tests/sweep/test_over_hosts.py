@@ -94,7 +94,7 @@ def losses(folder):
 
 
 @pytest.mark.slow
-def test_the_first_process_alone_writes(whole):
+def test_the_first_process_alone_writes_and_each_its_part_of_a_checkpoint(whole):
     folder, said = whole
     results = json.loads((folder / 'results.json').read_text())
     assert (results['train']['devices'], results['train']['processes']) == (2, 2)
@@ -102,6 +102,8 @@ def test_the_first_process_alone_writes(whole):
     assert 'process 1 of 2' in said[1]
     assert 'epoch' not in said[1]
     assert len([*(folder / 'tensorboard').iterdir()]) == 1
+    written = {path.parent.parent.name for path in folder.glob('checkpoints/*/tree/ocdbt.process_*/d/*')}
+    assert written == {'ocdbt.process_0', 'ocdbt.process_1'}
     assert len(losses(folder)) == 2 * STEPS + 2
 
 
