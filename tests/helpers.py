@@ -1,8 +1,11 @@
 """Small data and networks for tests, and the marks that several files have."""
 
+import dataclasses
+import functools
 import importlib.util
 from pathlib import Path
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,6 +63,50 @@ def variables_of(init, seed=0):
 
     shapes = jax.eval_shape(init, jax.random.key(0))
     return jax.tree.map(jnp.asarray, unflatten({name: drawn(name, leaf) for name, leaf in flatten(shapes).items()}))
+
+
+def traced_once(function):
+    """A function that asks linen's `init` for shapes alone, with layers of the same fields and inputs traced once.
+
+    Deep networks are of few kinds of layers. Without `jit` no operation of jax.numpy is traced once more for itself.
+    """
+
+    @functools.wraps(function)
+    def traced(*arguments, **options):
+        with jax.disable_jit(), nn.intercept_methods(_layer_once):
+            return function(*arguments, **options)
+
+    return traced
+
+
+TRACED = {}  # kind of layer → the shapes of its variables and of its output
+
+
+def _layer_once(call, arguments, options, context):
+    module = context.module
+    fields = [getattr(module, field.name) for field in dataclasses.fields(module)
+              if field.name not in ('parent', 'name')]  # fmt: skip
+    given = jax.tree.map(lambda leaf: jax.typeof(leaf) if isinstance(leaf, jax.Array) else leaf, arguments)
+    key = type(module), context.method_name, *fields, given, *options.items()
+    if not module.path or not _is_hashable(key):
+        return call(*arguments, **options)
+    if key not in TRACED:
+        output = call(*arguments, **options)
+        TRACED[key] = jax.tree.map(jax.typeof, (module.variables, output))
+        return output
+    variables, output = jax.tree.map(lambda leaf: jax.lax.full(leaf.shape, 0, leaf.dtype), TRACED[key])
+    for collection, leaves in variables.items():
+        for name, leaf in leaves.items():
+            module.put_variable(collection, name, leaf)
+    return output
+
+
+def _is_hashable(key):
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
 
 
 def save_untrained_run(folder: Path, size: int) -> Path:

@@ -1,6 +1,6 @@
 """One network of each family at a tiny width: what all have in common. Their values are checked in tests/parity."""
 
-import re
+import inspect
 from functools import cache
 
 import flax.linen as nn
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from helpers import variables_of
+from helpers import traced_once, variables_of
 
 from alljax import gradients, models
 from alljax.errors import UserError
@@ -31,25 +31,63 @@ OTHERS = (
     'convnextv2_nano', 'dinov2_reg4_vit_s_14', 'swinv2_tiny_window8_256',
 )  # fmt: skip
 NORMS = ('batch', 'group')
-RECTIFIERS = re.compile(r'name=_?(relu|relu6|silu|gelu|hard_silu|hard_swish)\b')
+RECTIFIERS = {'relu', 'relu6', 'silu', 'gelu', 'hard_silu', 'hard_swish'}
 
 
 @cache
 def small(name, classes=3, **options):
     size = models.MODELS[name].input.size if name.startswith('alexnet') else 96
-    return models.create(name, classes, **{'width': 0.1, 'head': 8, 'size': size, 'platform': 'gpu'} | options)
+    given = {'width': 0.1, 'head': 8, 'size': size, 'platform': 'gpu'} | shallow(name) | options
+    return models.create(name, classes, **given)
+
+
+def shallow(name):
+    """Options by which each stage has one block or two, with and without a stride: all kinds, and soon traced."""
+    known = inspect.signature(models.MODELS[name].module).parameters
+    (option,) = {'stages', 'blocks'} & set(known) or (None,)
+    if option is None or name == 'mobilenet_v3_small':  # whose blocks differ
+        return {}
+    if isinstance(counts := known[option].default, int):
+        return {option: 2}
+    most = [1 + place % 2 for place in range(len(counts))]
+    return {option: tuple(
+        count._replace(blocks=min(count.blocks, limit)) if hasattr(count, 'blocks') else min(count, limit)
+        for count, limit in zip(counts, most, strict=True)
+    )}  # fmt: skip
 
 
 @cache  # tracing takes longer than all that is asked of the shapes
+@traced_once
 def shapes(model):
     return jax.eval_shape(model.init, jax.random.key(0))
 
 
 @cache
 def program(model, like=None):
-    """The program of a network, whose variables may have the shapes of another's, and the shape that it gives."""
+    """What a network calls, whose variables may have the shapes of another's, and the shape that it gives."""
     jaxpr, output = jax.make_jaxpr(model.apply, return_shape=True)(shapes(like or model), image_of(model))
-    return str(jaxpr), output.shape
+    return set(functions(jaxpr)), output.shape
+
+
+def functions(jaxpr):
+    """The names of the functions that a program calls."""
+    for equation in getattr(jaxpr, 'jaxpr', jaxpr).eqns:
+        if 'name' in equation.params:
+            yield equation.params['name']
+        for part in equation.params.values():
+            if hasattr(getattr(part, 'jaxpr', part), 'eqns'):
+                yield from functions(part)
+
+
+@cache
+def training_step(model):
+    """The state before a step of a network that learns in whole, and the traced step."""
+    names = list(flatten(shapes(model)['params']))
+    setup = TrainingSetup(model, optax.sgd(0.1), lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
+    state = jax.eval_shape(lambda variables: initial_state(setup, variables), shapes(model))
+    cells = jax.ShapeDtypeStruct((4, model.input.size, model.input.size, 3), jnp.uint8)
+    index = jax.ShapeDtypeStruct((4,), jnp.int32)
+    return state, make_step(setup).trace(state, Batch(cells, index, index))
 
 
 def image_of(model, count=2):
@@ -63,17 +101,12 @@ def name(request):
 
 def test_it_gives_logits_and_keeps_batch_statistics(name):
     model = small(name)
-    variables = shapes(model)
     assert program(model)[1] == (2, 3)
-    rest = {key: tree for key, tree in variables.items() if key != 'params'}
-    key = jax.eval_shape(lambda: jax.random.key(0))
-
-    def train(variables, image, key):
-        return model.apply(variables, image, train=True, mutable=list(rest), rngs={'dropout': key})
-
-    logits, after = jax.eval_shape(train, variables, image_of(model), key)
-    assert logits.shape == (2, 3)
-    assert jax.tree.structure(after) == jax.tree.structure(rest)
+    before, step = training_step(model)
+    after, _ = step.out_info
+    assert set(before.variables) == set(shapes(model))
+    assert jax.tree.structure(after) == jax.tree.structure(before)
+    assert jax.tree.map(jnp.shape, after) == jax.tree.map(jnp.shape, before)
 
 
 def test_it_takes_the_paper_s_head_its_own_or_none(name):
@@ -87,13 +120,14 @@ def test_it_takes_the_paper_s_head_its_own_or_none(name):
     assert {place for place, factor in factors.items() if factor} == {p for p in paper if p.startswith('head/')}
     trunk = small(name, 0)
     assert not [leaf for leaf in flatten(shapes(trunk)['params']) if leaf.startswith('head/')]
-    assert jax.eval_shape(trunk.apply, shapes(trunk), image_of(trunk)).ndim == 2
+    with jax.disable_jit():  # soonest traced
+        assert jax.eval_shape(trunk.apply, shapes(trunk), image_of(trunk)).ndim == 2
 
 
 def test_its_rectifier_can_be_replaced(name):
     model = small(name)
-    assert RECTIFIERS.search(program(model)[0])
-    left = set(RECTIFIERS.findall(program(small(name, act=jax.nn.softplus), model)[0]))
+    assert RECTIFIERS & program(model)[0]
+    left = RECTIFIERS & program(small(name, act=jax.nn.softplus), model)[0]
     assert left <= (
         {'relu6'} if name.startswith('mobilenet_v3') else set()
     )  # jax.nn.hard_sigmoid, a gate, is made of it
@@ -102,21 +136,16 @@ def test_its_rectifier_can_be_replaced(name):
 def test_every_layer_has_features(name):
     model = small(name)
     variables = shapes(model)
-    known = gradients.layer_names(model, variables, image_of(model))
+    with jax.disable_jit():  # soonest traced
+        known = gradients.layer_names(model, variables, image_of(model))
+        layers = dict.fromkeys((known[0], known[len(known) // 2], known[-1]))
+        _, outputs = jax.eval_shape(with_layers(model.apply, layers), variables, image_of(model))
     assert known[-1] == 'head/logits' or 'head' in known
-    layers = dict.fromkeys((known[0], known[len(known) // 2], known[-1]))
-    _, outputs = jax.eval_shape(with_layers(model.apply, layers), variables, image_of(model))
     assert {layer: output.shape[0] for layer, output in outputs.items()} == dict.fromkeys(layers, 2)
 
 
 def test_its_training_step_lowers_for_cuda(name):
-    model = small(name)
-    names = list(flatten(shapes(model)['params']))
-    setup = TrainingSetup(model, optax.sgd(0.1), lambda x, _: x / jnp.float32(255), names, jnp.ones(3), 0)
-    state = jax.eval_shape(lambda variables: initial_state(setup, variables), shapes(model))
-    cells = jax.ShapeDtypeStruct((4, model.input.size, model.input.size, 3), jnp.uint8)
-    index = jax.ShapeDtypeStruct((4,), jnp.int32)
-    make_step(setup).trace(state, Batch(cells, index, index)).lower(lowering_platforms=('cuda',))
+    training_step(small(name))[1].lower(lowering_platforms=('cuda',))
 
 
 class Normalized(nn.Module):

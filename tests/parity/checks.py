@@ -43,45 +43,56 @@ def sizes_and_rules(name, net):
         assert transform(stand_in).shape == ours[place], place
 
 
-def logits_and_layers(name, variables, net, image, layers):
-    """Logits and inner layers: in float32 as on a user's processor, in float64 with XLA's own convolutions."""
-    for dtype, tolerance, platform, compiler in (
-        (np.float32, 1e-4, 'cpu', OPTIMIZED), (np.float64, 1e-9, 'gpu', None)
-    ):  # fmt: skip
-        net = net.to(getattr(torch, np.dtype(dtype).name))
-        expected, inside = peers.outputs(net, image.astype(dtype), layers.values())
-        with jax.enable_x64(dtype == np.float64):
-            model = models.create(name, 1000, head=0, platform=platform)
-            tree = jax.tree.map(lambda leaf, dtype=dtype: leaf.astype(dtype), variables)
+def logits_and_layers(name, variables, net, image, layers, dtype=np.float32, platform='cpu'):
+    """Logits and inner layers: in float32 as on a user's processor, in float64 with little of XLA's optimization.
 
-            run = jax.jit(with_layers(model.apply, layers), compiler_options=compiler)
-            logits, ours = run(tree, image.astype(dtype))
-        assert relative(logits, expected) < tolerance
-        for layer, value in ours.items():
-            assert relative(value, inside[layers[layer]]) < tolerance, layer
+    Those of `platform` 'gpu' are XLA's own convolutions. Gives the logits.
+    """
+    compiler, tolerance = (OPTIMIZED, 1e-4) if dtype == np.float32 else (None, 1e-9)
+    net = net.to(getattr(torch, np.dtype(dtype).name))
+    expected, inside = peers.outputs(net, image.astype(dtype), layers.values())
+    with jax.enable_x64(dtype == np.float64):
+        model = models.create(name, 1000, head=0, platform=platform)
+        tree = jax.tree.map(lambda leaf: leaf.astype(dtype), variables)
+        run = jax.jit(with_layers(model.apply, layers), compiler_options=compiler)
+        logits, ours = run(tree, image.astype(dtype))
+    assert relative(logits, expected) < tolerance
+    layers_agree(ours, inside, layers, tolerance)
+    return np.asarray(logits)
 
 
-def gradients(name, variables, net, image):
-    """Gradient of the loss to the input and to every parameter; in float64, with the convolutions of a processor.
+def layers_agree(ours, inside, layers, tolerance):
+    """Inner layers are equal up to a part of their largest value."""
+    assert ours.keys() == layers.keys()
+    for layer, value in ours.items():
+        assert relative(value, inside[layers[layer]]) < tolerance, layer
+
+
+def values_and_gradients(name, variables, net, image, layers, platform):
+    """Logits, inner layers and the gradients of the loss to the input and to every parameter; one program, in float64.
 
     In float32 a rounding error turns the sign of single rectifiers.
     """
     label = np.arange(len(image)) * 7
     with jax.enable_x64(True):
-        model = models.create(name, 1000, head=0, platform='cpu')
+        model = models.create(name, 1000, head=0, platform=platform)
         tree = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
 
         def loss(params, image):
-            logits = model.apply({**tree, 'params': params}, image)
-            return -jax.nn.log_softmax(logits)[np.arange(len(label)), label].mean()
+            logits, inside = with_layers(model.apply, layers)({**tree, 'params': params}, image)
+            return -jax.nn.log_softmax(logits)[np.arange(len(label)), label].mean(), (logits, inside)
 
-        params, to_image = jax.jit(jax.grad(loss, (0, 1)))(tree['params'], image)
+        (params, to_image), (logits, ours) = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(tree['params'], image)
     net = net.double()
     net.zero_grad()
     x = peers.to_nchw(image).requires_grad_()
-    torch.nn.functional.cross_entropy(net(x), torch.tensor(label)).backward()
+    expected, inside = peers.forward(net, x, layers.values())
+    torch.nn.functional.cross_entropy(expected, torch.tensor(label)).backward()
+    assert relative(logits, expected.detach()) < 1e-9
+    layers_agree(ours, inside, layers, 1e-9)
     assert relative(to_image, peers.to_nhwc(x.grad)) < 1e-6
     theirs = {key: leaf.grad.numpy() for key, leaf in net.named_parameters()}
     ours = flatten({'params': params})
     for key, place, transform in match_tensors(theirs, table(name), []):
         assert relative(ours[place], transform(theirs[key])) < 1e-6, place
+    net.zero_grad()

@@ -3,6 +3,7 @@
 import functools
 
 import pytest
+from helpers import traced_once
 
 from alljax.weights import convert
 
@@ -11,6 +12,6 @@ from alljax.weights import convert
 def shapes():
     """Keeps the shapes of networks, each of which takes seconds to trace, for what is converted to them."""
     traced = convert.shapes
-    convert.shapes = functools.cache(traced)
+    convert.shapes = functools.cache(traced_once(traced))
     yield
     convert.shapes = traced

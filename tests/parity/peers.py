@@ -6,6 +6,10 @@ import numpy as np
 import torch
 import torchvision
 
+from alljax.models.trees import unflatten
+from alljax.weights.rules import table
+from alljax.weights.rules.rule import match_tensors
+
 OPTIONS = {
     'vit_h_14': {'image_size': 518},  # of its only weights
     'googlenet': {'aux_logits': False, 'init_weights': False},
@@ -25,6 +29,34 @@ def shaken(name):
     with torch.device('meta'):
         net = build(name)
     return shake(net.to_empty(device='cpu'))
+
+
+def small(name, classes=1000):
+    """A small form of torchvision's 'alexnet' or 'resnet18' with random weights, and the options that make ours so.
+
+    AlexNet is a quarter as wide; of ResNet-18 each stage has one block.
+    """
+    with torch.device('meta'):
+        if name == 'resnet18':
+            net = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=classes)
+            options = {'stages': (1, 1, 1, 1)}
+        else:
+            net, options = torchvision.models.AlexNet(num_classes=classes), {'width': 0.25}
+            for place, module in list(net.named_modules()):
+                if isinstance(module, torch.nn.Conv2d):
+                    sizes = max(3, module.in_channels // 4), module.out_channels // 4, module.kernel_size
+                    net.set_submodule(place, torch.nn.Conv2d(*sizes, module.stride, module.padding))
+                if isinstance(module, torch.nn.Linear):
+                    width = classes if module.out_features == classes else module.out_features // 4
+                    net.set_submodule(place, torch.nn.Linear(module.in_features // 4, width))
+    return shake(net.eval().to_empty(device='cpu')), options
+
+
+def converted(name, net):
+    """torch's tensors as our variables, in their own precision."""
+    source = {key: leaf.numpy() for key, leaf in net.state_dict().items()}
+    found = match_tensors(source, table(name), [])
+    return unflatten({place: transform(source[key]) for key, place, transform in found})
 
 
 def shake(net, seed=0):
@@ -50,6 +82,13 @@ def shake(net, seed=0):
 
 def outputs(net, image, layers):
     """The logits and what the named inner modules give, channels last."""
+    with torch.no_grad():
+        logits, inside = forward(net, to_nchw(image), layers)
+    return logits.numpy(), inside
+
+
+def forward(net, x, layers):
+    """The same of a tensor, with the logits as one."""
     seen = {}
     modules = dict(net.named_modules())
     hooks = [
@@ -58,11 +97,10 @@ def outputs(net, image, layers):
         )
         for layer in layers
     ]
-    with torch.no_grad():
-        logits = net(to_nchw(image))
+    logits = net(x)
     for hook in hooks:
         hook.remove()
-    return logits.numpy(), {layer: to_nhwc(seen[layer]) for layer in layers}
+    return logits, {layer: to_nhwc(seen[layer]) for layer in layers}
 
 
 def to_nchw(image):

@@ -58,40 +58,38 @@ def file_of(name):
         return path
 
 
-@pytest.fixture(scope='module', params=[(LITE0, 224), (LITE0, 130), (LITE1, 240), (LITE2, 260)])
-def pair(request):
-    """A size of the package with the published weights, ours converted from its file, and an image."""
-    name, side = request.param
+def pair_of(name, side):
+    """A size of the package with the published weights, and ours converted from its file."""
     theirs = build(name, image_size=side)
     theirs.load_state_dict(torch.load(file_of(name)))
     variables, classes = conversion.convert(name, tensor_files.read(file_of(name)))
     assert classes == 1000
-    return name, variables, theirs, np.random.default_rng(0).normal(size=(2, side, side, 3))
+    return name, variables, theirs
 
 
 @pytest.mark.slow
-def test_logits_and_inner_layers_are_the_package_s(pair):
-    checks.logits_and_layers(*pair, LAYERS[pair[0]])
-
-
-@pytest.mark.slow
-def test_gradients_are_the_package_s(pair):
-    name, variables, theirs, image = pair
-    checks.gradients(name, variables, theirs, image[:1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(('name', 'expected'), [(LITE0, 0.76), (LITE1, 0.56), (LITE2, 0.66)])
-def test_the_published_weights_know_a_cat(name, expected):
+@pytest.mark.parametrize(
+    ('name', 'probability', 'kind'), [(LITE0, 0.76, np.float32), (LITE1, 0.56, np.float64), (LITE2, 0.66, np.float64)]
+)
+def test_logits_and_inner_layers_of_a_cat_are_the_package_s_and_the_weights_know_it(name, probability, kind):
+    """In single precision as a user's, and of the larger ones in double: their layers are of the same kinds."""
     data = pytest.importorskip('skimage.data', reason='scikit-image, which has the picture, is not installed')
-    variables, _ = conversion.convert(name, tensor_files.read(file_of(name)))
-    model = models.create(name, 1000, head=0)
-    side = model.input.size
-    pixels = np.asarray(Image.fromarray(data.chelsea()).resize((side, side), Image.Resampling.BICUBIC))
-    image = (pixels[None] / 255 - model.input.mean) / model.input.deviation
-    probability = jax.nn.softmax(jax.jit(model.apply)(variables, image.astype(np.float32)))[0]
-    assert probability.argmax() == EGYPTIAN_CAT
-    assert abs(probability[EGYPTIAN_CAT] - expected) < 0.01
+    form = models.MODELS[name].input
+    pixels = np.asarray(Image.fromarray(data.chelsea()).resize((form.size, form.size), Image.Resampling.BICUBIC))
+    image = (pixels[None] / 255 - form.mean) / form.deviation
+    logits = checks.logits_and_layers(*pair_of(name, form.size), image, LAYERS[name], kind)
+    found = np.exp(logits[0]) / np.exp(logits[0]).sum()
+    assert found.argmax() == EGYPTIAN_CAT
+    assert abs(found[EGYPTIAN_CAT] - probability) < 0.01
+
+
+@pytest.mark.slow
+def test_values_and_gradients_in_double_precision_are_the_package_s_where_sides_are_odd():
+    side = 130
+    image = np.random.default_rng(0).normal(size=(2, side, side, 3))
+    pair = pair_of(LITE0, side)
+    checks.values_and_gradients(*pair, image, LAYERS[LITE0], 'cpu')
+    checks.logits_and_layers(*pair, image, LAYERS[LITE0], np.float64, 'gpu')
 
 
 @pytest.mark.slow

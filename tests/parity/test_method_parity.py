@@ -1,4 +1,3 @@
-# ruff: noqa: F811 (a fixture that is imported is named again as an argument)
 """More attribution methods against captum and pytorch-grad-cam, on the networks of test_attribution_parity.py."""
 
 from types import SimpleNamespace
@@ -18,20 +17,19 @@ import torch
 from captum.attr._core.gradient_shap import InputBaselineXGradient
 from pytorch_grad_cam.metrics.road import NoisyLinearImputer
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-from test_attribution_parity import LAYERS, TARGET, agree, made, pair_of, pytestmark  # noqa: F401
+from test_attribution_parity import LAYERS, NETWORKS, TARGET, agree, pair_of, pytestmark  # noqa: F401
 
 from alljax import gradients
 from alljax.gradients import baseline_attribution, imputed_faithfulness
 from alljax.models.layers import max_pool
 from alljax.runs import map_layer
 
-RECTIFIED = {'alexnet': ('conv5', 'features.11'), 'resnet18': ('layer3_1', 'layer3.1')}  # a layer as it goes on
 
-
-@pytest.fixture(scope='module')
-def pair(made):
+@pytest.fixture(scope='module', params=NETWORKS)
+def pair(request):
     """Both networks in double precision: each of these takes long to compile, and rounding hides nothing there."""
-    return pair_of(made, np.float64)
+    yield pair_of(request.param, np.float64)
+    jax.clear_caches()
 
 
 def layer_of(pair):
@@ -193,11 +191,11 @@ def test_eigen_cam_is_that_of_pytorch_grad_cam_but_for_the_sign(doubled):
     agree(doubled.ours(gradients.eigen_cam, layer=name).map, np.maximum(theirs, 0))
 
 
-@pytest.mark.parametrize('made', ['alexnet'], indirect=True)  # of ResNet-18 each takes five minutes
+@pytest.mark.parametrize('pair', ['alexnet'], indirect=True)  # of ResNet-18 each takes minutes
 @pytest.mark.parametrize('kind', ['ScoreCAM', 'AblationCAM'])
 def test_cams_without_gradients_are_those_of_pytorch_grad_cam(doubled, kind):
-    name, place = RECTIFIED[doubled.name]
-    module = doubled.theirs.get_submodule(place)
+    name = 'conv5'
+    module = doubled.theirs.get_submodule('features.11')  # its rectifier
     apply = map_layer.rectifying(doubled.model.apply, name)
     function = gradients.score_cam if kind == 'ScoreCAM' else gradients.ablation_cam
     with jax.enable_x64(doubled.double):
