@@ -66,9 +66,10 @@ def variables_of(init, seed=0):
 
 
 def traced_once(function):
-    """A function that asks linen's `init` for shapes alone, with layers of the same fields and inputs traced once.
+    """A function that asks linen's `init` or `apply` for shapes alone, and traces each kind of layer once.
 
-    Deep networks are of few kinds of layers. Without `jit` no operation of jax.numpy is traced once more for itself.
+    Layers of the same fields and inputs are of one kind, and deep networks have few. Without `jit` no operation of
+    jax.numpy is traced once more for itself.
     """
 
     @functools.wraps(function)
@@ -95,7 +96,7 @@ def _layer_once(call, arguments, options, context):
         TRACED[key] = jax.tree.map(jax.typeof, (module.variables, output))
         return output
     variables, output = jax.tree.map(lambda leaf: jax.lax.full(leaf.shape, 0, leaf.dtype), TRACED[key])
-    for collection, leaves in variables.items():
+    for collection, leaves in variables.items() if module.is_initializing() else ():
         for name, leaf in leaves.items():
             module.put_variable(collection, name, leaf)
     return output

@@ -120,8 +120,7 @@ def test_it_takes_the_paper_s_head_its_own_or_none(name):
     assert {place for place, factor in factors.items() if factor} == {p for p in paper if p.startswith('head/')}
     trunk = small(name, 0)
     assert not [leaf for leaf in flatten(shapes(trunk)['params']) if leaf.startswith('head/')]
-    with jax.disable_jit():  # soonest traced
-        assert jax.eval_shape(trunk.apply, shapes(trunk), image_of(trunk)).ndim == 2
+    assert traced_once(jax.eval_shape)(trunk.apply, shapes(trunk), image_of(trunk)).ndim == 2
 
 
 def test_its_rectifier_can_be_replaced(name):

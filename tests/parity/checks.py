@@ -43,12 +43,13 @@ def sizes_and_rules(name, net):
         assert transform(stand_in).shape == ours[place], place
 
 
-def logits_and_layers(name, variables, net, image, layers, dtype=np.float32, platform='cpu'):
+def logits_and_layers(name, variables, net, image, layers, dtype=np.float32, platform='cpu', optimized=True):
     """Logits and inner layers: in float32 as on a user's processor, in float64 with little of XLA's optimization.
 
-    Those of `platform` 'gpu' are XLA's own convolutions. Gives the logits.
+    `platform` 'gpu' has XLA's own convolutions. Gives the logits.
     """
-    compiler, tolerance = (OPTIMIZED, 1e-4) if dtype == np.float32 else (None, 1e-9)
+    tolerance = 1e-4 if dtype == np.float32 else 1e-9
+    compiler = OPTIMIZED if optimized and dtype == np.float32 else None
     net = net.to(getattr(torch, np.dtype(dtype).name))
     expected, inside = peers.outputs(net, image.astype(dtype), layers.values())
     with jax.enable_x64(dtype == np.float64):
@@ -68,14 +69,14 @@ def layers_agree(ours, inside, layers, tolerance):
         assert relative(value, inside[layers[layer]]) < tolerance, layer
 
 
-def values_and_gradients(name, variables, net, image, layers, platform):
+def values_and_gradients(name, variables, net, image, layers, platform, **options):
     """Logits, inner layers and the gradients of the loss to the input and to every parameter; one program, in float64.
 
-    In float32 a rounding error turns the sign of single rectifiers.
+    `options` are those of our network. In float32 a rounding error turns the sign of single rectifiers.
     """
     label = np.arange(len(image)) * 7
     with jax.enable_x64(True):
-        model = models.create(name, 1000, head=0, platform=platform)
+        model = models.create(name, 1000, head=0, platform=platform, **options)
         tree = jax.tree.map(lambda leaf: leaf.astype(np.float64), variables)
 
         def loss(params, image):

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import torch
+import torch_alexnet
 import torchvision
 
 from alljax.models.trees import unflatten
@@ -32,23 +33,25 @@ def shaken(name):
 
 
 def small(name, classes=1000):
-    """A small form of torchvision's 'alexnet' or 'resnet18' with random weights, and the options that make ours so.
+    """A small form of torchvision's network with random weights, and the options that make ours so.
 
-    AlexNet is a quarter as wide; of ResNet-18 each stage has one block.
+    AlexNet is a quarter as wide; others have fewer layers, of all kinds.
     """
+    zoo = torchvision.models
     with torch.device('meta'):
-        if name == 'resnet18':
-            net = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=classes)
-            options = {'stages': (1, 1, 1, 1)}
-        else:
-            net, options = torchvision.models.AlexNet(num_classes=classes), {'width': 0.25}
-            for place, module in list(net.named_modules()):
-                if isinstance(module, torch.nn.Conv2d):
-                    sizes = max(3, module.in_channels // 4), module.out_channels // 4, module.kernel_size
-                    net.set_submodule(place, torch.nn.Conv2d(*sizes, module.stride, module.padding))
-                if isinstance(module, torch.nn.Linear):
-                    width = classes if module.out_features == classes else module.out_features // 4
-                    net.set_submodule(place, torch.nn.Linear(module.in_features // 4, width))
+        if name == 'alexnet':
+            net, options = torch_alexnet.narrow(zoo.AlexNet(num_classes=classes)), {'width': 0.25}
+        elif name == 'resnet18':
+            counts = (1, 1, 1, 1)
+            net, options = zoo.ResNet(zoo.resnet.BasicBlock, counts, num_classes=classes), {'stages': counts}
+        elif name == 'densenet121':
+            net, options = zoo.DenseNet(block_config=(2, 2, 2, 2)), {'blocks': (2, 2, 2, 2)}
+        elif name == 'convnext_tiny':
+            counts, sizes = (1, 1, 2, 1), (96, 192, 384, 768, None)
+            settings = [zoo.convnext.CNBlockConfig(*part) for part in zip(sizes, sizes[1:], counts, strict=False)]
+            net, options = zoo.ConvNeXt(settings), {'stages': counts}
+        elif name == 'vit_b_32':
+            net, options = zoo.VisionTransformer(96, 32, 2, 12, 768, 3072), {'blocks': 2, 'size': 96}
     return shake(net.eval().to_empty(device='cpu')), options
 
 

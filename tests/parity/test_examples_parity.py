@@ -1,4 +1,4 @@
-"""Gradients of single examples against torch.func's, on AlexNet with the paper's head and random biases."""
+"""Gradients of single examples against torch.func's, on a narrow AlexNet with the paper's head and random biases."""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ LABELS = np.array([1, 3, 0])
 @pytest.fixture(scope='module')
 def pair():
     """Our loss and parameters, the images, and torch's gradients of each of them: name → [N, …]."""
-    model = models.create('alexnet', 4)
+    model = models.create('alexnet', 4, width=0.25)
     params = jax.tree.map(jnp.asarray, torch_alexnet.random_params(model))
     rng = np.random.default_rng(1)
     x = rng.standard_normal((len(LABELS), 227, 227, 3), np.float32)

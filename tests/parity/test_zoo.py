@@ -81,12 +81,18 @@ SMALLEST = {
 # are compared in double precision, with the convolutions of a processor.
 SECOND = ('vgg11', 'resnext50_32x4d', 'mobilenet_v3_large', 'efficientnet_v2_s')
 
+# Whose gradients are compared in a form of fewer layers, of the same kinds.
+FEWER = ('convnext_tiny', 'densenet121', 'vit_b_32')
+
 # Networks with convolutions of single channels, whose gradients XLA's own ones take minutes for on a processor.
 DEPTHWISE = ('mobilenet_v2', 'mobilenet_v3_small', 'efficientnet_b0', 'convnext_tiny')
 
 # Of any size: double precision takes 96 pixels. The layers' own shapes, and so which form a convolution takes, are
 # those of the single precision's test.
 SMALL = (*SECOND, *DEPTHWISE, 'densenet121', 'googlenet', 'inception_v3', 'resnet18', 'squeezenet1_1', 'vgg11_bn')
+
+# Of so many branches or layers that all of XLA's optimization takes half a minute; in single precision they go without.
+LONG = ('densenet121', 'googlenet', 'inception_v3')
 
 # Of so many residuals that what goes through them grows by 10^6, too much for float32, unless batch norm has seen it.
 GROWING = ('efficientnet_v2_s',)
@@ -158,7 +164,7 @@ def test_logits_and_inner_layers_are_torchvision_s(pair):
     kind = np.float32
     if name in SECOND:
         image, kind = image[:1, :96, :96], np.float64
-    checks.logits_and_layers(name, variables, theirs, image, SMALLEST[name], kind)
+    checks.logits_and_layers(name, variables, theirs, image, SMALLEST[name], kind, optimized=name not in LONG)
 
 
 @pytest.mark.slow
@@ -168,12 +174,19 @@ def test_values_and_gradients_in_double_precision_are_torchvision_s(pair):
         pytest.skip('its family has another network whose gradients are compared')
     side = 96 if name in SMALL else image.shape[1]
     given = name, variables, theirs, image[:1, :side, :side], SMALLEST[name]
-    if name == 'alexnet':  # test_alexnet_parity.py compares its gradients
+    gradients_elsewhere = ('alexnet', *FEWER)  # those of AlexNet in test_alexnet_parity.py
+    if name not in gradients_elsewhere:
+        checks.values_and_gradients(*given, 'cpu' if name in DEPTHWISE else 'gpu')
+    if name in (*gradients_elsewhere, *DEPTHWISE):
         checks.logits_and_layers(*given, np.float64, 'gpu')
-        return
-    checks.values_and_gradients(*given, 'cpu' if name in DEPTHWISE else 'gpu')
-    if name in DEPTHWISE:
-        checks.logits_and_layers(*given, np.float64, 'gpu')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', FEWER)
+def test_gradients_of_forms_of_fewer_layers_are_torchvision_s(name):
+    theirs, options = peers.small(name)
+    image = np.random.default_rng(0).normal(size=(1, 96, 96, 3))
+    checks.values_and_gradients(name, peers.converted(name, theirs), theirs, image, {}, 'cpu', **options)
 
 
 @pytest.mark.slow

@@ -20,10 +20,24 @@ def create(classes, dropout=0.5):
     return net
 
 
+def narrow(net):
+    """A quarter of the channels of all layers but the last ones."""
+    for place, module in list(net.named_modules()):
+        if isinstance(module, torch.nn.Conv2d):
+            sizes = max(3, module.in_channels // 4), module.out_channels // 4, module.kernel_size
+            net.set_submodule(place, torch.nn.Conv2d(*sizes, module.stride, module.padding))
+        elif isinstance(module, torch.nn.Linear) and not place.startswith('classifier.6.2'):
+            last = place.startswith('classifier.6')
+            width = module.out_features if last else module.out_features // 4
+            net.set_submodule(place, torch.nn.Linear(module.in_features // 4, width))
+    return net
+
+
 def with_params(params, dropout=0.5):
-    """The module with our params; others are not drawn before, which takes seconds."""
+    """The module with our params, of the width that they have; others are not drawn before, which takes seconds."""
     with torch.device('meta'):
         net = create(len(params['head']['logits']['bias']), dropout)
+        net = net if len(params['conv1']['bias']) == 64 else narrow(net)
     net.load_state_dict(to_torch(params), assign=True)
     return net
 
@@ -46,7 +60,7 @@ def to_torch(params):
     for ours, theirs in LAYERS.items():
         kernel = params[ours]['kernel']
         if ours == 'fc6':  # their features come channel by channel
-            kernel = kernel.reshape(6, 6, 256, -1).transpose(2, 0, 1, 3).reshape(kernel.shape)
+            kernel = kernel.reshape(6, 6, -1, kernel.shape[-1]).transpose(2, 0, 1, 3).reshape(kernel.shape)
         state[f'{theirs}.weight'] = torch.tensor(kernel.transpose(3, 2, 0, 1) if kernel.ndim == 4 else kernel.T.copy())
         state[f'{theirs}.bias'] = torch.tensor(params[ours]['bias'])
     return state
