@@ -19,26 +19,29 @@ LABELS = np.array([1, 3, 0])
 
 @pytest.fixture(scope='module')
 def pair():
-    """Our loss and parameters, the images, and torch's gradients of each of them: name → [N, …]."""
-    model = models.create('alexnet', 4, width=0.25)
-    params = jax.tree.map(jnp.asarray, torch_alexnet.random_params(model))
-    rng = np.random.default_rng(1)
-    x = rng.standard_normal((len(LABELS), 227, 227, 3), np.float32)
+    """Our loss and parameters, the images, and torch's gradients of each of them: name → [N, …].
 
-    def loss(params, x, y):
-        return optax.softmax_cross_entropy_with_integer_labels(model.apply({'params': params}, x), y)
+    In double precision: in single a rounding error turns the sign of single rectifiers.
+    """
+    with jax.enable_x64(True):
+        model = models.create('alexnet', 4, width=0.25)
+        params = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), torch_alexnet.random_params(model))
+        x = np.random.default_rng(1).standard_normal((len(LABELS), 131, 131, 3))
 
-    theirs = torch_alexnet.with_params(params, 0.0).eval()
-    weights = {name: leaf.detach() for name, leaf in theirs.named_parameters()}
+        def loss(params, x, y):
+            return optax.softmax_cross_entropy_with_integer_labels(model.apply({'params': params}, x), y)
 
-    def their_loss(weights, image, label):
-        logits = torch.func.functional_call(theirs, weights, (image[None],))
-        return torch.nn.functional.cross_entropy(logits, label[None])
+        theirs = torch_alexnet.with_params(params, 0.0).eval()
+        weights = {name: leaf.detach() for name, leaf in theirs.named_parameters()}
 
-    expected = torch.func.vmap(torch.func.grad(their_loss), (None, 0, 0))(
-        weights, torch_alexnet.to_nchw(x), torch.tensor(LABELS)
-    )
-    yield loss, params, x, expected
+        def their_loss(weights, image, label):
+            logits = torch.func.functional_call(theirs, weights, (image[None],))
+            return torch.nn.functional.cross_entropy(logits, label[None])
+
+        expected = torch.func.vmap(torch.func.grad(their_loss), (None, 0, 0))(
+            weights, torch_alexnet.to_nchw(x), torch.tensor(LABELS)
+        )
+        yield loss, params, x, expected
     jax.clear_caches()
 
 

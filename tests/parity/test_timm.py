@@ -37,15 +37,22 @@ SMALLEST = {
     'swinv2_tiny_window8_256': {'stem': 'patch_embed.proj'},  # timm's other layers put windows or channels elsewhere
 }  # fmt: skip
 
+# The same with fewer layers, of the same kinds, whose gradients are compared: timm's options, ours.
+FEWER = {
+    'dinov2_vit_s_14': ({'depth': 2}, {'blocks': 2}),
+    'convnextv2_nano': ({'depths': (1, 1, 2, 1)}, {'stages': (1, 1, 2, 1)}),
+    'swinv2_tiny_window8_256': ({'depths': (1, 2, 1, 2)}, {'stages': (1, 2, 1, 2)}),
+}
+
 pytestmark = pytest.mark.slow  # timm alone takes seconds to import
 
 
-def build(name, classes=1000):
+def build(name, classes=1000, **options):
     """timm's network for the images of ours, with random weights, in evaluation mode."""
     import timm
 
     size = {'img_size': 224} if name in DINO or name in REGISTERS else {}
-    return timm.create_model((DINO | REGISTERS | TIMM)[name], num_classes=classes, **size).eval()
+    return timm.create_model((DINO | REGISTERS | TIMM)[name], num_classes=classes, **size, **options).eval()
 
 
 def exact_distances(net):
@@ -68,6 +75,12 @@ def exact_distances(net):
 def image_of(name, count=2):
     size = models.MODELS[name].input.size
     return np.random.default_rng(0).normal(size=(count, size, size, 3))
+
+
+def smaller(name, image):
+    """The first image, or a part of it for a network that takes any."""
+    side = 64 if name.startswith('convnext') else image.shape[1]
+    return image[:1, :side, :side]
 
 
 @pytest.mark.parametrize('name', TIMM)
@@ -94,13 +107,17 @@ def test_logits_and_inner_layers_are_timm_s(pair):
     checks.logits_and_layers(*pair, SMALLEST[pair[0]])
 
 
-def test_values_and_gradients_in_double_precision_are_timm_s(pair):
+def test_logits_and_inner_layers_in_double_precision_are_timm_s(pair):
     name, variables, theirs, image = pair
-    given = name, variables, theirs, image[:1], SMALLEST[name]
-    if name.startswith('convnext'):  # XLA's own convolutions of single channels take minutes for their gradients
-        given = name, variables, theirs, image[:1, :96, :96], SMALLEST[name]
-        checks.logits_and_layers(*given, np.float64, 'gpu')
-    checks.values_and_gradients(*given, 'cpu' if name.startswith('convnext') else 'gpu')
+    checks.logits_and_layers(name, variables, theirs, smaller(name, image), SMALLEST[name], np.float64, 'gpu')
+
+
+@pytest.mark.parametrize('name', FEWER)
+def test_gradients_of_forms_of_fewer_layers_are_timm_s(name):
+    options, ours = FEWER[name]
+    theirs = exact_distances(peers.shake(build(name, **options)))
+    variables = peers.converted(name, theirs)
+    checks.values_and_gradients(name, variables, theirs, smaller(name, image_of(name)), {}, 'cpu', **ours)
 
 
 @functools.cache

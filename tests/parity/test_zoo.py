@@ -177,6 +177,8 @@ def test_values_and_gradients_in_double_precision_are_torchvision_s(pair):
     gradients_elsewhere = ('alexnet', *FEWER)  # those of AlexNet in test_alexnet_parity.py
     if name not in gradients_elsewhere:
         checks.values_and_gradients(*given, 'cpu' if name in DEPTHWISE else 'gpu')
+    if name == 'convnext_tiny':  # of whose convolutions XLA's own take long
+        given = name, variables, theirs, image[:1, :64, :64], SMALLEST[name]
     if name in (*gradients_elsewhere, *DEPTHWISE):
         checks.logits_and_layers(*given, np.float64, 'gpu')
 
