@@ -1,5 +1,7 @@
 """The training of the U-Net: its net in Flax and in NumPy are one, and what it learns from is as it should be."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -101,7 +103,9 @@ def test_masks_of_one_part_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_a_net_trained_on_drawn_and_masked_cells_is_written_and_finds_them(tmp_path, monkeypatch):
-    monkeypatch.setattr(train, 'HELD_OUT_DRAWN', 12)
+    monkeypatch.setattr(train, 'HELD_OUT_DRAWN', 6)
+    monkeypatch.setattr(fit, 'BATCH', 8)
+    monkeypatch.setattr(fit, 'fit', partial(fit.fit, widths=(8, 12)))  # the whole network takes a minute
     images, masks = tmp_path / 'images', tmp_path / 'masks'
     images.mkdir()
     masks.mkdir()
@@ -111,8 +115,8 @@ def test_a_net_trained_on_drawn_and_masked_cells_is_written_and_finds_them(tmp_p
         Image.fromarray(drawn.image).resize((120, 120)).save(images / f'{number}.png')
         Image.fromarray(levels).resize((120, 120), Image.Resampling.NEAREST).save(masks / f'{number}.png')
     out = tmp_path / 'out'
-    card = train.write(train.Wanted(out, 32, 40, 0, [train.Masks(images, masks)], 'alljax segmentation out'))
+    card = train.write(train.Wanted(out, 16, 25, 0, [train.Masks(images, masks)], 'alljax segmentation out'))
     assert card['trained_on'].endswith('and 8 masked cells of images')
     assert {*card['held_out']} == {'drawn cells', 'images, every 5th'}
-    assert card['held_out']['drawn cells']['cell_dice'] > 0.4  # after 40 steps
+    assert card['held_out']['drawn cells']['nucleus_dice'] > 0.5  # after 2 steps it is 0.2
     assert unet.read(out / train.WEIGHTS).head.kernel.shape[-1] == 12
