@@ -19,11 +19,6 @@ from pathlib import Path
 from unittest import mock
 
 ROOT = Path(__file__).parents[1]
-IMPORTED = (
-    'alljax.commands.train', 'alljax.commands.predict', 'alljax.sweep', 'alljax.runs.network_kind',
-    'alljax.data.datasets.builder', 'alljax.evaluation.gradient_curves', 'tensorflow_datasets', 'tensorboardX',
-    'matplotlib.backends.backend_agg', 'skops.io', 'sklearn.svm', 'configs.subtype',
-)  # fmt: skip
 MOST_SAID = 1 << 20  # bytes
 
 
@@ -43,8 +38,8 @@ def here(name: str, *arguments: object) -> tuple[int, str]:
 def context(*_: object) -> BaseContext:
     """The way in which multiprocessing starts processes of the server."""
     found = multiprocessing.get_context('forkserver')
-    found.set_forkserver_preload([*IMPORTED])
-    with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)):
+    found.set_forkserver_preload(['forked_server'])
+    with mock.patch.dict(os.environ, PYTHONPATH=f'{ROOT}:{Path(__file__).parent}'):
         forkserver.ensure_running()
     return found
 
@@ -103,7 +98,5 @@ def _do(name: str, arguments: list[str], environment: dict, pipe: str, file_size
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     from alljax import commands
-    from alljax.storage import cache
 
-    cache.WORTH_KEEPING = 0  # as in the process of the tests: what one compiles the others find
     sys.exit(commands.run(name, arguments))
