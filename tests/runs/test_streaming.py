@@ -188,11 +188,10 @@ def test_two_epochs_have_the_losses_of_memory_bit_for_bit_resumed_within_one_too
 
 @pytest.mark.slow
 @pytest.mark.parametrize('further', [
-    {},
     {'loss.robust': 'group_dro', 'gradients.every': 3, 'data.equalize': 'batches'},
     {'model.freeze': '(?!head/).*', 'augment.rotate': 0.0, 'augment.mirror': False, 'augment.light': 0.0,
      'predict.turns': 2, 'calibration.fit': 'validation', 'calibration.unlike': 'knn'},
-], ids=['plain', 'balanced', 'frozen'])  # fmt: skip
+], ids=['balanced', 'frozen'])  # fmt: skip
 def test_other_ways_of_training_are_the_same_too(config, tmp_path, monkeypatch, further):
     memory = run(config, tmp_path / 'held', stream=False, **further)
     monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path / 'another'))
