@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -12,8 +10,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from forked import Started
 
-ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name('tiny.py')
 FIELDS = (  # a demo would set its own
     '--config.epochs=3', '--config.data.cells=40', '--config.data.equalize=none', '--config.batch_size=8',
@@ -55,24 +53,9 @@ class Tally:
         assert not self.bad, '\n\n'.join(self.bad)
 
 
-def start(workdir: Path, fields: Sequence[str] = FRESH, **options) -> subprocess.Popen:
+def start(workdir: Path, fields: Sequence[str] = FRESH, **options) -> Started:
     """A run in a process of its own."""
-    command = [sys.executable, 'launch.py', f'--config={CONFIG}', f'--workdir={workdir}', *FIELDS, *fields]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors='replace', **options
-    )
-
-
-def ended(process: subprocess.Popen) -> Outcome:
-    """The end of a process."""
-    _, said = process.communicate(timeout=300)
-    return process.returncode, said
-
-
-def kill(process: subprocess.Popen) -> None:
-    """Ends a process as a power switch would."""
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    return Started('train', f'--config={CONFIG}', f'--workdir={workdir}', *FIELDS, *fields, **options)
 
 
 def here(capsys: pytest.CaptureFixture, name: str, *arguments) -> Outcome:
