@@ -1,5 +1,6 @@
 """The package as a wheel: built, installed where no checkout is, and every command given in an empty folder."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -24,11 +25,47 @@ from alljax import config
 
 def get_config():
     values = config.defaults()
-    values.data.name = 'synthetic'
-    values.model.init, values.model.width, values.model.head, values.model.size = 'random', 0.05, 8, 96
-    values.model.freeze = '(?!head/).*'
+    values.data.name, values.data.size = 'synthetic', 64
+    values.model.init, values.model.width, values.model.head, values.model.size = 'random', 0.05, 8, 64
+    values.model.freeze, values.report.heat_maps = '(?!head/).*', False
     return values
 '''
+SMALL = """
+from alljax import config
+
+
+def get_config():
+    values = config.defaults()
+    values.data.size = 96
+    return values
+"""
+ALL = """
+synthetic drawn --cells 40
+audit drawn
+baselines chatap2014 drawn --workdir system --config small.py
+predict system {image}
+train --config=mine.py --config.epochs=1 --config.data.cells=40 --workdir=run
+predict run {image} --csv out.csv
+explain run {image} --methods saliency --to pages
+weights --list
+baselines --list
+paper
+"""
+EACH = """
+import contextlib, io, json, sys
+from alljax import __main__
+printed = []
+for command in json.loads(sys.argv[1]):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        try:
+            code = __main__.main(command)
+        except SystemExit as end:
+            code = end.code
+    assert not code, (command, code, out.getvalue())
+    printed.append(out.getvalue())
+print(json.dumps(printed))
+"""
 
 
 @pytest.fixture(scope='module')
@@ -62,28 +99,16 @@ def programs(wheel, tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def alljax(programs, tmp_path_factory):
-    """A command given in a folder that was empty at first."""
+def told(programs, tmp_path_factory):
+    """What each of some commands prints, given after each other by one process in a folder that was empty at first."""
     folder = tmp_path_factory.mktemp('elsewhere')
-
-    def command(*arguments):
-        return said(programs / 'alljax', *arguments, where=folder)
-
-    command.folder = folder
-    return command
-
-
-@pytest.fixture(scope='module')
-def drawn(alljax):
-    assert '80 drawn cells in drawn' in alljax('synthetic', 'drawn', '--cells', '80')
-    return alljax.folder / 'drawn'
-
-
-@pytest.fixture(scope='module')
-def run(alljax):
-    (alljax.folder / 'mine.py').write_text(CONFIG)
-    alljax('train', '--config=mine.py', '--config.epochs=1', '--config.data.cells=40', '--workdir=run')
-    return alljax.folder / 'run'
+    (folder / 'mine.py').write_text(CONFIG)
+    (folder / 'small.py').write_text(SMALL)
+    image = 'drawn/ALL_IDB2/img/Im001_1.tif'
+    commands = [line.split() for line in ALL.format(image=image).splitlines() if line]
+    commands += [[name, '--help'] for name in COMMANDS]
+    printed = json.loads(said(programs / 'python', '-c', EACH, json.dumps(commands), where=folder).splitlines()[-1])
+    return folder, {' '.join(command): text for command, text in zip(commands, printed, strict=True)}
 
 
 def test_it_holds_every_file_of_the_package(wheel):
@@ -96,34 +121,41 @@ def test_it_holds_every_file_of_the_package(wheel):
         assert content.read('alljax/weights/published.csv') == (ROOT / 'third_party' / 'published.csv').read_bytes()
 
 
-def test_every_command_has_its_help(alljax, programs):
-    listed = alljax('--help')
+def test_every_command_has_its_help(programs, told):
+    listed = said(programs / 'alljax', '--help', where=told[0])
     for name in COMMANDS:
         assert f'\n  {name} ' in listed
-        assert f'example:\n  alljax {name}' in alljax(name, '--help')
-    assert alljax('weights', '--help') == said(programs / 'python', '-m', 'alljax.weights', '--help')
+        assert f'example:\n  alljax {name}' in told[1][f'{name} --help']
+    assert told[1]['weights --help'] == said(programs / 'python', '-m', 'alljax.weights', '--help')
 
 
-def test_lists_and_the_paper(alljax):
-    assert 'resnet50' in alljax('weights', '--list')
-    assert 'putzu2014' in alljax('baselines', '--list')
-    assert 'Tables 3 and 5: subtype' in alljax('paper')
+def test_lists_and_the_paper(told):
+    assert 'resnet50' in told[1]['weights --list']
+    assert 'putzu2014' in told[1]['baselines --list']
+    assert 'Tables 3 and 5: subtype' in told[1]['paper']
 
 
-def test_a_folder_of_cells_is_audited_and_classified(alljax, drawn):
-    assert '80 pictures, 0 repeated pairs' in alljax('audit', 'drawn')
-    assert (drawn / 'ALL_IDB2' / 'audit.html').is_file()
-    alljax('baselines', 'chatap2014', 'drawn', '--workdir', 'system')
-    assert (alljax.folder / 'system' / 'report.html').is_file()
-    assert 'Im001_1.tif: ' in alljax('predict', 'system', 'drawn/ALL_IDB2/img/Im001_1.tif')
+def printed(told, start):
+    """What the command with this start prints."""
+    (text,) = [text for command, text in told[1].items() if command.startswith(start)]
+    return text
 
 
-def test_a_config_file_is_trained_and_the_run_predicts_and_explains(alljax, drawn, run):
-    assert (run / 'report.html').is_file()
-    image = 'drawn/ALL_IDB2/img/Im001_1.tif'
-    assert f'{image}: ' in alljax('predict', 'run', image, '--csv', 'out.csv')
-    assert (alljax.folder / 'out.csv').is_file()
-    assert 'written: pages/index.html' in alljax('explain', 'run', image, '--methods', 'saliency', '--to', 'pages')
+def test_a_folder_of_cells_is_audited_and_classified(told):
+    folder, _ = told
+    assert '40 drawn cells in drawn' in printed(told, 'synthetic drawn')
+    assert '40 pictures, 0 repeated pairs' in printed(told, 'audit drawn')
+    assert (folder / 'drawn' / 'ALL_IDB2' / 'audit.html').is_file()
+    assert (folder / 'system' / 'report.html').is_file()
+    assert 'Im001_1.tif: ' in printed(told, 'predict system')
+
+
+def test_a_config_file_is_trained_and_the_run_predicts_and_explains(told):
+    folder, _ = told
+    assert (folder / 'run' / 'report.html').is_file()
+    assert 'drawn/ALL_IDB2/img/Im001_1.tif: ' in printed(told, 'predict run')
+    assert (folder / 'out.csv').is_file()
+    assert 'written: pages/index.html' in printed(told, 'explain run')
 
 
 def can_build():
