@@ -5,36 +5,22 @@ import shutil
 
 import pytest
 
-from alljax import config
 from alljax.commands import explain
-from alljax.config import resolve
 from alljax.errors import UserError
-from alljax.runs import experiment
 
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope='module')
-def run(tmp_path_factory):
-    given = {
-        'data.name': 'synthetic', 'data.cells': '60', 'epochs': '2', 'model.name': 'alexnet', 'model.width': '0.06',
-        'model.head': '8', 'model.size': '96', 'model.init': 'random', 'gradients.every': '1',
-    }  # fmt: skip
-    values = config.load('configs/subtype.py')
-    config.override(values, given)
-    return experiment.run(resolve.resolve(values, given), tmp_path_factory.mktemp('runs') / 'run')
-
-
-def test_a_run_that_looked_at_its_gradients_shows_them(run):
-    rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+def test_a_run_that_looked_at_its_gradients_shows_them(trained_run):
+    rows = [json.loads(line) for line in (trained_run / 'metrics.jsonl').read_text().splitlines()]
     assert any('noise_scale/conv1' in row for row in rows)
     assert all('update_ratio/head/logits' in row for row in rows if 'loss' in row)
-    assert 'Gradients, layer by layer' in (run / 'report.html').read_text()
-    assert (run / 'gradients.png').is_file()
+    assert 'Gradients, layer by layer' in (trained_run / 'report.html').read_text()
+    assert (trained_run / 'gradients.png').is_file()
 
 
-def test_a_summary_says_gradients_curvature_and_origins(run, tmp_path, capsys):
-    assert explain.main([str(run), '--summary', '--to', str(tmp_path / 'out')]) == 0
+def test_a_summary_says_gradients_curvature_and_origins(trained_run, tmp_path, capsys):
+    assert explain.main([str(trained_run), '--summary', '--to', str(tmp_path / 'out')]) == 0
     found = json.loads((tmp_path / 'out' / 'summary.json').read_text())
     assert set(found['gradients']) >= {'all', 'conv1', 'head/logits'}
     assert len(found['class_conflict']['matrix']) == 4
@@ -51,8 +37,8 @@ def test_a_summary_says_gradients_curvature_and_origins(run, tmp_path, capsys):
     assert 'helped by' in capsys.readouterr().out
 
 
-def test_a_model_without_its_run_is_told(run, tmp_path):
+def test_a_model_without_its_run_is_told(trained_run, tmp_path):
     alone = tmp_path / 'alone'
-    shutil.copytree(run / 'model', alone)
+    shutil.copytree(trained_run / 'model', alone)
     with pytest.raises(UserError, match=r'holds no config\.json'):
         explain.main([str(alone), '--summary', '--to', str(tmp_path / 'out')])

@@ -6,14 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from alljax import config
 from alljax.commands import explain
-from alljax.config import resolve
 from alljax.data.cells import Cells, Origin
 from alljax.errors import UserError
 from alljax.explain import linear_head, suspects, suspects_page
 from alljax.models import create
-from alljax.runs import experiment
 from alljax.runs.network import TrainedNetwork
 from alljax.storage.card import Card
 from alljax.storage.text_files import csv_rows
@@ -113,23 +110,16 @@ def test_one_page_at_a_time_and_no_images(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_writes_the_page_of_a_run_and_tells_what_lacks_cells(tmp_path, capsys):
-    given = {
-        'data.name': 'synthetic', 'data.cells': '60', 'epochs': '1', 'model.name': 'alexnet', 'model.width': '0.06',
-        'model.head': '8', 'model.size': '96', 'model.init': 'random',
-    }  # fmt: skip
-    values = config.load('configs/subtype.py')
-    config.override(values, given)
-    run = experiment.run(resolve.resolve(values, given), tmp_path / 'run')
-    assert explain.main([str(run), '--suspects', '--to', str(tmp_path / 'out')]) == 0
+def test_the_command_writes_the_page_of_a_run_and_tells_what_lacks_cells(trained_run, tmp_path, capsys):
+    assert explain.main([str(trained_run), '--suspects', '--to', str(tmp_path / 'out')]) == 0
     assert {path.name for path in (tmp_path / 'out').iterdir()} == {'suspects.csv', 'suspects.html', 'suspects.png'}
     page = (tmp_path / 'out' / 'suspects.html').read_text()
     assert 'synthetic cells' in page
     assert 'trained more than its last layers' in page
     assert 'others say' in capsys.readouterr().out
     with pytest.raises(UserError, match='is not empty; name a new folder'):
-        explain.main([str(run), '--suspects', '--to', str(tmp_path / 'out')])
-    shutil.copytree(run / 'model', tmp_path / 'alone')
+        explain.main([str(trained_run), '--suspects', '--to', str(tmp_path / 'out')])
+    shutil.copytree(trained_run / 'model', tmp_path / 'alone')
     with pytest.raises(UserError, match=r'holds no config\.json'):
         explain.main([str(tmp_path / 'alone'), '--suspects', '--to', str(tmp_path / 'other')])
     assert not (tmp_path / 'other').exists()

@@ -216,8 +216,9 @@ def test_a_system_is_scored_as_it_predicts(standardize, tmp_path):
 @pytest.mark.slow
 def test_predict_averages_as_the_run_did_and_a_finished_run_does_so_again(drawn, tmp_path):
     plan = plan_of(drawn, **{
-        'baseline.system': 'chatap2014', 'baseline.classify': ('pnn',), 'predict.turns': 2, 'predict.copies': 1,
-        'augment.stain': 0.1, 'augment.noise': 5.0,
+        'baseline.system': 'putzu2014', 'baseline.segment': 'whole', 'baseline.features': ('statistics',),
+        'baseline.classify': ('pnn',), 'predict.turns': 2, 'predict.copies': 1, 'augment.stain': 0.1,
+        'augment.noise': 5.0,
     })  # fmt: skip
     run = experiment.run(plan, tmp_path / 'run')
     found = results.read(run)
