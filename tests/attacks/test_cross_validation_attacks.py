@@ -5,20 +5,18 @@ of predictions say, and the arrays of the final model, which are those of an und
 """
 
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 
 import pytest
-from attacks.attack import ROOT, ROUNDS, Tally, ended, here, numbers
+from attacks.attack import ROUNDS, Tally, here, numbers
 from damage import damage
+from forked import Started
 
 from alljax import commands
 from alljax.data.synthetic import folder as drawn
@@ -75,10 +73,7 @@ def again(capsys, cells, folder):
 
 def start(cells, folder):
     """The same in a process, and a group of processes, of its own."""
-    return subprocess.Popen(
-        [sys.executable, 'launch.py', *arguments(cells, folder)], cwd=ROOT, start_new_session=True, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, errors='replace',
-    )  # fmt: skip
+    return Started('train', *arguments(cells, folder), group=True)
 
 
 def found(folder):
@@ -122,11 +117,11 @@ def test_stopped_at_any_moment_it_goes_on(cells, timed, tmp_path, capsys, monkey
         folder, told = tmp_path / f'run{number}', []
         for how in (signal.SIGINT, signal.SIGKILL) if ROUNDS > 1 else (signal.SIGKILL,):
             process, end = start(cells, folder), time.monotonic() + rng.uniform(0.1, 0.9) * seconds
-            while process.poll() is None and time.monotonic() < end:
+            while not process.ended() and time.monotonic() < end:
                 time.sleep(0.01)
-            if process.poll() is None:
-                os.killpg(process.pid, how) if rng.randrange(2) or how == signal.SIGINT else process.kill()
-            code, said = ended(process)
+            if not process.ended():
+                process.send(how, group=bool(rng.randrange(2)) or how == signal.SIGINT)
+            code, said = process.outcome()
             told.append(f'{how.name}: {code}, {sum(1 for _ in folder.rglob("results.json"))} results')
             if how == signal.SIGINT and code == 130:
                 assert 'stopped by Ctrl-C' in said
@@ -207,11 +202,11 @@ def test_two_starts_at_once(cells, whole, tmp_path, monkeypatch):
         pytest.skip('four whole runs are of the long form')
     monkeypatch.setenv('ALLJAX_CACHE', str(tmp_path / 'cache'))
     for folder, process in [(folder, start(cells, folder)) for folder in (tmp_path / 'first', tmp_path / 'second')]:
-        outcome = ended(process)
+        outcome = process.outcome()
         tally.note('an empty cache', outcome, same(folder, right))
         assert outcome[0] == 0, outcome[1]
     folder = tmp_path / 'same'
-    outcomes = [ended(process) for process in [start(cells, folder), start(cells, folder)]]
+    outcomes = [process.outcome() for process in [start(cells, folder), start(cells, folder)]]
     assert sorted(code for code, _ in outcomes) in ([0, 0], [0, 2])
     for outcome in outcomes:
         tally.note('one folder', outcome, same(folder, right))

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from random import Random
@@ -12,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from damage import KINDS, damage, damaged, files
+from forked import Started
 from helpers import save_untrained_run
 
 from alljax import explain, predict
@@ -226,13 +225,8 @@ def test_the_sentence_is_all_that_a_user_sees(trained, tmp_path):
     for file in files(tmp_path / 'run' / 'model' / 'tree'):
         if file.name == 'manifest.ocdbt':
             damage(file, 'junk', Random(0))
-    told = subprocess.run(
-        [sys.executable, '-m', 'alljax', 'predict', tmp_path / 'run', IMAGE],
-        cwd=OLD.parents[1],
-        capture_output=True,
-        text=True,
-    )
-    assert told.returncode == 2
-    assert len(told.stderr.splitlines()) == 1, told.stderr
-    assert told.stderr.startswith('alljax: ')
-    assert 'arrays are damaged' in told.stderr
+    code, said = Started('predict', tmp_path / 'run', IMAGE).outcome()
+    assert code == 2
+    assert len(said.splitlines()) == 1, said
+    assert said.startswith('alljax: ')
+    assert 'arrays are damaged' in said

@@ -4,11 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import textwrap
 import time
-from pathlib import Path
+from unittest import mock
 
+import forked
 import numpy as np
 import pytest
 import slurm_cluster
@@ -16,10 +16,10 @@ from helpers import needs_submitit
 
 from alljax.models.trees import flatten
 from alljax.storage import model_folder
+from alljax.sweep import execution
 
 pytestmark = [pytest.mark.slow, needs_submitit]
 
-ROOT = Path(__file__).parents[2]
 SWEEP = textwrap.dedent("""
     from alljax.sweep import Variant, Sweep
     from configs import subtype
@@ -39,30 +39,21 @@ SWEEP = textwrap.dedent("""
 GOOD = ('long', 'short')
 
 
-def command(folder, *arguments):
+def launch(folder, *arguments, environment=None):
+    """The exit code and the words of the sweep's command; its jobs are processes that import all of the package."""
     config = folder.parent / 'mine.py'
     config.write_text(SWEEP)
-    return [
-        sys.executable,
-        'launch.py',
-        f'--config={config}',
-        f'--workdir={folder}',
-        '--config.data.cells=60',
-        *arguments,
-    ]
-
-
-def launch(folder, *arguments, environment=None):
-    return subprocess.run(
-        command(folder, *arguments), cwd=ROOT, env=environment or dict(os.environ), capture_output=True, text=True
-    )
+    given = f'--config={config}', f'--workdir={folder}', '--config.data.cells=60', *arguments
+    with mock.patch.dict(os.environ, environment or {}):
+        return forked.here('train', *given)
 
 
 @pytest.fixture(scope='module')
 def in_process(tmp_path_factory):
     folder = tmp_path_factory.mktemp('process') / 'out'
-    result = launch(folder)
-    assert result.returncode == 1, result.stderr
+    with mock.patch.object(execution, 'get_context', forked.context):
+        code, said = launch(folder)
+    assert code == 1, said
     return folder
 
 
@@ -97,24 +88,24 @@ def assert_same(folder, other):
 def test_jobs_of_slurm_are_as_a_sweep_in_one_process_though_one_was_requeued(slurm, in_process, tmp_path):
     folder = tmp_path / 'out'
     given = ('--executor=slurm', '--slurm.time=30:00', '--slurm.partition=main', '--slurm.cpus-per-task=1', '--jobs=2')
-    result = launch(folder, *given, environment=slurm)
-    assert result.returncode == 0, result.stderr
-    assert '3 runs: 0 finished, 0 failed, 0 running, 3 waiting' in result.stderr
+    code, said = launch(folder, *given, environment=slurm)
+    assert code == 0, said
+    assert '3 runs: 0 finished, 0 failed, 0 running, 3 waiting' in said
     long = folder / 'long' / 'grouped'
     until(lambda: (long / 'metrics.jsonl').exists() and len((long / 'metrics.jsonl').read_text().splitlines()) > 6)
     job = json.loads((folder / 'submitit' / 'jobs.json').read_text())['long/grouped']['job']
     subprocess.run(['scontrol', 'requeue', job], env=slurm, check=True)
     before = (folder / 'submitit' / 'jobs.json').read_bytes()
-    result = launch(folder, *given, environment=slurm)  # while they wait and run
-    assert 'submitted' not in result.stderr
+    code, said = launch(folder, *given, environment=slurm)  # while they wait and run
+    assert 'submitted' not in said
     assert (folder / 'submitit' / 'jobs.json').read_bytes() == before
     until(lambda: not slurm_cluster.answer(['squeue', '--noheader'], slurm))
-    result = launch(folder, *given, environment=slurm)
-    assert result.returncode == 1
-    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in result.stderr
+    code, said = launch(folder, *given, environment=slurm)
+    assert code == 1
+    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in said
     log = next((folder / 'submitit').glob('*_2_0_log.out'))
-    assert 'bad, grouped failed: the loss is no longer a finite number' in result.stderr
-    assert f'the end of its log, {log}:' in result.stderr
+    assert 'bad, grouped failed: the loss is no longer a finite number' in said
+    assert f'the end of its log, {log}:' in said
     assert (folder / 'submitit' / 'jobs.json').read_bytes() == before
     assert json.loads((long / 'results.json').read_text())['train']['resumed_after_step'] > 0
     assert_same(folder, in_process)
@@ -122,26 +113,26 @@ def test_jobs_of_slurm_are_as_a_sweep_in_one_process_though_one_was_requeued(slu
 
 def test_what_sbatch_refuses_is_a_sentence_and_nothing_is_noted_as_submitted(slurm, tmp_path):
     folder = tmp_path / 'out'
-    result = launch(folder, '--executor=slurm', '--slurm.time=30:00', '--slurm.partition=absent', environment=slurm)
-    assert result.returncode == 2
-    assert 'sbatch refuses the jobs: ' in result.stderr
-    assert 'invalid partition specified: absent' in result.stderr
-    assert 'Traceback' not in result.stderr
+    code, said = launch(folder, '--executor=slurm', '--slurm.time=30:00', '--slurm.partition=absent', environment=slurm)
+    assert code == 2
+    assert 'sbatch refuses the jobs: ' in said
+    assert 'invalid partition specified: absent' in said
+    assert 'Traceback' not in said
     assert not (folder / 'submitit' / 'jobs.json').exists()
 
 
 def test_processes_of_this_machine_are_as_a_sweep_in_one_process(in_process, tmp_path):
     folder = tmp_path / 'out'
-    result = launch(folder, '--executor=local', '--jobs=2')
-    assert result.returncode == 1, result.stderr
-    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in result.stderr
-    assert 'bad, grouped failed: the loss is no longer a finite number' in result.stderr
+    code, said = launch(folder, '--executor=local', '--jobs=2')
+    assert code == 1, said
+    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in said
+    assert 'bad, grouped failed: the loss is no longer a finite number' in said
     assert_same(folder, in_process)
     shutil.rmtree(folder / 'short')  # to have it done again
     (folder / 'bad' / 'grouped' / 'run.log').unlink()
     before = json.loads((folder / 'submitit' / 'jobs.json').read_text())
-    result = launch(folder, '--executor=local', '--resubmit', '--jobs=2')
+    code, said = launch(folder, '--executor=local', '--resubmit', '--jobs=2')
     after = json.loads((folder / 'submitit' / 'jobs.json').read_text())
     assert {name for name in before if before[name] != after[name]} == {'bad/grouped', 'short/grouped'}
-    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in result.stderr
+    assert '3 runs: 2 finished, 1 failed, 0 running, 0 waiting' in said
     assert (folder / 'bad' / 'grouped' / 'run.log').exists()

@@ -4,6 +4,7 @@ import signal
 import threading
 from concurrent.futures import Future
 
+import forked
 import pytest
 from helpers import plan_of
 
@@ -14,7 +15,8 @@ from configs import subtype
 
 
 @pytest.mark.slow  # it starts processes that import all of the package
-def test_a_process_that_measured_features_ends_when_it_is_told_to():
+def test_a_process_that_measured_features_ends_when_it_is_told_to(monkeypatch):
+    monkeypatch.setattr(execution, 'get_context', forked.context)
     pool = execution._pool(1).executor
     many = ['ab'] * extraction.FEW  # so many that they go to processes of their own
     assert pool.submit(extraction.on_all_cores, len, many).result() == [2] * len(many)
