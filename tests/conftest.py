@@ -39,9 +39,10 @@ LONGEST = (
     'cut_out', 'argument_checks', 'metrics',
 )  # fmt: skip
 SLOWEST = (
-    'zoo', 'attribution_parity', 'method_parity', 'sweep', 'networks', 'kill', 'lite', 'classical_system', 'timm',
-    'attacks', 'cross_validation_attacks', 'launch', 'wheel', 'training_parity', 'factored_gradients', 'unet_training',
-    'run_summary', 'explain', 'examples_parity', 'prediction_views', 'curvature', 'alexnet_parity', 'older_release',
+    'zoo', 'attribution_parity', 'method_parity', 'sweep', 'networks', 'cluster', 'lite', 'classical_system', 'timm',
+    'attacks', 'cross_validation_attacks', 'kill', 'launch', 'wheel', 'training_parity', 'factored_gradients',
+    'streaming', 'prediction_views', 'run_summary', 'explain', 'examples_parity', 'detector', 'curvature',
+    'alexnet_parity', 'heads_together', 'transduction', 'older_release',
 )  # fmt: skip
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
