@@ -11,7 +11,7 @@ from alljax.runs import experiment
 def trained_run(tmp_path_factory):
     """A narrow AlexNet after an epoch in which each step looked at its gradients. Copy it before changing it."""
     given = {
-        'data.name': 'synthetic', 'data.cells': '40', 'data.size': '64', 'epochs': '1', 'model.name': 'alexnet',
+        'data.name': 'synthetic', 'data.cells': '60', 'data.size': '64', 'epochs': '1', 'model.name': 'alexnet',
         'model.width': '0.06', 'model.head': '8', 'model.size': '64', 'model.init': 'random', 'gradients.every': '1',
         'report.heat_maps': 'False',
     }  # fmt: skip

@@ -198,7 +198,7 @@ def test_the_cams_see_a_convolution_s_map_as_its_rectifier_leaves_it(run):
 
 @pytest.mark.slow
 def test_masks_follow_every_kind_of_repeat_and_only_pixels_that_agree_are_trusted(tmp_path, run):
-    synthetic.write(tmp_path / 'set', 32, 3, repeats=8)
+    synthetic.write(tmp_path / 'set', 40, 3, repeats=8)
     model = network.load(run)
     root = tmp_path / 'set' / 'ALL_IDB2'
     drawn = ground_truth._set(root)
