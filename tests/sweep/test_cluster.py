@@ -21,8 +21,11 @@ from alljax.sweep import execution
 pytestmark = [pytest.mark.slow, needs_submitit]
 
 SWEEP = textwrap.dedent("""
+    from alljax.storage import cache
     from alljax.sweep import Variant, Sweep
     from configs import subtype
+
+    cache.WORTH_KEEPING = 0  # each program is compiled by one of the processes
 
     def get_config():
         config = subtype.get_config()

@@ -12,8 +12,11 @@ from forked import Started, here
 from alljax.sweep import execution
 
 MINE = textwrap.dedent("""
+    from alljax.storage import cache
     from alljax.sweep import Variant, Sweep
     from configs import subtype
+
+    cache.WORTH_KEEPING = 0  # each program is compiled by one of the processes
 
     def get_config():
         config = subtype.get_config()
