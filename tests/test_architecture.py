@@ -77,6 +77,16 @@ def test_a_network_s_prediction_waits_for_no_library_of_other_work():
     assert done.stderr.strip() == 'set()'
 
 
+def test_the_search_of_fields_waits_for_no_jax():
+    """Its processes do not need it, and `alljax smear` has them begin before it loads what a network needs."""
+    code = (
+        'import sys, alljax.fields.annotations, alljax.fields.field_search, alljax.data.image_files; '
+        "sys.exit(str({'jax', 'flax', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == 'set()'
+
+
 def test_the_top_level_is_the_user_s():
     names = {path.relative_to(ROOT).parts[0] for path in tracked()}
     assert {name for name in names if not name.startswith('.')} <= {

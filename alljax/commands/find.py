@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Prints a line a field and the scores; the exit code is 1 if a field could not be searched."""
     options = _parser().parse_args(arguments)
     refuse_wrong_size(options)
-    from alljax.fields import detector
-    from alljax.smear import search, truth
+    from alljax.fields import detector, field_search
+    from alljax.smear import truth
     from alljax.storage.atomic import write_json
     from alljax.storage.disk_errors import disk_errors_explained
 
@@ -36,12 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     trained = detector.load(options.detector) if options.detector else None
     notes = truth.of_detector(trained, marks) if trained else []
     files = [marks.found.root / one.field for one in marks.found.marks]
-    fields = search.fields(
-        files,
-        options.cell_pixels or None,
-        lambda field: print(printable(search.line(field), keep=''), flush=True),
-        finder=detector.finder(trained) if trained else None,
-    )
+    finder = detector.finder(trained) if trained else None
+    with field_search.begun(files, options.cell_pixels or None, finder) as search:
+        fields = field_search.all_of(
+            search, len(files), lambda field: print(printable(field_search.line(field), keep=''), flush=True)
+        )
     found = truth.scored(marks, fields, notes=notes)
     print(printable('\n'.join(found.lines())))
     if options.json:

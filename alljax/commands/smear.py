@@ -10,7 +10,8 @@ reads: then precision, recall, F1, count error and average precision are said wi
 called blast or normal as they are labeled.
 """
 
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from alljax.commands import Parser, find, tell, tell_final_model, warn_of_synthe
 from alljax.errors import UserError, printable, some
 
 if TYPE_CHECKING:
+    from alljax.fields.field_search import SearchedField
     from alljax.smear import Examined
 
 
@@ -26,36 +28,51 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     find.refuse_wrong_size(options)
     find.refuse_without_truth(options)
-    from alljax import config, predict, smear
     from alljax.data import image_files
-    from alljax.fields import annotations, detector, field_image
+    from alljax.fields import annotations, field_image, field_search
+    from alljax.storage.disk_errors import new_folder_problem
+
+    if problem := new_folder_problem(options.to, '--to'):
+        raise UserError(problem)
+    marked = {suffix for form in annotations.FORMATS.values() for suffix in form.suffixes} if options.truth else ()
+    files = image_files.files(options.fields, field_image.SLIDES, marked)
+    if options.detector:
+        found = _examined(options, files)
+    else:  # the search begins while all that a network needs is loaded
+        with field_search.begun(files, options.cell_pixels or None) as search:
+            found = _examined(options, files, search)
+    for line in [*_count(found), *(found.scored.lines() if found.scored else [])]:
+        print(printable(line, keep=''))
+    from alljax.smear import PAGE
+
+    tell(f'written: {options.to / PAGE}')
+    failed = sum(bool(field.error) for field in found.fields)
+    if failed:
+        tell(f'{failed} of {len(files)} fields could not be read or searched')
+    return int(failed > 0)
+
+
+def _examined(options: Namespace, files: Sequence[Path], search: 'Iterable[SearchedField] | None' = None) -> 'Examined':
+    """What the run says of the cells of the files."""
+    from alljax import config, predict, smear
+    from alljax.fields import detector
     from alljax.smear import truth
     from alljax.storage import cache
-    from alljax.storage.disk_errors import new_folder_problem
 
     if options.config:
         config.load(options.config)
     run = predict.load(options.run)
     blasts = _blasts(options.blasts, run.classes)
-    if problem := new_folder_problem(options.to, '--to'):
-        raise UserError(problem)
-    marked = {suffix for form in annotations.FORMATS.values() for suffix in form.suffixes} if options.truth else ()
-    files = image_files.files(options.fields, field_image.SLIDES, marked)
     cache.keep_compiled_programs()
     tell_final_model(options.run)
     if run.card.synthetic:
         warn_of_synthetic()
     marks = truth.read(find.asked_marks(options, options.truth)) if options.truth else None
     finder = detector.load(options.detector) if options.detector else None
-    request = smear.Request(run, options.run, files, options.to, options.cell_pixels, blasts, marks, finder)
-    found = smear.examine(request, lambda line: print(printable(line, keep=''), flush=True))
-    for line in [*_count(found), *(found.scored.lines() if found.scored else [])]:
-        print(printable(line, keep=''))
-    tell(f'written: {options.to / smear.PAGE}')
-    failed = sum(bool(field.error) for field in found.fields)
-    if failed:
-        tell(f'{failed} of {len(files)} fields could not be read or searched')
-    return int(failed > 0)
+    request = smear.Request(
+        run, options.run, files, options.to, options.cell_pixels, blasts, marks, finder, begun=search
+    )
+    return smear.examine(request, lambda line: print(printable(line, keep=''), flush=True))
 
 
 def _blasts(said: str | None, classes: Sequence[str]) -> list[str] | None:

@@ -4,8 +4,6 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Int, Integer
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 
 def merged(
@@ -42,6 +40,9 @@ def members_of_each(numbers: Integer[np.ndarray, ' cells']) -> list[Int[np.ndarr
 
 def connected(pairs: Sequence[tuple[int, int]], count: int) -> Int[np.ndarray, ' count']:
     """The number of the connected set that each of `count` nodes is in."""
+    from scipy.sparse import coo_array  # they take long to load
+    from scipy.sparse.csgraph import connected_components
+
     edges = np.array(pairs, int).reshape(-1, 2)
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1]

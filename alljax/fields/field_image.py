@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -230,9 +231,12 @@ def _slide(path: Path) -> FieldImage:
         said = ' '.join(f'{error}'.split()) or type(error).__name__
         raise ImageError(f'is no whole-slide file that can be read ({said}); replace it by an intact copy') from None
 
+    alone = threading.Lock()  # a reader's file has one place at which it reads
+
     def window(left: int, top: int, width: int, height: int) -> UInt8[np.ndarray, 'height width 3']:
         try:
-            part = slide.read_region((left, top), 0, (width, height)).convert('RGBA')
+            with alone:
+                part = slide.read_region((left, top), 0, (width, height)).convert('RGBA')
         except Exception as error:
             raise ImageError(f'is damaged or truncated ({error}); replace it by an intact copy') from None
         empty = Image.new('RGBA', part.size, 'white')  # what was not scanned is transparent

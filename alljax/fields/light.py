@@ -47,7 +47,7 @@ def fitted(
     terms = np.stack([across**i * down**j for i, j in _powers()], 1)
     total, empty = values.sum(1), np.ones(len(values), bool)
     for turn in range(ROUNDS):
-        off = total - terms @ np.linalg.lstsq(terms[empty], total[empty], rcond=None)[0]
+        off = total - terms @ _least_squares(terms[empty], total[empty])
         spread = max(float(off[empty].std()), 1e-3)
         if turn < ROUNDS // 2:
             kept = (off > -DARKER * spread) & (off < BRIGHTER * spread)
@@ -56,7 +56,14 @@ def fitted(
         if kept.sum() < 2 * terms.shape[1]:
             break
         empty = kept
-    return Light(*size, np.linalg.lstsq(terms[empty], values[empty], rcond=None)[0])
+    return Light(*size, _least_squares(terms[empty], values[empty]))
+
+
+def _least_squares(
+    terms: Float[np.ndarray, 'pixels terms'], values: Float[np.ndarray, 'pixels ...']
+) -> Float[np.ndarray, 'terms ...']:
+    """The coefficients of the terms, by the normal equations: the terms are few and of one size, so they are exact."""
+    return np.linalg.lstsq(terms.T @ terms, terms.T @ values, rcond=None)[0]
 
 
 def density(pixels: Real[np.ndarray, 'height width 3'], light: Light, left: int, top: int, step: int) -> Density:

@@ -63,6 +63,8 @@ def survey(field: FieldImage, cell_pixels: float | None = None, *, by_color: boo
 
 def averaged(pixels: RgbImage, step: int) -> Float[np.ndarray, 'rows columns 3']:
     """The picture with squares of `step` pixels averaged to one; what is left over right and below is cut off."""
+    if step == 1:
+        return pixels.astype(np.float32)
     height, width = (max(1, side // step) for side in pixels.shape[:2])
     blocks = pixels[: height * step, : width * step].reshape(height, -1, width, min(step, pixels.shape[1]), 3)
     return blocks.mean((1, 3), dtype=np.float32)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from alljax.data.in_order import in_order
 from alljax.fields import survey
 from alljax.fields.boxes import iou
 from alljax.fields.field_image import FieldImage
@@ -63,8 +64,8 @@ def find_in(
 ) -> FieldCells:
     """As `find`, for a field that was surveyed before."""
     tiles = list(_tiles(field, look, side))
-    shown = progress_bar.each(tiles, 'tiles', len(tiles), ' tiles') if len(tiles) > MANY else tiles
-    every = [_in_tile(field, look, finder, tile) for tile in shown]
+    found = in_order(lambda tile: _in_tile(field, look, finder, tile), tiles)
+    every = list(progress_bar.each(found, 'tiles', len(tiles), ' tiles') if len(tiles) > MANY else found)
     together = Found(*(np.concatenate(part) for part in zip(*every, strict=True)))
     once = together.take(_first_of_each(together, look.scale.cell_pixels))
     return FieldCells(once.take(np.lexsort((once.centers[:, 0], once.centers[:, 1]))), look.scale)

@@ -1,9 +1,10 @@
 """Networks as two pure functions: `init(key) -> variables` and `apply(variables, image) -> logits`."""
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -32,7 +33,9 @@ from alljax.models import (
 from alljax.models.group_norm import use_group_normalization
 from alljax.models.head import Features, Head
 from alljax.models.network_definition import Apply, Input, ModuleFunctions, Network, Variables
-from alljax.models.nnx_adapter import from_nnx
+
+if TYPE_CHECKING:
+    from alljax.models.nnx_adapter import from_nnx
 
 __all__ = [
     'MODELS', 'Apply', 'Input', 'Model', 'Network', 'NetworkSpec', 'Variables', 'create', 'cut', 'from_nnx', 'is_linen',
@@ -63,6 +66,13 @@ MODELS: dict[str, Network] = {
     **vit.NETWORKS,
     **dino_vit.NETWORKS,
 }
+
+
+def __getattr__(name: str) -> Any:
+    """Imports `from_nnx` when it is used (PEP 562): flax.nnx takes half a second, and few networks are of it."""
+    if name == 'from_nnx':
+        return importlib.import_module('alljax.models.nnx_adapter').from_nnx
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
 
 
 class Model(NamedTuple):

@@ -5,7 +5,6 @@ from functools import partial
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Integer, Shaped
 
@@ -94,8 +93,8 @@ def maps_of(
             for start in range(0, len(places), BATCH):
                 batch = places[start : start + BATCH]
                 filled = np.resize(batch, BATCH)
-                images = jnp.asarray(test.images[index[filled]])
-                maps = activation_maps(network, variables, images, jnp.asarray(wanted[filled]))
+                images = jax.device_put(test.images[index[filled]])
+                maps = activation_maps(network, variables, images, jax.device_put(wanted[filled]))
                 found[batch] = np.asarray(maps)[: len(batch)]
                 bar.update(len(batch))
     return found

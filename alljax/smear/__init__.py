@@ -1,14 +1,17 @@
 """Whole microscope fields and a run: white cells found, cropped, classified and counted, and one page of it all."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
 from alljax.data.image import to_png
 from alljax.errors import UserError
-from alljax.fields import detector, field_image, overview
+from alljax.fields import detector, field_image, field_search, overview
 from alljax.fields.detector import Detector
 from alljax.fields.field_image import Opened
+from alljax.fields.field_search import SearchedField
 from alljax.predict import Predictor, gallery
 from alljax.smear import (
     annotated,
@@ -18,12 +21,12 @@ from alljax.smear import (
     crop_scale,
     differential,
     page,
-    search,
     truth,
 )
+from alljax.smear.compiled_ahead import compiled_ahead
 from alljax.smear.crop_scale import CropScale
 from alljax.smear.differential import Differential
-from alljax.smear.found_cells import FoundCell, SearchedField
+from alljax.smear.found_cells import FoundCell
 from alljax.smear.truth import Scored, Truth
 from alljax.storage import progress_bar
 from alljax.storage.atomic import new_folder, write_json, write_whole
@@ -48,6 +51,7 @@ class Request(NamedTuple):
     blasts: Sequence[str] | None = None  # classes; None for those called so
     truth: Truth | None = None  # what people marked in the fields
     detector: Detector | None = None  # of white cells; None for their colors
+    begun: Iterable[SearchedField] | None = None  # of field_search, where the search has begun; None to begin it now
 
 
 class Examined(NamedTuple):
@@ -70,23 +74,23 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
     expect_writable(asked.folder, '--to')
     notes = _notes(asked)  # before the work, for they may refuse it
     opened = field_image.kept_open()
-    finder = detector.finder(asked.detector) if asked.detector else None
-    fields = search.fields(
-        asked.files, asked.cell_pixels or None, lambda field: say(search.line(field)), opened, finder
-    )
+    with compiled_ahead(asked.run), _search(asked) as search:
+        fields = field_search.all_of(search, len(asked.files), lambda field: say(field_search.line(field)))
     run, scale = asked.run, answers.scale_of(asked.run, fields, opened)
     with new_folder(asked.folder.absolute()) as part:
         size = crop_scale.crop_size(run.card.pictures)
         cut_out = [answers.write_crops(part, field, scale, size, opened) for field in fields]
         cells = answers.answered(run, part, fields, cut_out)
-        mapped = cell_heat_maps.added(run.trained, part, cells)
+        with ThreadPoolExecutor(1) as beside:  # files are compressed while a network is asked
+            drawn = beside.submit(_annotated, part, fields, cells, run.classes, opened)
+            mapped = cell_heat_maps.added(run.trained, part, cells)
+            shown = drawn.result()
         blasts = differential.blast_classes(run.classes) if asked.blasts is None else asked.blasts
         counted = differential.of_cells(mapped.cells, run.classes, blasts)
         cells_table.write(part / TABLE, mapped.cells, run)
         scored = _scored(asked, fields, mapped.cells, blasts, notes)
         if scored:
             write_json(part / SCORES, scored.about())
-        shown = _annotated(part, fields, mapped.cells, run.classes, opened)
         made = page.Smear(
             run=run,
             path=str(asked.path),
@@ -101,6 +105,13 @@ def examine(asked: Request, say: Callable[[str], object]) -> Examined:
         )
         write_text(part / PAGE, page.render(made))
     return Examined(fields, mapped.cells, counted, scored)
+
+
+def _search(asked: Request) -> AbstractContextManager[Iterable[SearchedField]]:
+    if asked.begun is not None:
+        return nullcontext(asked.begun)
+    finder = detector.finder(asked.detector) if asked.detector else None
+    return field_search.begun(asked.files, asked.cell_pixels or None, finder)
 
 
 def _notes(asked: Request) -> list[str]:

@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from alljax.data import image
+from alljax.data.in_order import in_order
 from alljax.fields import crops
 from alljax.fields.field_image import Opened
+from alljax.fields.field_search import SearchedField
 from alljax.predict import Predictor, Row, predict
 from alljax.smear import crop_scale
 from alljax.smear.crop_scale import CropScale, Trial
-from alljax.smear.found_cells import FoundCell, SearchedField
+from alljax.smear.found_cells import FoundCell
 from alljax.storage import progress_bar
 from alljax.storage.atomic import write_whole
 
@@ -50,15 +52,17 @@ def write_crops(folder: Path, field: SearchedField, scale: CropScale, size: int,
     """Writes a crop of each cell of a field to `folder`/crops; their files, relative to the folder."""
     if not len(field.boxes):
         return []
-    read, files = opened(field.path), []
+    read = opened(field.path)
     (folder / CROPS).mkdir(exist_ok=True)
-    for number in range(len(field.boxes)):
+
+    def written(number: int) -> str:
         center = _middle(field, number)
         file = f'{CROPS}/{field.name}_{number + 1:04}_x{int(center[0])}_y{int(center[1])}.png'
         pixels = crops.cut(read, center, size, scale.side(field.cell_pixels, size) / size)
         write_whole(folder / file, image.to_png(pixels))
-        files.append(file)
-    return files
+        return file
+
+    return list(in_order(written, range(len(field.boxes))))
 
 
 def answered(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Integer, UInt8
 
 from alljax.data.cells import Cells, Origin
 from alljax.data.image_files import ImageFile
@@ -12,6 +13,7 @@ from alljax.evaluation import heat_maps as drawing
 from alljax.runs import heat_maps, map_layer, preparation
 from alljax.runs.kind import Trained
 from alljax.runs.layer_words import in_words
+from alljax.runs.map_layer import MapLayer
 from alljax.runs.network import TrainedNetwork
 from alljax.smear.found_cells import FoundCell
 
@@ -28,16 +30,13 @@ class Mapped(NamedTuple):
 def added(trained: Trained, folder: Path, cells: Sequence[FoundCell]) -> Mapped:
     """The cells with heat maps of the class that a network predicts; as they are for a model without any."""
     chosen = [place for place, cell in enumerate(cells) if cell.row.probabilities is not None][:MOST]
-    if not chosen or heat_maps.without_maps(trained.card) or not isinstance(trained, TrainedNetwork):
-        return Mapped(list(cells), '')
-    layer = map_layer.last_map_layer(trained.model, trained.variables)
-    if not layer:
+    layer = map_layer_of(trained) if chosen else None
+    if not layer or not isinstance(trained, TrainedNetwork):
         return Mapped(list(cells), '')
     read = preparation.read([folder / cells[place].crop for place in chosen], trained.card)
     good = [(place, file.pixels) for place, file in zip(chosen, read, strict=True) if isinstance(file, ImageFile)]
     wanted = np.array([int(_shares(cells[place]).argmax()) for place, _ in good])
-    pictures = np.stack([pixels for _, pixels in good])
-    maps = heat_maps.maps_of(trained, layer, _as_cells(pictures, wanted, trained.classes), np.arange(len(good)), wanted)
+    maps = of_crops(trained, layer, np.stack([pixels for _, pixels in good]), wanted)
     done = list(cells)
     for (place, pixels), one in zip(good, maps, strict=True):
         if np.isfinite(one).all():
@@ -45,6 +44,24 @@ def added(trained: Trained, folder: Path, cells: Sequence[FoundCell]) -> Mapped:
     words = in_words(layer.name, layer.shape, last=True)
     few = f' The first {MOST} cells have one.' if len(cells) > MOST else ''
     return Mapped(done, f'Heat maps: where in a crop its class comes from (Grad-CAM of {words}); yellow is most.{few}')
+
+
+def map_layer_of(trained: Trained) -> MapLayer | None:
+    """The layer whose map is shown of a cell; None for a model without any."""
+    if heat_maps.without_maps(trained.card) or not isinstance(trained, TrainedNetwork):
+        return None
+    return map_layer.last_map_layer(trained.model, trained.variables)
+
+
+def of_crops(
+    trained: TrainedNetwork,
+    layer: MapLayer,
+    crops: UInt8[np.ndarray, 'cells side side 3'],
+    wanted: Integer[np.ndarray, ' cells'],
+) -> Float[np.ndarray, 'cells rows columns']:
+    """The Grad-CAM of crops as the network takes them, each of a wanted class."""
+    cells = _as_cells(crops, wanted, trained.classes)
+    return heat_maps.maps_of(trained, layer, cells, np.arange(len(crops)), wanted)
 
 
 def _shares(cell: FoundCell) -> np.ndarray:

@@ -1,33 +1,10 @@
-"""The records of a smear: its fields, and the white cells that were found in them."""
+"""The record of a white cell that was found in a field."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from alljax.fields import white_cells
-from alljax.fields.boxes import Boxes
-from alljax.fields.white_cells import Found
+from alljax.fields.field_search import SearchedField
 from alljax.predict import Row
-
-NONE = white_cells.none()
-
-
-class SearchedField(NamedTuple):
-    """A field in which white cells were looked for; with an `error`, one that could not be read or searched."""
-
-    path: Path
-    name: str  # short, and no other field's
-    size: tuple[int, int] = (0, 0)  # width, height
-    found: Found = NONE
-    cell_pixels: float = 0.0  # the diameter of a white cell
-    scale: str = ''  # where that comes from, in words
-    notes: tuple[str, ...] = ()
-    error: str = ''
-
-    @property
-    def boxes(self) -> Boxes:
-        """Left, top, width and height of each cell."""
-        return self.found.boxes
 
 
 class FoundCell(NamedTuple):

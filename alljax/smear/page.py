@@ -11,12 +11,13 @@ from alljax.errors import printable
 from alljax.evaluation import page_template
 from alljax.evaluation.thumbnails import jpeg_uri
 from alljax.fields import detection_score
+from alljax.fields.field_search import SearchedField
 from alljax.predict import Predictor, gallery, in_words
 from alljax.runs.calibration import UNCERTAIN
 from alljax.smear import field_calls
 from alljax.smear.annotated import COLORS, UNKNOWN, color_of, words_of
 from alljax.smear.differential import Differential
-from alljax.smear.found_cells import FoundCell, SearchedField
+from alljax.smear.found_cells import FoundCell
 from alljax.smear.truth import Scored
 from alljax.storage import page_script
 

@@ -13,11 +13,11 @@ from alljax.fields.annotations import Annotations
 from alljax.fields.boxes import Marks
 from alljax.fields.detection_score import ComparedField, Score
 from alljax.fields.detector import Detector
+from alljax.fields.field_search import SearchedField
 from alljax.runs import results
 from alljax.smear import field_calls
 from alljax.smear.differential import Differential
 from alljax.smear.field_calls import Agreement, CountedField
-from alljax.smear.found_cells import SearchedField
 from alljax.storage import model_folder, run_folder
 from alljax.storage.checksums import Damaged
 

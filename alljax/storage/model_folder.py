@@ -8,7 +8,6 @@ from typing import Any
 from zipfile import BadZipFile
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Shaped
 
@@ -87,7 +86,7 @@ def read_card(folder: Path) -> Card:
 
 def read_variables(folder: Path) -> Variables:
     """The variables in the model folder of a network, on the device; UserError, naming what is damaged."""
-    variables: Variables = jax.tree.map(jnp.asarray, _read_arrays(folder))
+    variables: Variables = jax.device_put(_read_arrays(folder))
     return variables
 
 

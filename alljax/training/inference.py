@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Float32, Integer, Shaped
 from scipy.special import softmax
@@ -72,7 +71,7 @@ def in_batches(
     """The same batch by batch, as they come; pictures on the disk are read while earlier ones are worked on."""
     parts = [index[start : start + batch_size] for start in range(0, len(index), batch_size)]
     for part, rows in zip(parts, _rows(images, [np.resize(part, batch_size) for part in parts]), strict=True):
-        yield logits(variables, jnp.asarray(rows))[: len(part)]
+        yield logits(variables, jax.device_put(rows))[: len(part)]
 
 
 def _rows(images: Rows, order: Sequence[Integer[np.ndarray, ' batch']]) -> Iterator[Array | np.ndarray]:

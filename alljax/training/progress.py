@@ -57,7 +57,7 @@ def save(checkpoints: Checkpoints, progress: Progress, facts: Facts) -> None:
 
 def restore(tree: dict[str, Any], position: Facts, start: State) -> Progress:
     """The progress that `save` saved; `start` is the state before the first step."""
-    device = jax.tree.map(jnp.asarray, tree)
+    device = jax.device_put(tree)
     leaves = [leaf for _, leaf in sorted(device['optimizer'].items())]
     optimizer = jax.tree.unflatten(jax.tree.structure(start.optimizer), leaves)
     average = flatten(device['average']) if 'average' in tree else None

@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from alljax.fields.field_search import SearchedField
 from alljax.predict import Row
 from alljax.smear import differential
-from alljax.smear.found_cells import FoundCell, SearchedField
+from alljax.smear.found_cells import FoundCell
 
 FIELD = SearchedField(Path('a.png'), 'a')
 CLASSES = ('L1', 'L2', 'normal')
