@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _examined(options: Namespace, files: Sequence[Path], search: 'Iterable[SearchedField] | None' = None) -> 'Examined':
-    """What the run says of the cells of the files."""
+    """The cells of the files, and all that the run says of them."""
     from alljax import config, predict, smear
     from alljax.fields import detector
     from alljax.smear import truth
