@@ -9,7 +9,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
 from alljax.gradients import batching
-from alljax.gradients.argument_checks import check_baseline, check_counts, check_inputs, check_not_negative
+from alljax.gradients.argument_checks import check_baseline, check_counts, check_inputs, check_not_negative, known
 from alljax.gradients.gradient_attribution import logits_of, to_input
 from alljax.gradients.network_checks import picked, prepare
 from alljax.gradients.rescale_rule import logits_from_baseline
@@ -75,18 +75,29 @@ def gradient_shap(
         raise ValueError(
             f'gradient_shap: baselines are {tuple(baselines.shape)}; expected rows like those of x, {tuple(x.shape)}'
         )
-    of_batch = partial(_at_random_point, function, params)
-    total = None
-    for sample in range(samples):
-        drawn = draw(jax.random.fold_in(key, sample), x, len(baselines))
-        base, end = jnp.asarray(baselines)[drawn.baseline], x + sigma * drawn.noise
-        part = batching.rows(of_batch, batch_size, end, base, drawn.place, wanted)
-        total = part if total is None else jax.tree.map(jnp.add, total, part)
-    assert total is not None
-    attribution, at_base = (part / samples for part in total)
+    baselines, size = jnp.asarray(baselines), batching.copies_at_once(len(x), samples, batch_size)
+    outputs = batching.rows(partial(_outputs, function, params), batch_size or max(batching.AT_ONCE, len(x)), baselines)
+    of_batch, silent = partial(_times_way, function, params), known(sigma) and not sigma
+    total, at_base = jnp.zeros_like(x), jnp.zeros(len(x), x.dtype)
+    for start in range(0, samples, size):
+        count = min(size, samples - start)
+        drawn = _drawn(key, start + jnp.arange(size), x, len(baselines))
+        base, end = baselines[drawn.baseline], x if silent else x + sigma * drawn.noise
+        point = base + drawn.place.reshape(size, len(x), *[1] * (x.ndim - 1)) * (end - base)
+        rows = (part.reshape(-1, *x.shape[1:]) for part in (point, end - base))
+        part = batching.rows(of_batch, batch_size, *rows, jnp.tile(wanted, size))
+        total += part.reshape(size, *x.shape)[:count].sum(0)
+        at_base += picked(outputs[drawn.baseline[:count].ravel()], jnp.tile(wanted, count)).reshape(count, -1).sum(0)
+    attribution, at_base = total / samples, at_base / samples
     at_x = batching.rows(partial(logits_of, function, params), batch_size, x, wanted)
     sums = attribution.sum(tuple(range(1, attribution.ndim)))
     return Attribution(attribution, sums - (at_x - at_base))
+
+
+@partial(jax.jit, static_argnums=3)
+def _drawn(key: Key[Array, ''], samples: Int[Array, ' samples'], x: Float[Array, 'batch ...'], baselines: int) -> Draw:
+    """All draws of some samples, each field with the samples as its first axis."""
+    return jax.vmap(lambda sample: draw(jax.random.fold_in(key, sample), x, baselines))(samples)
 
 
 def draw(key: Key[Array, ''], x: Float[Array, 'batch ...'], baselines: int) -> Draw:
@@ -111,9 +122,15 @@ def _deep_lift(apply: Apply, params: Params, x: Array, base: Array, wanted: Int[
 
 
 @partial(jax.jit, static_argnums=0)
-def _at_random_point(
-    apply: Apply, params: Params, x: Array, base: Array, place: Float[Array, ' batch'], wanted: Int[Array, ' batch']
-) -> tuple[Float[Array, 'batch ...'], Float[Array, ' batch']]:
-    """The gradient between baseline and input times their difference, and the logit at the baseline."""
-    point = base + place.reshape(-1, *[1] * (x.ndim - 1)) * (x - base)
-    return to_input(apply, params, point, wanted) * (x - base), logits_of(apply, params, base, wanted)
+def _times_way(
+    apply: Apply, params: Params, point: Array, way: Array, wanted: Int[Array, ' batch']
+) -> Float[Array, 'batch ...']:
+    """The gradient at a point between baseline and input, times the way from one to the other."""
+    return to_input(apply, params, point, wanted) * way
+
+
+@partial(jax.jit, static_argnums=0)
+def _outputs(apply: Apply, params: Params, x: Array) -> Float[Array, 'batch ...']:
+    """All that a network gives."""
+    outputs: Array = apply(params, x)
+    return outputs

@@ -17,6 +17,7 @@ from alljax.gradients.argument_checks import known
 from alljax.gradients.typing import Rows
 
 Tree = TypeVar('Tree')  # an array, or a tree of some
+AT_ONCE = 32  # inputs at least, where the memory is not bounded: fewer leave the cores without work
 
 
 def rows(function: Callable[..., Tree], batch_size: int | None, *arrays: Rows) -> Tree:
@@ -38,11 +39,24 @@ def rows(function: Callable[..., Tree], batch_size: int | None, *arrays: Rows) -
     return whole
 
 
+def copies_at_once(rows: int, copies: int, batch_size: int | None) -> int:
+    """The number of copies of all rows that are computed at once: in parts of one size, with the fewest to fill up.
+
+    `batch_size` bounds the rows of all of them together; without it they are AT_ONCE at most. One copy at least.
+    """
+    most = max(1, (batch_size or AT_ONCE) // rows)
+    return -(-copies // -(-copies // most))
+
+
 def pairs(
-    function: Callable[[np.ndarray, np.ndarray], Array], rows: int, columns: int, batch_size: int
+    function: Callable[[np.ndarray, np.ndarray], Array], rows: int, columns: int, batch_size: int | None
 ) -> Float[Array, 'rows columns']:
-    """A number for each row and column, from `function(row, column)` of indices, `batch_size` pairs at once."""
-    parts = [function(*np.divmod(pair, columns))[:count] for pair, count in chunks(rows * columns, batch_size)]
+    """A number for each row and column, from `function(row, column)` of indices, `batch_size` pairs at once.
+
+    Without a `batch_size` they are at most AT_ONCE, or as many as there are rows, in parts of one size.
+    """
+    size = batch_size or copies_at_once(1, rows * columns, max(AT_ONCE, rows))
+    parts = [function(*np.divmod(pair, columns))[:count] for pair, count in chunks(rows * columns, size)]
     return jnp.concatenate(parts).reshape(rows, columns)
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int
 from alljax.gradients import batching
 from alljax.gradients.argument_checks import check_counts, check_inputs
 from alljax.gradients.class_activation_maps import as_map, grad_cam, map_shape, resize_map
-from alljax.gradients.gradient_attribution import AT_ONCE, logits_of
+from alljax.gradients.gradient_attribution import logits_of
 from alljax.gradients.guided_backpropagation import guided_backprop
 from alljax.gradients.intermediates import resolve_layer, with_layer
 from alljax.gradients.network_checks import picked, prepare
@@ -47,7 +47,7 @@ def score_cam(
         logits: Array = of_pairs(batching.take(x, image), maps[image, ..., channel], wanted[image])
         return logits
 
-    scores = batching.pairs(score, len(x), maps.shape[-1], batch_size or max(AT_ONCE, len(x)))
+    scores = batching.pairs(score, len(x), maps.shape[-1], batch_size)
     return Attribution(_weighted(maps, jax.nn.softmax(scores)))
 
 
@@ -73,7 +73,7 @@ def ablation_cam(
         logits: Array = _without(function, params, batching.take(x, image), wanted[image], jnp.asarray(channel), layer)
         return logits
 
-    without = batching.pairs(score, len(x), maps.shape[-1], batch_size or max(AT_ONCE, len(x)))
+    without = batching.pairs(score, len(x), maps.shape[-1], batch_size)
     whole = batching.rows(partial(logits_of, function, params), batch_size, x, wanted)
     return Attribution(_weighted(maps, (whole[:, None] - without) / whole[:, None]))
 

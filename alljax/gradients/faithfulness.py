@@ -18,7 +18,7 @@ from alljax.gradients.argument_checks import (
     check_not_negative,
     check_score,
 )
-from alljax.gradients.gradient_attribution import AT_ONCE, logits_of
+from alljax.gradients.gradient_attribution import logits_of
 from alljax.gradients.network_checks import prepare, scored
 from alljax.gradients.positions import by_position, over_channels
 from alljax.gradients.typing import Apply, AttributionMap, Inputs, Method, Network, Params, Score, Target
@@ -114,12 +114,24 @@ def infidelity(
     x, attribution = jnp.asarray(x), jnp.asarray(attribution)
     logits = partial(logits_of, function, params)
     whole = batching.rows(logits, batch_size, x, wanted)
-    errors = jnp.zeros(len(x), x.dtype)
-    for sample in range(samples):
-        noise = sigma * jax.random.normal(jax.random.fold_in(key, sample), x.shape, x.dtype)
-        fall = whole - batching.rows(logits, batch_size, x - noise, wanted)
-        errors += ((noise * attribution).sum(tuple(range(1, x.ndim))) - fall) ** 2
+    errors, size = jnp.zeros(len(x), x.dtype), batching.copies_at_once(len(x), samples, batch_size)
+    for start in range(0, samples, size):
+        count = min(size, samples - start)
+        noisy, expected = _noisy(x, attribution, key, start + jnp.arange(size), sigma)
+        fall = whole - batching.rows(logits, batch_size, noisy, jnp.tile(wanted, size)).reshape(size, -1)
+        errors += ((expected - fall)[:count] ** 2).sum(0)
     return errors / samples
+
+
+@jax.jit
+def _noisy(
+    x: Float[Array, 'batch ...'], attribution: Float[Array, 'batch ...'], key: Key[Array, ''],
+    samples: Int[Array, ' samples'], sigma: float | Float[Array, ''],
+) -> tuple[Float[Array, 'rows ...'], Float[Array, 'samples batch']]:  # fmt: skip
+    """The inputs less each sample of noise, in one row, and the fall of the logit that the attribution expects."""
+    draw = jax.vmap(lambda sample: jax.random.normal(jax.random.fold_in(key, sample), x.shape, x.dtype))
+    noise = sigma * draw(samples)
+    return (x - noise).reshape(-1, *x.shape[1:]), (noise * attribution).sum(tuple(range(2, noise.ndim)))
 
 
 def max_sensitivity(
@@ -167,7 +179,7 @@ def _curve(apply: Network, params: Params, x: Inputs, target: Target, change: Ch
         scores: Array = _scores(function, params, images, changed, change.inserts, change.score)
         return scores
 
-    curve = batching.pairs(of_pairs, len(x), change.steps + 1, batch_size or max(AT_ONCE, len(x)))
+    curve = batching.pairs(of_pairs, len(x), change.steps + 1, batch_size)
     return Curve(jnp.trapezoid(curve, dx=1 / change.steps, axis=1), curve)
 
 

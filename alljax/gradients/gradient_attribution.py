@@ -24,7 +24,6 @@ from alljax.gradients.intermediates import eval_layer_shape, layer_gradient, wit
 from alljax.gradients.network_checks import picked, prepare
 from alljax.gradients.typing import Apply, Attribution, Inputs, Method, Network, Params, Target
 
-AT_ONCE = 32  # inputs at least, where the memory is not bounded: fewer leave the cores without work
 LARGE_GAP = 0.05  # of the change of the logit
 ROUNDING = 1e-3  # of the sum of all parts, whatever their sign: less may be rounding errors
 
@@ -88,7 +87,7 @@ def integrated_gradients(
     nodes, weights = _quadrature(rule, steps)
     base = batching.spread(jnp.broadcast_to(jnp.asarray(baseline, jnp.result_type(x)), x.shape), x)
     size = min(batch_size or len(x), len(x))
-    at_once = max(1, (batch_size or AT_ONCE) // size)
+    at_once = batching.copies_at_once(size, steps, batch_size)
 
     def of_batch(x: Array, base: Array, wanted: Array) -> Attribution:
         path = Path(x, base, wanted, None)
@@ -135,7 +134,7 @@ def smoothgrad(
         check_inputs('smoothgrad', x)
         check_classes('smoothgrad', target, len(x))
         x, wanted = jnp.asarray(x), jnp.broadcast_to(jnp.asarray(0 if target is None else target, jnp.int32), (len(x),))
-        at_once = max(1, min(samples, (options.get('batch_size') or AT_ONCE) // len(x)))
+        at_once = batching.copies_at_once(len(x), samples, options.get('batch_size'))
         moments: tuple[Attribution, Attribution] | None = None
         for start in range(0, samples, at_once):
             count = min(at_once, samples - start)

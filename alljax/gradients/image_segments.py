@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int
 
 from alljax.gradients import batching
 from alljax.gradients.argument_checks import ArgumentTypeError, check_baseline, check_counts, check_inputs, known
-from alljax.gradients.gradient_attribution import AT_ONCE, logits_of
+from alljax.gradients.gradient_attribution import logits_of
 from alljax.gradients.network_checks import prepare
 from alljax.gradients.positions import over_channels, positions
 from alljax.gradients.typing import Attribution, Inputs, Network, Params, Target
@@ -69,7 +69,7 @@ def superpixel_ablation(
         found: Array = logits_of(function, params, changed, wanted[image])
         return found
 
-    falls = whole[:, None] - batching.pairs(logits, len(x), number, batch_size or max(AT_ONCE, len(x)))
+    falls = whole[:, None] - batching.pairs(logits, len(x), number, batch_size)
     return Attribution(jnp.take_along_axis(falls, parts.reshape(len(x), -1), 1).reshape(parts.shape))
 
 

@@ -19,7 +19,6 @@ from alljax.gradients.argument_checks import (
     check_not_negative,
     check_score,
 )
-from alljax.gradients.gradient_attribution import AT_ONCE
 from alljax.gradients.image_segments import Segments, resolve_segments
 from alljax.gradients.network_checks import prepare, scored
 from alljax.gradients.positions import by_position, over_channels
@@ -83,9 +82,9 @@ def road(
         correct = (_predicted(logits) == wanted[image]).astype(x.dtype)
         return jnp.stack([correct, scored(logits, wanted[image], 'probability')], 1)
 
-    size = batch_size or max(AT_ONCE, len(x))
-    parts = [of_pairs(*np.divmod(pair, len(counts)))[:count] for pair, count in
-             batching.chunks(len(x) * len(counts), size)]  # fmt: skip
+    pairs = len(x) * len(counts)
+    size = batch_size or batching.copies_at_once(1, pairs, max(batching.AT_ONCE, len(x)))
+    parts = [of_pairs(*np.divmod(pair, len(counts)))[:count] for pair, count in batching.chunks(pairs, size)]
     found = jnp.concatenate(parts).reshape(len(x), len(counts), 2)
     return Road(found[..., 0], found[..., 1])
 
@@ -124,7 +123,7 @@ def irof(
         images = jnp.where(over_channels(gone, x), base[image], batching.take(x, image))
         return scored(_logits(function, params, images), wanted[image], score)
 
-    scores = batching.pairs(of_pairs, len(x), number + 1, batch_size or max(AT_ONCE, len(x)))
+    scores = batching.pairs(of_pairs, len(x), number + 1, batch_size)
     steps = jnp.arange(number + 1)
     share = jnp.where(steps <= present[:, None], scores / scores[:, :1], jnp.nan)
     inside = jnp.where(steps < present[:, None], (share + jnp.roll(share, -1, axis=1)) / 2, 0)

@@ -26,12 +26,19 @@ class Point(NamedTuple):
     x: Array
     base: Array
     wanted: Int[Array, ' batch']
-    node: Float[Array, '']  # its place: 0 is the baseline, 1 the input
+    node: Float[Array, ''] | Float[Array, ' batch']  # its place, or that of each: 0 is the baseline, 1 the input
 
     @property
     def at(self) -> Array:
         """The point itself."""
-        return self.base + self.node * (self.x - self.base)
+        return self.base + self.node.reshape(-1, *[1] * (self.x.ndim - 1)) * (self.x - self.base)
+
+
+def _points(x: Array, base: Array, wanted: Int[Array, ' batch'], nodes: np.ndarray) -> Point:
+    """All inputs at each of the nodes, one node after the other."""
+    copies = (len(nodes), *[1] * (x.ndim - 1))
+    node = jnp.asarray(np.repeat(nodes, len(x)))
+    return Point(jnp.tile(x, copies), jnp.tile(base, copies), jnp.tile(wanted, len(nodes)), node)
 
 
 def layer_conductance(
@@ -58,18 +65,24 @@ def layer_conductance(
     nodes = nodes.astype(x.dtype)
 
     def of_batch(x: Array, base: Array, wanted: Array) -> Attribution:
+        size = batching.copies_at_once(len(x), len(nodes), batch_size)
         total: Any = 0
-        if rule == 'difference':
-            last, output = _gradient_at(function, params, Point(x, base, wanted, jnp.asarray(nodes[0])), layer)
-            for node in nodes[1:]:
-                point = Point(x, base, wanted, jnp.asarray(node))
-                gradient, following = _gradient_at(function, params, point, layer)
-                total, last, output = total + last * (following - output), gradient, following
-        else:
-            for node, weight in zip(nodes, weights, strict=True):
-                total = total + float(weight) * _flow_at(
-                    function, params, Point(x, base, wanted, jnp.asarray(node)), layer
-                )
+        last: tuple[Array, Array] | None = None  # the gradient and the output at the node before
+        for start in range(0, len(nodes), size):
+            count = min(size, len(nodes) - start)
+            chosen = np.minimum(start + np.arange(size), len(nodes) - 1)
+            points = _points(x, base, wanted, nodes[chosen])
+            if rule == 'difference':  # of the last node, with which the points are filled up, to itself: none
+                found = _gradient_at(function, params, points, layer)
+                gradient, output = (part.reshape(size, len(x), *part.shape[1:]) for part in found)
+                total = total + (gradient[:-1] * (output[1:] - output[:-1])).sum(0)
+                if last is not None:
+                    total = total + last[0] * (output[0] - last[1])
+                last = gradient[-1], output[-1]
+            else:
+                flow = _flow_at(function, params, points, layer)
+                flow = flow.reshape(size, len(x), *flow.shape[1:])[:count]
+                total = total + jnp.tensordot(jnp.asarray(weights[start : start + count], flow.dtype), flow, 1)
         change = logits_of(function, params, x, wanted) - logits_of(function, params, base, wanted)
         return Attribution(total, total.sum(tuple(range(1, total.ndim))) - change)
 

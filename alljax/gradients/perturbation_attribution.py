@@ -16,7 +16,7 @@ from alljax.gradients.argument_checks import (
     check_inputs,
     check_score,
 )
-from alljax.gradients.gradient_attribution import AT_ONCE, logits_of
+from alljax.gradients.gradient_attribution import logits_of
 from alljax.gradients.network_checks import picked, prepare, scored
 from alljax.gradients.positions import over_channels, positions
 from alljax.gradients.typing import Apply, Attribution, Inputs, Network, Params, Score, Target
@@ -109,7 +109,7 @@ def _for_each_change(
     def of_pairs(image: np.ndarray, change: np.ndarray) -> Array:
         return score(Asked(batching.take(x, image), wanted[image]), changes[change])
 
-    return batching.pairs(of_pairs, len(x), len(changes), batch_size or max(AT_ONCE, len(x)))
+    return batching.pairs(of_pairs, len(x), len(changes), batch_size)
 
 
 @partial(jax.jit, static_argnames=('apply', 'window'))
