@@ -198,6 +198,7 @@ def test_an_nnx_module_joins_likewise():
     assert all(jnp.abs(leaf).max() > 0 for leaf in jax.tree.leaves(gradient))
 
 
+@pytest.mark.slow
 def test_a_method_of_the_user_s_own_is_the_gradient_of_the_logit(mine, run):
     config.load(mine('method'))
     model, variables = alljax.load(run).model, alljax.load(run).variables

@@ -29,7 +29,10 @@ def fitted(*names, hierarchical=False):
     ).estimator, values
 
 
-@pytest.mark.parametrize('names', [*[(name,) for name in CLASSIFIERS], ('svm', 'knn', 'anfis', 'pnn')])
+@pytest.mark.parametrize(
+    'names',
+    [*[(name,) for name in CLASSIFIERS], pytest.param(('svm', 'knn', 'anfis', 'pnn'), marks=pytest.mark.slow)],
+)
 def test_what_is_read_predicts_the_same(names, tmp_path):
     estimator, values = fitted(*names, hierarchical=len(names) > 1)
     classifier_file.write(tmp_path / 'one.skops', estimator)

@@ -51,6 +51,7 @@ def test_the_settings_are_found_from_any_folder(tmp_path, monkeypatch):
         baselines.main(['chatap2014', 'empty'])
 
 
+@pytest.mark.slow
 def test_a_folder_of_class_folders_is_trained_and_tested(first):
     found = json.loads((first / 'results.json').read_text())
     assert found['data']['name'] == 'folder'
@@ -117,14 +118,15 @@ def test_the_list_names_every_system(capsys):
     assert 'yellow' not in lines[0]
 
 
-def test_what_cannot_be_is_told(folder, first, tmp_path):
+def test_what_cannot_be_is_told(folder, tmp_path):
+    (tmp_path / 'used' / 'before').mkdir(parents=True)
     for arguments, words in (
         (['putzu'], "is no system, did you mean 'putzu2014'"),
         ([], 'name a system; they are'),
         (['putzu2014'], 'name a run or a folder'),
         (['putzu2014', str(tmp_path / 'none')], 'there is no such folder'),
         (['vogado2017', str(folder), '--measure', str(tmp_path / 'x')], 'so there are no masks'),
-        (['putzu2014', str(folder), '--measure', str(first)], 'is not an empty folder'),
+        (['putzu2014', str(folder), '--measure', str(tmp_path / 'used')], 'is not an empty folder'),
         (['putzu2014', str(folder), '--config', 'nowhere.py'], 'there is no such file'),
         (['putzu2014', str(folder), '--truth', str(folder)], '--truth belongs to --measure'),
         (['unet', str(folder), '--weights', 'x'], '--weights belongs to --measure'),

@@ -109,7 +109,7 @@ def test_pyplot_stays_untouched():
     subprocess.run([sys.executable, '-c', check], check=True)
 
 
-@pytest.mark.parametrize('classes', [13, 50, 300])
+@pytest.mark.parametrize('classes', [13, 50, pytest.param(300, marks=pytest.mark.slow)])
 def test_many_classes_are_colors_in_a_picture_that_does_not_grow(tmp_path, classes, fine_figures):
     matrix = np.diag(np.arange(classes))
     matrix[1, :5] = 1

@@ -101,7 +101,7 @@ def test_the_layer_of_a_network_without_a_map_is_none():
 
     assert found('alexnet', width=0.05) == 'conv5'
     assert found('resnet18') == 'layer4_1'
-    assert found('vit_b_16') is None
+    assert found('vit_b_16', blocks=1) is None
 
 
 @pytest.mark.slow

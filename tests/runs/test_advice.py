@@ -313,6 +313,7 @@ class Tags(HTMLParser):
         self.tags.append((tag, dict(attributes)))
 
 
+@pytest.mark.slow
 def test_drawn_cells_from_folder_to_page(drawn, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(features, 'CELL', chatap2014)
     monkeypatch.setattr(features, 'WHOLE_PICTURE', features.WHOLE_PICTURE._replace(features=('glcm',)))

@@ -185,6 +185,7 @@ def fitted(cells: Cells, parts: Split, plan, folder):
     return json.dumps([card, told]), str(members), (folder / 'inner.npz').read_bytes()
 
 
+@pytest.mark.slow
 def test_the_tested_slides_cannot_influence_the_recipe(cells, drawn, tmp_path):
     plan = plan_of(config_of(drawn))
     test = np.flatnonzero(cells.groups == cells.groups[0])

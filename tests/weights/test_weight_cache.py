@@ -128,6 +128,7 @@ def test_a_damaged_file_is_named_once(own_cache, tmp_path):
         main(['squeezenet1_1', '--file', str(tmp_path)])
 
 
+@pytest.mark.slow
 def test_photographs_are_classified_by_name(squeezenet, own_cache, tmp_path, capsys):
     from PIL import Image
 
