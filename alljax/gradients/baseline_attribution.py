@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float, Int, Key
 
@@ -81,23 +82,44 @@ def gradient_shap(
     total, at_base = jnp.zeros_like(x), jnp.zeros(len(x), x.dtype)
     for start in range(0, samples, size):
         count = min(size, samples - start)
-        drawn = _drawn(key, start + jnp.arange(size), x, len(baselines))
-        base, end = baselines[drawn.baseline], x if silent else x + sigma * drawn.noise
-        point = base + drawn.place.reshape(size, len(x), *[1] * (x.ndim - 1)) * (end - base)
-        rows = (part.reshape(-1, *x.shape[1:]) for part in (point, end - base))
-        part = batching.rows(of_batch, batch_size, *rows, jnp.tile(wanted, size))
-        total += part.reshape(size, *x.shape)[:count].sum(0)
-        at_base += picked(outputs[drawn.baseline[:count].ravel()], jnp.tile(wanted, count)).reshape(count, -1).sum(0)
+        drawn = _drawn(key, np.arange(start, start + size), x, baselines, 0.0 if silent else sigma, silent=silent)
+        part = batching.rows(of_batch, batch_size, drawn.point, drawn.way, jnp.tile(wanted, size))
+        total, at_base = _added(total, at_base, part, outputs, drawn.baseline, wanted, count)
     attribution, at_base = total / samples, at_base / samples
     at_x = batching.rows(partial(logits_of, function, params), batch_size, x, wanted)
     sums = attribution.sum(tuple(range(1, attribution.ndim)))
     return Attribution(attribution, sums - (at_x - at_base))
 
 
-@partial(jax.jit, static_argnums=3)
-def _drawn(key: Key[Array, ''], samples: Int[Array, ' samples'], x: Float[Array, 'batch ...'], baselines: int) -> Draw:
-    """All draws of some samples, each field with the samples as its first axis."""
-    return jax.vmap(lambda sample: draw(jax.random.fold_in(key, sample), x, baselines))(samples)
+class Points(NamedTuple):
+    """Points between baselines and inputs: of all inputs for one sample, then for the next."""
+
+    point: Float[Array, 'rows ...']
+    way: Float[Array, 'rows ...']  # from the baseline to the input, with its noise
+    baseline: Int[Array, ' rows']  # which of them
+
+
+@partial(jax.jit, static_argnames='silent')
+def _drawn(
+    key: Key[Array, ''], samples: Int[Array, ' samples'] | Int[np.ndarray, ' samples'], x: Float[Array, 'batch ...'],
+    baselines: Float[Array, 'baselines ...'], sigma: float | Float[Array, ''], *, silent: bool,
+) -> Points:  # fmt: skip
+    drawn = jax.vmap(lambda sample: draw(jax.random.fold_in(key, sample), x, len(baselines)))(samples)
+    base, end = baselines[drawn.baseline], x if silent else x + sigma * drawn.noise
+    point = base + drawn.place.reshape(*drawn.place.shape, *[1] * (x.ndim - 1)) * (end - base)
+    flat = (part.reshape(-1, *x.shape[1:]) for part in (point, end - base))
+    return Points(*flat, drawn.baseline.ravel())
+
+
+@partial(jax.jit, static_argnames='count')
+def _added(
+    total: Float[Array, 'batch ...'], at_base: Float[Array, ' batch'], part: Float[Array, 'rows ...'],
+    outputs: Float[Array, 'baselines ...'], baseline: Int[Array, ' rows'], wanted: Int[Array, ' batch'], count: int,
+) -> tuple[Float[Array, 'batch ...'], Float[Array, ' batch']]:  # fmt: skip
+    """The sums so far and those of the first `count` samples: of the attribution, and of the logits at baselines."""
+    rows = count * len(wanted)
+    logits = picked(outputs[baseline[:rows]], jnp.tile(wanted, count)).reshape(count, -1)
+    return total + part[:rows].reshape(count, *total.shape).sum(0), at_base + logits.sum(0)
 
 
 def draw(key: Key[Array, ''], x: Float[Array, 'batch ...'], baselines: int) -> Draw:

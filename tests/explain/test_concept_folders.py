@@ -30,6 +30,7 @@ def folders(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_a_table_says_which_concepts_a_class_rises_along(run, folders, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(concepts, 'RUNS', 4)
     given = [run, folders / 'cells', '--to', tmp_path / 'out', '--target', 'L2', '--concept', folders / 'striped',

@@ -31,6 +31,7 @@ def searched(files):
         return field_search.all_of(search, len(files), told.append), told
 
 
+@pytest.mark.slow
 def test_processes_find_what_one_finds(files, monkeypatch):
     alone, _ = searched(files)
     assert joblib.cpu_count() == 1

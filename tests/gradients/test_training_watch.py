@@ -43,6 +43,7 @@ def looks():
     return first, gradients.watch(loss, LATER, X, Y, first.memory, key=KEY, layers=layers, iterations=32, batch_size=4)
 
 
+@pytest.mark.slow
 def test_curvature_and_angles_are_those_of_dense_matrices(looks):
     flat, unravel = ravel_pytree(LATER)
     hessian = jax.hessian(lambda flat: loss(unravel(flat), X, Y).mean())(flat)

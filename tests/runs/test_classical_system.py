@@ -169,6 +169,7 @@ def test_a_networks_features_are_saved_with_the_system(drawn, tmp_path):
     assert 'segmentation.png' not in [file.name for file in path.iterdir()]  # the whole picture is taken
 
 
+@pytest.mark.slow
 def test_the_validation_fold_is_fitted_too_and_weights_are_repeats(drawn):
     made = values(drawn, 'chatap2014', detection)
     made.split.protocol, made.split.validation, made.data.equalize = 'random', 0.25, 'weights'

@@ -74,6 +74,7 @@ def test_the_head_is_the_same_as_without_the_cache(model):
         assert moved == name.startswith('head/'), name
 
 
+@pytest.mark.slow
 def test_features_are_computed_once_for_all_splits_and_heads(monkeypatch):
     asked = []
     given = inference.in_batches
