@@ -5,6 +5,8 @@ stands in the rooms below; they are imported after the arguments are read, so th
 """
 
 import argparse
+import atexit
+import gc
 import importlib
 import os
 import select
@@ -88,6 +90,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
 def run(name: str, arguments: Sequence[str]) -> int:
     """The exit code of a command: its own, 2 after a mistake of the user, 130 after Ctrl-C."""
     command, code = COMMANDS.get(name), 1
+    atexit.register(gc.freeze)  # looking through all of JAX for what nobody refers to takes a second at the end
     with exit_on_user_error(command.interrupted if command else ''):
         if not command:
             raise UserError(

@@ -18,6 +18,7 @@ from alljax.data import cell_region, image_files, stain
 from alljax.data.cells import Cells
 from alljax.data.image import RgbImage
 from alljax.data.image_files import ImageFile, Unread
+from alljax.data.in_order import in_order
 from alljax.data.split import Split
 from alljax.storage import cache, progress_bar
 from alljax.storage.card import Card
@@ -106,7 +107,7 @@ def system_of(how: CellPreparation) -> str:
 
 def read(paths: Iterable[Path], card: Card) -> list[ImageFile | Unread]:
     """Files as a model takes them: read, made square and filtered, then prepared as its training cells were."""
-    found = [image_files.read(path, card.preparation) for path in paths]
+    found = list(in_order(lambda path: image_files.read(path, card.preparation), paths))
     pixels = [file.pixels for file in found if isinstance(file, ImageFile)]
     if not pixels or card.cell_preparation == UNCHANGED:
         return found
