@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,13 +59,19 @@ def begun(
         workers = 1  # such a field takes gigabytes
     processes = get_reusable_executor(max_workers=workers)
     alone = len(fields) == 1
-    futures = [processes.submit(_in_process, field, cell_pixels, bars=alone) for field in fields]
+    futures: list[Future[SearchedField]] = []
+    with suppress(BrokenProcessPool):  # `ended` tells
+        for field in fields:
+            futures.append(processes.submit(_in_process, field, cell_pixels, bars=alone))
 
     def ended(place: int) -> SearchedField:
-        try:
+        nonlocal processes
+        with suppress(BrokenProcessPool, IndexError):
             return futures[place].result()
-        except BrokenProcessPool:  # killed, as where memory runs out
-            return fields[place]._replace(error=MEMORY)
+        processes = get_reusable_executor(max_workers=1)  # killed by this field or another in work: alone it shows
+        with suppress(BrokenProcessPool):
+            return processes.submit(_in_process, fields[place], cell_pixels, bars=alone).result()
+        return fields[place]._replace(error=MEMORY)
 
     try:
         yield map(ended, range(len(fields)))

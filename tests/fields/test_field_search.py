@@ -44,12 +44,18 @@ def test_processes_find_what_one_finds(files, monkeypatch):
     assert 'is no image' in alone[1].error
 
 
-def test_a_process_that_is_killed_is_told_for_its_field(monkeypatch):
+def test_a_field_whose_process_is_killed_is_told_and_the_others_are_searched(monkeypatch):
+    def kill_or_count(field, cell_pixels, *, bars):
+        if field.name == 'huge':
+            os.kill(os.getpid(), signal.SIGKILL)
+        return field._replace(cell_pixels=cell_pixels)
+
     monkeypatch.setenv('LOKY_MAX_CPU_COUNT', '2')
-    monkeypatch.setattr(field_search, '_in_process', lambda *field, bars: os.kill(os.getpid(), signal.SIGKILL))
-    with field_search.begun([Path('a.png')], None) as search:
-        (found,) = search
-    assert found.error == field_search.MEMORY
+    monkeypatch.setattr(field_search, '_in_process', kill_or_count)
+    with field_search.begun([Path('a.png'), Path('huge.png'), Path('b.png')], 60.0) as search:
+        found = list(search)
+    assert [field.error for field in found] == ['', field_search.MEMORY, '']
+    assert [field.cell_pixels for field in found] == [60, 0, 60]
 
 
 def test_no_field_that_can_be_searched_is_an_error():

@@ -102,6 +102,8 @@ def test_jobs_of_slurm_are_as_a_sweep_in_one_process_though_one_was_requeued(slu
     code, said = launch(folder, *given, environment=slurm)  # while they wait and run
     assert 'submitted' not in said
     assert (folder / 'submitit' / 'jobs.json').read_bytes() == before
+    until(lambda: slurm_cluster.answer(['squeue', '--noheader', '--states=PENDING', f'--jobs={job}'], slurm))
+    subprocess.run(['scontrol', 'update', f'JobId={job}', 'StartTime=now'], env=slurm, check=True)  # not in two minutes
     until(lambda: not slurm_cluster.answer(['squeue', '--noheader'], slurm))
     code, said = launch(folder, *given, environment=slurm)
     assert code == 1
