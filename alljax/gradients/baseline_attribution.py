@@ -84,7 +84,7 @@ def gradient_shap(
         count = min(size, samples - start)
         drawn = _drawn(key, np.arange(start, start + size), x, baselines, 0.0 if silent else sigma, silent=silent)
         part = batching.rows(of_batch, batch_size, drawn.point, drawn.way, jnp.tile(wanted, size))
-        total, at_base = _added(total, at_base, part, outputs, drawn.baseline, wanted, count)
+        total, at_base = _added((total, at_base), part, outputs, drawn.baseline, wanted, count)
     attribution, at_base = total / samples, at_base / samples
     at_x = batching.rows(partial(logits_of, function, params), batch_size, x, wanted)
     sums = attribution.sum(tuple(range(1, attribution.ndim)))
@@ -113,11 +113,11 @@ def _drawn(
 
 @partial(jax.jit, static_argnames='count')
 def _added(
-    total: Float[Array, 'batch ...'], at_base: Float[Array, ' batch'], part: Float[Array, 'rows ...'],
+    sums: tuple[Float[Array, 'batch ...'], Float[Array, ' batch']], part: Float[Array, 'rows ...'],
     outputs: Float[Array, 'baselines ...'], baseline: Int[Array, ' rows'], wanted: Int[Array, ' batch'], count: int,
 ) -> tuple[Float[Array, 'batch ...'], Float[Array, ' batch']]:  # fmt: skip
     """The sums so far and those of the first `count` samples: of the attribution, and of the logits at baselines."""
-    rows = count * len(wanted)
+    (total, at_base), rows = sums, count * len(wanted)
     logits = picked(outputs[baseline[:rows]], jnp.tile(wanted, count)).reshape(count, -1)
     return total + part[:rows].reshape(count, *total.shape).sum(0), at_base + logits.sum(0)
 

@@ -14,9 +14,9 @@ from alljax.weights import convert as conversion
 from alljax.weights.rules import table
 from alljax.weights.rules.rule import match_tensors
 
-OPTIMIZED = {'xla_backend_optimization_level': 3, 'xla_llvm_disable_expensive_passes': False}  # as XLA is by default
-if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11):  # later ones have no other emitters
-    OPTIMIZED['xla_cpu_use_fusion_emitters'] = True
+# As XLA is by default. Unoptimized, the earlier emitters give a wrong gradient of vgg11_bn's first block (jaxlib 0.10).
+EMITTERS = {'xla_cpu_use_fusion_emitters': True} if tuple(map(int, version('jaxlib').split('.')[:2])) < (0, 11) else {}
+OPTIMIZED = EMITTERS | {'xla_backend_optimization_level': 3, 'xla_llvm_disable_expensive_passes': False}
 
 
 def relative(ours, theirs):
@@ -83,7 +83,8 @@ def values_and_gradients(name, variables, net, image, layers, platform, **option
             logits, inside = with_layers(model.apply, layers)({**tree, 'params': params}, image)
             return -jax.nn.log_softmax(logits)[np.arange(len(label)), label].mean(), (logits, inside)
 
-        (params, to_image), (logits, ours) = jax.jit(jax.grad(loss, (0, 1), has_aux=True))(tree['params'], image)
+        gradients = jax.jit(jax.grad(loss, (0, 1), has_aux=True), compiler_options=EMITTERS)
+        (params, to_image), (logits, ours) = gradients(tree['params'], image)
     net = net.double()
     net.zero_grad()
     x = peers.to_nchw(image).requires_grad_()
