@@ -107,8 +107,8 @@ def _drawn(
     drawn = jax.vmap(lambda sample: draw(jax.random.fold_in(key, sample), x, len(baselines)))(samples)
     base, end = baselines[drawn.baseline], x if silent else x + sigma * drawn.noise
     point = base + drawn.place.reshape(*drawn.place.shape, *[1] * (x.ndim - 1)) * (end - base)
-    flat = (part.reshape(-1, *x.shape[1:]) for part in (point, end - base))
-    return Points(*flat, drawn.baseline.ravel())
+    point, way = (part.reshape(-1, *x.shape[1:]) for part in (point, end - base))
+    return Points(point, way, drawn.baseline.ravel())
 
 
 @partial(jax.jit, static_argnames='count')
