@@ -129,8 +129,11 @@ def _noisy(
     samples: Int[Array, ' samples'], sigma: float | Float[Array, ''],
 ) -> tuple[Float[Array, 'rows ...'], Float[Array, 'samples batch']]:  # fmt: skip
     """The inputs less each sample of noise, in one row, and the fall of the logit that the attribution expects."""
-    draw = jax.vmap(lambda sample: jax.random.normal(jax.random.fold_in(key, sample), x.shape, x.dtype))
-    noise: Array = draw(samples) * sigma
+
+    def draw(sample: Int[Array, '']) -> Array:
+        return jax.random.normal(jax.random.fold_in(key, sample), x.shape, x.dtype)
+
+    noise: Array = jax.vmap(draw)(samples) * sigma
     return (x - noise).reshape(-1, *x.shape[1:]), (noise * attribution).sum(tuple(range(2, noise.ndim)))
 
 
