@@ -67,24 +67,23 @@ def test_no_module_of_the_package_loads_tensorflow_or_torch():
     assert result.returncode == 0, result.stderr
 
 
+def loaded(names, modules):
+    """The modules of these names that a process loads with others."""
+    code = f'import sys, {modules}; sys.exit(str({names} & set(sys.modules)))'
+    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stderr.strip()
+
+
 def test_a_network_s_prediction_waits_for_no_library_of_other_work():
     """Each of them takes a second or more to import, in every process that predicts or searches fields."""
-    code = (
-        'import sys, alljax.smear, alljax.commands.smear, alljax.runs.network_kind; '
-        "sys.exit(str({'sklearn', 'matplotlib', 'pandas', 'tensorflow_datasets', 'scipy.stats'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == 'set()'
+    others = {'sklearn', 'matplotlib', 'pandas', 'tensorflow_datasets', 'scipy.stats'}
+    assert loaded(others, 'alljax.smear, alljax.commands.smear, alljax.runs.network_kind') == 'set()'
 
 
 def test_the_search_of_fields_waits_for_no_jax():
     """Its processes do not need it, and `alljax smear` has them begin before it loads what a network needs."""
-    code = (
-        'import sys, alljax.fields.annotations, alljax.fields.field_search, alljax.data.image_files; '
-        "sys.exit(str({'jax', 'flax', 'sklearn'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == 'set()'
+    modules = 'alljax.fields.annotations, alljax.fields.field_search, alljax.data.image_files'
+    assert loaded({'jax', 'flax', 'sklearn'}, modules) == 'set()'
 
 
 def test_the_top_level_is_the_user_s():

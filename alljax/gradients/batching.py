@@ -50,14 +50,15 @@ def copies_at_once(rows: int, copies: int, batch_size: int | None) -> int:
 
 def pairs(
     function: Callable[[np.ndarray, np.ndarray], Array], rows: int, columns: int, batch_size: int | None
-) -> Float[Array, 'rows columns']:
-    """A number for each row and column, from `function(row, column)` of indices, `batch_size` pairs at once.
+) -> Float[Array, 'rows columns ...']:
+    """Numbers for each row and column, from `function(row, column)` of indices, `batch_size` pairs at once.
 
     Without a `batch_size` they are at most AT_ONCE, or as many as there are rows, in parts of one size.
     """
     size = batch_size or copies_at_once(1, rows * columns, max(AT_ONCE, rows))
     parts = [function(*np.divmod(pair, columns))[:count] for pair, count in chunks(rows * columns, size)]
-    return jnp.concatenate(parts).reshape(rows, columns)
+    found = jnp.concatenate(parts)
+    return found.reshape(rows, columns, *found.shape[1:])
 
 
 def total(function: Callable[..., Tree], batch_size: int | None, *arrays: Rows) -> Tree:

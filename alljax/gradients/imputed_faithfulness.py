@@ -82,10 +82,7 @@ def road(
         correct = (_predicted(logits) == wanted[image]).astype(x.dtype)
         return jnp.stack([correct, scored(logits, wanted[image], 'probability')], 1)
 
-    pairs = len(x) * len(counts)
-    size = batch_size or batching.copies_at_once(1, pairs, max(batching.AT_ONCE, len(x)))
-    parts = [of_pairs(*np.divmod(pair, len(counts)))[:count] for pair, count in batching.chunks(pairs, size)]
-    found = jnp.concatenate(parts).reshape(len(x), len(counts), 2)
+    found = batching.pairs(of_pairs, len(x), len(counts), batch_size)
     return Road(found[..., 0], found[..., 1])
 
 
