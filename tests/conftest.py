@@ -75,9 +75,14 @@ def pytest_ignore_collect(collection_path, config):
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection():
+def pytest_collection(session):
     """Spares the garbage collector what is loaded here: it stays, and a look at it all takes half a second."""
     gc.disable()
+    if is_quick(session.config):  # test files and processes compile too
+        os.environ['JAX_COMPILATION_CACHE_DIR'] = str(session.config.cache.mkdir('xla'))
+        os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
+    # JAX 0.10 has the path of this option's folder in the key of a program: no later process would find it
+    os.environ['JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES'] = 'none'
     if 'PYTEST_XDIST_WORKER' in os.environ:
         sys.meta_path.insert(0, WithoutTorch)
         import skops.io  # noqa: F401  it imports all of scikit-learn, and that torch, which takes seconds
@@ -108,15 +113,10 @@ def cache(tmp_path_factory, pytestconfig):
     os.environ.pop('ALLJAX_DATA', None)
     os.environ['ALLJAX_OFFLINE'] = '1'  # tests say themselves when they download
     os.environ['LOKY_MAX_CPU_COUNT'] = '1'  # features are measured here: processes for them take seconds to start
-    import jax
-
     from alljax.storage import cache
 
     cache.WORTH_KEEPING = 0  # many tests compile one program
     cache.keep_compiled_programs()
-    # JAX 0.10 has the path of this option's folder in the key of a program: no later process would find it
-    os.environ['JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES'] = 'none'
-    jax.config.update('jax_persistent_cache_enable_xla_caches', 'none')
     return folder
 
 

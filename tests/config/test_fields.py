@@ -201,7 +201,7 @@ CHANGES = {
     'data.source': ('Acevedo 2020', source, {}),
     'data.groups': ('audit', groups, {}),
     'data.size': (64, drawn, {'data.cells': 40}),
-    'data.device_cache_mb': (1, held, {'data.size': 64, 'data.cells': 100}),
+    'data.device_cache_mb': (0, held, {'data.size': 64, 'data.cells': 40}),
     'data.cells': (44, drawn, {'data.size': 64, 'data.cells': 40}),
     'data.denoise': ('median', pixels, {'data.size': 64, 'data.cells': 40}),
     'data.stain': ('reinhard', seen, {}),

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from alljax.smear import crop_scale
 from alljax.smear.crop_scale import NOMINAL, Trial
 
 
+@cache
 def picture(radius, side=257):
     """A square with a dark disk whose radius is in parts of its side."""
     y, x = (np.mgrid[:side, :side] + 0.5) / side - 0.5
