@@ -40,7 +40,7 @@ LONGEST = (
 )  # fmt: skip
 SLOWEST = (
     'zoo', 'attribution_parity', 'method_parity', 'sweep', 'networks', 'cluster', 'lite', 'classical_system', 'timm',
-    'attacks', 'cross_validation_attacks', 'kill', 'launch', 'wheel', 'training_parity', 'factored_gradients',
+    'attacks', 'cross_validation_attacks', 'kills', 'launch', 'wheel', 'training_parity', 'factored_gradients',
     'streaming', 'prediction_views', 'run_summary', 'explain', 'examples_parity', 'detector', 'curvature',
     'alexnet_parity', 'heads_together', 'transduction', 'older_release',
 )  # fmt: skip

@@ -21,6 +21,7 @@ from alljax.storage.atomic import write_whole
 
 CROPS = 'crops'
 SHARP = 2 * crops.SIZE  # pixels a side of the widest crop, whose middle the narrower ones are
+BATCH = 16  # cells at once: of many more, the last batch of a field would mostly be filled up
 SCALED_BY = 40  # cells at most, evenly chosen, by which the side of crops is found
 
 Pixels = UInt8[np.ndarray, 'height width 3']
@@ -74,7 +75,7 @@ def answered(
     ]
     if not places:
         return []
-    rows: Iterator[Row] = predict(run, [folder / file for _, _, file in places], thumbnails=True)
+    rows: Iterator[Row] = predict(run, [folder / file for _, _, file in places], thumbnails=True, batch_size=BATCH)
     counted = progress_bar.each(rows, 'white cells', len(places), ' cells')
     return [
         FoundCell(number, field, _box(field, place), file, row)

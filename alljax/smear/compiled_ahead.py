@@ -6,9 +6,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from alljax.predict import BATCH, Predictor
+from alljax.predict import Predictor
 from alljax.runs.network import TrainedNetwork
 from alljax.smear import cell_heat_maps
+from alljax.smear.answers import BATCH
 from alljax.storage import progress_bar
 
 

@@ -58,24 +58,6 @@ def chosen(files):
     return files if ROUNDS > 1 else Random(0).sample([*kinds.values()], min(FEW, len(kinds)))
 
 
-def test_kills(whole, tmp_path):
-    tally, rng = Tally('kills'), Random(0)
-    for number in range(ROUNDS):
-        folder, kills = tmp_path / f'run{number}', 0
-        while kills < 3:
-            process, end = start(folder), time.monotonic() + rng.uniform(0, 3)
-            while not process.ended() and time.monotonic() < end:
-                time.sleep(0.01)
-            if process.ended():
-                break
-            process.kill()
-            kills += 1
-        outcome = start(folder).outcome()
-        tally.note(f'after {kills} kills', outcome, same_numbers(folder, numbers(whole)), times=max(kills, 1))
-        assert outcome[0] == 0, outcome[1]
-    tally.check()
-
-
 def test_flips_in_a_finished_run(whole, tmp_path, capsys):
     tally, rng = Tally('a bit flipped in files of a finished run'), Random(1)
     image = next(Path(os.environ['ALLJAX_CACHE']).rglob('Im001_1.tif'))

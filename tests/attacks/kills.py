@@ -1,0 +1,135 @@
+"""kill -9 at random moments of runs, in memory and in batches, by one process and by two, and the same command again.
+
+Every second kill waits for a save and falls into it, the others fall where chance wants.
+"""
+
+import hashlib
+import json
+import shutil
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from attacks.attack import CONFIG, FIELDS
+from forked import Started
+
+from alljax.models.trees import flatten
+from alljax.storage import checkpoints, model_folder
+
+IN_BATCHES = ('--config.data.device_cache_mb=0',)
+KINDS = {  # processes, and further fields
+    'in memory': (1, ()),
+    'in batches': (1, IN_BATCHES),
+    'in memory, two processes': (2, ()),
+    'in batches, two processes': (2, IN_BATCHES),
+}
+LONGEST = 120  # seconds that a run may take, or those that are left need to end
+
+
+@dataclass
+class Tally:
+    """What became of the runs of one kind."""
+
+    kills: int = 0
+    in_a_save: int = 0
+    ended: int = 0  # runs
+    disk: float = 0.0  # the most that checkpoints ever took, in parts of those of an undisturbed run
+    lost: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """All of it, in a line."""
+        return (
+            f'{self.kills} kills, {self.in_a_save} of them in a save; {self.ended} runs went on to their end, '
+            f'{len(self.lost)} of them lost something; checkpoints took {self.disk:.2f} times the disk of two'
+        )
+
+
+def start(kind: str, workdir: Path) -> list[Started]:
+    """The processes of a run."""
+    count, further = KINDS[kind]
+    asked = [f'--config={CONFIG}', *FIELDS, *further, f'--workdir={workdir}']
+    if count > 1:
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            asked += [f'--coordinator=127.0.0.1:{free.getsockname()[1]}', f'--processes={count}']
+    return [Started('train', *asked, *[f'--process={place}'] * (count > 1)) for place in range(count)]
+
+
+def whole(kind: str, workdir: Path) -> tuple[str, float, int]:
+    """The numbers of a run that nobody disturbs, the seconds that it takes, and the bytes of its checkpoints."""
+    began = time.monotonic()
+    for code, said in [process.outcome() for process in start(kind, workdir)]:
+        assert code == 0, said
+    return numbers(workdir), time.monotonic() - began, on_disk(workdir / 'checkpoints')
+
+
+def attack(kind: str, kills: int, rng: Random, folder: Path) -> Tally:
+    """Kills runs of a kind, one after the other, until there were so many kills and the last run has ended."""
+    whole(kind, folder / 'first')  # which fills the caches
+    expected, seconds, size = whole(kind, folder / 'whole')
+    tally, run, newest = Tally(), folder / 'killed', -1
+    while tally.kills < kills or run.exists():
+        processes = start(kind, run)
+        aimed = tally.kills % 2 == 1
+        saving = tally.kills < kills and _wait(processes, run, rng.uniform(0, seconds), aimed=aimed)
+        if tally.kills < kills and not any(process.ended() for process in processes):
+            victim = rng.randrange(len(processes))
+            processes[victim].kill()
+            for place, process in enumerate(processes):
+                if place != victim:
+                    process.outcome(LONGEST)
+            tally.kills, tally.in_a_save = tally.kills + 1, tally.in_a_save + saving
+            newest = _checked(run, newest, tally)
+            tally.disk = max(tally.disk, on_disk(run / 'checkpoints') / size)
+            continue
+        for code, said in [process.outcome(LONGEST) for process in processes]:
+            if code:
+                tally.lost.append(f'exit code {code}: {said[-2000:]}')
+        if numbers(run) != expected:
+            tally.lost.append('other parameters, losses or predictions than those of the undisturbed run')
+        tally.ended, newest = tally.ended + 1, -1
+        shutil.rmtree(run)
+    return tally
+
+
+def _wait(processes: list[Started], run: Path, seconds: float, *, aimed: bool) -> bool:
+    """Returns after so many seconds, at a save if one is `aimed` at, or at the end; true while a save goes on."""
+    end = time.monotonic() + seconds
+    while not any(process.ended() for process in processes):
+        saving = bool(list(run.glob('checkpoints/.*.part')))
+        if (saving and aimed) or (time.monotonic() > end and not aimed):
+            return saving
+        time.sleep(0.001)
+    return False
+
+
+def _checked(run: Path, newest: int, tally: Tally) -> int:
+    """The step of the last checkpoint; notes in the tally if one is damaged, or the last one is gone."""
+    place = run / 'checkpoints'
+    steps = sorted(int(path.name) for path in place.iterdir() if path.name.isdecimal()) if place.is_dir() else []
+    if [step for step, _ in checkpoints.kept(place)] != steps:
+        tally.lost.append(f'a damaged checkpoint among {steps}')
+    if max(steps, default=-1) < newest:
+        tally.lost.append(f'the checkpoint of step {newest}; there are {steps}')
+    return max(steps, default=-1)
+
+
+def numbers(run: Path) -> str:
+    """A digest of the parameters, the last checkpoint, the losses and the predictions of a run that has ended."""
+    digest = hashlib.sha256()
+    last = checkpoints.kept(run / 'checkpoints')[-1][1]
+    for tree in (model_folder.read_variables(run / 'model'), last):
+        for name, leaf in sorted(flatten(tree).items()):
+            digest.update(name.encode() + np.asarray(leaf).tobytes())
+    rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
+    digest.update(json.dumps([row.get('loss', row.get('validation_loss')) for row in rows]).encode())
+    digest.update((run / 'predictions.csv').read_bytes())
+    return digest.hexdigest()
+
+
+def on_disk(run: Path) -> int:
+    """Bytes of all files below a folder, as they are now."""
+    return sum(path.stat().st_size for path in run.rglob('*') if path.is_file())
