@@ -18,7 +18,7 @@ from alljax.errors import UserError, printable
 from alljax.runs import detector_data, detector_run, experiment
 from alljax.storage import cache, run_folder, speed_record
 from alljax.sweep import cluster as clusters
-from alljax.sweep import cross_validation, execution, left_open, progress, summary, time_estimate
+from alljax.sweep import execution, left_open, progress, time_estimate
 from alljax.sweep import jobs as submitted
 from alljax.sweep.cluster import Cluster
 from alljax.sweep.execution import Loaded
@@ -141,6 +141,8 @@ def beside(system: str, cross_validation: Path, folder: Path, data: Path | None 
 
 def _run_all(asked: Runs, folder: Path, loaded: Loaded, bar: Bar | None) -> bool:
     """Does several runs in a folder, and summarizes them; False if one failed. `loaded` are cells that were read."""
+    from alljax.sweep import cross_validation, summary  # here, for they draw, and one run alone starts sooner without
+
     sweep, runs, values = asked[:3]
     fields = config.flat(values)
     data = config.data_options(values)
