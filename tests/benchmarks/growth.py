@@ -26,7 +26,10 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 from PIL import Image
 
-SIZE, BATCH, CLASSES, DRAWN, CELLS_A_SLIDE = 64, 28, 4, 40, 10
+SIZE, BATCH, CLASSES, DRAWN, CELLS_A_SLIDE = 64, 28, 4, 200, 10
+TINY = ('squeezenet1_1', {'head': 8, 'size': SIZE, 'width': 0.1})
+KINDS = ('L1', 'normal')
+GRAIN = 0.45  # the share of it in a cell
 
 
 class Measured(NamedTuple):
@@ -57,7 +60,7 @@ def main() -> None:
         for count in options.cells:
             draw(folder / str(count), count)
             for part in dict.fromkeys(['build', *options.parts]):  # the others need what it builds
-                found[part, count] = in_own_process(part, count, folder, options.in_memory)
+                found[part, count] = kept(part, count, folder, options.in_memory)
     print(processor())
     print(f'{"":12}' + ''.join(f'{count:>22,} cells' for count in options.cells))
     for part in options.parts:
@@ -66,6 +69,14 @@ def main() -> None:
     before = [one.before for one in found.values()]
     print(f'before a part begins a process holds {min(before):.0f} to {max(before):.0f} MB')
     draw_figure(options.figure, found, options.cells, options.parts)
+
+
+def kept(part: str, count: int, folder: Path, in_memory: bool) -> Measured:
+    """What a part costs, as it was measured before in the same folder, else measured now."""
+    file = folder / f'{part}-{count}{"-in-memory" * in_memory}.json'
+    if not file.exists():
+        file.write_text(json.dumps(in_own_process(part, count, folder, in_memory)))
+    return Measured(*json.loads(file.read_text()))
 
 
 def in_own_process(part: str, count: int, folder: Path, in_memory: bool) -> Measured:
@@ -110,17 +121,34 @@ def draw(root: Path, count: int) -> None:
     if (root / 'cells.csv').exists():
         return
     rng, slide = np.random.default_rng(0), synthetic.slide(0, 0)
-    drawn = [synthetic.draw('normal' if n % 2 else 'L1', slide, rng, 96).image for n in range(DRAWN)]
-    lines = ['file,label,group']
+    drawn = [Image.fromarray(synthetic.draw(KINDS[n % 2], slide, rng, 96).image) for n in range(DRAWN)]
+    lines, cell = ['file,label,group'], drawn[0]
     for number in range(count):
-        first, second = (Image.fromarray(drawn[n]).rotate(rng.uniform(0, 360)) for n in rng.integers(0, DRAWN, 2))
-        mixed = np.asarray(Image.blend(first, second, 0.5).resize((SIZE, SIZE))).astype(int)
-        noisy = np.clip(mixed + rng.integers(-4, 5, mixed.shape), 0, 255).astype(np.uint8)
-        path = root / f'class{number % CLASSES}' / f'{number:07}.png'
+        again = number % CELLS_A_SLIDE == CELLS_A_SLIDE - 1
+        cell = cell.transpose(Image.Transpose.ROTATE_90) if again else grained(drawn[rng.integers(DRAWN)], rng)
+        path = root / f'class{(number - again) % CLASSES}' / f'{number:07}.jpg'
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(noisy).save(path, compress_level=1)
+        relit(cell, rng).save(path, quality=90)
         lines.append(f'{path.relative_to(root)},{path.parent.name},slide{number // CELLS_A_SLIDE}')
     (root / 'cells.csv').write_text('\n'.join(lines) + '\n')
+
+
+def grained(drawn: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A drawn cell turned, scaled and shifted, with grain of its own, as coarse as chromatin."""
+    angle, zoom, middle = rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 1.2), drawn.width / 2
+    across, down = zoom * np.cos(angle), zoom * np.sin(angle)
+    left, top = middle + rng.uniform(-4, 4, 2) - SIZE / 2 * np.array([across - down, across + down])
+    turn = (across, -down, left, down, across, top)
+    turned = drawn.transform((SIZE, SIZE), Image.Transform.AFFINE, turn, Image.Resampling.BILINEAR)
+    coarse = Image.fromarray(rng.integers(0, 256, (SIZE // 3, SIZE // 3), np.uint8))
+    grain = coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC).convert('RGB')
+    return Image.blend(turned, grain, GRAIN)
+
+
+def relit(cell: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A cell in light of another color and strength."""
+    light = np.asarray(cell, np.float32) * rng.uniform(0.85, 1.1, 3).astype(np.float32)
+    return Image.fromarray(np.minimum(light, 255).astype(np.uint8))
 
 
 def load(root: Path, in_memory: bool):
@@ -149,7 +177,7 @@ def features(root: Path, in_memory: bool) -> Callable[[], object]:
     from alljax.models import NetworkSpec
     from alljax.training import inputs
 
-    spec, cells = NetworkSpec('squeezenet1_1', {'head': 8, 'size': SIZE}), load(root, in_memory)
+    spec, cells = NetworkSpec(*TINY), load(root, in_memory)
     model, (body, _) = spec.create(CLASSES), spec.cut(CLASSES)
     variables = model.init(key())
     inputs.body_features(spec, body, variables, cells.take(np.arange(BATCH)).images, BATCH)
@@ -159,12 +187,12 @@ def features(root: Path, in_memory: bool) -> Callable[[], object]:
 def epoch(root: Path, in_memory: bool) -> Callable[[], object]:
     """One epoch of the whole network, with augmentation."""
     cells = load(root, in_memory)
-    train(cells, np.arange(BATCH), Path(tempfile.mkdtemp()))
-    return lambda: train(cells, np.arange(len(cells)), Path(tempfile.mkdtemp()))
+    train(cells, np.arange(BATCH), TINY)
+    return lambda: train(cells, np.arange(len(cells)), TINY)
 
 
-def train(cells, index, folder: Path):
-    """One epoch on the cells at `index`; the program is compiled once."""
+def train(cells, index, network):
+    """One epoch of a network, by its name and options, on the cells at `index`; the program is compiled once."""
     import jax
     import jax.numpy as jnp
 
@@ -178,7 +206,7 @@ def train(cells, index, folder: Path):
     if not PROGRAM:
         from alljax.training.optimizer import OptimizerOptions
 
-        fed = inputs_of(cells)
+        fed = inputs_of(cells, network)
         names = dict.fromkeys(flatten(fed.variables['params']), 1.0)
         update = optimizer.make(OptimizerOptions(), names, 10, 10)
         setup = TrainingSetup(fed.model, update, fed.prepare, names, jnp.ones(CLASSES), 0)
@@ -186,21 +214,25 @@ def train(cells, index, folder: Path):
     step, setup, fed = PROGRAM
     schedule = loop.Schedule(index, BATCH, 1, 0, 0, 1e9)
     progress = Progress(initial_state(setup, jax.tree.map(jnp.copy, fed.variables)), None, 0.0)
+    folder = Path(tempfile.mkdtemp())
     files = loop.Files(MetricsLog(folder, 0), Checkpoints(folder / 'checkpoints'), {'seed': 0})
     try:
-        return loop.fit(loop.Steps(step), progress, inputs.feed(fed, jnp.asarray(cells.labels)), schedule, None, files)
+        return loop.fit(
+            loop.Steps(step), progress, inputs.batch_source(fed, jnp.asarray(cells.labels)), schedule, None, files
+        )
     finally:
         files.metrics.close()
         files.checkpoints.close()
 
 
-def inputs_of(cells):
-    """The network with the pictures of cells."""
+def inputs_of(cells, network):
+    """A network, by its name and options, with the pictures of cells."""
     from alljax.data.augment import Augmentation
     from alljax.models import create
     from alljax.training import inputs
 
-    model = create('squeezenet1_1', CLASSES, head=8, size=SIZE)
+    name, options = network
+    model = create(name, CLASSES, **options)
     return inputs.image_inputs(model, model.init(key()), cells.images, Augmentation())
 
 

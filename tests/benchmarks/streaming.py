@@ -23,6 +23,8 @@ import numpy as np
 
 from alljax.training import batch_sources
 
+NETWORK = ('squeezenet1_1', {'head': 8, 'size': growth.SIZE})
+
 
 class Epoch(NamedTuple):
     """What one epoch took, in seconds."""
@@ -59,7 +61,7 @@ def main() -> None:
 
 def epoch(cells) -> Epoch:
     """One epoch on all cells."""
-    growth.PROGRAM[2:] = [growth.inputs_of(cells)] if growth.PROGRAM else []
+    growth.PROGRAM[2:] = [growth.inputs_of(cells, NETWORK)] if growth.PROGRAM else []
     waited = [0.0]
     kind = batch_sources.StreamedCells if not isinstance(cells.images, np.ndarray) else batch_sources.DeviceCells
     given = kind.batches
@@ -77,7 +79,7 @@ def epoch(cells) -> Epoch:
     kind.batches = timed
     began, before = time.perf_counter(), growth.seconds()
     try:
-        growth.train(cells, np.arange(len(cells)), Path(tempfile.mkdtemp()))
+        growth.train(cells, np.arange(len(cells)), NETWORK)
     finally:
         kind.batches = given
     return Epoch(time.perf_counter() - began, growth.seconds() - before, waited[0])
