@@ -3,10 +3,11 @@
     python tests/benchmarks/growth.py [--cells 250 2500] [--parts build audit features epoch evaluation] [--in_memory]
         [--folder DIR] [--figure growth.png]
 
-Cells of 64 pixels, each the mean of two of 40 drawn cells, turned, with noise, so that no two are alike and drawing
-takes no time. They are read in batches unless --in_memory says otherwise. Each part is done in a process of its own,
-after one batch that compiles; the network is SqueezeNet 1.1 from random weights. Seconds are of the processor, all
-threads together; memory is the most that the process ever held, and what it held before the part began.
+The cells are those of drawn_folder.py, read in batches unless --in_memory says otherwise. Each part is done in a
+process of its own, after one batch that compiles. The network is SqueezeNet 1.1 at a tenth of its width, from random
+weights: what is measured is the way of the data and not a convolution. Seconds are of the processor, all threads
+together, with what a part loads once; memory is the most that the process ever held, and what it held before the part
+began. What was measured in --folder is kept there, and not measured again.
 """
 
 import argparse
@@ -21,15 +22,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import numpy as np
-from PIL import Image
+from drawn_folder import CLASSES, SIZE, draw
 
-SIZE, BATCH, CLASSES, DRAWN, CELLS_A_SLIDE = 64, 28, 4, 200, 10
+BATCH = 28
+COLORS = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7')  # told apart by color-blind eyes (Okabe and Ito)
+MARKERS = 'osD^v'
 TINY = ('squeezenet1_1', {'head': 8, 'size': SIZE, 'width': 0.1})
-KINDS = ('L1', 'normal')
-GRAIN = 0.45  # the share of it in a cell
 
 
 class Measured(NamedTuple):
@@ -58,7 +59,6 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         found = {}
         for count in options.cells:
-            draw(folder / str(count), count)
             for part in dict.fromkeys(['build', *options.parts]):  # the others need what it builds
                 found[part, count] = kept(part, count, folder, options.in_memory)
     print(processor())
@@ -75,6 +75,7 @@ def kept(part: str, count: int, folder: Path, in_memory: bool) -> Measured:
     """What a part costs, as it was measured before in the same folder, else measured now."""
     file = folder / f'{part}-{count}{"-in-memory" * in_memory}.json'
     if not file.exists():
+        draw(folder / str(count), count)
         file.write_text(json.dumps(in_own_process(part, count, folder, in_memory)))
     return Measured(*json.loads(file.read_text()))
 
@@ -114,43 +115,6 @@ def processor() -> str:
     return f'{name}, {os.cpu_count()} cores'
 
 
-def draw(root: Path, count: int) -> None:
-    """Class folders of so many cells, in slides of ten; what is there already stays."""
-    from alljax.data import synthetic
-
-    if (root / 'cells.csv').exists():
-        return
-    rng, slide = np.random.default_rng(0), synthetic.slide(0, 0)
-    drawn = [Image.fromarray(synthetic.draw(KINDS[n % 2], slide, rng, 96).image) for n in range(DRAWN)]
-    lines, cell = ['file,label,group'], drawn[0]
-    for number in range(count):
-        again = number % CELLS_A_SLIDE == CELLS_A_SLIDE - 1
-        cell = cell.transpose(Image.Transpose.ROTATE_90) if again else grained(drawn[rng.integers(DRAWN)], rng)
-        path = root / f'class{(number - again) % CLASSES}' / f'{number:07}.jpg'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        relit(cell, rng).save(path, quality=90)
-        lines.append(f'{path.relative_to(root)},{path.parent.name},slide{number // CELLS_A_SLIDE}')
-    (root / 'cells.csv').write_text('\n'.join(lines) + '\n')
-
-
-def grained(drawn: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A drawn cell turned, scaled and shifted, with grain of its own, as coarse as chromatin."""
-    angle, zoom, middle = rng.uniform(0, 2 * np.pi), rng.uniform(0.8, 1.2), drawn.width / 2
-    across, down = zoom * np.cos(angle), zoom * np.sin(angle)
-    left, top = middle + rng.uniform(-4, 4, 2) - SIZE / 2 * np.array([across - down, across + down])
-    turn = (across, -down, left, down, across, top)
-    turned = drawn.transform((SIZE, SIZE), Image.Transform.AFFINE, turn, Image.Resampling.BILINEAR)
-    coarse = Image.fromarray(rng.integers(0, 256, (SIZE // 3, SIZE // 3), np.uint8))
-    grain = coarse.resize((SIZE, SIZE), Image.Resampling.BICUBIC).convert('RGB')
-    return Image.blend(turned, grain, GRAIN)
-
-
-def relit(cell: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """A cell in light of another color and strength."""
-    light = np.asarray(cell, np.float32) * rng.uniform(0.85, 1.1, 3).astype(np.float32)
-    return Image.fromarray(np.minimum(light, 255).astype(np.uint8))
-
-
 def load(root: Path, in_memory: bool):
     """The cells, on the disk unless they are asked for in memory."""
     from alljax.data import datasets
@@ -161,7 +125,6 @@ def load(root: Path, in_memory: bool):
 
 def build(root: Path, in_memory: bool) -> Callable[[], object]:
     """From image files to files in the cache, and to cells."""
-
     return lambda: load(root, in_memory)
 
 
@@ -277,26 +240,30 @@ PARTS: dict[str, Callable[[Path, bool], Callable[[], object]]] = {
 def draw_figure(
     path: Path, found: dict[tuple[str, int], Measured], counts: Sequence[int], parts: Sequence[str]
 ) -> None:
-    """Seconds and megabytes against cells, both axes logarithmic, beside a line of slope 1."""
+    """Seconds against cells, both logarithmic, beside a line of slope 1; megabytes against cells."""
     import matplotlib as mpl
 
     mpl.use('Agg')
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout='constrained')
-    for part in parts:
-        rows = [found[part, count] for count in counts]
-        axes[0].loglog(counts, [one.seconds for one in rows], 'o-', label=part)
-        axes[1].loglog(counts, [one.megabytes for one in rows], 'o-', label=part)
-    first = min(found[part, counts[0]].seconds for part in parts)
-    axes[0].loglog(counts, [first * count / counts[0] for count in counts], 'k:', label='in proportion')
-    for axis, label in zip(axes, ('processor time, s', 'peak memory, MB'), strict=True):
+    figure, (time, memory) = plt.subplots(1, 2, figsize=(9, 4), layout='constrained')
+    for part, color, marker in zip(parts, COLORS, MARKERS, strict=False):
+        rows, look = [found[part, count] for count in counts], {'color': color, 'marker': marker, 'label': part}
+        time.loglog(counts, [one.seconds for one in rows], **look)
+        memory.semilogx(counts, [one.megabytes for one in rows], **look)
+    least = min(found[part, counts[-1]].seconds for part in parts) / counts[-1]
+    time.loglog(counts, [0.5 * least * count for count in counts], 'k:', label='in proportion to the cells')
+    for axis, label in ((time, 'processor time, s'), (memory, 'peak memory of the process, MB')):
         axis.set_xlabel(f'cells of {SIZE} × {SIZE} pixels')
         axis.set_ylabel(label)
-        axis.grid(alpha=0.3, which='both')
-    axes[1].set_ylim(bottom=100)
-    axes[0].legend(fontsize='small')
-    figure.savefig(path, dpi=150)
+        axis.set_xticks(counts, [f'{count:,}' for count in counts])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+        axis.spines[['top', 'right']].set_visible(False)
+    memory.set_ylim(bottom=0)
+    time.yaxis.set_major_formatter('{x:g}')
+    figure.legend(*time.get_legend_handles_labels(), loc='outside upper center', ncols=6, frameon=False)
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == '__main__':
