@@ -2,10 +2,10 @@
 
     python tests/benchmarks/streaming.py [--cells 2000] [--epochs 3]
 
-The cells are those of drawn_folder.py (64 pixels), turned and mirrored at each step; the network is the whole SqueezeNet
-1.1 from random weights. Epochs of both kinds take turns in one process, after a batch that compiles. Waiting is the time
-from asking for a batch to having it, which in memory is the choice of its cells: while a step waits, the device has
-nothing to do.
+The cells are those of drawn_folder.py (64 pixels), turned and mirrored at each step; the network is the whole
+SqueezeNet 1.1 from random weights. Epochs of both kinds take turns in one process, after a batch that compiles. Waiting
+is the time from asking for a batch to having it, which in memory is the choice of its cells: while a step waits, the
+device has nothing to do.
 """
 
 import argparse

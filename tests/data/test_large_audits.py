@@ -39,9 +39,9 @@ def test_neighborhoods_are_those_of_a_filter():
     values = np.random.default_rng(0).integers(0, 256, (3, 9, 7), np.uint8)
     for name, chosen in (('maximum_filter', np.maximum), ('minimum_filter', np.minimum)):
         expected = np.stack([getattr(ndimage, name)(channel, 3) for channel in values])
-        np.testing.assert_array_equal(overlays._around(values, chosen, 'edge'), expected)
+        np.testing.assert_array_equal(overlays._around(values, chosen), expected)
     mask = values[0] > 220
-    grown = overlays._around(mask, np.maximum, 'constant')
+    grown = overlays._around(mask, np.maximum)
     np.testing.assert_array_equal(grown, ndimage.binary_dilation(mask, np.ones((3, 3))))
 
 
@@ -66,6 +66,11 @@ def test_of_a_cell_few_numbers_are_held_and_its_views_come_back(folder):
     expected = unrolled.views(np.stack([detail(one, (64, 64)) for one in coarse]), np.stack(coarse).astype(np.float16))
     for found, view in zip(measured.unrolled.harmonics(chosen), expected, strict=True):
         np.testing.assert_allclose(found, view, atol=1e-4)
+
+
+def test_no_cache_is_needed(folder, monkeypatch):
+    monkeypatch.setenv('ALLJAX_CACHE', str(folder / '00.png' / 'cache'))  # in a file no folder can be made
+    assert measure_files(folder, ['00.png', '01.png']).unrolled.harmonics(np.array([1]))[0].shape == (1, 17, 65)
 
 
 def test_a_picture_that_is_gone_when_it_is_compared_is_told(folder):

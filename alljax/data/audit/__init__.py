@@ -58,7 +58,7 @@ class Audit(NamedTuple):
 
 
 def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False, not_same: Path | None = None) -> Audit:
-    """Find repeated cells and shortcuts in a folder; nothing is written. `progress` shows bars on a terminal.
+    """Find repeated cells and shortcuts in a folder, in which nothing is written. `progress` shows bars on a terminal.
 
     The pairs of the table `not_same` are left out, so that likely pairs which they would have connected are compared.
     UserError for a folder without cells and, all together, for files that cannot be read.

@@ -4,8 +4,6 @@ Optics and demosaicing blur what is photographed over two pixels or more; what i
 the last pixel, also after JPEG.
 """
 
-from typing import Literal
-
 import numpy as np
 from jaxtyping import Bool, Float64, UInt8
 from scipy import ndimage
@@ -39,9 +37,9 @@ def drawn(pixels: RgbImage) -> Mask:
     """The pixels of bars, letters and lines that were drawn over a picture."""
     channels = np.ascontiguousarray(pixels.transpose(2, 0, 1))
     low, high = channels.min(0), channels.max(0)
-    across, down = (np.max(_step(channels, axis), 0) for axis in (2, 1))
-    spread = (_around(channels, np.maximum, 'edge') - _around(channels, np.minimum, 'edge')).max(0)
-    flat = _around(spread <= FLAT, np.maximum, 'constant')
+    across, down = _step(channels[..., :-1], channels[..., 1:]), _step(channels[:, :-1], channels[:, 1:])
+    spread = (_around(channels, np.maximum) - _around(channels, np.minimum)).max(0)
+    flat = _around(spread <= FLAT, np.maximum)
     found = _with_hard_edges(flat, across >= STEPS[0], down >= STEPS[0], LEAST_FLAT)
     colorful = high - low >= COLORFUL
     strongest = channels.argmax(0) if colorful.any() else low
@@ -50,17 +48,19 @@ def drawn(pixels: RgbImage) -> Mask:
     return found
 
 
-def _step(channels: Channels, axis: int) -> Channels:
-    """The distance of neighbors along an axis."""
-    first, second = (channels.take(np.arange(at, channels.shape[axis] - 1 + at), axis) for at in (0, 1))
-    return np.maximum(first, second) - np.minimum(first, second)
+def _step(first: Channels, second: Channels) -> UInt8[np.ndarray, '_ _']:
+    """The largest distance of two pictures' channels."""
+    return (np.maximum(first, second) - np.minimum(first, second)).max(0)
 
 
-def _around(values: Values, chosen: np.ufunc, beyond: Literal['edge', 'constant']) -> Values:
-    """The largest, or the smallest, in the 3 by 3 neighborhood of each pixel; `beyond` the border as np.pad has it."""
-    padded = np.pad(values, [(0, 0)] * (values.ndim - 2) + [(1, 1)] * 2, beyond)
-    rows = chosen(chosen(padded[..., :-2, :], padded[..., 1:-1, :]), padded[..., 2:, :])
-    found: Values = chosen(chosen(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
+def _around(values: Values, chosen: np.ufunc) -> Values:
+    """The largest, or the smallest, in the 3 by 3 neighborhood of each pixel."""
+    rows = values.copy()
+    chosen(rows[..., 1:, :], values[..., :-1, :], out=rows[..., 1:, :])
+    chosen(rows[..., :-1, :], values[..., 1:, :], out=rows[..., :-1, :])
+    found = rows.copy()
+    chosen(found[..., 1:], rows[..., :-1], out=found[..., 1:])
+    chosen(found[..., :-1], rows[..., 1:], out=found[..., :-1])
     return found
 
 

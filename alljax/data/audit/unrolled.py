@@ -7,6 +7,9 @@ much, lie in a file without a name in the user's cache, from which they are read
 import tempfile
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.fft
@@ -31,9 +34,7 @@ class Unrolled:
         self.cells = cells
         self.strengths: tuple[Float32[np.ndarray, 'cells _'], ...] = ()  # around either center
         self._added, self._radii = 0, (0, 0)
-        self._folder = cache.folder()
-        with disk_errors_explained(self._folder, after=''):
-            self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)  # noqa: SIM115  # closed with its owner
+        self._folder, self._file = _scratch()
         weakref.finalize(self, self._file.close)
 
     def add(self, views: Sequence[Harmonics]) -> None:
@@ -58,6 +59,15 @@ class Unrolled:
             self._file.seek(cell * row.nbytes)
             row[...] = np.frombuffer(self._file.read(row.nbytes), row.dtype).reshape(row.shape)
         return rows[:, : self._radii[0]], rows[:, self._radii[0] :]
+
+
+def _scratch() -> tuple[Path, Any]:
+    """A file without a name, which may grow large: in the user's cache, or in the system's folder if that is closed."""
+    with suppress(OSError):
+        return cache.folder(), tempfile.TemporaryFile(dir=cache.folder(), buffering=0)
+    folder = Path(tempfile.gettempdir())
+    with disk_errors_explained(folder, after=''):
+        return folder, tempfile.TemporaryFile(dir=folder, buffering=0)
 
 
 def views(detail: Images, density: Images) -> tuple[Harmonics, Harmonics]:
