@@ -10,7 +10,7 @@ SPARE = 4  # points more than are asked for, among which double precision decide
 def nearest_points(points: Float32[np.ndarray, 'points axes'], count: int) -> Int[np.ndarray, 'points count']:
     """The `count` points nearest to each, itself among them, the nearest first; all points where there are no more.
 
-    Time grows with the square of the points: each of 250,000 of 48 axes takes a core 0.7 ms. Memory grows with their
+    Time grows with the square of the points: each of 250,000 of 48 axes takes a core 1.1 ms. Memory grows with their
     number, for a tile of distances is discarded as soon as it was looked at.
     """
     count = min(count, len(points))
