@@ -3,10 +3,11 @@
     python tests/benchmarks/growth.py [--cells 250 2500] [--parts build audit features epoch evaluation] [--in_memory]
         [--folder DIR] [--figure growth.png]
 
-Cells of 64 pixels, each the mean of two of 40 drawn cells, turned, with noise, so that no two are alike and drawing
-takes no time. They are read in batches unless --in_memory says otherwise. Each part is done in a process of its own,
-after one batch that compiles; the network is SqueezeNet 1.1 from random weights. Seconds are of the processor, all
-threads together; memory is the most that the process ever held, and what it held before the part began.
+The cells are those of drawn_folder.py, read in batches unless --in_memory says otherwise. Each part is done in a
+process of its own, after one batch that compiles. The network is SqueezeNet 1.1 at a tenth of its width, from random
+weights: what is measured is the way of the data and not a convolution. Seconds are of the processor, all threads
+together, with what a part loads once; memory is the most that the process ever held, and what it held before the part
+began. What was measured in --folder is kept there, and not measured again.
 """
 
 import argparse
@@ -21,12 +22,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import numpy as np
-from PIL import Image
+from drawn_folder import CLASSES, SIZE, draw
 
-SIZE, BATCH, CLASSES, DRAWN, CELLS_A_SLIDE = 64, 28, 4, 40, 10
+BATCH = 28
+COLORS = ('#0072B2', '#E69F00', '#009E73', '#D55E00', '#CC79A7')  # told apart by color-blind eyes (Okabe and Ito)
+MARKERS = 'osD^v'
+TINY = ('squeezenet1_1', {'head': 8, 'size': SIZE, 'width': 0.1})
 
 
 class Measured(NamedTuple):
@@ -55,9 +59,8 @@ def main() -> None:
         folder = options.folder or Path(temporary)
         found = {}
         for count in options.cells:
-            draw(folder / str(count), count)
             for part in dict.fromkeys(['build', *options.parts]):  # the others need what it builds
-                found[part, count] = in_own_process(part, count, folder, options.in_memory)
+                found[part, count] = kept(part, count, folder, options.in_memory)
     print(processor())
     print(f'{"":12}' + ''.join(f'{count:>22,} cells' for count in options.cells))
     for part in options.parts:
@@ -66,6 +69,15 @@ def main() -> None:
     before = [one.before for one in found.values()]
     print(f'before a part begins a process holds {min(before):.0f} to {max(before):.0f} MB')
     draw_figure(options.figure, found, options.cells, options.parts)
+
+
+def kept(part: str, count: int, folder: Path, in_memory: bool) -> Measured:
+    """What a part costs, as it was measured before in the same folder, else measured now."""
+    file = folder / f'{part}-{count}{"-in-memory" * in_memory}.json'
+    if not file.exists():
+        draw(folder / str(count), count)
+        file.write_text(json.dumps(in_own_process(part, count, folder, in_memory)))
+    return Measured(*json.loads(file.read_text()))
 
 
 def in_own_process(part: str, count: int, folder: Path, in_memory: bool) -> Measured:
@@ -103,26 +115,6 @@ def processor() -> str:
     return f'{name}, {os.cpu_count()} cores'
 
 
-def draw(root: Path, count: int) -> None:
-    """Class folders of so many cells, in slides of ten; what is there already stays."""
-    from alljax.data import synthetic
-
-    if (root / 'cells.csv').exists():
-        return
-    rng, slide = np.random.default_rng(0), synthetic.slide(0, 0)
-    drawn = [synthetic.draw('normal' if n % 2 else 'L1', slide, rng, 96).image for n in range(DRAWN)]
-    lines = ['file,label,group']
-    for number in range(count):
-        first, second = (Image.fromarray(drawn[n]).rotate(rng.uniform(0, 360)) for n in rng.integers(0, DRAWN, 2))
-        mixed = np.asarray(Image.blend(first, second, 0.5).resize((SIZE, SIZE))).astype(int)
-        noisy = np.clip(mixed + rng.integers(-4, 5, mixed.shape), 0, 255).astype(np.uint8)
-        path = root / f'class{number % CLASSES}' / f'{number:07}.png'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(noisy).save(path, compress_level=1)
-        lines.append(f'{path.relative_to(root)},{path.parent.name},slide{number // CELLS_A_SLIDE}')
-    (root / 'cells.csv').write_text('\n'.join(lines) + '\n')
-
-
 def load(root: Path, in_memory: bool):
     """The cells, on the disk unless they are asked for in memory."""
     from alljax.data import datasets
@@ -133,7 +125,6 @@ def load(root: Path, in_memory: bool):
 
 def build(root: Path, in_memory: bool) -> Callable[[], object]:
     """From image files to files in the cache, and to cells."""
-
     return lambda: load(root, in_memory)
 
 
@@ -149,7 +140,7 @@ def features(root: Path, in_memory: bool) -> Callable[[], object]:
     from alljax.models import NetworkSpec
     from alljax.training import inputs
 
-    spec, cells = NetworkSpec('squeezenet1_1', {'head': 8, 'size': SIZE}), load(root, in_memory)
+    spec, cells = NetworkSpec(*TINY), load(root, in_memory)
     model, (body, _) = spec.create(CLASSES), spec.cut(CLASSES)
     variables = model.init(key())
     inputs.body_features(spec, body, variables, cells.take(np.arange(BATCH)).images, BATCH)
@@ -159,12 +150,12 @@ def features(root: Path, in_memory: bool) -> Callable[[], object]:
 def epoch(root: Path, in_memory: bool) -> Callable[[], object]:
     """One epoch of the whole network, with augmentation."""
     cells = load(root, in_memory)
-    train(cells, np.arange(BATCH), Path(tempfile.mkdtemp()))
-    return lambda: train(cells, np.arange(len(cells)), Path(tempfile.mkdtemp()))
+    train(cells, np.arange(BATCH), TINY)
+    return lambda: train(cells, np.arange(len(cells)), TINY)
 
 
-def train(cells, index, folder: Path):
-    """One epoch on the cells at `index`; the program is compiled once."""
+def train(cells, index, network):
+    """One epoch of a network, by its name and options, on the cells at `index`; the program is compiled once."""
     import jax
     import jax.numpy as jnp
 
@@ -178,7 +169,7 @@ def train(cells, index, folder: Path):
     if not PROGRAM:
         from alljax.training.optimizer import OptimizerOptions
 
-        fed = inputs_of(cells)
+        fed = inputs_of(cells, network)
         names = dict.fromkeys(flatten(fed.variables['params']), 1.0)
         update = optimizer.make(OptimizerOptions(), names, 10, 10)
         setup = TrainingSetup(fed.model, update, fed.prepare, names, jnp.ones(CLASSES), 0)
@@ -186,21 +177,25 @@ def train(cells, index, folder: Path):
     step, setup, fed = PROGRAM
     schedule = loop.Schedule(index, BATCH, 1, 0, 0, 1e9)
     progress = Progress(initial_state(setup, jax.tree.map(jnp.copy, fed.variables)), None, 0.0)
+    folder = Path(tempfile.mkdtemp())
     files = loop.Files(MetricsLog(folder, 0), Checkpoints(folder / 'checkpoints'), {'seed': 0})
     try:
-        return loop.fit(loop.Steps(step), progress, inputs.feed(fed, jnp.asarray(cells.labels)), schedule, None, files)
+        return loop.fit(
+            loop.Steps(step), progress, inputs.batch_source(fed, jnp.asarray(cells.labels)), schedule, None, files
+        )
     finally:
         files.metrics.close()
         files.checkpoints.close()
 
 
-def inputs_of(cells):
-    """The network with the pictures of cells."""
+def inputs_of(cells, network):
+    """A network, by its name and options, with the pictures of cells."""
     from alljax.data.augment import Augmentation
     from alljax.models import create
     from alljax.training import inputs
 
-    model = create('squeezenet1_1', CLASSES, head=8, size=SIZE)
+    name, options = network
+    model = create(name, CLASSES, **options)
     return inputs.image_inputs(model, model.init(key()), cells.images, Augmentation())
 
 
@@ -245,26 +240,30 @@ PARTS: dict[str, Callable[[Path, bool], Callable[[], object]]] = {
 def draw_figure(
     path: Path, found: dict[tuple[str, int], Measured], counts: Sequence[int], parts: Sequence[str]
 ) -> None:
-    """Seconds and megabytes against cells, both axes logarithmic, beside a line of slope 1."""
+    """Seconds against cells, both logarithmic, beside a line of slope 1; megabytes against cells."""
     import matplotlib as mpl
 
     mpl.use('Agg')
     from matplotlib import pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout='constrained')
-    for part in parts:
-        rows = [found[part, count] for count in counts]
-        axes[0].loglog(counts, [one.seconds for one in rows], 'o-', label=part)
-        axes[1].loglog(counts, [one.megabytes for one in rows], 'o-', label=part)
-    first = min(found[part, counts[0]].seconds for part in parts)
-    axes[0].loglog(counts, [first * count / counts[0] for count in counts], 'k:', label='in proportion')
-    for axis, label in zip(axes, ('processor time, s', 'peak memory, MB'), strict=True):
+    figure, (time, memory) = plt.subplots(1, 2, figsize=(9, 4), layout='constrained')
+    for part, color, marker in zip(parts, COLORS, MARKERS, strict=False):
+        rows, look = [found[part, count] for count in counts], {'color': color, 'marker': marker, 'label': part}
+        time.loglog(counts, [one.seconds for one in rows], **look)
+        memory.semilogx(counts, [one.megabytes for one in rows], **look)
+    least = min(found[part, counts[-1]].seconds for part in parts) / counts[-1]
+    time.loglog(counts, [0.5 * least * count for count in counts], 'k:', label='in proportion to the cells')
+    for axis, label in ((time, 'processor time, s'), (memory, 'peak memory of the process, MB')):
         axis.set_xlabel(f'cells of {SIZE} × {SIZE} pixels')
         axis.set_ylabel(label)
-        axis.grid(alpha=0.3, which='both')
-    axes[1].set_ylim(bottom=100)
-    axes[0].legend(fontsize='small')
-    figure.savefig(path, dpi=150)
+        axis.set_xticks(counts, [f'{count:,}' for count in counts])
+        axis.minorticks_off()
+        axis.grid(alpha=0.3)
+        axis.spines[['top', 'right']].set_visible(False)
+    memory.set_ylim(bottom=0)
+    time.yaxis.set_major_formatter('{x:g}')
+    figure.legend(*time.get_legend_handles_labels(), loc='outside upper center', ncols=6, frameon=False)
+    figure.savefig(path, dpi=120)
 
 
 if __name__ == '__main__':

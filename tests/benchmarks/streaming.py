@@ -2,9 +2,10 @@
 
     python tests/benchmarks/streaming.py [--cells 2000] [--epochs 3]
 
-The cells and the network are those of growth.py (64 pixels, SqueezeNet 1.1 from random weights, turned and mirrored at
-each step). Epochs of both kinds take turns in one process, after a batch that compiles. Waiting is the time from asking
-for a batch to having it, which in memory is the choice of its cells: while a step waits, the device has nothing to do.
+The cells are those of drawn_folder.py (64 pixels), turned and mirrored at each step; the network is the whole
+SqueezeNet 1.1 from random weights. Epochs of both kinds take turns in one process, after a batch that compiles. Waiting
+is the time from asking for a batch to having it, which in memory is the choice of its cells: while a step waits, the
+device has nothing to do.
 """
 
 import argparse
@@ -18,10 +19,13 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
+import drawn_folder
 import growth
 import numpy as np
 
 from alljax.training import batch_sources
+
+NETWORK = ('squeezenet1_1', {'head': 8, 'size': drawn_folder.SIZE})
 
 
 class Epoch(NamedTuple):
@@ -41,7 +45,7 @@ def main() -> None:
     found: dict[str, list[Epoch]] = {'in memory': [], 'in batches': []}
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / 'cells'
-        growth.draw(root, options.cells)
+        drawn_folder.draw(root, options.cells)
         kinds = {name: growth.load(root, name == 'in memory') for name in found}
         for number in range(options.epochs + 1):
             for name, cells in kinds.items():
@@ -59,7 +63,7 @@ def main() -> None:
 
 def epoch(cells) -> Epoch:
     """One epoch on all cells."""
-    growth.PROGRAM[2:] = [growth.inputs_of(cells)] if growth.PROGRAM else []
+    growth.PROGRAM[2:] = [growth.inputs_of(cells, NETWORK)] if growth.PROGRAM else []
     waited = [0.0]
     kind = batch_sources.StreamedCells if not isinstance(cells.images, np.ndarray) else batch_sources.DeviceCells
     given = kind.batches
@@ -77,7 +81,7 @@ def epoch(cells) -> Epoch:
     kind.batches = timed
     began, before = time.perf_counter(), growth.seconds()
     try:
-        growth.train(cells, np.arange(len(cells)), Path(tempfile.mkdtemp()))
+        growth.train(cells, np.arange(len(cells)), NETWORK)
     finally:
         kind.batches = given
     return Epoch(time.perf_counter() - began, growth.seconds() - before, waited[0])

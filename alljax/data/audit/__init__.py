@@ -1,7 +1,7 @@
 """Repeated cells, and other ways to be right without looking, in a folder: python -m alljax.data.audit FOLDER."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,8 @@ from alljax.data import groups
 from alljax.data.audit import exact_repeats, not_same_table, repeat_kinds
 from alljax.data.audit.candidates import Candidates, candidates
 from alljax.data.audit.folder_listing import FolderListing, list_folder
-from alljax.data.audit.measurements import Measurements, measure_files
-from alljax.data.audit.registration import Match, register
+from alljax.data.audit.measurements import Measurements, SmallImages, measure_files, small_images
+from alljax.data.audit.registration import Look, Match, register
 from alljax.data.audit.shortcuts import Shortcut, shortcuts
 from alljax.storage import progress_bar
 
@@ -21,6 +21,7 @@ __all__ = ['THRESHOLD', 'Audit', 'Pair', 'Shortcut', 'audit', 'pairs_between']
 
 THRESHOLD = 0.6  # least score of a pair; tests/benchmarks/audit.py measures what it finds
 ROUND = 4096  # pairs laid on each other before those are left out whose cells were found to be the same already
+LOOKS = 512  # cells whose small images are kept, 60 kB each, for their next pairs
 
 Track = Callable[..., Any]  # progress_bar.shown, partly told
 
@@ -57,7 +58,7 @@ class Audit(NamedTuple):
 
 
 def audit(root: Path, threshold: float = THRESHOLD, progress: bool = False, not_same: Path | None = None) -> Audit:
-    """Find repeated cells and shortcuts in a folder; nothing is written. `progress` shows bars on a terminal.
+    """Find repeated cells and shortcuts in a folder, in which nothing is written. `progress` shows bars on a terminal.
 
     The pairs of the table `not_same` are left out, so that likely pairs which they would have connected are compared.
     UserError for a folder without cells and, all together, for files that cannot be read.
@@ -110,12 +111,12 @@ def pairs_between(first: Sequence[Path], second: Sequence[Path], threshold: floa
         same = dict.fromkeys(pixels.get(measured.pixel_digests[other], ()), 'same pixels')
         same |= dict.fromkeys(files.get(measured.file_digests[other], ()), 'same file')
         found |= {(cell, other): Pair(cell, other, kind, 1.0) for cell, kind in same.items()}
-    chosen = candidates(measured.detail, measured.density)
+    chosen = candidates(measured.unrolled, np.arange(len(measured.sizes)))
     across = [cell < count <= other and (cell, other) not in found for cell, other in chosen.pairs.tolist()]
-    chosen = _part(chosen, np.array(across, bool))
-    for (cell, other), match in zip(chosen.pairs.tolist(), register(measured, chosen), strict=True):
+    chosen, look = _part(chosen, np.array(across, bool)), _look(measured)
+    for (cell, other), match in zip(chosen.pairs.tolist(), register(look, chosen), strict=True):
         if match.score >= threshold:
-            found[cell, other] = _pair(measured, cell, other, match)
+            found[cell, other] = _pair(look, cell, other, match)
     return [pair._replace(second=pair.second - count) for _, pair in sorted(found.items())]
 
 
@@ -138,8 +139,7 @@ def _all_pairs(
     copies = {pair.second for pair in same}
     unique = [cell for cell in range(len(measured.sizes)) if cell not in copies]
     with progress_bar.shown('looking for repeats: cells that are alike'):
-        chosen = candidates(measured.detail[unique], measured.density[unique])
-    chosen = chosen._replace(pairs=np.array(unique)[chosen.pairs])
+        chosen = candidates(measured.unrolled, np.array(unique))
     chosen = _part(chosen, ~not_same_table.among(marks, chosen.pairs))
     near, uncompared = _near_repeats(measured, chosen, threshold, track)
     return sorted(same + near), uncompared
@@ -151,19 +151,19 @@ def _near_repeats(
     """Pairs of unequal files that score at least the threshold, likeliest candidates first; and those not compared."""
     found: list[Pair] = []
     uncompared: list[tuple[int, int]] = []
-    whole = np.arange(len(measured.sizes))
+    look, joined = _look(measured), groups.Joined(len(measured.sizes))
     with track(total=len(chosen.pairs)) as bar:
         for start in range(0, len(chosen.pairs), ROUND):
             part = Candidates(*(column[start : start + ROUND] for column in chosen))
-            apart = whole[part.pairs[:, 0]] != whole[part.pairs[:, 1]]
+            apart = np.array([not joined.together(*pair) for pair in part.pairs.tolist()], bool)
             uncompared += [(first, second) for first, second in part.pairs[~apart].tolist()]
             bar.update(int((~apart).sum()))
             part = _part(part, apart)
-            for (first, second), match in zip(part.pairs.tolist(), register(measured, part), strict=True):
+            for (first, second), match in zip(part.pairs.tolist(), register(look, part), strict=True):
                 bar.update(1)
                 if match.score >= threshold:
-                    found.append(_pair(measured, first, second, match))
-            whole = groups.connected([(pair.first, pair.second) for pair in found], len(whole))
+                    found.append(_pair(look, first, second, match))
+                    joined.join(first, second)
     return found, uncompared
 
 
@@ -171,11 +171,20 @@ def _part(chosen: Candidates, taken: Bool[np.ndarray, ' pairs']) -> Candidates:
     return Candidates(*(column[taken] for column in chosen))
 
 
-def _pair(measured: Measurements, first: int, second: int, match: Match) -> Pair:
+def _look(measured: Measurements) -> Look:
+    """The small images of a cell, by its place, read again from its file: of a large set few are ever asked for."""
+
+    @lru_cache(maxsize=LOOKS)
+    def look(cell: int) -> SmallImages:
+        return small_images(measured.home, measured.files[cell])
+
+    return look
+
+
+def _pair(look: Look, first: int, second: int, match: Match) -> Pair:
     """The pair of two pictures that were laid on each other."""
-    density = measured.density[first], measured.density[second]
-    (height, width), (other_height, other_width) = measured.shapes[[first, second]].tolist()
-    shapes = (height, width), (other_height, other_width)
-    sharpness = float(measured.sharpness[first]), float(measured.sharpness[second])
-    kind = repeat_kinds.describe(match.pose, density, shapes, sharpness)
+    one, other = look(first), look(second)
+    kind = repeat_kinds.describe(
+        match.pose, (one.density, other.density), (one.shape, other.shape), (one.sharpness, other.sharpness)
+    )
     return Pair(first, second, kind, match.score, repeat_kinds.one_cell(match.pose))

@@ -9,28 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.fft
-from jaxtyping import Bool, Float, Float32, Int
-from scipy.ndimage import map_coordinates
+from jaxtyping import Bool, Complex64, Float, Float32, Int
 from sklearn.decomposition import PCA
-from sklearn.neighbors import NearestNeighbors
 
-ANGLES = 128  # samples of a turn; of half a turn in a spectrum, which is symmetric
-HARMONICS, COMPONENTS = 16, 48
+from alljax.data.audit.nearest_points import nearest_points
+from alljax.data.audit.unrolled import ANGLES, Unrolled
+
+COMPONENTS = 48
 NEAREST = 20  # cells compared with each, around either center
 # Least correlation around either center. Planted repeats have 0.58 and 0.72 or more, one in a thousand others this.
 SPECTRUM, NUCLEUS = 0.33, 0.5
 GUESSES = 2  # turns to try from either center
-BATCH = 512
-
-Images = Float[np.ndarray, 'cells side side']
-Polar = Float32[np.ndarray, 'cells radii angles']
-
-
-class Views(NamedTuple):
-    """Cells unrolled over the angle."""
-
-    spectrum: Polar  # half a turn
-    nucleus: Polar  # a turn
+AT_ONCE = 1024  # pairs compared together
 
 
 class Candidates(NamedTuple):
@@ -41,17 +31,16 @@ class Candidates(NamedTuple):
     mirrored: Bool[np.ndarray, 'pairs guesses']
 
 
-def candidates(detail: Images, density: Images) -> Candidates:
-    """Find pairs among images of band-passed detail, and of density, in which the nucleus is darkest."""
-    if len(detail) < 2:
+def candidates(seen: Unrolled, cells: Int[np.ndarray, ' cells']) -> Candidates:
+    """Find pairs among some of the unrolled cells, by their places among all."""
+    if len(cells) < 2:
         return Candidates(np.zeros((0, 2), int), np.zeros((0, 3 * GUESSES)), np.zeros((0, 3 * GUESSES), bool))
-    seen = views(detail, density)
-    pairs = np.unique(np.concatenate([nearest(view) for view in seen]), axis=0)
-    harmonics = [scipy.fft.rfft(view, axis=2) for view in seen]
+    pairs = cells[_nearest_of_each(seen, cells)]
     kept: list[tuple[np.ndarray, ...]] = []
-    for start in range(0, len(pairs), 8 * BATCH):
-        part = pairs[start : start + 8 * BATCH]
-        turns = [_turned(spectra, part) for spectra in harmonics]
+    for start in range(0, len(pairs), AT_ONCE):
+        part = pairs[start : start + AT_ONCE]
+        both, place = np.unique(part, return_inverse=True)
+        turns = [_turned(harmonics, place.reshape(part.shape)) for harmonics in seen.harmonics(both)]
         peaks = [turn.max((1, 2)) for turn in turns]
         likely = (peaks[0] > SPECTRUM) | (peaks[1] > NUCLEUS)
         angle, mirrored = zip(*(_peaks(turn[likely]) for turn in turns), strict=True)
@@ -64,62 +53,22 @@ def candidates(detail: Images, density: Images) -> Candidates:
     return Candidates(*(column[order] for column in columns))
 
 
-def views(detail: Images, density: Images) -> Views:
-    """Unroll the spectrum of `detail`, and `detail` around the nucleus."""
-    side = detail.shape[-1]
-    parts = []
-    for start in range(0, len(detail), BATCH):
-        part = detail[start : start + BATCH]
-        strength = np.abs(scipy.fft.fft2(part * _taper(side), (2 * side, 2 * side), workers=-1)) ** 0.5
-        middle = np.full((len(part), 2), float(side))
-        parts.append(
-            (
-                _unrolled(scipy.fft.fftshift(strength, (1, 2)), middle, np.arange(6, 0.6 * side, 2), np.pi),
-                _unrolled(part, _centers(density[start : start + BATCH]), np.arange(2, 0.42 * side, 1.25), 2 * np.pi),
-            )
-        )
-    return Views(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+def _nearest_of_each(seen: Unrolled, cells: Int[np.ndarray, ' cells']) -> Int[np.ndarray, 'pairs 2']:
+    """Pair each cell with the nearest in the strengths of angular harmonics, around either center; each pair once."""
+    found = []
+    for strengths in seen.strengths:
+        strength = strengths if len(cells) == len(strengths) else strengths[cells]
+        short = PCA(min(COMPONENTS, *strength.shape), svd_solver='randomized', random_state=0).fit_transform(strength)
+        near = nearest_points(short, NEAREST + 1)
+        first, second = np.repeat(np.arange(len(near)), near.shape[1]), near.ravel()
+        low, high = np.minimum(first, second), np.maximum(first, second)
+        found.append(np.unique((low * len(cells) + high)[low != high]))  # as one number: rows take long to sort
+    return np.stack(np.divmod(np.unique(np.concatenate(found)), len(cells)), 1)
 
 
-def nearest(polar: Polar) -> Int[np.ndarray, 'pairs 2']:
-    """Pair each cell with the nearest in the strengths of angular harmonics."""
-    strength = np.abs(scipy.fft.rfft(polar, axis=2)[..., 1 : HARMONICS + 1]).reshape(len(polar), -1) ** 0.5
-    short = PCA(min(COMPONENTS, *strength.shape), svd_solver='randomized', random_state=0).fit_transform(strength)
-    count = min(NEAREST + 1, len(polar))
-    found = NearestNeighbors(n_neighbors=count, algorithm='brute').fit(short).kneighbors(short, return_distance=False)
-    pairs = np.stack([np.repeat(np.arange(len(polar)), count), found.ravel()], 1)
-    return np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], 1), axis=0)
-
-
-def _centers(density: Images) -> Float[np.ndarray, 'cells 2']:
-    """Row and column of the densest blob near the middle, by mean shift: it stays on the nucleus when a crop shifts."""
-    side = density.shape[-1]
-    density = density.astype(np.float32)
-    weight = np.maximum(density - np.median(density, (1, 2), keepdims=True), 0) ** 2 + 1e-9
-    place = np.arange(side, dtype=np.float32)
-    center = np.full((len(density), 2), (side - 1) / 2, np.float32)
-    for _ in range(20):
-        rows, columns = (np.exp(-0.5 * ((place - center[:, axis, None]) / (0.16 * side)) ** 2) for axis in (0, 1))
-        across = np.einsum('nij,nj->ni', weight, columns) * rows
-        down = np.einsum('nij,ni->nj', weight, rows) * columns
-        center = np.stack([across @ place / across.sum(1), down @ place / down.sum(1)], 1)
-    return center
-
-
-def _unrolled(images: Images, centers: Float[np.ndarray, 'cells 2'], radii: np.ndarray, turn: float) -> Polar:
-    """Sample circles around the centers; each has mean 0 over the angle, and all of a cell together norm 1."""
-    angle = turn * np.arange(ANGLES) / ANGLES
-    y, x = radii[:, None] * np.sin(angle), radii[:, None] * np.cos(angle)
-    polar = np.empty((len(images), len(radii), ANGLES), np.float32)
-    for out, image, (row, column) in zip(polar, images, centers, strict=True):
-        map_coordinates(image, (y + row, x + column), out, order=1, mode='constant')
-        out -= out.mean(1, keepdims=True)
-        out *= np.sqrt(radii)[:, None]  # as many pixels as a circle has
-        out /= np.linalg.norm(out) + 1e-6
-    return polar
-
-
-def _turned(harmonics: np.ndarray, pairs: Int[np.ndarray, 'pairs 2']) -> Float32[np.ndarray, 'pairs hands angles']:
+def _turned(
+    harmonics: Complex64[np.ndarray, 'cells radii harmonics'], pairs: Int[np.ndarray, 'pairs 2']
+) -> Float32[np.ndarray, 'pairs hands angles']:
     """Correlate the first of each pair with the second at every turn, as it is and mirrored."""
     first, second = harmonics[pairs[:, 0]], harmonics[pairs[:, 1]]
     found = [
@@ -142,8 +91,3 @@ def _peaks(
         angles.append(2 * np.pi * angle / ANGLES)
         mirrored.append(hand == 1)
     return np.stack(angles, 1), np.stack(mirrored, 1)
-
-
-def _taper(side: int) -> Float32[np.ndarray, 'side side']:
-    away = np.arange(side) - (side - 1) / 2
-    return np.clip(1.15 - (np.hypot(away[:, None], away) / (side / 2)) ** 2, 0, 1).astype(np.float32)

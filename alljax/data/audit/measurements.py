@@ -1,10 +1,8 @@
 """Measurements of every file: its digests, what is known of it without looking at the cell, small images to compare."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +13,12 @@ from scipy.ndimage import gaussian_filter
 
 from alljax.data import image
 from alljax.data.audit import overlays
+from alljax.data.audit.unrolled import Harmonics, Unrolled, views
+from alljax.data.in_order import in_order
 from alljax.errors import UserError
 
 FINE, COARSE = 128, 64  # pixels a side of the images that are compared; the longer side of a crop fills them
+AT_ONCE = 32  # files measured together
 BORDER = 8  # outer pixels of a crop, where no cell is
 BAND = (0.8, 3.0)  # deviations in pixels: detail is what the first blur leaves and the second removes
 FOCUS = ((1.0, 2.0), (3.0, 6.0))  # deviations in pixels of the blurs that bound fine and coarse detail
@@ -27,7 +28,7 @@ Mask = Bool[np.ndarray, 'side side']
 
 
 class FileMeasurements(NamedTuple):
-    """Measurements of one file."""
+    """Measurements of one file that are kept."""
 
     file_digest: str
     pixel_digest: str
@@ -35,27 +36,39 @@ class FileMeasurements(NamedTuple):
     shape: tuple[int, int]  # height and width
     color: Float64[np.ndarray, '6']  # mean and deviation of red, green, blue
     border: Float64[np.ndarray, '6']
-    density: Float16[np.ndarray, 'coarse coarse']
-    detail: Float32[np.ndarray, 'coarse coarse']
-    fine: Float16[np.ndarray, 'fine fine']
-    sharpness: float
     overlays: Float64[np.ndarray, '3']
 
 
 class Measurements(NamedTuple):
     """Measurements of all files, in their order."""
 
+    home: Path
+    files: tuple[str, ...]  # from `home`
     file_digests: tuple[str, ...]
     pixel_digests: tuple[str, ...]
     sizes: Int64[np.ndarray, ' cells']
     shapes: Int64[np.ndarray, 'cells 2']
     color: Float64[np.ndarray, 'cells 6']
     border: Float64[np.ndarray, 'cells 6']
-    density: Float16[np.ndarray, 'cells coarse coarse']  # optical, of green
-    detail: Float32[np.ndarray, 'cells coarse coarse']  # what remains of it between two blurs
-    fine: Float16[np.ndarray, 'cells fine fine']  # the same at FINE pixels
-    sharpness: Float64[np.ndarray, ' cells']  # logarithm of the share of the finest detail
     overlays: Float64[np.ndarray, 'cells 3']  # bars and letters drawn over the picture, as overlays.measure gives them
+    unrolled: Unrolled
+
+
+class SmallImages(NamedTuple):
+    """A picture as it is laid on another, and what tells how the two differ."""
+
+    shape: tuple[int, int]  # height and width of the picture
+    density: Float16[np.ndarray, 'coarse coarse']  # optical, of green
+    detail: Float32[np.ndarray, 'coarse coarse']  # what remains of it between two blurs
+    fine: Float16[np.ndarray, 'fine fine']  # the same at FINE pixels
+    sharpness: float  # logarithm of the share of the finest detail
+
+
+class _Read(NamedTuple):
+    """Files that were read together: measurements, or what is wrong with them, and the views of those measured."""
+
+    results: list[FileMeasurements | str]
+    views: tuple[Harmonics, Harmonics] | None
 
 
 def measure_files(
@@ -64,33 +77,33 @@ def measure_files(
     track: Callable[[Iterable[FileMeasurements | str]], Iterable[FileMeasurements | str]] = iter,
 ) -> Measurements:
     """Measure all files; `track` may show progress. UserError with every file that is no picture."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(track(pool.map(lambda file: _attempt(home, file), files)))
+    unrolled = Unrolled(len(files))
+
+    def measured() -> Iterator[FileMeasurements | str]:
+        for part in in_order(partial(_measure_some, home), _parts(files)):
+            if part.views:
+                unrolled.add(part.views)
+            yield from part.results
+
+    results = list(track(measured()))
     problems = [item for item in results if isinstance(item, str)]
     if problems:
         raise UserError(*problems)
     columns = list(zip(*(item for item in results if isinstance(item, FileMeasurements)), strict=True))
-    return Measurements(columns[0], columns[1], *(np.array(column) for column in columns[2:]))
+    sizes, shapes, color, border, marks = (np.array(column) for column in columns[2:])
+    return Measurements(home, tuple(files), columns[0], columns[1], sizes, shapes, color, border, marks, unrolled)
 
 
-def measure_file(path: Path) -> FileMeasurements:
-    """Measure one file; image.ImageError if it is no picture."""
-    pixels = image.read(path).pixels
-    data = image.content(path)
-    fine, coarse = (density(pixels, side) for side in (FINE, COARSE))
+def small_images(home: Path, file: str) -> SmallImages:
+    """The small images of a file; UserError if it is no picture, or no longer."""
+    try:
+        pixels = image.read(home / file).pixels
+    except image.ImageError as error:
+        raise UserError(f'{file}: {error}') from None
     shape = (pixels.shape[0], pixels.shape[1])
-    return FileMeasurements(
-        hashlib.sha256(data).hexdigest(),
-        hashlib.sha256(repr(shape).encode() + pixels.tobytes()).hexdigest(),
-        len(data),
-        shape,
-        _statistics(pixels.reshape(-1, 3)),
-        border_colors(pixels),
-        coarse.astype(np.float16),
-        detail(coarse, shape),
-        detail(fine, shape).astype(np.float16),
-        sharpness(pixels),
-        overlays.measure(pixels),
+    coarse, fine = density(pixels, COARSE), detail(density(pixels, FINE), shape)
+    return SmallImages(
+        shape, coarse.astype(np.float16), detail(coarse, shape), fine.astype(np.float16), sharpness(pixels)
     )
 
 
@@ -150,13 +163,41 @@ def sharpness(pixels: UInt8[np.ndarray, 'height width 3']) -> float:
     return float(np.log((fine + 1e-4) / (coarse + 1e-4)))
 
 
-def _attempt(home: Path, file: str) -> FileMeasurements | str:
-    try:
-        return measure_file(home / file)
-    except image.ImageError as error:
-        return f'{file}: {error}'
-    except OSError as error:
-        return f'{file}: cannot be read ({error.strerror}); correct its permissions'
+def _parts(files: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (files[start : start + AT_ONCE] for start in range(0, len(files), AT_ONCE))
+
+
+def _measure_some(home: Path, files: Sequence[str]) -> _Read:
+    results: list[FileMeasurements | str] = []
+    details, densities = [], []
+    for file in files:
+        try:
+            pixels, data = image.read(home / file).pixels, image.content(home / file)
+        except image.ImageError as error:
+            results.append(f'{file}: {error}')
+            continue
+        except OSError as error:
+            results.append(f'{file}: cannot be read ({error.strerror}); correct its permissions')
+            continue
+        measured = _measure(pixels, data)
+        coarse = density(pixels, COARSE)
+        details.append(detail(coarse, measured.shape))
+        densities.append(coarse.astype(np.float16))
+        results.append(measured)
+    return _Read(results, views(np.stack(details), np.stack(densities)) if details else None)
+
+
+def _measure(pixels: UInt8[np.ndarray, 'height width 3'], data: bytes) -> FileMeasurements:
+    shape = (pixels.shape[0], pixels.shape[1])
+    return FileMeasurements(
+        hashlib.sha256(data).hexdigest(),
+        hashlib.sha256(repr(shape).encode() + pixels.tobytes()).hexdigest(),
+        len(data),
+        shape,
+        _statistics(pixels.reshape(-1, 3)),
+        border_colors(pixels),
+        overlays.measure(pixels),
+    )
 
 
 def _box(shape: tuple[int, int], side: int) -> tuple[slice, slice]:
@@ -186,4 +227,5 @@ def _border(shape: tuple[int, int]) -> Bool[np.ndarray, 'height width']:
 
 
 def _statistics(pixels: UInt8[np.ndarray, 'pixels 3']) -> Float64[np.ndarray, '6']:
-    return np.concatenate([pixels.mean(0, dtype=np.float64), pixels.std(0, dtype=np.float64)])
+    values = pixels.T.astype(np.float64, order='C')  # a channel after another, which is summed many times faster
+    return np.concatenate([values.mean(1), values.std(1)])

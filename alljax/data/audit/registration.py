@@ -1,7 +1,7 @@
 """One cell laid on another: the turn is known up to a few guesses, the shift is found, and the overlap compared."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from jaxtyping import Bool, Complex64, Float, Float32
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from alljax.data.audit.candidates import Candidates
-from alljax.data.audit.measurements import COARSE, FINE, Measurements, disk
+from alljax.data.audit.measurements import COARSE, FINE, SmallImages, disk
 
 FARTHEST = 0.4  # shift between the centers of two crops, of their side
 LEAST = 0.3  # overlap that says anything, of a crop's disk
@@ -22,6 +22,7 @@ STEP = np.deg2rad(1.4)  # first step around a guessed turn: half of what candida
 Image = Float32[np.ndarray, 'side side']
 Mask = Bool[np.ndarray, 'side side']
 Plane = Float[np.ndarray, 'side side']
+Look = Callable[[int], SmallImages]  # of a cell, by its place
 
 
 class Pose(NamedTuple):
@@ -39,10 +40,10 @@ class Match(NamedTuple):
     pose: Pose
 
 
-def register(measured: Measurements, chosen: Candidates) -> Iterator[Match]:
+def register(look: Look, chosen: Candidates) -> Iterator[Match]:
     """Lay the second cell of each pair on the first, in order."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(lambda i: _register(measured, chosen, i), range(len(chosen.pairs)))
+        yield from pool.map(lambda i: _register(look, chosen, i), range(len(chosen.pairs)))
 
 
 def aligned(image: Image, pose: Pose) -> Image:
@@ -68,16 +69,16 @@ def _second_coordinates(side: int, pose: Pose) -> tuple[Plane, Plane]:
     return (-1 if pose.mirrored else 1) * (y * cosine - x * sine), x * cosine + y * sine
 
 
-def _register(measured: Measurements, chosen: Candidates, index: int) -> Match:
-    first, second = chosen.pairs[index].tolist()
-    shapes = [(int(height), int(width)) for height, width in measured.shapes[[first, second]]]
+def _register(look: Look, chosen: Candidates, index: int) -> Match:
+    first, second = map(look, chosen.pairs[index].tolist())
+    shapes = [first.shape, second.shape]
     guesses = [
         Pose(float(angle), bool(hand)) for angle, hand in zip(chosen.angles[index], chosen.mirrored[index], strict=True)
     ]
-    coarse = _best(measured.detail[first], measured.detail[second], shapes, guesses, FARTHEST)
+    coarse = _best(first.detail, second.detail, shapes, guesses, FARTHEST)
     if coarse.score < PROMISING:
         return coarse._replace(score=0.0)
-    pair = [measured.fine[cell].astype(np.float32) for cell in (first, second)]
+    pair = [cell.fine.astype(np.float32) for cell in (first, second)]
     match = _best(pair[0], pair[1], shapes, [coarse.pose], 2 / COARSE)
     for step in (STEP, STEP / 2, STEP / 4):
         turns = [match.pose._replace(angle=match.pose.angle + turn) for turn in (-step, step)]

@@ -18,6 +18,8 @@ FOLDS = 5
 DRAWS = 1000
 LEVEL = 0.99  # of the interval: five questions are asked at once
 
+Folds = list[tuple[np.ndarray, np.ndarray]]
+
 MEANS = {
     'file size': 'bytes of the file: classes saved by another program, format or quality',
     'image size': 'height and width: classes cropped or photographed in another way',
@@ -66,7 +68,9 @@ def told_by(
     if len(classes) < 2:
         return ()
     group = np.unique(groups, return_inverse=True)[1]
-    return tuple(_shortcut(name, values, label, group, classes.tolist()) for name, values in numbers.items())
+    held = {str(known): len(np.unique(group[label == index])) for index, known in enumerate(classes)}
+    folds = _folds(label, group, min(FOLDS, *held.values())) if min(held.values()) > 1 else []
+    return tuple(_shortcut(name, values, label, group, held, folds) for name, values in numbers.items())
 
 
 def _shortcut(
@@ -74,31 +78,34 @@ def _shortcut(
     values: Float[np.ndarray, 'cells features'],
     label: Int[np.ndarray, ' cells'],
     group: Int[np.ndarray, ' cells'],
-    classes: Sequence[str],
+    held: Mapping[str, int],
+    folds: Folds,
 ) -> Shortcut:
-    chance = 1 / len(classes)
+    """`held` says how many groups each class is in."""
+    chance = 1 / len(held)
     if not np.ptp(values, axis=0).any():
         return Shortcut(name, MEANS[name], chance, (chance, chance), chance, 'no: the same for all')
-    held = {str(known): len(np.unique(group[label == index])) for index, known in enumerate(classes)}
     single = [known for known, count in held.items() if count < 2]
     if single:
         verdict = f'cannot be told: all of {", ".join(single)} is one group'
         return Shortcut(name, MEANS[name], None, None, chance, verdict)
-    predicted = _predictions(values, label, group, min(FOLDS, *held.values()))
-    accuracy, interval = _accuracy(predicted, label, group, len(classes))
+    predicted = _predictions(values, label, folds)
+    accuracy, interval = _accuracy(predicted, label, group, len(held))
     return Shortcut(name, MEANS[name], accuracy, interval, chance, _verdict(accuracy, interval, chance))
 
 
+def _folds(label: Int[np.ndarray, ' cells'], group: Int[np.ndarray, ' cells'], count: int) -> Folds:
+    """Cells that train and cells that are tested, without a group on both sides."""
+    return list(StratifiedGroupKFold(count, shuffle=True, random_state=0).split(label[:, None], label, group))
+
+
 def _predictions(
-    values: Float[np.ndarray, 'cells features'],
-    label: Int[np.ndarray, ' cells'],
-    group: Int[np.ndarray, ' cells'],
-    folds: int,
+    values: Float[np.ndarray, 'cells features'], label: Int[np.ndarray, ' cells'], folds: Folds
 ) -> Int[np.ndarray, ' cells']:
     """The label that is told of each cell by a model that saw none of its group."""
     predicted = np.empty_like(label)
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced', max_iter=1000))
-    for train, test in StratifiedGroupKFold(folds, shuffle=True, random_state=0).split(values, label, group):
+    for train, test in folds:
         if len(test) == 0:
             continue
         if len(np.unique(label[train])) < 2:
