@@ -80,6 +80,12 @@ def test_a_network_s_prediction_waits_for_no_library_of_other_work():
     assert loaded(others, 'alljax.smear, alljax.commands.smear, alljax.runs.network_kind') == 'set()'
 
 
+def test_a_run_of_a_network_begins_without_what_its_end_needs():
+    others = {'sklearn', 'matplotlib', 'pandas', 'tensorflow_datasets', 'scipy.stats'}
+    modules = 'alljax.commands.train, alljax.sweep, alljax.runs.experiment, alljax.runs.network_kind'
+    assert loaded(others, modules) == 'set()'
+
+
 def test_the_search_of_fields_waits_for_no_jax():
     """Its processes do not need it, and `alljax smear` has them begin before it loads what a network needs."""
     modules = 'alljax.fields.annotations, alljax.fields.field_search, alljax.data.image_files'

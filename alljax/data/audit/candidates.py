@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 from jaxtyping import Bool, Complex64, Float, Float32, Int
-from sklearn.decomposition import PCA
 
 from alljax.data.audit.nearest_points import nearest_points
 from alljax.data.audit.unrolled import ANGLES, Unrolled
@@ -55,6 +54,8 @@ def candidates(seen: Unrolled, cells: Int[np.ndarray, ' cells']) -> Candidates:
 
 def _nearest_of_each(seen: Unrolled, cells: Int[np.ndarray, ' cells']) -> Int[np.ndarray, 'pairs 2']:
     """Pair each cell with the nearest in the strengths of angular harmonics, around either center; each pair once."""
+    from sklearn.decomposition import PCA  # takes seconds, which a run without audit need not wait
+
     found = []
     for strengths in seen.strengths:
         strength = strengths if len(cells) == len(strengths) else strengths[cells]

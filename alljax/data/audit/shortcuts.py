@@ -6,11 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from alljax.data.audit.measurements import Measurements
 
@@ -96,6 +91,8 @@ def _shortcut(
 
 def _folds(label: Int[np.ndarray, ' cells'], group: Int[np.ndarray, ' cells'], count: int) -> Folds:
     """Cells that train and cells that are tested, without a group on both sides."""
+    from sklearn.model_selection import StratifiedGroupKFold  # takes seconds, which a run without audit need not wait
+
     return list(StratifiedGroupKFold(count, shuffle=True, random_state=0).split(label[:, None], label, group))
 
 
@@ -103,6 +100,11 @@ def _predictions(
     values: Float[np.ndarray, 'cells features'], label: Int[np.ndarray, ' cells'], folds: Folds
 ) -> Int[np.ndarray, ' cells']:
     """The label that is told of each cell by a model that saw none of its group."""
+    from sklearn.exceptions import ConvergenceWarning  # takes seconds, which a run without audit need not wait
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     predicted = np.empty_like(label)
     model = make_pipeline(StandardScaler(), LogisticRegression(class_weight='balanced', max_iter=1000))
     for train, test in folds:
