@@ -1,6 +1,7 @@
 """All measures of the methods on the user's images: which heat maps of this network are to be believed."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -66,15 +67,20 @@ def check(request: CheckedRequest) -> None:
 
 
 def as_method(name: str, request: CheckedRequest, options: Any) -> Callable[..., gradients.Attribution]:
-    """A method of METHODS as `alljax.gradients` calls one: measures give it other variables, images and targets."""
+    """A method of METHODS as `alljax.gradients` calls one: measures give it other variables, images and targets.
 
-    def method(apply: Any, variables: Variables, x: Array, target: Any, **_: Any) -> gradients.Attribution:
+    Its `batch_size` is bound, so that measures which ask for several samples of noise at once keep to it.
+    """
+
+    def method(
+        apply: Any, variables: Variables, x: Array, target: Any, *, batch_size: int, **_: Any
+    ) -> gradients.Attribution:
         wanted = jnp.broadcast_to(jnp.asarray(target), (len(x),))
-        found = METHODS[name].function(request.run.model, variables, x, wanted, options)
+        found = METHODS[name].function(request.run.model, variables, x, wanted, options._replace(batch_size=batch_size))
         _expect_finite(request, name, found, '' if variables is request.run.variables else ' for random weights')
         return gradients.Attribution(found)
 
-    return method
+    return partial(method, batch_size=options.batch_size)
 
 
 def _expect_finite(request: CheckedRequest, name: str, found: Array, where: str) -> None:

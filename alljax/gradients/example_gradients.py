@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 
 from alljax.gradients import batching, factored_gradients
 from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, check_examples, known
-from alljax.gradients.named_parameters import wide
+from alljax.gradients.named_parameters import named, wide, with_leaves
 from alljax.gradients.network_checks import Leaves, evaluation_only, from_signature, signature
 from alljax.gradients.parameter_checks import check_params, check_trained, require_leaves
 from alljax.gradients.typing import Loss, Params, Rows
@@ -140,11 +140,10 @@ def _checked_loss(function: str, loss: Loss, tree: jax.tree_util.PyTreeDef, leav
 
 @partial(jax.jit, static_argnames=('loss', 'reduce'))
 def _each(loss: Loss, params: Params, x: Array, y: Array, reduce: Callable[[Params], Any] | None) -> Any:
-    def one(x: Array, y: Array) -> Any:
-        gradient = jax.grad(lambda params: loss(params, x[None], y[None]).sum())(params)
-        return reduce(gradient) if reduce else gradient
-
-    return jax.vmap(one)(x, y)
+    leaves = named(params)
+    found = factored_gradients.per_example(loss, params, x, y, in_order=True)
+    whole = with_leaves(params, {name: factored_gradients.written_out(found[name], leaves[name]) for name in leaves})
+    return jax.vmap(reduce)(whole) if reduce else whole
 
 
 @partial(jax.jit, static_argnums=0)

@@ -122,8 +122,11 @@ def zero_offsets(layers: Layers) -> Arrays:
     return {place: jnp.zeros(layer.output.shape, layer.output.dtype) for place, layer in layers.items()}
 
 
-def factors(layers: Layers, inputs: Arrays, cotangents: Arrays) -> dict[str, Factor]:
-    """Name of a parameter → its gradients for each example, from both sides of its layer; in float32 or wider."""
+def factors(layers: Layers, inputs: Arrays, cotangents: Arrays, *, in_order: bool = False) -> dict[str, Factor]:
+    """Name of a parameter → its gradients for each example, from both sides of its layer; in float32 or wider.
+
+    `in_order`, the inputs of a pair are in the order of the kernel, as `written_out` needs them.
+    """
     found: dict[str, Factor] = {}
     for place, (module, leaves, _) in layers.items():
         x, cotangent = wide(inputs[place]), wide(cotangents[place])
@@ -136,7 +139,7 @@ def factors(layers: Layers, inputs: Arrays, cotangents: Arrays) -> dict[str, Fac
             elif isinstance(module, nn.Conv):
                 groups = module.feature_group_count
                 spread = flat.reshape(len(x), -1, groups, flat.shape[-1] // groups).swapaxes(1, 2)
-                found[name] = Pair(patches(x, module), spread)
+                found[name] = Pair(patches(x, module, in_order=in_order), spread)
             else:
                 found[name] = Pair(x.reshape(len(x), 1, -1, x.shape[-1]), flat[:, None])
     return found
@@ -160,12 +163,13 @@ def explicit(loss: Loss, params: Params, x: Array, y: Array, names: list[str]) -
 
 
 def per_example(
-    loss: Loss, params: Params, x: Array, y: Array, wanted: Callable[[str], object] | None = None
-) -> dict[str, Factor]:
+    loss: Loss, params: Params, x: Array, y: Array, wanted: Callable[[str], object] | None = None, *,
+    in_order: bool = False,
+) -> dict[str, Factor]:  # fmt: skip
     """Name → gradients for each example of a batch; `loss` gives a loss for each image, or one for all of them.
 
     In the second case nothing is known of single examples but what the loss of one image alone says. `wanted` chooses
-    parameters by name.
+    parameters by name; `in_order` is as in `factors`.
     """
     layers = discover(loss, params, x, y)
 
@@ -176,11 +180,24 @@ def per_example(
     found: dict[str, Factor] = {}
     if layers:
         cotangents, inputs = jax.grad(total, has_aux=True)(zero_offsets(layers))
-        found = factors(layers, inputs, cotangents)
+        found = factors(layers, inputs, cotangents, in_order=in_order)
     names = [name for name in named(params) if wanted is None or wanted(name)]
     rest = explicit(loss, params, x, y, [name for name in names if name not in found])
     whole = found | {name: leaf.reshape(len(x), -1) for name, leaf in rest.items()}
     return {name: whole[name] for name in names}
+
+
+def written_out(factor: Factor, like: Rows) -> Float[Array, 'batch ...']:
+    """The gradients of each example, of the shape and type of the parameter; the inputs of a pair are in its order.
+
+    Those of a layer that sees one place are products of numbers: XLA:CPU computes the derivative of its matrix product
+    in the order of the transposed array, almost three times slower.
+    """
+    if isinstance(factor, Pair):
+        u, b = factor
+        whole = u[:, :, 0, :, None] * b[:, :, 0, None] if u.shape[2] == 1 else u.mT @ b
+        factor = whole.swapaxes(1, 2)  # the groups of a kernel are those of its last axis
+    return factor.reshape(len(factor), *jnp.shape(like)).astype(jnp.result_type(like))
 
 
 def squared_norms(factor: Factor) -> Float[Array, ' batch']:

@@ -14,12 +14,12 @@ from alljax.gradients.argument_checks import (
     check_baseline,
     check_counts,
     check_map,
-    check_method_result,
     check_not_negative,
     check_score,
 )
 from alljax.gradients.gradient_attribution import logits_of
 from alljax.gradients.network_checks import prepare, scored
+from alljax.gradients.noisy_maps import asked_of, noisy_maps
 from alljax.gradients.positions import by_position, over_channels
 from alljax.gradients.typing import Apply, AttributionMap, Inputs, Method, Network, Params, Score, Target
 
@@ -144,7 +144,8 @@ def max_sensitivity(
     """The largest relative change of a method's map when the image changes by up to `radius` in each value.
 
     Yeh et al. 2019 (arXiv:1901.09392): the maximum over uniform noise of |method(x + noise) − method(x)| / |method(x)|.
-    `options` go to the method. Inputs are floats of any rank. Can be jitted where the method can.
+    `options` go to the method, and its `batch_size` counts inputs at once, those of several samples together. Inputs
+    are floats of any rank. Can be jitted where the method can.
 
     >>> gradients.max_sensitivity(gradients.saliency, apply, params, x, y, key=key, samples=2).shape
     (4,)
@@ -152,18 +153,13 @@ def max_sensitivity(
     check_counts('max_sensitivity', samples=samples)
     check_not_negative('max_sensitivity', radius=radius)
     prepare('max_sensitivity', apply, params, x, target)
-
-    def flat(x: Inputs) -> Array:
-        found = method(apply, params, x, target, **options)
-        return jnp.asarray(check_method_result('max_sensitivity', found, x).map).reshape(len(x), -1)
-
-    still = flat(x)
+    asked = asked_of('max_sensitivity', method, (apply, params, target), options)
+    still = asked.maps(x)
     worst = jnp.zeros(len(x), still.dtype)
-    for sample in range(samples):
-        noise = jax.random.uniform(jax.random.fold_in(key, sample), x.shape, x.dtype, -radius, radius)
-        change = jnp.linalg.norm(flat(x + noise) - still, axis=1) / jnp.linalg.norm(still, axis=1)
-        worst = jnp.maximum(worst, change)
-    return worst
+    for _, maps in noisy_maps(asked, x, key, radius, samples):
+        worst = jnp.maximum(worst, jnp.linalg.norm(maps - still, axis=2).max(0))
+    sensitivity: Array = worst / jnp.linalg.norm(still, axis=1)
+    return sensitivity
 
 
 def _curve(apply: Network, params: Params, x: Inputs, target: Target, change: Change, batch_size: int | None) -> Curve:

@@ -201,7 +201,7 @@ def _along(
     return picked(with_layer(apply, layer)(params, x, value=points).logits, wanted)
 
 
-@partial(jax.jit, static_argnums=(0, 5), donate_argnums=4)
+@partial(jax.jit, static_argnums=(0, 5))
 def _add_gradients(
     apply: Apply, params: Params, path: Path, rule: tuple[Array, ...], total: InputGradient, layer: str | None
 ) -> InputGradient:

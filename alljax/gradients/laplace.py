@@ -13,10 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 
 from alljax.gradients import batching
-from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, check_not_negative, few, known
+from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, check_not_negative, known
 from alljax.gradients.curvature_matrix import Asked, Matrix, checked, cross_entropy
 from alljax.gradients.full_curvature import FullCurvature, full_curvature, projected_outputs
-from alljax.gradients.kronecker_curvature import KroneckerFactors, factors_of
+from alljax.gradients.kronecker_curvature import KroneckerFactors, factors_of, require_layers
 from alljax.gradients.named_parameters import named, widened
 from alljax.gradients.network_checks import as_apply, classes
 from alljax.gradients.parameter_checks import check_params
@@ -80,12 +80,8 @@ def laplace_approximation(
     if structure == 'full':
         curvature: Curvature = full_curvature('laplace_approximation', curved, batch_size)
     else:
+        require_layers('laplace_approximation', curved, "name the last layer with where= and take structure='full'")
         curvature = factors_of(curved, batch_size, corrected=corrected)
-        if not curvature.layers:
-            raise ValueError(
-                f'laplace_approximation: params: no flax.linen.Dense or Conv that is called once holds any of '
-                f"{few(list(curvature.diagonal))}; name the last layer with where= and take structure='full'"
-            )
     likelihood = -batching.total(partial(_cross_entropy, curved.matrix, curved.params), batch_size, x, curved.y)
     square = jnp.asarray(sum(jnp.sum(leaf**2) for leaf in curved.chosen.values()))
     values = len(x) * jnp.concatenate([part.ravel() for part in jax.tree.leaves(_eigenvalues(curvature))])

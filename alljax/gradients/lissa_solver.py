@@ -87,7 +87,7 @@ def _checked(op: Operator | Sequence[Operator]) -> list[Operator]:
 
 def _largest(op: Operator, key: Key[Array, '']) -> Float[Array, '']:
     start = jax.random.normal(key, op.like.shape, op.like.dtype)
-    found = jnp.nanmax(lanczos.ritz(op.product, start, min(LANCZOS_STEPS, op.like.size)).values)
+    found = jnp.nanmax(lanczos.ritz(op.product, start, min(LANCZOS_STEPS, op.like.size)).pairs.values)
     if known(found) and not (np.isfinite(found) and found > 0):
         raise ValueError(
             f'lissa: op has {float(found):.3g} as its largest eigenvalue, so there is no scale; expected finite '

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
+from alljax.gradients import batching
 from alljax.gradients.argument_checks import check_counts, check_method_result, check_not_negative
 from alljax.gradients.network_checks import classes, prepare
+from alljax.gradients.noisy_maps import asked_of, noisy_maps
 from alljax.gradients.typing import Inputs, Method, Network, Params, Target
 
 LEAST = 1e-6  # in place of a zero that is divided by, as in quantus
@@ -103,38 +105,32 @@ def _stability(
     check_counts(name, samples=samples)
     check_not_negative(name, radius=radius)
     function, _ = prepare(name, apply, params, x, target)
-    x, logits_of = jnp.asarray(x), partial(_logits, function, params)
-
-    def flat(x: Array) -> Array:
-        found = method(apply, params, x, target, **options)
-        return jnp.asarray(check_method_result(name, found, x).map).reshape(len(x), -1)
-
-    still, logits, rows = flat(x), logits_of(x), x.reshape(len(x), -1)
+    asked, x = asked_of(name, method, (apply, params, target), options), jnp.asarray(x)
+    logits_of = partial(batching.rows, partial(_outputs, function, params), asked.options.get('batch_size'))
+    still, logits, rows = asked.maps(x), logits_of(x), x.reshape(len(x), -1)
     worst = jnp.full(len(x), jnp.nan, still.dtype)
-    for sample in range(samples):
-        moved = x + jax.random.uniform(jax.random.fold_in(key, sample), x.shape, x.dtype, -radius, radius)
-        after = logits_of(moved)
-        change = _relative(still, flat(moved))
+    for moved, maps in noisy_maps(asked, x, key, radius, samples):
+        after = logits_of(moved.reshape(-1, *x.shape[1:])).reshape(-1, *logits.shape)
+        change = _relative(still, maps)
         if name == 'relative_input_stability':
-            cause = _relative(rows, moved.reshape(len(x), -1))
+            cause = _relative(rows, moved.reshape(*moved.shape[:2], -1))
         else:
-            cause = jnp.linalg.norm((logits - after).reshape(len(x), -1), axis=1)
-        same = _predictions(logits) == _predictions(after)
-        worst = jnp.fmax(worst, jnp.where(same, change / jnp.where(cause == 0, LEAST, cause), jnp.nan))
+            cause = jnp.linalg.norm(logits - after, axis=2)
+        same = logits.argmax(1) == after.argmax(2)
+        ratio = jnp.where(same, change / jnp.where(cause == 0, LEAST, cause), jnp.nan)
+        worst = jnp.fmax(worst, jnp.nanmax(ratio, 0))
     return worst
 
 
-def _relative(one: Float[Array, 'batch values'], other: Float[Array, 'batch values']) -> Float[Array, ' batch']:
-    change: Array = jnp.linalg.norm((one - other) / jnp.where(one == 0, LEAST, one), axis=1)
+def _relative(
+    one: Float[Array, 'batch values'], other: Float[Array, '*samples batch values']
+) -> Float[Array, '*samples batch']:
+    change: Array = jnp.linalg.norm((one - other) / jnp.where(one == 0, LEAST, one), axis=-1)
     return change
 
 
-def _predictions(logits: Float[Array, 'batch ...']) -> Array:
-    """The predicted class of each input; of one output, none changes."""
-    return logits.argmax(1) if logits.ndim > 1 else jnp.zeros(len(logits), int)
-
-
 @partial(jax.jit, static_argnums=0)
-def _logits(apply: Any, params: Params, x: Array) -> Array:
-    logits: Array = apply(params, x)
-    return logits
+def _outputs(apply: Any, params: Params, x: Array) -> Float[Array, 'batch outputs']:
+    """All that a network gives for each input; of one output, a row of it alone."""
+    outputs: Array = apply(params, x)
+    return outputs.reshape(len(x), -1)

@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from alljax.gradients import lanczos
 from alljax.gradients.argument_checks import ArgumentTypeError, check_counts, check_not_negative, is_array, known
 from alljax.gradients.curvature import Operator, Vector
 from alljax.gradients.parameter_checks import check_params, check_trained
-from alljax.gradients.typing import Params
+from alljax.gradients.typing import Number, Params
 
 ORDERS: dict[str, Callable[[Array], Array]] = {
     'largest': lambda values: -values,
@@ -32,6 +32,7 @@ class Wanted(NamedTuple):
     start: Vector | Params | None
     iterations: int | None
     which: Which
+    tolerance: Number
 
 
 class Density(NamedTuple):
@@ -43,36 +44,39 @@ class Density(NamedTuple):
 
 def eigenvalues(
     op: Operator, k: int = 1, *, key: Key[Array, ''], start: Vector | Params | None = None,
-    iterations: int | None = None, which: Which = 'largest',
+    iterations: int | None = None, which: Which = 'largest', tolerance: Number = 1e-6,
 ) -> Float[Array, ' found']:  # fmt: skip
     """The k largest eigenvalues, the smallest or those of largest magnitude, in that order, by Lanczos' method.
 
     With full reorthogonalization: without it, eigenvalues that have converged come again. A product and a vector of
-    memory for each of the `iterations`, by default as many as find well separated eigenvalues to a part in a million.
-    `start` is a vector [size] or a tree of parameters near the eigenvectors, as `eigenvectors` gave a few training
-    steps ago: fewer iterations do then. Equal eigenvalues are found once: there are fewer than k where the matrix has
-    fewer different ones. The parameters are of any shapes. Can be jitted: the result then is [k], with NaN after those
-    that were found; on a CPU networks of convolutions are much faster outside, where all is compiled once as well.
+    memory for each of up to `iterations`, by default as many as find well separated eigenvalues to a part in a million.
+    It ends before, looking after every 8 of them, where |A v − λ v| < `tolerance` |λ| for each of the k, which bounds
+    the error of λ; 0 takes all of them. `start` is a vector [size] or a tree of parameters near the eigenvectors, as
+    `eigenvectors` gave a few training steps ago: fewer iterations do then. Equal eigenvalues are found once: there are
+    fewer than k where the matrix has fewer different ones. The parameters are of any shapes. Can be jitted: the result
+    then is [k], with NaN after those that were found; on a CPU networks of convolutions are much faster outside, where
+    all is compiled once as well.
 
     >>> gradients.eigenvalues(op, 2, key=key, iterations=8).shape
     (2,)
     """
-    return _found('eigenvalues', op, key, Wanted(k, start, iterations, which))[0]
+    return _found('eigenvalues', op, key, Wanted(k, start, iterations, which, tolerance))[0]
 
 
 def eigenvectors(
     op: Operator, k: int = 1, *, key: Key[Array, ''], start: Vector | Params | None = None,
-    iterations: int | None = None, which: Which = 'largest',
+    iterations: int | None = None, which: Which = 'largest', tolerance: Number = 1e-6,
 ) -> tuple[Float[Array, ' found'], list[Params]]:  # fmt: skip
     """The same eigenvalues as of `eigenvalues`, and a tree of parameters for each: its eigenvector, of length 1.
 
-    Parameters that do not vary are zero in them. The sign is the one nearer to `start`. Any shapes of parameters; can
-    be jitted as `eigenvalues` can.
+    A vector's error is about `tolerance` λ over the distance of λ to the next eigenvalue. Parameters that do not vary
+    are zero in it. The sign is the one nearer to `start`. Any shapes of parameters; can be jitted as `eigenvalues` can.
 
     >>> values, trees = gradients.eigenvectors(op, 2, key=key, iterations=8)
     >>> values, trees = gradients.eigenvectors(op, 2, key=key, iterations=4, start=trees[0])
     """
-    values, vectors = _found('eigenvectors', op, key, Wanted(k, start, iterations, which))
+    values, ways, found = _found('eigenvectors', op, key, Wanted(k, start, iterations, which, tolerance))
+    vectors = jnp.where(jnp.isnan(values)[:, None], jnp.nan, found.in_full(ways))
     return values, [direction(op, vector) for vector in vectors]
 
 
@@ -110,7 +114,7 @@ def spectral_density(
     check_counts('spectral_density', probes=probes, iterations=iterations, points=points)
     check_not_negative('spectral_density', width=width)
     steps = min(op.like.size, iterations)
-    found = [lanczos.ritz(op.product, _signs(own, op.like), steps) for own in jax.random.split(key, probes)]
+    found = [lanczos.ritz(op.product, _signs(own, op.like), steps).pairs for own in jax.random.split(key, probes)]
     nodes = jnp.concatenate([one.values for one in found])
     weights = jnp.concatenate([one.vectors[0] ** 2 for one in found])  # zero where nothing was found
     _require_finite('spectral_density', jnp.stack([one.values[0] for one in found]))
@@ -138,10 +142,12 @@ def direction(op: Operator, vector: Vector) -> Params:
 
 def _found(
     function: str, op: Operator, key: Key[Array, ''], wanted: Wanted
-) -> tuple[Float[Array, ' found'], Float[Array, 'found size']]:
+) -> tuple[Float[Array, ' found'], Float[Array, 'steps found'], lanczos.Ritz]:
+    """The eigenvalues, and their vectors in the basis that was found."""
     op = checked_operator(function, op)
-    k, start, iterations, which = wanted
+    k, start, iterations, which, tolerance = wanted
     check_counts(function, iterations=iterations)
+    check_not_negative(function, tolerance=tolerance)
     steps = min(op.like.size, iterations or max(8 * k + 40, 60))
     if not 1 <= k <= steps:
         raise ValueError(f'{function}: k is {k}: expected 1 to {steps}, the number of iterations')
@@ -150,12 +156,13 @@ def _found(
     first = _normalized(jax.random.normal(key, op.like.shape, op.like.dtype))
     if start is not None:
         first = _start(function, op, start) + MIXED * first
-    values, vectors = _best(lanczos.ritz(op.product, first, steps), k, which)
+    found = lanczos.ritz(op.product, first, steps, lambda pairs: _enough(pairs, tolerance, k, which))
+    values, ways = _best(found.pairs, k, which)
     if not known(values):
-        return values, vectors
+        return values, ways, found
     there = ~np.isnan(values)
     _require_finite(function, values[:1])
-    return values[there], vectors[there]
+    return values[there], ways[:, there], found
 
 
 def _start(function: str, op: Operator, start: Vector | Params) -> Vector:
@@ -179,12 +186,17 @@ def _normalized(vector: Vector) -> Vector:
     return direction
 
 
+@partial(jax.jit, static_argnums=(2, 3))
+def _enough(pairs: lanczos.Pairs, tolerance: Number, k: int, which: str) -> Bool[Array, '']:
+    order = jnp.argsort(ORDERS[which](pairs.values))[:k]  # NaN comes last, and is no number within a tolerance
+    return pairs.spent | jnp.all(pairs.residuals[order] < tolerance * jnp.abs(pairs.values[order]))
+
+
 @partial(jax.jit, static_argnums=(1, 2))
-def _best(found: lanczos.Ritz, k: int, which: str) -> tuple[Float[Array, ' k'], Float[Array, 'k size']]:
-    order = jnp.argsort(ORDERS[which](found.values))[:k]  # NaN comes last
-    ways = found.vectors[:, order]
-    vectors = found.in_full(ways * jnp.where(ways[0] < 0, -1, 1))  # its share in the start vector is positive
-    return found.values[order], jnp.where(jnp.isnan(found.values[order])[:, None], jnp.nan, vectors)
+def _best(pairs: lanczos.Pairs, k: int, which: str) -> tuple[Float[Array, ' k'], Float[Array, 'steps k']]:
+    order = jnp.argsort(ORDERS[which](pairs.values))[:k]
+    ways = pairs.vectors[:, order]
+    return pairs.values[order], ways * jnp.where(ways[0] < 0, -1, 1)  # their share in the start vector is positive
 
 
 def _signs(key: Key[Array, ''], like: Vector) -> Vector:

@@ -26,7 +26,7 @@ from alljax.gradients.factored_gradients import (
     zero_offsets,
 )
 from alljax.gradients.named_parameters import wide
-from alljax.gradients.typing import Params
+from alljax.gradients.typing import Params, Rows
 
 Names = tuple[str, ...]  # of a layer's kernel, and of its bias if it has one that varies
 
@@ -56,6 +56,15 @@ class Passed(NamedTuple):
     columns: Float[Array, 'columns batch ...']
 
 
+def layers_of(matrix: Matrix, params: Params, x: Rows, y: Rows) -> Layers:
+    """The layers of the network whose gradients have factors; nothing is computed."""
+
+    def one_number_each(params: Params, x: Array, y: Array) -> Array:
+        return jnp.sum(matrix.outputs(params, {}, x, y).reshape(len(x), -1), 1)
+
+    return discover(one_number_each, params, x, y)
+
+
 def passed(
     matrix: Matrix, params: Params, batch: Batch, ways: Float[Array, 'columns batch ...'] | None = None
 ) -> Passed:
@@ -63,18 +72,11 @@ def passed(
 
     Back come the columns of the matrix, or other cotangents of the outputs.
     """
-
-    def outputs(params: Params, x: Array, y: Array) -> Array:
-        return matrix.outputs(params, {}, x, y)
-
-    def one_number_each(params: Params, x: Array, y: Array) -> Array:
-        return jnp.sum(outputs(params, x, y).reshape(len(x), -1), 1)
-
-    layers = discover(one_number_each, params, batch.x, batch.y)
+    layers = layers_of(matrix, params, batch.x, batch.y)
 
     def run(offsets: Arrays) -> tuple[Array, Arrays]:
         with recording(layers, offsets) as inputs:
-            return outputs(params, batch.x, batch.y), inputs
+            return matrix.outputs(params, {}, batch.x, batch.y), inputs
 
     found, back, inputs = jax.vjp(run, zero_offsets(layers), has_aux=True)
     if ways is None:
@@ -112,8 +114,13 @@ def squares(both: Sides) -> Float[Array, 'groups inputs outputs']:
     inputs, cotangents = both
     if inputs.shape[2] == 1:
         return jnp.einsum('ngi,kngo->gio', inputs[:, :, 0] ** 2, cotangents[:, :, :, 0] ** 2)
-    each = jax.lax.map(lambda back: jnp.sum(jnp.einsum('ngti,ngto->ngio', inputs, back) ** 2, 0), cotangents)
-    whole: Array = each.sum(0)
+
+    def of_column(back: Array) -> Array:
+        return jnp.sum(jnp.einsum('ngti,ngto->ngio', inputs, back) ** 2, 0)
+
+    if len(cotangents) == 1:  # no loop, within which XLA:CPU takes one core
+        return of_column(cotangents[0])
+    whole: Array = jax.lax.map(of_column, cotangents).sum(0)
     return whole
 
 

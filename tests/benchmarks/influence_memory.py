@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 from alljax import gradients, models
 from alljax.models.trees import flatten
 
-CLASSES, SIZE, BATCH, DAMPING = 4, 227, 8, 1e-3
+CLASSES, SIZE, BATCH, DAMPING = 4, 227, 32, 1e-3
 KEY = jax.random.key(0)
 
 

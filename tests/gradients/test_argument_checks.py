@@ -27,6 +27,7 @@ from calls import (
 from flax import nnx
 
 from alljax import gradients
+from alljax.gradients.named_parameters import named
 
 IMAGES = {
     'NaN': to_nan(X),
@@ -184,6 +185,20 @@ def test_statistics_that_a_pattern_leaves_out_are_no_parameters(where):
     np.testing.assert_array_equal(found(jnp.ones(found.like.size)), bare)
     kernel = gradients.neural_tangent_kernel(apply, STATISTICS, X[:1], X[1:2], where=where)
     np.testing.assert_array_equal(kernel, gradients.neural_tangent_kernel(apply, PARAMS, X[:1], X[1:2]))
+
+
+@pytest.mark.parametrize(
+    ('name', 'instead'),
+    [
+        ('kronecker_factors', r'use curvature_diagonal, or conj\w+'),
+        ('laplace_approximation', r".*take structure='full'"),
+    ],
+)
+def test_a_network_of_another_library_than_linen_has_no_kronecker_factors(name, instead):
+    for network, params in ((apply, PARAMS), tiny.of_nnx(tiny.Nnx(nnx.Rngs(0)))):
+        first = next(iter(named(params)))
+        with pytest.raises(ValueError, match=rf'^{name}: params: no flax.linen.Dense or Conv .*{first}.*; {instead}'):
+            call(name, apply=network, params=params)
 
 
 def test_statistics_are_found_in_any_container():

@@ -124,6 +124,31 @@ def test_a_converged_eigenvalue_does_not_come_again():
     np.testing.assert_allclose(found, values, rtol=1e-6)
 
 
+@pytest.mark.parametrize('which', ['largest', 'smallest'])
+def test_lanczos_ends_where_the_wanted_eigenvalues_are_found_within_the_tolerance(which):
+    values = np.concatenate([[-1.6, -1.3, 1.3, 1.6], np.linspace(-1, 1, 96)])
+    matrix, asked = jnp.asarray(symmetric(values), jnp.float32), []
+    op = explicit(matrix)._replace(product=lambda vector: asked.append(1) or matrix @ vector)
+    products = {}
+    for tolerance in (1e-2, 1e-6, 0.0):
+        asked.clear()
+        found, trees = gradients.eigenvectors(op, 2, key=jax.random.key(KEY), which=which, tolerance=tolerance)
+        products[tolerance] = len(asked)
+        for value, vector in zip(found, trees, strict=True):
+            assert np.linalg.norm(matrix @ vector - value * vector) < max(tolerance, 3e-6) * abs(value)
+    assert products[1e-2] < products[1e-6] < products[0.0] == 60
+    assert products[1e-2] % 8 == products[1e-6] % 8 == 0
+    expected = np.sort(values)[::-1][:2] if which == 'largest' else np.sort(values)[:2]
+    np.testing.assert_allclose(found, expected, rtol=3e-6)
+
+
+def test_a_matrix_that_is_spent_takes_no_products_more():
+    asked = []
+    op = gradients.Operator(lambda vector: asked.append(1) or 2 * vector, jnp.ones(50), lambda vector: vector)
+    gradients.spectral_density(op, jax.random.key(KEY), probes=1, points=9)
+    assert len(asked) == 8
+
+
 def test_a_matrix_of_low_rank_has_no_eigenvalue_beyond_its_own():
     """Lanczos' method is spent after four steps; what rounding errors would add is left out."""
     with jax.enable_x64(True):

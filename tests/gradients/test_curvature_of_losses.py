@@ -126,6 +126,18 @@ def test_within_jit_the_result_has_k_values_and_nan_where_there_are_fewer():
     assert np.isfinite(density.density).all()
 
 
+def test_within_jit_lanczos_ends_at_the_tolerance_too():
+    def found(diagonal, tolerance):
+        op = gradients.Operator(lambda vector: diagonal * vector, diagonal, lambda vector: vector)
+        return gradients.eigenvalues(op, 1, key=KEY, tolerance=tolerance)
+
+    diagonal = jnp.asarray([1.2, *np.linspace(-1, 1, 99)], jnp.float32)
+    rough, fine = (jax.jit(found)(diagonal, tolerance) for tolerance in (0.3, 1e-6))
+    np.testing.assert_allclose(rough, found(diagonal, 0.3), rtol=3e-6)
+    np.testing.assert_allclose(fine, 1.2, rtol=3e-6)
+    assert abs(rough - fine) > 1e-5
+
+
 def test_a_training_step_may_ask_for_the_largest_eigenvalue(dense):
     @jax.jit
     def step(params):

@@ -1,4 +1,7 @@
+from functools import partial
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -115,3 +118,54 @@ def test_the_sensitivity_of_a_quadratic_function_s_saliency_is_the_largest_relat
         typical = 0.1 / np.sqrt(3) * np.sqrt(192) / np.linalg.norm(x.reshape(5, -1), axis=1)
         assert (found > typical).all()  # the largest of twenty
         assert (found < 1.3 * typical).all()
+
+
+def by_values(apply, params, x, target):
+    return gradients.saliency(apply, params, np.asarray(x), target)
+
+
+@pytest.mark.parametrize(
+    ('method', 'options'),
+    [
+        (gradients.integrated_gradients, {'steps': 2, 'baseline': tiny.images(seed=4)}),  # one for each input
+        (partial(gradients.gradient_shap, key=KEY, samples=2), {}),  # which draws the same for each sample
+        (partial(gradients.saliency, batch_size=10), {}),  # two samples at once
+        (by_values, {}),  # which cannot be traced
+    ],
+    ids=['rows', 'draws', 'bound', 'values'],
+)
+def test_samples_that_are_taken_at_once_are_those_of_a_loop(method, options):
+    def network(weights, x):
+        return tiny.linear(weights, x**2)
+
+    weights, x = tiny.weights(), tiny.images()
+    found = gradients.max_sensitivity(method, network, weights, x, 1, key=KEY, radius=0.1, samples=3, **options)
+
+    def flat(x):
+        return np.asarray(method(network, weights, x, 1, **options).map).reshape(5, -1)
+
+    noise = [jax.random.uniform(jax.random.fold_in(KEY, n), x.shape, minval=-0.1, maxval=0.1) for n in range(3)]
+    changes = [np.linalg.norm(flat(x + one) - flat(x), axis=1) for one in noise]
+    np.testing.assert_allclose(found, np.max(changes, 0) / np.linalg.norm(flat(x), axis=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize(('size', 'calls'), [(None, [None]), (10, [5, 5]), (5, [5, 5, 5]), (2, [2, 2, 2])])
+def test_the_batch_size_of_a_method_counts_the_inputs_of_all_samples(size, calls):
+    asked = []
+
+    def method(apply, params, x, target, batch_size=None):
+        asked.append(batch_size)
+        return gradients.saliency(apply, params, x, target, batch_size=batch_size)
+
+    options = {} if size is None else {'batch_size': size}
+    gradients.max_sensitivity(method, tiny.linear, tiny.weights(), tiny.images(), 1, key=KEY, samples=3, **options)
+    assert asked == [size, *calls]  # the first is of the inputs without noise
+
+
+def test_a_map_that_noise_makes_not_finite_is_told():
+    def method(apply, params, x, target):
+        return gradients.Attribution(jnp.where(x == still, x, jnp.nan))
+
+    still = tiny.images()
+    with pytest.raises(ValueError, match="max_sensitivity: the method's map holds NaN"):
+        gradients.max_sensitivity(method, tiny.linear, tiny.weights(), still, 1, key=KEY, samples=2)

@@ -8,6 +8,7 @@ import pytest
 import small_network as small
 
 from alljax import gradients
+from alljax.gradients import kronecker_curvature
 
 KEY = jax.random.key(5)
 
@@ -94,6 +95,20 @@ def test_a_network_without_linen_s_layers_and_a_tree_of_another_network_are_told
             gradients.kronecker_product(found, other)
         with pytest.raises(ValueError, match=r'kronecker_solve: damping is 0, and the curvature has flat directions'):
             gradients.kronecker_solve(found, case.tree, 0.0)
+
+
+@pytest.mark.parametrize('rank', [3, 5])
+def test_the_eigenvectors_of_few_directions_are_those_of_all(rank):
+    """Three went into the matrix, of five that might have."""
+    rng = np.random.default_rng(0)
+    rows = np.zeros((2, 5, 64))
+    rows[:, :3] = rng.normal(size=(2, 3, 64)) * np.array([1, 1e-2, 1e-4])[:, None]
+    moment = rows.swapaxes(1, 2) @ rows
+    with jax.enable_x64(True):
+        values, vectors = map(np.asarray, kronecker_curvature._eigenvectors(jnp.asarray(moment), rank))
+    np.testing.assert_allclose(vectors.swapaxes(1, 2) @ vectors, np.broadcast_to(np.eye(64), (2, 64, 64)), atol=1e-12)
+    np.testing.assert_allclose((vectors * values[:, None]) @ vectors.swapaxes(1, 2), moment, atol=1e-12)
+    np.testing.assert_allclose(np.sort(values)[:, -3:], np.linalg.eigvalsh(moment)[:, -3:], rtol=1e-6)
 
 
 class Places(nn.Module):

@@ -50,6 +50,10 @@ for size in (None, 6, 8, 2):
 seen = []
 gradients.batching.rows(lambda x: seen.append(x) or x, 6, jax.device_put(x, rows))
 assert [len(batch) for batch in seen] == [4] * 4 and all(batch.sharding.is_equivalent_to(rows, 3) for batch in seen)
+for size in (None, 8):
+    both('max_sensitivity', lambda p, x, y: gradients.max_sensitivity(
+        gradients.saliency, apply, p, x, y, key=key, samples=2, batch_size=size))
+both('per example', lambda p, x, y: gradients.per_example_gradients(loss, p, x, y, batch_size=8))
 both('occlusion', lambda p, x, y: gradients.occlusion(apply, p, x, y, window=1, stride=1, batch_size=8))
 both('deletion', lambda p, x, y: gradients.deletion(apply, p, x, y, jnp.abs(x), steps=3, batch_size=8))
 both('statistics', lambda p, x, y: gradients.gradient_statistics(loss, p, x, y, batch_size=8))
