@@ -74,16 +74,11 @@ def loaded(names, modules):
     return done.stderr.strip()
 
 
-def test_a_network_s_prediction_waits_for_no_library_of_other_work():
-    """Each of them takes a second or more to import, in every process that predicts or searches fields."""
+def test_a_network_s_training_and_prediction_wait_for_no_library_of_other_work():
+    """Each of them takes a second or more to import, in every process that trains, predicts or searches fields."""
     others = {'sklearn', 'matplotlib', 'pandas', 'tensorflow_datasets', 'scipy.stats'}
-    assert loaded(others, 'alljax.smear, alljax.commands.smear, alljax.runs.network_kind') == 'set()'
-
-
-def test_a_run_of_a_network_begins_without_what_its_end_needs():
-    others = {'sklearn', 'matplotlib', 'pandas', 'tensorflow_datasets', 'scipy.stats'}
-    modules = 'alljax.commands.train, alljax.sweep, alljax.runs.experiment, alljax.runs.network_kind'
-    assert loaded(others, modules) == 'set()'
+    trains = 'alljax.commands.train, alljax.sweep, alljax.runs.experiment, alljax.runs.network_kind'
+    assert loaded(others, f'{trains}, alljax.smear, alljax.commands.smear') == 'set()'
 
 
 def test_the_search_of_fields_waits_for_no_jax():
