@@ -54,7 +54,7 @@ def start(kind: str, workdir: Path) -> list[Started]:
     if count > 1:
         with socket.socket() as free:
             free.bind(('127.0.0.1', 0))
-            asked += [f'--coordinator=127.0.0.1:{free.getsockname()[1]}', f'--processes={count}']
+            asked += [f'--coordinator=127.0.0.1:{free.getsockname()[1]}', f'--processes={count}', '--join_seconds=20']
     return [Started('train', *asked, *[f'--process={place}'] * (count > 1)) for place in range(count)]
 
 
@@ -96,11 +96,11 @@ def attack(kind: str, kills: int, rng: Random, folder: Path) -> Tally:
 
 
 def _wait(processes: list[Started], run: Path, seconds: float, *, aimed: bool) -> bool:
-    """Returns after so many seconds, at a save if one is `aimed` at, or at the end; true while a save goes on."""
+    """Returns after so many seconds, or at the next save if one is `aimed` at, or at the end; true during a save."""
     end = time.monotonic() + seconds
     while not any(process.ended() for process in processes):
         saving = bool(list(run.glob('checkpoints/.*.part')))
-        if (saving and aimed) or (time.monotonic() > end and not aimed):
+        if time.monotonic() > end and (saving or not aimed):
             return saving
         time.sleep(0.001)
     return False
