@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import importlib.util
+import socket
 from pathlib import Path
 
 import flax.linen as nn
@@ -22,6 +23,13 @@ from alljax.storage.card import Card
 needs_submitit = pytest.mark.skipif(
     not importlib.util.find_spec('submitit'), reason="submitit is not installed (pip install -e '.[cluster]')"
 )
+
+
+def free_port():
+    """A port of this machine on which nobody listens."""
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        return found.getsockname()[1]
 
 
 def make_cells(labels, groups=None, size=64, seed=0, repeats=None):

@@ -46,24 +46,3 @@ def connected(pairs: Sequence[tuple[int, int]], count: int) -> Int[np.ndarray, '
     edges = np.array(pairs, int).reshape(-1, 2)
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
     return connected_components(graph, directed=False)[1]
-
-
-class Joined:
-    """Nodes that are joined one pair after another; time grows with the pairs, however many nodes there are."""
-
-    def __init__(self, count: int):
-        self._above = list(range(count))
-
-    def join(self, first: int, second: int) -> None:
-        """Joins the sets that two nodes are in."""
-        self._above[self._top(second)] = self._top(first)
-
-    def together(self, first: int, second: int) -> bool:
-        """True if two nodes are in one set."""
-        return self._top(first) == self._top(second)
-
-    def _top(self, node: int) -> int:
-        above = self._above
-        while above[node] != node:
-            above[node] = node = above[above[node]]
-        return node

@@ -36,9 +36,7 @@ class Noisy(NamedTuple):
     maps: Float[Array, 'samples batch values']
 
 
-def asked_of(
-    measure: str, method: Method, given: tuple[Network, Params, Target], options: dict[str, Any]
-) -> Asked:  # fmt: skip
+def asked_of(measure: str, method: Method, given: tuple[Network, Params, Target], options: dict[str, Any]) -> Asked:
     """The call of a method; of a `functools.partial` the options are those of the function in it."""
     function: Any = method  # a Method says nothing of partials
     while isinstance(function, partial) and not function.args:

@@ -6,15 +6,15 @@ Every second kill waits for a save and falls into it, the others fall where chan
 import hashlib
 import json
 import shutil
-import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
 import numpy as np
-from attacks.attack import CONFIG, FIELDS
+from attacks.attack import FRESH, numbers, start
 from forked import Started
+from helpers import free_port
 
 from alljax.models.trees import flatten
 from alljax.storage import checkpoints, model_folder
@@ -47,23 +47,22 @@ class Tally:
         )
 
 
-def start(kind: str, workdir: Path) -> list[Started]:
+def started(kind: str, workdir: Path) -> list[Started]:
     """The processes of a run."""
     count, further = KINDS[kind]
-    asked = [f'--config={CONFIG}', *FIELDS, *further, f'--workdir={workdir}']
-    if count > 1:
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            asked += [f'--coordinator=127.0.0.1:{free.getsockname()[1]}', f'--processes={count}', '--join_seconds=20']
-    return [Started('train', *asked, *[f'--process={place}'] * (count > 1)) for place in range(count)]
+    asked = [*FRESH, *further]
+    if count == 1:
+        return [start(workdir, asked)]
+    asked += [f'--coordinator=127.0.0.1:{free_port()}', f'--processes={count}', '--join_seconds=20']
+    return [start(workdir, [*asked, f'--process={place}']) for place in range(count)]
 
 
 def whole(kind: str, workdir: Path) -> tuple[str, float, int]:
-    """The numbers of a run that nobody disturbs, the seconds that it takes, and the bytes of its checkpoints."""
+    """The digest of a run that nobody disturbs, the seconds that it takes, and the bytes of its checkpoints."""
     began = time.monotonic()
-    for code, said in [process.outcome() for process in start(kind, workdir)]:
+    for code, said in [process.outcome() for process in started(kind, workdir)]:
         assert code == 0, said
-    return numbers(workdir), time.monotonic() - began, on_disk(workdir / 'checkpoints')
+    return digest_of(workdir), time.monotonic() - began, on_disk(workdir / 'checkpoints')
 
 
 def attack(kind: str, kills: int, rng: Random, folder: Path) -> Tally:
@@ -72,7 +71,7 @@ def attack(kind: str, kills: int, rng: Random, folder: Path) -> Tally:
     expected, seconds, size = whole(kind, folder / 'whole')
     tally, run, newest = Tally(), folder / 'killed', -1
     while tally.kills < kills or run.exists():
-        processes = start(kind, run)
+        processes = started(kind, run)
         aimed = tally.kills % 2 == 1
         saving = tally.kills < kills and _wait(processes, run, rng.uniform(0, seconds), aimed=aimed)
         if tally.kills < kills and not any(process.ended() for process in processes):
@@ -86,10 +85,10 @@ def attack(kind: str, kills: int, rng: Random, folder: Path) -> Tally:
             tally.disk = max(tally.disk, on_disk(run / 'checkpoints') / size)
             continue
         for code, said in [process.outcome(LONGEST) for process in processes]:
-            if code:
+            if code or 'Traceback (most recent call last)' in said:
                 tally.lost.append(f'exit code {code}: {said[-2000:]}')
-        if numbers(run) != expected:
-            tally.lost.append('other parameters, losses or predictions than those of the undisturbed run')
+        if digest_of(run) != expected:
+            tally.lost.append('other parameters, losses or numbers than those of the undisturbed run')
         tally.ended, newest = tally.ended + 1, -1
         shutil.rmtree(run)
     return tally
@@ -117,16 +116,15 @@ def _checked(run: Path, newest: int, tally: Tally) -> int:
     return max(steps, default=-1)
 
 
-def numbers(run: Path) -> str:
-    """A digest of the parameters, the last checkpoint, the losses and the predictions of a run that has ended."""
-    digest = hashlib.sha256()
+def digest_of(run: Path) -> str:
+    """A digest of the parameters, the last checkpoint, the losses and all numbers of a run that has ended."""
+    digest = hashlib.sha256(repr(numbers(run)).encode())
     last = checkpoints.kept(run / 'checkpoints')[-1][1]
     for tree in (model_folder.read_variables(run / 'model'), last):
         for name, leaf in sorted(flatten(tree).items()):
             digest.update(name.encode() + np.asarray(leaf).tobytes())
     rows = [json.loads(line) for line in (run / 'metrics.jsonl').read_text().splitlines()]
     digest.update(json.dumps([row.get('loss', row.get('validation_loss')) for row in rows]).encode())
-    digest.update((run / 'predictions.csv').read_bytes())
     return digest.hexdigest()
 
 

@@ -9,10 +9,12 @@ import pytest
 import skops.io
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from alljax.baselines import classifier_file, model_selection
 from alljax.baselines.classify import CLASSIFIERS
+from alljax.baselines.classify.estimators import Vote
 from alljax.baselines.systems import System
 from alljax.errors import UserError
 
@@ -71,12 +73,13 @@ def test_a_pickle_and_a_damaged_file_are_told(tmp_path):
 
 
 def test_a_tree_that_leads_nowhere_is_refused(tmp_path):
-    forest = RandomForestClassifier(3, random_state=0).fit(np.eye(4), np.arange(4))
-    tree = forest.estimators_[0].tree_
+    vote = Vote([('forest', RandomForestClassifier(3, random_state=0))])
+    estimator = make_pipeline(StandardScaler(), vote).fit(np.eye(4), np.arange(4))
+    tree = estimator[-1].estimators_[0].estimators_[0].tree_
     state = tree.__getstate__()
     state['nodes']['left_child'][0] = 10_000
     tree.__setstate__(state)
-    classifier_file.write(tmp_path / 'tree.skops', forest)
+    classifier_file.write(tmp_path / 'tree.skops', estimator)
     with pytest.raises(UserError, match='leads nowhere'):
         classifier_file.read(tmp_path / 'tree.skops')
 

@@ -8,7 +8,6 @@ from scipy import ndimage
 from alljax.data import synthetic
 from alljax.data.audit import nearest_points, overlays, unrolled
 from alljax.data.audit.measurements import COARSE, density, detail, measure_files, small_images
-from alljax.data.groups import Joined, connected
 from alljax.errors import UserError
 
 
@@ -23,16 +22,6 @@ def test_the_nearest_points_are_those_of_all_distances(monkeypatch, count):
     found = nearest_points.nearest_points(points, 9)
     assert all(len(set(row)) == min(9, count) for row in found.tolist())
     np.testing.assert_array_equal(np.take_along_axis(apart, found, 1), expected)
-
-
-def test_joined_nodes_are_the_connected_ones():
-    rng, joined = np.random.default_rng(0), Joined(60)
-    pairs = [(one, other) for one, other in rng.integers(0, 60, (40, 2)).tolist()]
-    for pair in pairs:
-        joined.join(*pair)
-    whole = connected(pairs, 60)
-    found = [[joined.together(one, other) for other in range(60)] for one in range(60)]
-    np.testing.assert_array_equal(found, whole[:, None] == whole)
 
 
 def test_neighborhoods_are_those_of_a_filter():

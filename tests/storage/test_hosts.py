@@ -1,13 +1,13 @@
 """What processes that train together tell each other: one that stops takes the others along, with a sentence."""
 
 import os
-import socket
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from helpers import free_port
 
 from alljax.errors import UserError
 from alljax.storage import hosts
@@ -36,12 +36,6 @@ SCRIPT = textwrap.dedent("""
             hosts.told('what nobody says')
     print('done', hosts.place())
 """)
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        return found.getsockname()[1]
 
 
 def together(what, places='01'):

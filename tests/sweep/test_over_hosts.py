@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import free_port
 
 from alljax import commands
 from alljax.models.trees import flatten
@@ -51,12 +51,6 @@ def test_what_several_processes_cannot_do_is_refused_before_they_meet(told, tmp_
     assert 'a detector is trained by one' in told(*team, place, config='detect')
     assert '127.0.0.1:9: process 0 was not reached within 1 s' in told(*team, place)
     assert not (tmp_path / 'run').exists()
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        return found.getsockname()[1]
 
 
 def start(workdir, *arguments):

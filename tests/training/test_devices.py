@@ -5,7 +5,6 @@ Devices cannot be added to a process that has started, so another one makes all 
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from textwrap import indent
 
 import numpy as np
 import pytest
+from helpers import free_port
 
 SETUP = """
 import sys
@@ -140,9 +140,7 @@ def test_processes_of_two_devices_give_what_one_device_gives():
             stderr=subprocess.PIPE,
         )  # fmt: skip
 
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
+    port = free_port()
     said = [one.communicate() for one in [started('0', 2), started('1', 2), started('alone', 1)]]
     first, second, alone = (out.splitlines()[-1] if out else pytest.fail(errors[-3000:]) for out, errors in said)
     assert first == second
