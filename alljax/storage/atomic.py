@@ -114,8 +114,14 @@ def delete_abandoned(folder: Path, name: str = '') -> None:
 
 
 def delete(path: Path) -> None:
-    """Deletes a file, a link or a folder with all that is in it, as far as that can be done."""
+    """Deletes a file, a link or a folder with all that is in it, as far as that can be done.
+
+    A folder is renamed first, so that one that was deleted in part, by a process that was killed, is taken for none.
+    """
     if path.is_dir() and not path.is_symlink():
+        if not PART.fullmatch(path.name):
+            with suppress(OSError):  # of a folder in which nothing can be renamed: it is deleted where it is
+                path = path.replace(_part_name(path))
         shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):

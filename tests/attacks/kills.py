@@ -1,6 +1,6 @@
 """kill -9 at random moments of runs, in memory and in batches, by one process and by two, and the same command again.
 
-Every second kill waits for a save and falls into it, the others fall where chance wants.
+Every second kill falls into one of the first saves of its process, the others fall where chance wants.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ KINDS = {  # processes, and further fields
     'in memory, two processes': (2, ()),
     'in batches, two processes': (2, IN_BATCHES),
 }
+SAVES = 5  # of a run, into one of which a kill falls that is aimed at one
 LONGEST = 120  # seconds that a run may take, or those that are left need to end
 
 
@@ -72,8 +73,8 @@ def attack(kind: str, kills: int, rng: Random, folder: Path) -> Tally:
     tally, run, newest = Tally(), folder / 'killed', -1
     while tally.kills < kills or run.exists():
         processes = started(kind, run)
-        aimed = tally.kills % 2 == 1
-        saving = tally.kills < kills and _wait(processes, run, rng.uniform(0, seconds), aimed=aimed)
+        save = rng.randint(1, SAVES) if tally.kills % 2 else 0
+        saving = tally.kills < kills and _wait(processes, run, rng.uniform(0, seconds), save)
         if tally.kills < kills and not any(process.ended() for process in processes):
             victim = rng.randrange(len(processes))
             processes[victim].kill()
@@ -94,13 +95,14 @@ def attack(kind: str, kills: int, rng: Random, folder: Path) -> Tally:
     return tally
 
 
-def _wait(processes: list[Started], run: Path, seconds: float, *, aimed: bool) -> bool:
-    """Returns after so many seconds, or at the next save if one is `aimed` at, or at the end; true during a save."""
-    end = time.monotonic() + seconds
+def _wait(processes: list[Started], run: Path, seconds: float, save: int) -> bool:
+    """Returns at the save of this number, or if it is 0 after so many seconds, or at the end; true during a save."""
+    end, seen = time.monotonic() + seconds, set[str]()
     while not any(process.ended() for process in processes):
-        saving = bool(list(run.glob('checkpoints/.*.part')))
-        if time.monotonic() > end and (saving or not aimed):
-            return saving
+        saving = {path.name for path in run.glob('checkpoints/.*.part')}
+        seen |= saving
+        if (saving and len(seen) >= save) if save else time.monotonic() > end:
+            return bool(saving)
         time.sleep(0.001)
     return False
 

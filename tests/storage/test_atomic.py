@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from alljax.storage.atomic import delete_abandoned, new_folder, part_file, write_whole
+from alljax.storage.atomic import delete, delete_abandoned, new_folder, part_file, write_whole
 
 
 def test_a_file_is_replaced_and_keeps_its_mode(tmp_path):
@@ -134,6 +134,40 @@ def test_files_of_killed_processes_are_deleted_and_those_in_use_are_not(tmp_path
         assert {path.name for path in tmp_path.iterdir()} == {own.name, '.part', '.a.b.part'}
     delete_abandoned(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {'.part', '.a.b.part'}
+
+
+def test_a_folder_deleted_in_part_is_none(tmp_path):
+    """As when a run is killed while it deletes the oldest of its checkpoints."""
+    code = """
+import os, shutil, sys
+from pathlib import Path
+from alljax.storage.atomic import delete
+def killed(folder, **_):
+    next(Path(folder).iterdir()).unlink()
+    os._exit(1)
+shutil.rmtree = killed
+delete(Path(sys.argv[1]))
+"""
+    folder = tmp_path / '7'
+    folder.mkdir()
+    for name in 'ab':
+        (folder / name).touch()
+    assert subprocess.run([sys.executable, '-c', code, folder], check=False).returncode == 1
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith('.')
+    assert len(list(left.iterdir())) == 1
+    delete_abandoned(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_renamed_is_deleted_all_the_same(tmp_path, monkeypatch):
+    def refused(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, 'replace', refused)
+    (tmp_path / 'old' / 'inside').mkdir(parents=True)
+    delete(tmp_path / 'old')
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_earlier_folder_stays_when_the_new_one_cannot_take_its_place(tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from alljax.data.datasets.verify import verify
 from alljax.data.image import to_png
 from alljax.data.in_order import in_order
 from alljax.storage import progress_bar
-from alljax.storage.atomic import delete, sync_all
+from alljax.storage.atomic import delete, delete_abandoned, sync_all
 from alljax.storage.disk_errors import disk_errors_explained
 from alljax.storage.locks import entry_lock
 
@@ -69,6 +69,7 @@ class CellsBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # 
         """The lock of the cache's entry; what a killed process left half built there is deleted."""
         self.entry.mkdir(parents=True, exist_ok=True)
         with entry_lock(self.entry):
+            delete_abandoned(self.entry)
             for path in self.entry.glob('*incomplete*'):
                 delete(path)
             yield
