@@ -96,6 +96,11 @@ def pytest_collection(session):
         gc.enable()
 
 
+def pytest_unconfigure():
+    """Spares pytest five looks at all that is there, for what nobody refers to."""
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(config, items):
     """Puts the longest files first, so that no process is left alone with one of them at the end."""
     first = LONGEST if is_quick(config) else SLOWEST

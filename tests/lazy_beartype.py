@@ -3,9 +3,14 @@
 import functools
 import inspect
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, get_type_hints
 
-from beartype import beartype
+import jaxtyping
+from beartype import BeartypeConf
+from beartype import beartype as beartype_with
 
+beartype = beartype_with(conf=BeartypeConf(violation_type=jaxtyping.TypeCheckError))
 FIRST = 10  # calls of a function in one test; the thousands that follow are of the same kind, and a tenth of all time
 
 
@@ -22,7 +27,11 @@ def checked(function: Callable) -> Callable:
 
 
 class FirstCalls:
-    """jaxtyping's decorator, which looks at the first calls of each function only, until `begin` is called again."""
+    """jaxtyping's decorator, which looks at the first calls of each function only, until `begin` is called again.
+
+    A function is checked by beartype itself within jaxtyping's memory of sizes. Given to jaxtyping as its type checker
+    it would make two checks of each function, and do both at each call, for the sake of the message.
+    """
 
     def __init__(self, jaxtyped: Callable):
         self.jaxtyped = jaxtyped
@@ -45,10 +54,27 @@ class FirstCalls:
             nonlocal test, calls, looked_at
             if test is not self.test:
                 test, calls = self.test, 0
-            if calls == FIRST:
+            if calls == FIRST or jaxtyping.config.jaxtyping_disable:
                 return function(*arguments, **given)
             calls += 1
-            looked_at = looked_at or self.jaxtyped(function, **options)
+            looked_at = looked_at or self.looked_at(function)
             return looked_at(*arguments, **given)
 
         return call
+
+    def looked_at(self, function: Callable) -> Callable:
+        """The function with its checks; sizes need not be remembered where no annotation has any."""
+        found = beartype(_with_known_names(function))
+        return self.jaxtyped(found, typechecker=None) if 'jaxtyping' in str(function.__annotations__) else found
+
+
+def _with_known_names(function: Callable) -> Callable:
+    """The function; what its annotations quote because it is imported for type checkers only, may be anything here."""
+    for name, hint in function.__annotations__.items():
+        if isinstance(hint, str) or "'" in str(hint):
+            try:
+                quoted = SimpleNamespace(__annotations__={name: hint})
+                function.__annotations__[name] = get_type_hints(quoted, function.__globals__, include_extras=True)[name]
+            except NameError:
+                function.__annotations__[name] = Any
+    return function
