@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from alljax.errors import UserError, exit_on_user_error, nearest, printable
+from alljax.storage.allocator import keep_freed_memory
 from alljax.storage.log import set_up_logging
 
 UNCOUNTED = '{desc} [{elapsed}]'  # a bar before it is known how many steps there are
@@ -30,6 +31,7 @@ class Command(NamedTuple):
     module: str  # imported only when the command is used
     help: str  # its line in `alljax --help`
     interrupted: str = 'the same command starts again'  # said after Ctrl-C
+    computes: bool = False  # with a network, again and again: the memory of one step is kept for the next
 
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
@@ -43,8 +45,9 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'alljax.commands.train',
             'trains and tests what a config file says, once or as a sweep',
             'the same command with the same --workdir goes on from the last save',
+            computes=True,
         ),
-        'predict': Command('alljax.commands.predict', 'gives the class probabilities of images'),
+        'predict': Command('alljax.commands.predict', 'gives the class probabilities of images', computes=True),
         'smear': Command(
             'alljax.commands.smear',
             'finds, classifies and counts the white cells of whole microscope fields',
@@ -58,7 +61,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
             'averages finished runs: copies their models into one that predict reads',
             'nothing was written; the same command starts again',
         ),
-        'explain': Command('alljax.commands.explain', 'shows on images what a trained network looks at'),
+        'explain': Command('alljax.commands.explain', 'shows on images what a trained network looks at', computes=True),
         'crops': Command('alljax.commands.crops', 'cuts marked cells out of whole fields into a folder of crops'),
         'audit': Command(
             'alljax.commands.audit',
@@ -97,6 +100,8 @@ def run(name: str, arguments: Sequence[str]) -> int:
                 f'{name}: is no command{nearest(name, COMMANDS)}; they are {", ".join(COMMANDS)} (see alljax --help)'
             )
         set_up_logging()
+        if command.computes:
+            keep_freed_memory()
         with while_read():
             code = importlib.import_module(command.module).main(arguments)
     return code
