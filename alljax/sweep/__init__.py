@@ -15,7 +15,7 @@ from alljax.config import classical_system_plans, detector_fields, resolve
 from alljax.config.fields import later_fields
 from alljax.config.plan import CalibrationOptions
 from alljax.errors import UserError, printable
-from alljax.runs import detector_data, detector_run, experiment
+from alljax.runs import experiment
 from alljax.storage import cache, run_folder, speed_record
 from alljax.sweep import cluster as clusters
 from alljax.sweep import execution, left_open, progress, time_estimate
@@ -119,6 +119,8 @@ def launch(
 
 def _detector(values: ConfigDict, config_file: str, folder: Path | None, *, dry_run: bool) -> bool:
     """Trains a detector on whole fields; a dry run shows what it would learn from, and its config."""
+    from alljax.runs import detector_data, detector_run  # here, because the start of every other run would wait for them
+
     plan = detector_fields.resolve(values)
     if dry_run:
         print(printable('\n'.join(detector_data.planned(plan))))

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from alljax import commands
 from alljax.storage import allocator
 
 FAULTS = """
@@ -46,3 +47,12 @@ def test_what_the_environment_says_stands():
 def test_another_c_library_is_left_alone(monkeypatch):
     monkeypatch.setattr(allocator.ctypes, 'CDLL', lambda _: object())
     assert not allocator.keep_freed_memory({})
+
+
+def test_what_computes_with_a_network_again_and_again_keeps_memory(monkeypatch, capsys):
+    kept = []
+    monkeypatch.setattr(commands, 'keep_freed_memory', lambda: kept.append(name))
+    for name in commands.COMMANDS:
+        with pytest.raises(SystemExit):
+            commands.run(name, ['--no-such-option=1'])
+    assert kept == ['train', 'predict', 'explain']
