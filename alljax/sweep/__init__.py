@@ -119,7 +119,7 @@ def launch(
 
 def _detector(values: ConfigDict, config_file: str, folder: Path | None, *, dry_run: bool) -> bool:
     """Trains a detector on whole fields; a dry run shows what it would learn from, and its config."""
-    from alljax.runs import detector_data, detector_run  # here, because the start of every other run would wait for them
+    from alljax.runs import detector_data, detector_run  # here: the start of every other run would wait for them
 
     plan = detector_fields.resolve(values)
     if dry_run:
