@@ -18,7 +18,8 @@ def keep_freed_memory(environment: Mapping[str, str] = os.environ) -> bool:
     """Has this process keep what it frees, for the next step; true if it does so from now on.
 
     False, and nothing is changed, where the C library is not glibc, or the environment already says how glibc hands
-    out memory. One arena serves all threads, because only the first of them can hold blocks of this size.
+    out memory. One arena serves all threads, because only the first of them can hold blocks of this size: it has to be
+    asked for before a thread has one of its own, so before JAX is imported.
     """
     mallopt = getattr(ctypes.CDLL(None), 'mallopt', None)
     if mallopt is None or any(name in environment for name in USERS):
