@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -94,18 +95,21 @@ def test_every_file_has_its_row(model, tmp_path, capsys):
 
 def test_a_file_that_goes_while_it_is_its_turn_has_a_row(model, tmp_path, monkeypatch):
     files = [picture(tmp_path / f'{number}.png') for number in range(5)]
-    real = room.image_files.read
+    real, opened, refused = room.image_files.read, Path.open, set()
 
     def read(path, preparation):
         if path.name == '1.png':
             path.unlink()
         if path.name == '3.png':
-            raise_at = {'open': PermissionError(13, 'Permission denied')}
-            monkeypatch.setattr(type(path), 'open', lambda self, *rest: (_ for _ in ()).throw(raise_at['open']))
-        elif path.name == '4.png':
-            monkeypatch.undo()
+            refused.add(path)
         return real(path, preparation)
 
+    def open_(path, *options, **further):  # threads read several files at once: only this one is refused
+        if path in refused:
+            raise PermissionError(13, 'Permission denied')
+        return opened(path, *options, **further)
+
+    monkeypatch.setattr(Path, 'open', open_)
     monkeypatch.setattr(room.image_files, 'read', read)
     errors = [row.error for row in room.predict(model, files)]
     assert [bool(error) for error in errors] == [False, True, False, True, False]
