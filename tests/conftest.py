@@ -97,7 +97,7 @@ def pytest_collection(session):
 
 
 def pytest_unconfigure():
-    """Spares pytest five looks at all that is there, for what nobody refers to."""
+    """Spares the garbage collector a last look at all that is loaded, which takes seconds as the process ends."""
     gc.freeze()
 
 

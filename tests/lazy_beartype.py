@@ -57,12 +57,12 @@ class FirstCalls:
             if calls == FIRST or jaxtyping.config.jaxtyping_disable:
                 return function(*arguments, **given)
             calls += 1
-            looked_at = looked_at or self.looked_at(function)
+            looked_at = looked_at or self.with_checks(function)
             return looked_at(*arguments, **given)
 
         return call
 
-    def looked_at(self, function: Callable) -> Callable:
+    def with_checks(self, function: Callable) -> Callable:
         """The function with its checks; sizes need not be remembered where no annotation has any."""
         found = beartype(_with_known_names(function))
         return self.jaxtyped(found, typechecker=None) if 'jaxtyping' in str(function.__annotations__) else found

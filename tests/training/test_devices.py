@@ -64,10 +64,7 @@ def trained(count, size, make):
 
 
 count = int(sys.argv[1])
-cases = [(7, make_step), (8, make_monitored_step)]
-if count > 2:  # what the monitored step computes of an even batch is what the plain one does, and more
-    cases.append((8, make_step))
-for size, make in cases:
+for size, make in ((8, make_step), (7, make_step), (8, make_monitored_step)):
     one, found = trained(1, size, make), trained(count, size, make)
     for a, b in zip(jax.tree.leaves(found[1]), jax.tree.leaves(one[1]), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5, err_msg=f'{size} cells, {count} devices')
