@@ -76,7 +76,8 @@ def loaded(names, modules):
 
 def test_a_network_s_training_and_prediction_wait_for_no_library_of_other_work():
     """Each of them takes a second or more to import, in every process that trains, predicts or searches fields."""
-    others = {'sklearn', 'matplotlib', 'pandas', 'tensorflow_datasets', 'scipy.stats'}
+    others = {'sklearn', 'matplotlib', 'pandas', 'tensorflow_datasets', 'scipy.stats', 'scipy.ndimage', 'scipy.special'}
+    others |= {f'skimage.{part}' for part in ('color', 'filters', 'measure', 'morphology', 'segmentation')}
     trains = 'alljax.commands.train, alljax.sweep, alljax.runs.experiment, alljax.runs.network_kind'
     assert loaded(others, f'{trains}, alljax.smear, alljax.commands.smear') == 'set()'
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import skimage
 from jaxtyping import Float
-from skimage import metrics
 
 from alljax.baselines.extraction import Extractor, make_extractor, on_all_cores, segment
 from alljax.baselines.mask_files import Truth
@@ -84,7 +84,7 @@ def hausdorff(found: Mask, known: Mask) -> float:
     """The farthest that a pixel of one mask lies from the other, in pixels; the picture's diagonal if one is empty."""
     if found.any() != known.any():
         return float(np.hypot(*found.shape))
-    return float(metrics.hausdorff_distance(found, known)) if found.any() else 0.0
+    return float(skimage.metrics.hausdorff_distance(found, known)) if found.any() else 0.0
 
 
 def _score_one(

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, UInt8
-from scipy import ndimage
 
 from alljax.data.image import RgbImage
 
@@ -27,8 +27,8 @@ def without_surroundings(image: RgbImage, kept: Mask, fill: str) -> RgbImage:
         return np.where(kept[..., None], image, np.uint8(PAPER_WHITE))
     weight = (~kept).astype(np.float32)
     deviation = BLUR * max(kept.shape)
-    near = ndimage.gaussian_filter(weight, deviation)[..., None]
-    around = ndimage.gaussian_filter(image * weight[..., None], (deviation, deviation, 0))
+    near = scipy.ndimage.gaussian_filter(weight, deviation)[..., None]
+    around = scipy.ndimage.gaussian_filter(image * weight[..., None], (deviation, deviation, 0))
     blurred = np.divide(around, near, out=image.astype(np.float32), where=near > 1e-6)
     return np.where(kept[..., None], image, np.clip(np.rint(blurred), 0, 255).astype(np.uint8))
 

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import scipy
+import skimage
 from jaxtyping import Shaped, UInt8
-from scipy import ndimage
-from skimage import filters
 
 Cell = Shaped[np.ndarray, 'height width 3']
 
@@ -45,33 +45,35 @@ def filtered_cell(cell: UInt8[np.ndarray, 'height width 3'], how: str) -> UInt8[
 
 
 def _median(cell: Cell) -> Cell:
-    return ndimage.median_filter(cell, SIZE, mode='reflect')
+    return scipy.ndimage.median_filter(cell, SIZE, mode='reflect')
 
 
 def _mean(cell: Cell) -> Cell:
-    return ndimage.uniform_filter(cell.astype(np.float32), SIZE, mode='reflect')
+    return scipy.ndimage.uniform_filter(cell.astype(np.float32), SIZE, mode='reflect')
 
 
 def _unsharp(cell: Cell) -> Cell:
     # 2, not -1: that leaves all rows but three unwritten (scikit-image's issue 7264)
-    return filters.unsharp_mask(cell.astype(np.float32), SIGMA, AMOUNT, preserve_range=True, channel_axis=2)
+    return skimage.filters.unsharp_mask(cell.astype(np.float32), SIGMA, AMOUNT, preserve_range=True, channel_axis=2)
 
 
 def _gaussian(cell: Cell) -> Cell:
-    return filters.gaussian(cell.astype(np.float32), SIGMA, mode='reflect', preserve_range=True, channel_axis=-1)
+    return skimage.filters.gaussian(
+        cell.astype(np.float32), SIGMA, mode='reflect', preserve_range=True, channel_axis=-1
+    )
 
 
 def _conservative(cell: Cell) -> Cell:
     """Each value limited to the range of its eight neighbors, at a border of those it has."""
     # 'mirror' does not repeat the border pixel, which would make it its own neighbor and keep its noise
-    low = ndimage.minimum_filter(cell, footprint=RING, mode='mirror')
-    high = ndimage.maximum_filter(cell, footprint=RING, mode='mirror')
+    low = scipy.ndimage.minimum_filter(cell, footprint=RING, mode='mirror')
+    high = scipy.ndimage.maximum_filter(cell, footprint=RING, mode='mirror')
     return np.clip(cell, low, high)
 
 
 def _lowpass(cell: Cell) -> Cell:
     padded = np.pad(cell.astype(np.float32), ((PAD, PAD), (PAD, PAD), (0, 0)), mode='symmetric')
-    return filters.butterworth(padded, CUTOFF, high_pass=False, channel_axis=-1)[PAD:-PAD, PAD:-PAD]
+    return skimage.filters.butterworth(padded, CUTOFF, high_pass=False, channel_axis=-1)[PAD:-PAD, PAD:-PAD]
 
 
 FILTERS: dict[str, Callable[[Cell], Cell]] = {

@@ -1,15 +1,15 @@
 """Draws of folds that share no group, and the choice of one in which every class is spread as evenly as can be."""
 
-import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Int32, Integer
+from jaxtyping import Float, Int32, Integer
 
 from alljax.data.cells import Cells
 from alljax.errors import UserError
 
+Counts = Float[np.ndarray, 'groups classes']
 Index = Integer[np.ndarray, ' _']  # of any length
 DRAWS = 10  # shuffles of the groups, of which the one closest to the asked fraction in every class is taken
 
@@ -29,38 +29,69 @@ def draws(cells: Cells, among: Index, folds: int, seed: int, order: str) -> Iter
 
 @lru_cache(maxsize=10 * DRAWS)  # each fold of a cross-validation asks for all of them again
 def _drawn(labels: bytes, groups: bytes, folds: int, seed: int, draw: int, order: str) -> tuple[Index, ...]:
-    of_cells, of_groups = np.frombuffer(labels, np.int32), np.frombuffer(groups, np.int32)
+    counts, place = _counts(np.frombuffer(labels, np.int32), np.frombuffer(groups, np.int32))
     if order == 'shuffled':
-        dealt = _dealt(of_cells, of_groups, folds, np.random.default_rng([seed, draw]))
-        parts = [np.flatnonzero(dealt == fold) for fold in range(folds)]
+        fold_of = _dealt(counts, folds, np.random.default_rng([seed, draw]))
     else:
-        from sklearn.model_selection import StratifiedGroupKFold  # takes seconds
-
-        kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=(seed * DRAWS + draw) % 2**32)
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds: judged by `closest`
-            parts = [second for _, second in kfold.split(of_cells, of_cells, of_groups)]
+        fold_of = _dealt_evenly(counts, folds, np.random.RandomState((seed * DRAWS + draw) % 2**32))
+    parts = tuple(np.flatnonzero(fold_of[place] == fold) for fold in range(folds))
     for part in parts:
         part.flags.writeable = False  # all who ask share them
-    return tuple(parts)
+    return parts
 
 
-def _dealt(
-    labels: Int32[np.ndarray, ' cells'], groups: Int32[np.ndarray, ' cells'], folds: int, rng: np.random.Generator
-) -> Integer[np.ndarray, ' cells']:
-    """The fold of each cell: groups in any order, each to the fold that leaves the classes most evenly spread."""
+def _counts(
+    labels: Int32[np.ndarray, ' cells'], groups: Int32[np.ndarray, ' cells']
+) -> tuple[Counts, Integer[np.ndarray, ' cells']]:
+    """The cells of each group in each class that has any, and the place of each cell's group among them."""
+    classes, kind = np.unique(labels, return_inverse=True)
     names, place = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(names), int(labels.max()) + 1))
-    np.add.at(counts, (place, labels), 1)
-    shares = counts[:, counts.any(0)] / counts.sum(0)[counts.any(0)]
-    fold_of, filled = np.zeros(len(names), int), np.zeros((folds, shares.shape[1]))
-    for group in rng.permutation(len(names)):
-        after = filled[None] + np.eye(folds)[:, :, None] * shares[group]  # if the group went to each of the folds
-        uneven = after.std(1).mean(1)
+    counts = np.zeros((len(names), len(classes)))
+    np.add.at(counts, (place, kind), 1)
+    return counts, place
+
+
+def _dealt(counts: Counts, folds: int, rng: np.random.Generator) -> Integer[np.ndarray, ' groups']:
+    """The fold of each group, in any order: each goes to the fold that leaves the classes most evenly spread."""
+    shares = counts / counts.sum(0)
+    fold_of, filled = np.zeros(len(counts), int), np.zeros((folds, counts.shape[1]))
+    for group in rng.permutation(len(counts)):
+        uneven = _unevenness(filled, shares[group])
         best = np.flatnonzero(np.isclose(uneven, uneven.min()))
         fold_of[group] = fold = best[filled[best].sum(1).argmin()]
         filled[fold] += shares[group]
-    return fold_of[place]
+    return fold_of
+
+
+def _dealt_evenly(counts: Counts, folds: int, rng: np.random.RandomState) -> Integer[np.ndarray, ' groups']:
+    """The fold of each group, the most uneven ones first, as StratifiedGroupKFold of scikit-learn 1.9 deals them.
+
+    It is not asked itself, for each run would wait seconds until it is loaded.
+    """
+    shuffled = np.arange(len(counts))
+    rng.shuffle(shuffled)
+    fold_of, filled, cells = np.zeros(len(counts), int), np.zeros((folds, counts.shape[1])), counts.sum(0)
+    for group in shuffled[np.argsort(-counts[shuffled].std(1), kind='stable')]:
+        uneven, sizes = _unevenness(filled, counts[group], cells).tolist(), filled.sum(1).tolist()
+        fold = 0
+        for other in range(1, folds):
+            alike = abs(uneven[other] - uneven[fold]) <= 1e-8 + 1e-5 * abs(uneven[fold])
+            if uneven[other] < uneven[fold] or (alike and sizes[other] < sizes[fold]):
+                fold = other
+        fold_of[group] = fold
+        filled[fold] += counts[group]
+    return fold_of
+
+
+def _unevenness(
+    filled: Float[np.ndarray, 'folds classes'],
+    group: Float[np.ndarray, ' classes'],
+    cells: Float[np.ndarray, ' classes'] | float = 1.0,
+) -> Float[np.ndarray, ' folds']:
+    """The spread of the classes over the folds, each of so many `cells`, if the group went to each of them."""
+    after = filled[None] + np.eye(len(filled))[:, :, None] * group
+    unevenness: Float[np.ndarray, ' folds'] = (after / cells).std(1).mean(1)
+    return unevenness
 
 
 def closest(

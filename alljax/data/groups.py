@@ -40,6 +40,8 @@ def members_of_each(numbers: Integer[np.ndarray, ' cells']) -> list[Int[np.ndarr
 
 def connected(pairs: Sequence[tuple[int, int]], count: int) -> Int[np.ndarray, ' count']:
     """The number of the connected set that each of `count` nodes is in."""
+    if not pairs:
+        return np.arange(count)
     from scipy.sparse import coo_array  # they take long to load
     from scipy.sparse.csgraph import connected_components
 

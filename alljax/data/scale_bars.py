@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import scipy
 from jaxtyping import Bool
-from scipy import ndimage
 
 from alljax.data import image
 from alljax.data.picture import Picture, RgbImage
@@ -36,16 +36,16 @@ def covered(pixels: RgbImage) -> RgbImage:
     from alljax.data.audit import overlays  # whose package lists folders, and so imports the data sets
 
     marks = overlays.drawn(pixels)
-    label, _ = ndimage.label(marks, np.ones((3, 3)))
-    boxes = ndimage.find_objects(label)
+    label, _ = scipy.ndimage.label(marks, np.ones((3, 3)))
+    boxes = scipy.ndimage.find_objects(label)
     bars = [box for box in boxes if _is_bar(box, max(marks.shape))]
     if not bars:
         return pixels
     result = pixels.copy()
     chosen = [number for number, box in enumerate(boxes, 1) if any(_near(box, bar) for bar in bars)]
-    hidden = ndimage.binary_dilation(np.isin(label, chosen), iterations=MARGIN)
-    parts, _ = ndimage.label(hidden, np.ones((3, 3)))
-    for number, box in enumerate(ndimage.find_objects(parts), 1):
+    hidden = scipy.ndimage.binary_dilation(np.isin(label, chosen), iterations=MARGIN)
+    parts, _ = scipy.ndimage.label(hidden, np.ones((3, 3)))
+    for number, box in enumerate(scipy.ndimage.find_objects(parts), 1):
         around = _grown(box, RING, hidden.shape)
         ring = pixels[around][~hidden[around]]
         if len(ring):

@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
+import skimage
 from jaxtyping import Float, UInt8
-from skimage import color
 
 from alljax.data.image import RgbImage
 
@@ -111,7 +111,7 @@ def reinhard(image: RgbImage, wanted: Target) -> RgbImage:
     """
     mean, deviation = _lab_statistics(image)
     gain = np.divide(wanted[3:], deviation, out=np.zeros(3), where=deviation > LEAST_SPREAD)
-    return _bytes(255 * color.lab2rgb((color.rgb2lab(image) - mean) * gain + np.array(wanted[:3])))
+    return _bytes(255 * skimage.color.lab2rgb((skimage.color.rgb2lab(image) - mean) * gain + np.array(wanted[:3])))
 
 
 def _density(image: RgbImage) -> Float[np.ndarray, 'pixels 3']:
@@ -126,7 +126,7 @@ def _amounts(density: Float[np.ndarray, 'pixels 3'], stains: Float[np.ndarray, '
 
 def _lab_statistics(image: RgbImage) -> tuple[np.ndarray, np.ndarray]:
     """The means and the standard deviations of L*, a* and b*."""
-    lab = color.rgb2lab(image)
+    lab = skimage.color.rgb2lab(image)
     return lab.mean((0, 1)), lab.std((0, 1))
 
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float, Integer, UInt8
 from PIL import Image
-from scipy import ndimage
 
 from alljax.data.cells import Cells
 from alljax.storage.training_pictures import Look, TrainingPictures
@@ -140,7 +140,7 @@ def _mean_frequency(light: Float[np.ndarray, 'side side']) -> float:
 
 def _largest(dark: Bool[np.ndarray, 'side side']) -> float:
     """The share of the picture that the largest connected object covers."""
-    labels, _ = ndimage.label(dark)
+    labels, _ = scipy.ndimage.label(dark)
     return float(np.bincount(labels.ravel())[1:].max(initial=0) / dark.size)
 
 

@@ -6,8 +6,8 @@ A score is larger for a cell that is less like them; where it is too large is me
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Integer
-from scipy.special import logsumexp
 
 MOST = 500  # training cells that are looked at: more change little, and a model folder is to stay small
 NEIGHBOR = 5  # the nearest training cell whose distance counts: nearer ones may be a cell's own repeats
@@ -59,7 +59,7 @@ def scores(score: str, known: Reference | None, features: Features) -> Scores:
     negative logarithm of the sum of the exponentials of the logits (Liu et al. 2020).
     """
     if score == 'energy' or known is None:
-        return -logsumexp(features, axis=1)
+        return -scipy.special.logsumexp(features, axis=1)
     rows = known.standardized(features)
     if score == 'knn':
         rows = _of_length_1(rows)

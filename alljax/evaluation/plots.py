@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy.ndimage import uniform_filter1d
 
 # Okabe & Ito's palette, told apart by every common kind of color vision
 BLUE, VERMILION, GRAY = '#0072B2', '#D55E00', '#595959'
@@ -146,8 +146,8 @@ def _series(history: list[dict[str, Any]], key: str, scale: float) -> tuple[np.n
 def _smooth(values: Float[np.ndarray, ' steps'], window: int) -> Float[np.ndarray, ' steps']:
     """Average what is finite around each step: one diverged step must not blank the rest of the curve."""
     finite = np.isfinite(values)
-    sums = uniform_filter1d(np.where(finite, values, 0.0), window, mode='constant')
-    weights = uniform_filter1d(finite.astype(float), window, mode='constant')
+    sums = scipy.ndimage.uniform_filter1d(np.where(finite, values, 0.0), window, mode='constant')
+    weights = scipy.ndimage.uniform_filter1d(finite.astype(float), window, mode='constant')
     return np.divide(sums, weights, out=np.full_like(sums, np.nan), where=weights > 0.5 / window)
 
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from jaxtyping import Array, Float
-from scipy.ndimage import gaussian_filter
 
 from alljax.data import augment
 from alljax.data.image_files import ImageFile
@@ -33,7 +33,7 @@ def batch(run: TrainedNetwork, cells: Sequence[ImageFile]) -> Batch:
     form = run.model.input
     rgb = _resized(jnp.asarray(np.stack([cell.pixels for cell in cells])), form.size)
     deviation = form.size * BLUR
-    blurred = jnp.asarray(gaussian_filter(np.asarray(rgb), (0, deviation, deviation, 0), mode='reflect'))
+    blurred = jnp.asarray(scipy.ndimage.gaussian_filter(np.asarray(rgb), (0, deviation, deviation, 0), mode='reflect'))
     return Batch(rgb, _to_input(rgb, form), _to_input(blurred, form))
 
 

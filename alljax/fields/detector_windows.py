@@ -4,9 +4,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Real, UInt8
 from PIL import Image
-from scipy import ndimage
 
 from alljax.fields.boxes import Boxes, iou
 from alljax.fields.detector_network import STRIDE
@@ -77,7 +77,7 @@ def cells(said: Heat, least: float, width: int, height: int) -> Found:
     `said` has chances of a middle, no logits.
     """
     chance = said[..., 0]
-    peaks = (chance == ndimage.maximum_filter(chance, 3)) & (chance >= least)
+    peaks = (chance == scipy.ndimage.maximum_filter(chance, 3)) & (chance >= least)
     rows, columns = np.nonzero(peaks)
     if not len(rows):
         return none()

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
+import scipy
+import skimage
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage, spatial
-from skimage import draw, measure, morphology, segmentation
 
 # all areas are in squares of a white cell's diameter, all lengths in its diameter
 SMALLEST_LOBE = 0.015  # less is a granule or a speck
@@ -24,11 +24,11 @@ Outline = Float[np.ndarray, 'points 2']
 
 def lobes(nuclear: Mask, diameter: float) -> Labels:
     """The parts of a mask of nuclei, cut at their waists by a watershed of the distance to the border."""
-    kept = morphology.remove_small_objects(nuclear, max_size=int(SMALLEST_LOBE * diameter**2))
-    kept = morphology.remove_small_holes(kept, max_size=int(SMALLEST_LOBE * diameter**2))
-    components = measure.label(kept)
+    kept = skimage.morphology.remove_small_objects(nuclear, max_size=int(SMALLEST_LOBE * diameter**2))
+    kept = skimage.morphology.remove_small_holes(kept, max_size=int(SMALLEST_LOBE * diameter**2))
+    components = skimage.measure.label(kept)
     parts = np.zeros(kept.shape, int)
-    for region in measure.regionprops(components):
+    for region in skimage.measure.regionprops(components):
         about = _about(region.bbox)
         alone = components[about] == region.label
         cut = _cut(alone, NECK * diameter)
@@ -43,9 +43,9 @@ def _about(box: tuple[int, int, int, int]) -> tuple[slice, slice]:
 
 
 def _cut(alone: Mask, neck: float) -> Labels:
-    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(alone), 1.0)
-    peaks = measure.label(morphology.h_maxima(depth, neck))
-    return segmentation.watershed(-depth, np.where(alone, peaks, 0), mask=alone)
+    depth = scipy.ndimage.gaussian_filter(scipy.ndimage.distance_transform_edt(alone), 1.0)
+    peaks = skimage.measure.label(skimage.morphology.h_maxima(depth, neck))
+    return skimage.segmentation.watershed(-depth, np.where(alone, peaks, 0), mask=alone)
 
 
 def joined(parts: Labels, stained: Mask, diameter: float) -> Labels:
@@ -55,7 +55,7 @@ def joined(parts: Labels, stained: Mask, diameter: float) -> Labels:
     other as a round whole, or lie about the middle of one large cell: what is between them is cytoplasm, `stained`,
     and more than the gap between two cells side by side.
     """
-    regions = measure.regionprops(parts)
+    regions = skimage.measure.regionprops(parts)
     if not regions:
         return parts
     outlines = {r.label: _outline(r) for r in regions}
@@ -75,16 +75,16 @@ def joined(parts: Labels, stained: Mask, diameter: float) -> Labels:
 
 
 def _is_one_nucleus(both: Outline, area: float, gap: float, stained: Mask, diameter: float) -> bool:
-    hull = spatial.ConvexHull(both)
+    hull = scipy.spatial.ConvexHull(both)
     corners = both[hull.vertices]
-    width = float(spatial.distance.pdist(corners).max()) / diameter
+    width = float(scipy.spatial.distance.pdist(corners).max()) / diameter
     if (area / diameter**2 < LOBED and width < WIDE) or (gap < 2 and area > ROUND * float(hull.volume)):
         return True
     if width > WIDEST or (hull.volume - area) / diameter**2 < ABOUT:
         return False
     top, left = corners.min(0).astype(int)
     bottom, right = np.ceil(corners.max(0)).astype(int)
-    inside = draw.polygon2mask((bottom - top, right - left), corners - (top, left) - 0.5)
+    inside = skimage.draw.polygon2mask((bottom - top, right - left), corners - (top, left) - 0.5)
     part = stained[top:bottom, left:right] & inside
     stained_between, between = np.count_nonzero(part) - area, np.count_nonzero(inside) - area
     return bool(stained_between > STAINED * between)
@@ -95,11 +95,11 @@ def _near(
 ) -> list[tuple[float, int, int]]:
     """The gaps between parts that may be lobes of one nucleus, with the two parts, from the least."""
     labels = list(outlines)
-    pairs = spatial.cKDTree(np.array(centers)).query_pairs(WIDEST * diameter)
+    pairs = scipy.spatial.cKDTree(np.array(centers)).query_pairs(WIDEST * diameter)
     gaps = []
     for first, second in pairs:
         a, b = labels[first], labels[second]
-        gap = float(spatial.cKDTree(outlines[a]).query(outlines[b])[0].min())
+        gap = float(scipy.spatial.cKDTree(outlines[a]).query(outlines[b])[0].min())
         if gap <= APART * diameter:
             gaps.append((gap, a, b))
     return sorted(gaps)
@@ -107,6 +107,6 @@ def _near(
 
 def _outline(region: Any) -> Outline:
     """The corners of the pixels on a region's rim, as rows and columns."""
-    rim = region.image & ~ndimage.binary_erosion(region.image)
+    rim = region.image & ~scipy.ndimage.binary_erosion(region.image)
     points = np.argwhere(rim) + np.array(region.bbox[:2])
     return np.concatenate([points + corner for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]).astype(float)

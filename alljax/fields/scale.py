@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float
-from scipy import ndimage
 
 from alljax.data.picture import ImageError
 from alljax.fields.light import Density
@@ -40,17 +40,17 @@ def circles(stain: Density) -> tuple[Votes, Votes]:
     Each pixel on an edge votes for the place one radius inward; where a circle's votes meet is a cell, whole or
     partly covered by its neighbors [Kimme, Ballard and Sklansky 1975].
     """
-    smooth = ndimage.gaussian_filter(stain[..., 1] + stain[..., 2], 1.0)
+    smooth = scipy.ndimage.gaussian_filter(stain[..., 1] + stain[..., 2], 1.0)
     down, across = np.gradient(smooth)
     slope = np.hypot(down, across)
     y, x = np.nonzero(slope > max(float(np.percentile(slope, EDGES)), FAINTEST))
     direction = np.stack([down[y, x], across[y, x]]) / slope[y, x]
-    beside = [ndimage.map_coordinates(slope, np.stack([y, x]) + side * direction, order=1) for side in (-1, 1)]
+    beside = [scipy.ndimage.map_coordinates(slope, np.stack([y, x]) + side * direction, order=1) for side in (-1, 1)]
     sharpest = slope[y, x] >= np.maximum(*beside)
     places, direction = np.stack([y, x])[:, sharpest], direction[:, sharpest]
     closed = np.stack([_closed(places, direction, radius, slope.shape) for radius in RADII])
     best, which = closed.max(0), closed.argmax(0)
-    seen = (best == ndimage.maximum_filter(best, 9)) & (best > LEAST_CLOSED)
+    seen = (best == scipy.ndimage.maximum_filter(best, 9)) & (best > LEAST_CLOSED)
     seen &= _from_nuclei(stain) > RADII[which] / 2
     peak = which[seen]
     area, count = np.zeros(len(RADII)), np.zeros(len(RADII))
@@ -61,12 +61,12 @@ def circles(stain: Density) -> tuple[Votes, Votes]:
 
 def _from_nuclei(stain: Density) -> Float[np.ndarray, 'height width']:
     """The distance to the next nucleus, in pixels: it takes more red than blue light, beyond the field's own level."""
-    nuclear = ndimage.gaussian_filter(stain[..., 0] - stain[..., 2], NUCLEAR_BLUR)
+    nuclear = scipy.ndimage.gaussian_filter(stain[..., 0] - stain[..., 2], NUCLEAR_BLUR)
     low, middle, high = np.percentile(nuclear, [25, 50, 75])
     least = max(NUCLEAR, middle + NUCLEAR_SPREAD * min(high - middle, middle - low))
     if nuclear.max() <= least:
         return np.full(nuclear.shape, np.inf)
-    return ndimage.distance_transform_edt(nuclear <= least)
+    return scipy.ndimage.distance_transform_edt(nuclear <= least)
 
 
 def estimated(area: Votes, count: Votes, step: int) -> Scale:
@@ -74,7 +74,7 @@ def estimated(area: Votes, count: Votes, step: int) -> Scale:
 
     ImageError where too few of one size were seen.
     """
-    best = int(ndimage.gaussian_filter1d(area, 1.0).argmax())
+    best = int(scipy.ndimage.gaussian_filter1d(area, 1.0).argmax())
     near = slice(max(0, best - 2), best + 3)
     seen = int(count[near].sum())
     if seen < LEAST_CIRCLES:
@@ -94,4 +94,4 @@ def _closed(
     inside = (y >= 0) & (x >= 0) & (y < shape[0]) & (x < shape[1])
     votes = np.bincount(y[inside] * shape[1] + x[inside], minlength=shape[0] * shape[1]).reshape(shape)
     blur = max(1.0, BLUR * radius)
-    return ndimage.gaussian_filter(votes.astype(np.float32), blur) * (blur**2 / radius)
+    return scipy.ndimage.gaussian_filter(votes.astype(np.float32), blur) * (blur**2 / radius)

@@ -8,9 +8,9 @@ red than a red cell that takes as much green.
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy
+import skimage
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
-from skimage import measure, morphology
 
 from alljax.fields import nuclei
 from alljax.fields.light import Density
@@ -94,7 +94,7 @@ def levels(stains: list[Density], diameter: float) -> Levels:
 
 def find(stain: Density, diameter: float, level: Levels) -> Found:
     """The white cells of a picture in which they are `diameter` pixels wide, in its pixels."""
-    nuclear = ndimage.gaussian_filter(stain[..., 0] - stain[..., 2], NUCLEAR_BLUR * diameter)
+    nuclear = scipy.ndimage.gaussian_filter(stain[..., 0] - stain[..., 2], NUCLEAR_BLUR * diameter)
     smooth = _blurred(stain, CELL_BLUR * diameter)
     blue, green = smooth[..., 0] - smooth[..., 2], smooth[..., 1] - level.green_to_blue * smooth[..., 2]
     parts = nuclei.lobes(nuclear > level.nuclear, diameter)
@@ -102,14 +102,14 @@ def find(stain: Density, diameter: float, level: Levels) -> Found:
     found = nuclei.joined(parts, (blue > level.blue) | (green > level.green), diameter)
     if not found.any():
         return none()
-    distance, nearest = ndimage.distance_transform_edt(found == 0, return_indices=True)
+    distance, nearest = scipy.ndimage.distance_transform_edt(found == 0, return_indices=True)
     owner = np.where(distance < REACH * diameter, found[tuple(nearest)], 0)
     stained = (blue > np.maximum(level.blue, OWN * _deepest(blue, found)[owner])) | (
         green > np.maximum(level.green, OWN * _deepest(green, found)[owner])
     )
     stained |= smooth[..., 0] - level.red_to_green * smooth[..., 1] > level.red
     whole = np.where(stained | (found > 0), owner, 0)
-    cells = [_measured(region, found, nuclear, diameter, level) for region in measure.regionprops(whole)]
+    cells = [_measured(region, found, nuclear, diameter, level) for region in skimage.measure.regionprops(whole)]
     cells = [cell for cell in cells if cell.nucleus >= PLATELET or cell.area >= WHOLE * diameter**2]
     if not cells:
         return none()
@@ -164,13 +164,13 @@ def _without_tongues(
             padded[-radius:] = padded[-radius - 1]
         padded = np.moveaxis(padded, 0, axis)
     inner = (slice(radius, -radius),) * 2
-    opened = morphology.isotropic_opening(padded, radius)[inner] | nucleus
-    parts = measure.label(opened)
+    opened = skimage.morphology.isotropic_opening(padded, radius)[inner] | nucleus
+    parts = skimage.measure.label(opened)
     return parts == np.bincount(parts[nucleus]).argmax()
 
 
 def _blurred(stain: Density, deviation: float) -> Density:
-    return ndimage.gaussian_filter(stain, (deviation, deviation, 0))
+    return scipy.ndimage.gaussian_filter(stain, (deviation, deviation, 0))
 
 
 def _above(values: Float[np.ndarray, ' pixels'], spreads: float) -> float:

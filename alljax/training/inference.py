@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import numpy as np
+import scipy
 from jaxtyping import Array, Float, Float32, Integer, Shaped
-from scipy.special import softmax
 
 from alljax.data import augment, color
 from alljax.errors import UserError
@@ -82,7 +82,9 @@ def probabilities(
     logits: Float[np.ndarray, 'cells classes'] | Float[Array, 'cells classes'], whose: object
 ) -> Float[np.ndarray, 'cells classes']:
     """The softmax of logits, in double precision; UserError, naming `whose` they are, if one is not finite."""
-    found: Float[np.ndarray, 'cells classes'] = softmax(finite(np.asarray(logits, np.float64), whose), axis=1)
+    found: Float[np.ndarray, 'cells classes'] = scipy.special.softmax(
+        finite(np.asarray(logits, np.float64), whose), axis=1
+    )
     return found
 
 

@@ -1,3 +1,5 @@
+import sys
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +8,7 @@ from helpers import make_cells
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alljax.data import group_folds
 from alljax.data.split import SplitOptions, class_weights, equalize, split
 from alljax.errors import UserError
 
@@ -209,17 +212,28 @@ def test_shuffled_folds_differ_from_repetition_to_repetition():
     assert folds_of('shuffled', 1)[0] == slides[1]
 
 
-def test_balanced_folds_are_those_of_earlier_releases():
+@pytest.mark.parametrize('case', range(30))
+def test_balanced_folds_are_those_of_scikit_learn(case):
     from sklearn.model_selection import StratifiedGroupKFold
 
-    tested, _ = folds_of('balanced', 0)
-    drawn = [
-        {
-            frozenset(SLIDES.groups[test].tolist())
-            for _, test in StratifiedGroupKFold(4, shuffle=True, random_state=seed).split(
-                SLIDES.labels, SLIDES.labels, SLIDES.groups
-            )
-        }
-        for seed in range(10)
-    ]
-    assert tested in drawn
+    rng = np.random.default_rng(case)
+    classes, folds = int(rng.integers(2, 8)), int(rng.integers(2, 9))
+    groups = rng.integers(0, rng.integers(12, 60), rng.integers(100, 300)).astype(np.int32)
+    labels = (groups % classes if case % 3 == 0 else rng.geometric(0.5, len(groups)).clip(max=classes) - 1).astype(
+        np.int32
+    )
+    cells = make_cells(labels, groups, size=8)
+    theirs = StratifiedGroupKFold(folds, shuffle=True, random_state=10 * case)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)  # of classes with fewer cells than folds
+        asked = [second for _, second in theirs.split(labels, labels, groups)]
+    ours = next(group_folds.draws(cells, np.arange(len(labels)), folds, case, 'balanced'))
+    for found, expected in zip(ours, asked, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_run_by_group_does_not_wait_for_scikit_learn(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'sklearn.model_selection', None)  # whoever imports it now fails
+    cells = make_cells(np.tile([0, 1], 40), np.repeat(np.arange(10), 8), size=8)
+    assert len(split(cells, options(), 77).test) == 32
+    assert len(split(cells, options(folds=5), 77).test) == 16

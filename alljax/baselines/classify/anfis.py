@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Shaped
-from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
@@ -83,7 +83,7 @@ def _start(x: X, count: int) -> Rules:
 def _firing(x: X, premises: Rules) -> Float[np.ndarray, 'cells rules']:
     """The weight of each rule for each cell: products of Gaussians over their sum, which is a softmax."""
     z = (x[:, None] - premises.centers) / np.exp(premises.log_widths)
-    return softmax(-(z**2).sum(-1) / 2, axis=1)
+    return scipy.special.softmax(-(z**2).sum(-1) / 2, axis=1)
 
 
 def _inputs(x: X) -> Float[np.ndarray, 'cells inputs']:

@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Shaped
-from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import VotingClassifier
 from sklearn.svm import SVC
@@ -19,9 +19,9 @@ class Svm(SVC):
         """The softmax of the margins, whose largest is the class that `predict` names."""
         margin = self.decision_function(x)
         if margin.ndim == 1:
-            share = expit(margin)
+            share = scipy.special.expit(margin)
             return np.stack([1 - share, share], 1)
-        return softmax(margin, axis=1)
+        return scipy.special.softmax(margin, axis=1)
 
 
 class Vote(VotingClassifier):

@@ -1,8 +1,8 @@
 """The probabilistic neural network: the density of each class as a sum of Gaussians, one on each training cell."""
 
 import numpy as np
+import scipy
 from jaxtyping import Float, Shaped
-from scipy.special import logsumexp, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 X = Float[np.ndarray, 'cells features']
@@ -29,8 +29,8 @@ class Pnn(ClassifierMixin, BaseEstimator):
         squared = ((np.asarray(x, float)[:, None] - self.cells_[None]) ** 2).sum(-1)
         exponent = -squared / (2 * self.width**2 * self.cells_.shape[1])
         members = [self.labels_ == label for label in range(len(self.classes_))]
-        densities = [logsumexp(exponent[:, its], axis=1) - np.log(its.sum()) for its in members]
-        return softmax(np.stack(densities, 1), axis=1)
+        densities = [scipy.special.logsumexp(exponent[:, its], axis=1) - np.log(its.sum()) for its in members]
+        return scipy.special.softmax(np.stack(densities, 1), axis=1)
 
     def predict(self, x: X) -> Shaped[np.ndarray, ' cells']:
         """The class of the highest density."""

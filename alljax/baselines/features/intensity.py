@@ -2,8 +2,8 @@
 
 import numpy as np
 import scipy
+import skimage
 from jaxtyping import Float
-from skimage import color
 
 from alljax.baselines.segment.central_cell import Mask, Parts
 from alljax.data.image import RgbImage
@@ -18,9 +18,9 @@ def colors(image: RgbImage, parts: Parts) -> dict[str, float]:
 
     RGB, saturation and value are of 0 to 1, hue is a point on the unit circle, L*a*b* as by CIE.
     """
-    hsv = color.rgb2hsv(image)
+    hsv = skimage.color.rgb2hsv(image)
     angle = 2 * np.pi * hsv[..., :1]
-    every = np.concatenate([image / 255, np.cos(angle), np.sin(angle), hsv[..., 1:], color.rgb2lab(image)], -1)
+    every = np.concatenate([image / 255, np.cos(angle), np.sin(angle), hsv[..., 1:], skimage.color.rgb2lab(image)], -1)
     found: dict[str, float] = {}
     for name, mask in (('nucleus', parts.nucleus), ('cytoplasm', parts.cytoplasm)):
         pixels = every[mask] if mask.any() else np.zeros((1, len(CHANNELS)))
@@ -31,7 +31,8 @@ def colors(image: RgbImage, parts: Parts) -> dict[str, float]:
 
 def statistics(image: RgbImage, parts: Parts) -> dict[str, float]:
     """The first four moments, entropy and energy of the gray levels of nucleus and cytoplasm, and of each channel's."""
-    layers = {'gray': color.rgb2gray(image), **dict(zip(('red', 'green', 'blue'), np.moveaxis(image / 255, -1, 0)))}  # noqa: B905
+    red, green, blue = np.moveaxis(image / 255, -1, 0)
+    layers = {'gray': skimage.color.rgb2gray(image), 'red': red, 'green': green, 'blue': blue}
     found: dict[str, float] = {}
     for name, mask in (('nucleus', parts.nucleus), ('cytoplasm', parts.cytoplasm)):
         for layer, values in layers.items():

@@ -1,7 +1,7 @@
 """The form of a nucleus and of its cell."""
 
 import numpy as np
-from skimage import measure
+import skimage
 
 from alljax.baselines.segment.central_cell import Mask, Parts
 from alljax.data.image import RgbImage
@@ -13,7 +13,7 @@ OF_A_MASK = (
 
 def nucleus(image: RgbImage, parts: Parts) -> dict[str, float]:
     """The nucleus' form, and of how many lobes it is."""
-    lobes = int(measure.label(parts.nucleus).max())
+    lobes = int(skimage.measure.label(parts.nucleus).max())
     return {**_form('nucleus', parts.nucleus), 'nucleus lobes': float(lobes)}
 
 
@@ -31,9 +31,9 @@ def _form(name: str, mask: Mask) -> dict[str, float]:
     """
     if not mask.any():
         return dict.fromkeys((f'{name} {kind}' for kind in OF_A_MASK), 0.0)
-    one = measure.regionprops(mask.astype(np.uint8))[0]
+    one = skimage.measure.regionprops(mask.astype(np.uint8))[0]
     perimeter = max(one.perimeter, 1.0)
-    hull = measure.perimeter(np.pad(one.image_convex, 1))
+    hull = skimage.measure.perimeter(np.pad(one.image_convex, 1))
     major = max(one.axis_major_length, 1.0)
     values = (
         one.area, perimeter, 4 * np.pi * one.area / perimeter**2, one.eccentricity, one.axis_minor_length / major,

@@ -1,8 +1,8 @@
 """Texture: which gray levels lie beside which (Haralick et al. 1973)."""
 
 import numpy as np
+import skimage
 from jaxtyping import Float, UInt8
-from skimage import color, feature
 
 from alljax.baselines.segment.central_cell import Mask, Parts
 from alljax.data.image import RgbImage
@@ -17,7 +17,7 @@ def glcm(image: RgbImage, parts: Parts) -> dict[str, float]:
 
     Zeros where there are no two pixels side by side.
     """
-    gray = np.minimum(color.rgb2gray(image) * LEVELS, LEVELS - 1).astype(np.uint8)
+    gray = np.minimum(skimage.color.rgb2gray(image) * LEVELS, LEVELS - 1).astype(np.uint8)
     found = {}
     for name, mask in (('nucleus', parts.nucleus), ('cytoplasm', parts.cytoplasm)):
         for kind, value in zip(PROPERTIES, properties(gray, mask), strict=True):
@@ -32,7 +32,7 @@ def properties(gray: UInt8[np.ndarray, 'height width'], mask: Mask) -> Float[np.
         return np.zeros(len(PROPERTIES))
     box = tuple(slice(place.min(), place.max() + 1) for place in places)
     marked = np.where(mask[box], gray[box] + 1, 0).astype(np.uint8)  # level 0 is outside, and dropped below
-    counts = feature.graycomatrix(marked, [1], ANGLES, levels=LEVELS + 1, symmetric=True)[1:, 1:].astype(float)
+    counts = skimage.feature.graycomatrix(marked, [1], ANGLES, levels=LEVELS + 1, symmetric=True)[1:, 1:].astype(float)
     if not counts.any():
         return np.zeros(len(PROPERTIES))
-    return np.array([feature.graycoprops(counts, kind).mean() for kind in PROPERTIES])
+    return np.array([skimage.feature.graycoprops(counts, kind).mean() for kind in PROPERTIES])

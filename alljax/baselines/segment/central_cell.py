@@ -6,9 +6,9 @@ Functions take the version of the search: 1 is that of release 0.1, kept for mod
 from typing import NamedTuple
 
 import numpy as np
+import scipy
+import skimage
 from jaxtyping import Bool, Float
-from scipy import ndimage
-from skimage import filters, measure, morphology
 
 from alljax.baselines.segment import one_cell
 from alljax.data.image import RgbImage
@@ -52,7 +52,7 @@ def clean(mask: Mask, radius: int = 2) -> Mask:
 
     A hole is filled if it does not reach the border of the picture.
     """
-    return ndimage.binary_fill_holes(ndimage.binary_opening(mask, morphology.disk(radius)))
+    return scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_opening(mask, skimage.morphology.disk(radius)))
 
 
 def central(mask: Mask, image: RgbImage | None = None, *, lobes: bool = True, version: int = LATEST) -> Mask:
@@ -64,8 +64,8 @@ def central(mask: Mask, image: RgbImage | None = None, *, lobes: bool = True, ve
     if version > 1 and lobes:
         return one_cell.lobes(mask, image)
     side = min(mask.shape)
-    joined = ndimage.binary_closing(mask, morphology.disk(max(1, side // 64))) if lobes else mask
-    labels = measure.label(joined, connectivity=2 if lobes else 1)
+    joined = scipy.ndimage.binary_closing(mask, skimage.morphology.disk(max(1, side // 64))) if lobes else mask
+    labels = skimage.measure.label(joined, connectivity=2 if lobes else 1)
     y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
     away = np.hypot(y - (mask.shape[0] - 1) / 2, x - (mask.shape[1] - 1) / 2)
     best, least = 0, (float(NEAREST * side), 0)
@@ -79,7 +79,7 @@ def central(mask: Mask, image: RgbImage | None = None, *, lobes: bool = True, ve
 
 def holding(mask: Mask, seed: Mask) -> Mask:
     """The objects of a mask that hold a pixel of `seed`."""
-    labels = measure.label(mask)
+    labels = skimage.measure.label(mask)
     return np.isin(labels, np.setdiff1d(labels[seed], 0))
 
 
@@ -88,7 +88,7 @@ def around(nucleus: Mask, version: int = LATEST) -> Mask:
     diameter = 2 * np.sqrt(np.count_nonzero(nucleus) / np.pi)
     core = one_cell.hull(nucleus) if version > 1 and nucleus.any() else nucleus
     near, within = np.zeros_like(nucleus), one_cell.window(core, BAND * diameter)
-    near[within] = ndimage.distance_transform_edt(~core[within]) <= BAND * diameter
+    near[within] = scipy.ndimage.distance_transform_edt(~core[within]) <= BAND * diameter
     return near & ~nucleus
 
 
@@ -114,20 +114,22 @@ def by_second_threshold(dark: Channel, found: Mask, image: RgbImage, version: in
     if not found.any():
         return nothing((found.shape[0], found.shape[1]))
     if version > 1 and _of_two_kinds(dark[found]):
-        nucleus = central(clean(found & (dark <= filters.threshold_otsu(dark[found]))) & found, image, version=version)
+        nucleus = central(
+            clean(found & (dark <= skimage.filters.threshold_otsu(dark[found]))) & found, image, version=version
+        )
         if nucleus.any():
             return whole(nucleus, found, image, version)
     band = around(found, version)
     if not band.any() or np.ptp(dark[band]) == 0:
         return Parts(found, np.zeros_like(found))
-    return whole(found, band & (dark <= filters.threshold_otsu(dark[band])), image, version)
+    return whole(found, band & (dark <= skimage.filters.threshold_otsu(dark[band])), image, version)
 
 
 def _of_two_kinds(values: Float[np.ndarray, ' pixels']) -> bool:
     """True if a threshold explains more of the variance of some levels than it does where they are of one kind."""
     if np.ptp(values) == 0:
         return False
-    below = values <= filters.threshold_otsu(values)
+    below = values <= skimage.filters.threshold_otsu(values)
     share = below.mean()
     between = share * (1 - share) * (values[below].mean() - values[~below].mean()) ** 2
     return bool(between > TWO_KINDS * values.var())

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import skimage
 from jaxtyping import Float, Int
-from skimage import color
 
 from alljax.baselines.fuzzy_clustering import fuzzy_c_means, spread
 from alljax.baselines.segment.central_cell import LATEST, Mask, Parts, central, clean, nothing, whole
@@ -57,18 +57,18 @@ def gray_fuzzy(image: RgbImage, version: int = LATEST) -> Parts:
 
 def cone(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
     """HSV in a cone, where hues of pale colors lie close together and red has no seam: (s cos h, s sin h, v)."""
-    hue, saturation, value = np.moveaxis(color.rgb2hsv(colors), -1, 0)
+    hue, saturation, value = np.moveaxis(skimage.color.rgb2hsv(colors), -1, 0)
     return np.stack([saturation * np.cos(2 * np.pi * hue), saturation * np.sin(2 * np.pi * hue), value], -1)
 
 
 def lab(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
     """CIE L*a*b*."""
-    return color.rgb2lab(colors)
+    return skimage.color.rgb2lab(colors)
 
 
 def gray(colors: Float[np.ndarray, '*pixels 3']) -> Colors:
     """Luminance alone."""
-    return color.rgb2gray(colors)[..., None]
+    return skimage.color.rgb2gray(colors)[..., None]
 
 
 class Clusters(NamedTuple):

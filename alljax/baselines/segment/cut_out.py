@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from alljax.baselines.segment.central_cell import Mask, Parts, nothing
 from alljax.data.image import RgbImage
@@ -63,6 +63,6 @@ def of_cut_outs_too(segmentation: Callable[..., Parts]) -> Callable[..., Parts]:
 
 def _at_the_border(mask: Mask) -> Mask:
     """The connected regions of a mask that reach the border."""
-    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    labels, _ = scipy.ndimage.label(mask, np.ones((3, 3)))
     border = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
     return np.isin(labels, np.setdiff1d(border, 0))

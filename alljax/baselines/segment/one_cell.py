@@ -7,9 +7,9 @@ chosen on drawn cells and on half of two sets of real ones (tests/benchmarks/RES
 from typing import NamedTuple
 
 import numpy as np
+import scipy
+import skimage
 from jaxtyping import Bool, Float, Int
-from scipy import ndimage
-from skimage import feature, measure, morphology, segmentation
 
 from alljax.data.image import RgbImage
 
@@ -52,19 +52,19 @@ def lobes(mask: Mask, image: RgbImage | None = None) -> Mask:
     The middle one is the largest for its distance from the middle; in an image the others are as dark as it is. Empty
     if all are too small or too far away.
     """
-    labels = measure.label(mask, connectivity=1)
+    labels = skimage.measure.label(mask, connectivity=1)
     found = _in_the_middle(labels)
     if not found.any():
         return found
     numbers, areas = np.unique(labels[labels > 0], return_counts=True)
     depth = np.ones(mask.shape) if image is None else _densities(image).sum(-1)
     objects = labels > 0
-    dark = np.atleast_1d(ndimage.mean(depth[objects], labels[objects], numbers)) >= DARK * depth[found].mean()
+    dark = np.atleast_1d(scipy.ndimage.mean(depth[objects], labels[objects], numbers)) >= DARK * depth[found].mean()
     while True:
         total = np.count_nonzero(found)
         reach = GAP * 2 * np.sqrt(np.minimum(total, areas) / np.pi)
         near = window(found, reach.max())
-        apart = _nearest(ndimage.distance_transform_edt(~found[near]), labels[near], numbers)
+        apart = _nearest(scipy.ndimage.distance_transform_edt(~found[near]), labels[near], numbers)
         taken = dark & (apart > 0) & (apart <= reach) & (areas >= LOBE * total) & (areas <= LARGEST * total)
         if not taken.any():
             return found
@@ -73,7 +73,7 @@ def lobes(mask: Mask, image: RgbImage | None = None) -> Mask:
 
 def lobes_in_the_middle(mask: Mask, image: RgbImage) -> Mask:
     """The lobes of a mask in which cells may touch: the one in the middle is first cut from neighbors along necks."""
-    labels = measure.label(mask, connectivity=1)
+    labels = skimage.measure.label(mask, connectivity=1)
     found = _in_the_middle(labels)
     if not found.any():
         return found
@@ -91,10 +91,10 @@ def around_nucleus(nucleus: Mask, mask: Mask, near: Mask, image: RgbImage) -> Ma
     depth = _depth(mask)
     regions = _regions(depth, mask, hull(nucleus) & mask)
     cell = _grown(regions == 1, regions, depth, Cytoplasm(_densities(image), ~nucleus)) & near | nucleus
-    cell = ndimage.binary_fill_holes(ndimage.binary_opening(cell, np.ones((3, 3))) | nucleus)
-    labels = measure.label(cell)
+    cell = scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_opening(cell, np.ones((3, 3))) | nucleus)
+    labels = skimage.measure.label(cell)
     cell = np.isin(labels, np.unique(labels[nucleus]))
-    return ndimage.binary_fill_holes(_closed(cell, SMOOTH * np.sqrt(np.count_nonzero(cell) / np.pi)))
+    return scipy.ndimage.binary_fill_holes(_closed(cell, SMOOTH * np.sqrt(np.count_nonzero(cell) / np.pi)))
 
 
 def hull(mask: Mask) -> Mask:
@@ -102,7 +102,7 @@ def hull(mask: Mask) -> Mask:
     if min(np.ptp(places) for places in np.nonzero(mask)) < 2:
         return mask
     filled, within = mask.copy(), window(mask)
-    filled[within] |= morphology.convex_hull_image(mask[within])
+    filled[within] |= skimage.morphology.convex_hull_image(mask[within])
     return filled
 
 
@@ -139,26 +139,28 @@ def _nearest(
 ) -> Float[np.ndarray, ' objects']:
     """The least distance in each object of these numbers; 0 for one of which there is no pixel."""
     objects = labels > 0  # sorted by number: the fewer pixels, the faster
-    return np.atleast_1d(ndimage.minimum(distance[objects], labels[objects], numbers))
+    return np.atleast_1d(scipy.ndimage.minimum(distance[objects], labels[objects], numbers))
 
 
 def _depth(mask: Mask) -> Plane:
     """The distance to the border of a mask, without the steps of single pixels."""
     depth, within = np.zeros(mask.shape), window(mask, 1.0 + BLURRED)
     if mask.any():
-        depth[within] = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask[within]), 1, radius=BLURRED)
+        depth[within] = scipy.ndimage.gaussian_filter(
+            scipy.ndimage.distance_transform_edt(mask[within]), 1, radius=BLURRED
+        )
     return depth
 
 
 def _regions(depth: Plane, mask: Mask, core: Mask) -> Int[np.ndarray, 'height width']:
     """The watershed of the depth: 1 around the core, if there is one, and a region around every other peak."""
     least = max(3, round(PEAK * float(depth.max())))
-    peaks = feature.peak_local_max(depth, min_distance=least, labels=mask.astype(int), exclude_border=False)
+    peaks = skimage.feature.peak_local_max(depth, min_distance=least, labels=mask.astype(int), exclude_border=False)
     markers = core.astype(int)
-    near = ndimage.binary_dilation(core)
+    near = scipy.ndimage.binary_dilation(core)
     for number, place in enumerate((tuple(peak) for peak in peaks if not near[tuple(peak)]), start=2):
         markers[place] = number
-    return segmentation.watershed(-depth, markers, mask=mask)
+    return skimage.segmentation.watershed(-depth, markers, mask=mask)
 
 
 def _grown(
@@ -181,15 +183,15 @@ def _grown(
 
 
 def _neighbors(regions: Int[np.ndarray, 'height width'], inside: Mask, depth: Plane) -> list[Neighbor]:
-    rim = ndimage.binary_dilation(inside) & ~inside & (regions > 0)
+    rim = scipy.ndimage.binary_dilation(inside) & ~inside & (regions > 0)
     numbers = np.unique(regions[rim])
     if not len(numbers):
         return []
     # A contact has two banks, and the neck is the narrower: behind the other one the region already widens.
-    within = ndimage.maximum_filter(np.where(inside, depth, 0), 3)
-    necks = np.atleast_1d(ndimage.maximum(np.minimum(depth, within)[rim], regions[rim], numbers))
+    within = scipy.ndimage.maximum_filter(np.where(inside, depth, 0), 3)
+    necks = np.atleast_1d(scipy.ndimage.maximum(np.minimum(depth, within)[rim], regions[rim], numbers))
     objects = regions > 0  # sorted by number: the fewer pixels, the faster
-    radii = np.atleast_1d(ndimage.maximum(depth[objects], regions[objects], numbers))
+    radii = np.atleast_1d(scipy.ndimage.maximum(depth[objects], regions[objects], numbers))
     return [Neighbor(*values) for values in zip(numbers.tolist(), necks.tolist(), radii.tolist(), strict=True)]
 
 
@@ -214,6 +216,6 @@ def _direction(colors: Cytoplasm, mask: Mask) -> Float[np.ndarray, ' 3'] | None:
 def _closed(mask: Mask, radius: float) -> Mask:
     """The mask with bays and gaps narrower than twice `radius` pixels closed."""
     width, within, closed = int(radius) + 2, window(mask), mask.copy()
-    grown = ndimage.distance_transform_edt(~np.pad(mask[within], width)) <= radius
-    closed[within] |= (ndimage.distance_transform_edt(grown) > radius)[width:-width, width:-width]
+    grown = scipy.ndimage.distance_transform_edt(~np.pad(mask[within], width)) <= radius
+    closed[within] |= (scipy.ndimage.distance_transform_edt(grown) > radius)[width:-width, width:-width]
     return closed

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
+import scipy
+import skimage
 from jaxtyping import Float
-from scipy import ndimage
-from skimage import color, exposure, feature, filters, segmentation
 
 from alljax.baselines.segment import one_cell
 from alljax.baselines.segment.central_cell import (
@@ -30,10 +30,10 @@ GOLDEN = (5**0.5 - 1) / 2
 @of_cut_outs_too
 def otsu(image: RgbImage, version: int = LATEST) -> Parts:
     """The nucleus, or the cell, is what is darker than Otsu's threshold of the gray picture; a second one parts it."""
-    gray = color.rgb2gray(image)
+    gray = skimage.color.rgb2gray(image)
     if np.ptp(gray) == 0:
         return nothing(gray.shape)
-    dark = central(clean(gray <= filters.threshold_otsu(gray)), image, version=version)
+    dark = central(clean(gray <= skimage.filters.threshold_otsu(gray)), image, version=version)
     return by_second_threshold(gray, dark, image, version)
 
 
@@ -43,7 +43,7 @@ def three_levels(image: RgbImage, version: int = LATEST) -> Parts:
     green = image[..., 1]
     if len(np.unique(green)) < 3:
         return nothing(green.shape)
-    low, high = filters.threshold_multiotsu(green, classes=3)
+    low, high = skimage.filters.threshold_multiotsu(green, classes=3)
     return whole(central(clean(green <= low), image, version=version), green <= high, image, version)
 
 
@@ -55,7 +55,7 @@ def yellow(image: RgbImage) -> Float[np.ndarray, 'height width']:
 
 def zack(channel: Channel) -> float:
     """Zack's triangle threshold (Zack et al. 1977): the level farthest from the line from peak to tail."""
-    return float(filters.threshold_triangle(channel))
+    return float(skimage.filters.threshold_triangle(channel))
 
 
 @of_cut_outs_too
@@ -70,36 +70,38 @@ def triangle_and_watershed(image: RgbImage, version: int = LATEST) -> Parts:
     green = image[..., 1].astype(float)
     if np.ptp(channel) == 0 or np.ptp(green) == 0:
         return nothing(green.shape)
-    level = exposure.equalize_hist(channel)
-    level = exposure.rescale_intensity(level, in_range=(level.min(), level.max()), out_range=(0.0, 1.0))
+    level = skimage.exposure.equalize_hist(channel)
+    level = skimage.exposure.rescale_intensity(level, in_range=(level.min(), level.max()), out_range=(0.0, 1.0))
     if version > 1 and len(np.unique(green)) > 2:
-        stained = green <= filters.threshold_multiotsu(green, classes=3)[1]
+        stained = green <= skimage.filters.threshold_multiotsu(green, classes=3)[1]
         seed = one_cell.lobes_in_the_middle(clean((level <= zack(level)) & stained, 3), image)
         cell = whole(seed, stained, image, version).cell
     else:
-        stained = green <= filters.threshold_otsu(green)
+        stained = green <= skimage.filters.threshold_otsu(green)
         cell = central(apart(clean((level <= zack(level)) & stained, 3)), lobes=False, version=1)
     return nucleus_within(image, cell, version)
 
 
 def apart(mask: Mask) -> Mask:
     """A mask in which objects that touch are cut along the watershed of their distance to the border."""
-    inside = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 2)
+    inside = scipy.ndimage.gaussian_filter(scipy.ndimage.distance_transform_edt(mask), 2)
     least = max(5, min(mask.shape) // 8)
-    peaks = feature.peak_local_max(inside, min_distance=least, labels=mask.astype(int), exclude_border=False)
+    peaks = skimage.feature.peak_local_max(inside, min_distance=least, labels=mask.astype(int), exclude_border=False)
     markers = np.zeros(mask.shape, int)
     markers[tuple(peaks.T)] = np.arange(1, len(peaks) + 1)
-    return segmentation.watershed(-inside, markers, mask=mask, watershed_line=True) > 0
+    return skimage.segmentation.watershed(-inside, markers, mask=mask, watershed_line=True) > 0
 
 
 def nucleus_within(image: RgbImage, cell: Mask, version: int = LATEST) -> Parts:
     """The nucleus of a cell: where the lack of green times a* is above Otsu's threshold of the cell."""
-    product = (255 - image[..., 1].astype(float)) * np.maximum(color.rgb2lab(image)[..., 1], 0)
+    product = (255 - image[..., 1].astype(float)) * np.maximum(skimage.color.rgb2lab(image)[..., 1], 0)
     if not cell.any():
         return nothing(product.shape)
     if np.ptp(product[cell]) == 0:  # of one tone: a nucleus that shows no cytoplasm
         return Parts(cell, np.zeros_like(cell))
-    nucleus = central(clean((product >= filters.threshold_otsu(product[cell])) & cell) & cell, image, version=version)
+    nucleus = central(
+        clean((product >= skimage.filters.threshold_otsu(product[cell])) & cell) & cell, image, version=version
+    )
     if version > 1:
         return whole(nucleus, cell, image, version)
     return Parts(nucleus, cell & ~nucleus) if nucleus.any() else nothing(product.shape)
@@ -152,9 +154,9 @@ def dual_threshold(image: RgbImage, version: int = LATEST) -> Parts:
 
     Holes are filled, thin parts opened away, and the border smoothed by a median filter.
     """
-    gray = color.rgb2gray(image)
-    gray = exposure.rescale_intensity(gray, in_range=tuple(np.percentile(gray, (1, 99))), out_range=(0.0, 1.0))
-    hue = color.rgb2hsv(image)[..., 0]
+    gray = skimage.color.rgb2gray(image)
+    gray = skimage.exposure.rescale_intensity(gray, in_range=tuple(np.percentile(gray, (1, 99))), out_range=(0.0, 1.0))
+    hue = skimage.color.rgb2hsv(image)[..., 0]
     if np.ptp(gray) == 0 or np.ptp(hue) == 0:
         return nothing(gray.shape)
     hue = (hue - 0.5 / 3) % 1.0  # cut in the yellow, which no stain takes: red follows blue without a jump
@@ -162,7 +164,7 @@ def dual_threshold(image: RgbImage, version: int = LATEST) -> Parts:
     below = hue <= searched(hue.ravel())
     darkest = gray <= np.percentile(gray, DARKEST)
     cells_hue = below == (np.mean(below[darkest]) >= 0.5)  # the side on which a nucleus is
-    cell = ndimage.median_filter(clean(dark & cells_hue, 3).astype(np.uint8), 7).astype(bool)
+    cell = scipy.ndimage.median_filter(clean(dark & cells_hue, 3).astype(np.uint8), 7).astype(bool)
     cell = central(cell, image, version=version)
     if not cell.any():
         return nothing(gray.shape)

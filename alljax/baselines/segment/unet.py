@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 import safetensors
+import scipy
 from jaxtyping import Float, Float32, UInt8
 from PIL import Image
 from safetensors.numpy import load_file
-from scipy import ndimage
 
 from alljax.baselines.segment.central_cell import LATEST, Mask, Parts, central, nothing
 from alljax.baselines.segment.cut_out import of_cut_outs_too
@@ -78,7 +78,7 @@ def parts_of(shares: Float32[np.ndarray, 'height width 3'], version: int = LATES
     """The cell in the middle without what hangs on to it, and its nucleus without specks; nothing if it has none."""
     body = central(shares[..., BACKGROUND] < 0.5, lobes=False, version=version)
     smooth = _opened(body, SMOOTH * np.sqrt(np.count_nonzero(body) / np.pi))
-    cell = ndimage.binary_fill_holes(central(smooth, lobes=False, version=version))
+    cell = scipy.ndimage.binary_fill_holes(central(smooth, lobes=False, version=version))
     nucleus = _without_specks(cell & (shares[..., NUCLEUS] > shares[..., CYTOPLASM]))
     return Parts(nucleus, cell & ~nucleus) if nucleus.any() else nothing((cell.shape[0], cell.shape[1]))
 
@@ -173,14 +173,14 @@ def _pixels(x: Features) -> Features:
 def _opened(mask: Mask, radius: float) -> Mask:
     """The mask without parts that are narrower than twice `radius` pixels; it goes on beyond the border."""
     width = int(radius) + 2
-    core = ndimage.distance_transform_edt(np.pad(mask, width, mode='edge')) > radius
+    core = scipy.ndimage.distance_transform_edt(np.pad(mask, width, mode='edge')) > radius
     if not core.any():
         return mask
-    return mask & (ndimage.distance_transform_edt(~core) <= radius)[width:-width, width:-width]
+    return mask & (scipy.ndimage.distance_transform_edt(~core) <= radius)[width:-width, width:-width]
 
 
 def _without_specks(mask: Mask) -> Mask:
-    labels, _ = ndimage.label(mask)
+    labels, _ = scipy.ndimage.label(mask)
     areas = np.bincount(labels.ravel())
     areas[0] = 0
     return (areas >= max(SPECK * areas.sum(), 1))[labels]

@@ -8,7 +8,7 @@ correlation, which also tells the turn.
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
+import scipy
 from jaxtyping import Bool, Complex64, Float, Float32, Int
 
 from alljax.data.audit.nearest_points import nearest_points

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float16, Float32, Float64, Int64, UInt8
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from alljax.data import image
 from alljax.data.audit import overlays
@@ -158,7 +158,8 @@ def sharpness(pixels: UInt8[np.ndarray, 'height width 3']) -> float:
     margin = int(0.15 * min(height, width))
     inner = (slice(margin, height - margin), slice(margin, width - margin))
     fine, coarse = (
-        (gaussian_filter(density, first) - gaussian_filter(density, second))[inner].std() for first, second in FOCUS
+        (scipy.ndimage.gaussian_filter(density, first) - scipy.ndimage.gaussian_filter(density, second))[inner].std()
+        for first, second in FOCUS
     )
     return float(np.log((fine + 1e-4) / (coarse + 1e-4)))
 
@@ -210,12 +211,17 @@ def _box(shape: tuple[int, int], side: int) -> tuple[slice, slice]:
 def _blurred(picture: GrayImage, shape: tuple[int, int], deviation: float) -> GrayImage:
     """Blur within the disk, as if nothing were outside."""
     weight = _weight(shape, len(picture), deviation)
-    return gaussian_filter(picture * disk(shape, len(picture)), deviation, mode='constant', truncate=3) / weight
+    return (
+        scipy.ndimage.gaussian_filter(picture * disk(shape, len(picture)), deviation, mode='constant', truncate=3)
+        / weight
+    )
 
 
 @lru_cache(maxsize=1024)
 def _weight(shape: tuple[int, int], side: int, deviation: float) -> GrayImage:
-    blurred = gaussian_filter(disk(shape, side).astype(np.float32), deviation, mode='constant', truncate=3)
+    blurred = scipy.ndimage.gaussian_filter(
+        disk(shape, side).astype(np.float32), deviation, mode='constant', truncate=3
+    )
     return np.maximum(blurred, 1e-3)
 
 

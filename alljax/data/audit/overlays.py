@@ -5,8 +5,8 @@ the last pixel, also after JPEG.
 """
 
 import numpy as np
+import scipy
 from jaxtyping import Bool, Float64, UInt8
-from scipy import ndimage
 
 from alljax.data.picture import RgbImage
 
@@ -27,8 +27,8 @@ def measure(pixels: RgbImage) -> Float64[np.ndarray, '3']:
     marks = drawn(pixels)
     if not marks.any():
         return np.zeros(3)
-    label, count = ndimage.label(marks, np.ones((3, 3)))
-    boxes = ndimage.find_objects(label)
+    label, count = scipy.ndimage.label(marks, np.ones((3, 3)))
+    boxes = scipy.ndimage.find_objects(label)
     longest = max(max(axis.stop - axis.start for axis in box) for box in boxes)
     return np.array([np.log1p(marks.sum()), np.log1p(count), longest / max(marks.shape)])
 
@@ -68,7 +68,7 @@ def _with_hard_edges(mask: Mask, across: np.ndarray, down: np.ndarray, least: in
     """The connected parts of a mask that are large enough, no background, and bounded by steps."""
     if np.count_nonzero(mask) < least or not (across.any() or down.any()):
         return np.zeros_like(mask)
-    label, count = ndimage.label(mask, np.ones((3, 3)))
+    label, count = scipy.ndimage.label(mask, np.ones((3, 3)))
     edges, hard = np.zeros((2, count + 1))
     for first, second, step in ((label[:, :-1], label[:, 1:], across), (label[:-1], label[1:], down)):
         boundary = first != second

@@ -6,9 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
+import scipy
 from jaxtyping import Bool, Complex64, Float, Float32
-from scipy.ndimage import gaussian_filter, map_coordinates
 
 from alljax.data.audit.candidates import Candidates
 from alljax.data.audit.measurements import COARSE, FINE, SmallImages, disk
@@ -50,7 +49,7 @@ def aligned(image: Image, pose: Pose) -> Image:
     """The second image as it lies on the first; 0 where it does not reach."""
     middle = (len(image) - 1) / 2
     row, column = _second_coordinates(len(image), pose)
-    return map_coordinates(image, (row + middle, column + middle), order=1, mode='constant')
+    return scipy.ndimage.map_coordinates(image, (row + middle, column + middle), order=1, mode='constant')
 
 
 def overlap(shapes: Sequence[tuple[int, int]], side: int, pose: Pose) -> Mask:
@@ -126,10 +125,10 @@ def _local_correlation(first: Image, second: Image, within: Mask) -> float:
     """Mean over all places of the correlation in a window around each."""
 
     def mean(image: Image) -> Image:
-        return gaussian_filter(image * weight, WINDOW, truncate=2.5) / total
+        return scipy.ndimage.gaussian_filter(image * weight, WINDOW, truncate=2.5) / total
 
     weight = within.astype(np.float32)
-    total = gaussian_filter(weight, WINDOW, truncate=2.5) + 1e-3
+    total = scipy.ndimage.gaussian_filter(weight, WINDOW, truncate=2.5) + 1e-3
     mean_first, mean_second = mean(first), mean(second)
     spread = [np.maximum(mean(image * image) - middle**2, 1e-4) for image, middle in
               ((first, mean_first), (second, mean_second))]  # fmt: skip

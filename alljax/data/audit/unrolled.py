@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.fft
+import scipy
 from jaxtyping import Complex64, Float, Float32, Int
-from scipy.ndimage import map_coordinates
 
 from alljax.storage import cache
 from alljax.storage.disk_errors import disk_errors_explained
@@ -104,7 +103,7 @@ def _unrolled(images: Images, centers: Float[np.ndarray, 'cells 2'], radii: np.n
     y, x = radii[:, None] * np.sin(angle), radii[:, None] * np.cos(angle)
     polar = np.empty((len(images), len(radii), ANGLES), np.float32)
     for out, image, (row, column) in zip(polar, images, centers, strict=True):
-        map_coordinates(image, (y + row, x + column), out, order=1, mode='constant')
+        scipy.ndimage.map_coordinates(image, (y + row, x + column), out, order=1, mode='constant')
         out -= out.mean(1, keepdims=True)
         out *= np.sqrt(radii)[:, None]  # as many pixels as a circle has
         out /= np.linalg.norm(out) + 1e-6

@@ -3,9 +3,9 @@
 import io
 
 import numpy as np
+import scipy
 from jaxtyping import UInt8
 from PIL import Image
-from scipy.ndimage import rotate
 
 from alljax.data.image import RgbImage
 
@@ -55,7 +55,7 @@ def _shifted(image: RgbImage, rng: np.random.Generator) -> tuple[Window, Window]
 
 
 def _rotated(image: RgbImage, rng: np.random.Generator) -> RgbImage:
-    return rotate(image, rng.uniform(0, 360), reshape=False, order=1, mode='mirror')
+    return scipy.ndimage.rotate(image, rng.uniform(0, 360), reshape=False, order=1, mode='mirror')
 
 
 def _encoded(image: RgbImage, rng: np.random.Generator) -> RgbImage:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float32, UInt8
-from scipy.ndimage import gaussian_filter1d
 
 from alljax.data.synthetic.appearance import pick
 from alljax.data.synthetic.shapes import Field, Grid
@@ -131,5 +131,5 @@ def _shifted(plane: Field, down: float, right: float) -> Field:
 
 def _blurred(plane: Field, deviation: float) -> Field:
     for axis in (0, 1):
-        plane = gaussian_filter1d(plane, deviation, axis, mode='nearest', truncate=3.0)
+        plane = scipy.ndimage.gaussian_filter1d(plane, deviation, axis, mode='nearest', truncate=3.0)
     return plane

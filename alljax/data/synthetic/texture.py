@@ -1,7 +1,7 @@
 """Noise fields of a chosen grain: chromatin, granules and the unevenness of outlines are all made of them."""
 
 import numpy as np
-import scipy.fft
+import scipy
 from jaxtyping import Float32
 
 

@@ -10,9 +10,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from jaxtyping import Float32
 from PIL import Image, ImageFilter
-from scipy import ndimage
 
 from alljax.data.image import RgbImage
 from alljax.data.synthetic import neutrophil
@@ -226,6 +226,6 @@ def _processed(image: RgbImage, rng: np.random.Generator) -> RgbImage:
 def _cut_out(drawn: Drawing, rng: np.random.Generator) -> Drawing:
     """The cell alone, with a seam of a pixel or few, on black or white."""
     seam = pick(rng, (0.0, 5.0))
-    outside = ndimage.distance_transform_edt(~(drawn.nucleus | drawn.cytoplasm)) > seam
+    outside = scipy.ndimage.distance_transform_edt(~(drawn.nucleus | drawn.cytoplasm)) > seam
     level = 0 if rng.random() < 0.8 else 255
     return drawn._replace(image=np.where(outside[..., None], np.uint8(level), drawn.image))
