@@ -39,12 +39,15 @@ def members_of_each(numbers: Integer[np.ndarray, ' cells']) -> list[Int[np.ndarr
 
 
 def connected(pairs: Sequence[tuple[int, int]], count: int) -> Int[np.ndarray, ' count']:
-    """The number of the connected set that each of `count` nodes is in."""
-    if not pairs:
-        return np.arange(count)
-    from scipy.sparse import coo_array  # they take long to load
-    from scipy.sparse.csgraph import connected_components
+    """The number of the connected set that each of `count` nodes is in, in the order of their first nodes."""
+    above = [*range(count)]  # a node of the same set that comes before it; the set's first node has itself
 
-    edges = np.array(pairs, int).reshape(-1, 2)
-    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
-    return connected_components(graph, directed=False)[1]
+    def first(node: int) -> int:
+        while above[node] != node:
+            above[node] = node = above[above[node]]
+        return node
+
+    for pair in pairs:
+        one, other = map(first, pair)
+        above[max(one, other)] = min(one, other)
+    return np.unique([first(node) for node in range(count)], return_inverse=True)[1]

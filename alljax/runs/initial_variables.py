@@ -21,11 +21,16 @@ from alljax.weights.published import CONVOLUTIONS
 
 def first_variables(plan: Plan, model: Model, classes: tuple[str, ...]) -> tuple[Variables, str]:
     """The variables that a plan starts from, for a network of these classes, and how they came about."""
-    key = jax.random.fold_in(jax.random.key(plan.seed), 2**31)  # no step's key
+    key = _key(plan.seed)
     if not plan.start.source:
         return model.init(key), plan.start.how
     variables, how = start_from(plan.start.source, model, classes, key)
     return variables, f'imagenet: {how}' if plan.start.how == 'imagenet' else how
+
+
+@jax.jit
+def _key(seed: int) -> Key[Array, '']:
+    return jax.random.fold_in(jax.random.key(seed), 2**31)  # no step's key
 
 
 def trained_on(plan: Plan) -> tuple[str, ...]:

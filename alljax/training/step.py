@@ -99,7 +99,8 @@ def initial_state(setup: TrainingSetup, variables: Variables) -> State:
     trained = trained_parameters(setup, variables)
     average = parameter_average.started(variables, trained) if setup.average_decay else None
     weights = group_dro.uniform(setup.groups) if setup.groups else None
-    return State(variables, setup.optimizer.init(trained), jnp.zeros((), jnp.int32), average, weights)
+    update = jax.jit(setup.optimizer.init)(trained)  # one program to compile; each array of it would be one else
+    return State(variables, update, jnp.zeros((), jnp.int32), average, weights)
 
 
 def make_step(setup: TrainingSetup) -> Step:
