@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -21,6 +21,7 @@ SLURM, KUBERNETES = 'slurm', 'kubernetes'
 NAMES_OF_JAX = {SLURM: 'slurm', KUBERNETES: 'k8s'}
 OF_SLURM = ('SLURM_JOB_ID', 'SLURM_STEP_NODELIST', 'SLURM_NTASKS', 'SLURM_PROCID', 'SLURM_LOCALID')
 ADDRESS = re.compile(r'(?P<host>[^:\s]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})')
+QUIET = 10.0  # seconds of waiting before it is told
 GO_ON = 'the same command for all processes goes on from the last save'
 ONE = 'is one process, which needs no others; leave the option out, or start more of them'
 
@@ -123,15 +124,19 @@ def _of_kubernetes(environment: Mapping[str, str]) -> list[str]:
 def _join(team: Team) -> None:
     """Returns when all have joined; UserError if they cannot."""
     import jax
-    from jax.errors import JaxRuntimeError
 
     jax.config.update('jax_enable_preemption_service', False)  # it would keep SIGTERM from ending the process
-    if team.process:
-        _wait_for(team.coordinator, team.seconds)
-    # JAX aborts the process at its own limit, without a sentence
-    limit = threading.Timer(team.seconds, _give_up, args=(team,))
-    limit.daemon = True
-    limit.start()
+    with _after(QUIET, _say_waiting, team):
+        if team.process:
+            _wait_for(team.coordinator, team.seconds)
+        with _after(team.seconds, _give_up, team):  # JAX aborts the process at its own limit, without a sentence
+            _initialize(team)
+
+
+def _initialize(team: Team) -> None:
+    import jax
+    from jax.errors import JaxRuntimeError
+
     try:
         jax.distributed.initialize(
             team.coordinator or None,
@@ -144,8 +149,18 @@ def _join(team: Team) -> None:
     except (JaxRuntimeError, RuntimeError, ValueError, OSError) as error:
         said = str(error).partition('\n')[0] or type(error).__name__
         raise UserError(_refused(team, said)) from error
+
+
+@contextmanager
+def _after(seconds: float | int, do: Callable[[Team], object], team: Team) -> Iterator[None]:
+    """Does something with the team if what is in it takes longer."""
+    timer = threading.Timer(seconds, do, args=(team,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
     finally:
-        limit.cancel()
+        timer.cancel()
 
 
 def _refused(team: Team, said: str) -> str:
@@ -177,6 +192,11 @@ def _wait_for(coordinator: str, seconds: int) -> None:
         f'--coordinator={coordinator}: process 0 was not reached within {seconds} s ({said}); start it there, and look '
         'at the name of the host, the port and the firewall; --join_seconds waits longer'
     )
+
+
+def _say_waiting(team: Team) -> None:
+    others = f'process 0, at {team.coordinator}' if team.process else 'the other processes'
+    _print(f'waiting for {others} ({team.seconds} s at most; --join_seconds waits longer)')
 
 
 def _give_up(team: Team) -> None:

@@ -1,6 +1,8 @@
 """Options of processes that train together: each mistake is a sentence, before any process waits for another."""
 
+import re
 import socket
+import time
 
 import pytest
 
@@ -52,3 +54,15 @@ def test_a_first_process_that_cannot_be_reached_is_named():
         address = f'127.0.0.1:{taken.getsockname()[1]}'
         with pytest.raises(UserError, match=f'{address}: process 0 was not reached within 1 s .*--join_seconds'):
             joining._wait_for(address, 1)
+
+
+@pytest.mark.parametrize(('number', 'expected'), [(0, 'the other processes'), (1, r'process 0, at 127\.0\.0\.1:9')])
+def test_who_waits_says_for_whom(number, expected, monkeypatch, capfd):
+    monkeypatch.setattr(joining, 'QUIET', 0.05)
+    monkeypatch.setattr(joining, '_wait_for', lambda coordinator, seconds: time.sleep(0.3))
+    monkeypatch.setattr(joining, '_initialize', lambda team: time.sleep(0.3))
+    joining._join(Team('127.0.0.1:9', 2, number, seconds=77))
+    assert re.search(f'waiting for {expected} \\(77 s at most', capfd.readouterr().err)
+    monkeypatch.setattr(joining, 'QUIET', 60.0)
+    joining._join(Team('127.0.0.1:9', 2, number))
+    assert not capfd.readouterr().err
