@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import jax
-from jaxtyping import Array, Key
+from jaxtyping import Array, Int, Key
 
 from alljax.baselines.features import NETWORK
 from alljax.config.plan import Plan
@@ -29,7 +29,7 @@ def first_variables(plan: Plan, model: Model, classes: tuple[str, ...]) -> tuple
 
 
 @jax.jit
-def _key(seed: int) -> Key[Array, '']:
+def _key(seed: int | Int[Array, '']) -> Key[Array, '']:
     return jax.random.fold_in(jax.random.key(seed), 2**31)  # no step's key
 
 
