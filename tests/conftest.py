@@ -9,7 +9,8 @@ import shutil
 import sys
 import tempfile
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -44,6 +45,7 @@ SLOWEST = (
     'streaming', 'prediction_views', 'run_summary', 'explain', 'examples_parity', 'detector', 'curvature',
     'alexnet_parity', 'heads_together', 'transduction', 'older_release',
 )  # fmt: skip
+DAY = 24 * 3600  # seconds
 WBC = Path(__file__).parents[2] / 'shared' / 'data' / 'wbc'
 
 
@@ -156,10 +158,12 @@ def drawings(cache, pytestconfig):
     for file in sorted(Path(folder.__file__).parent.glob('*.py')):
         code.update(file.read_bytes())
     kept = pytestconfig.cache.mkdir('drawn_cells') / code.hexdigest()[:16]
-    for other in kept.parent.iterdir():
-        if other != kept:
-            shutil.rmtree(other, ignore_errors=True)
     kept.mkdir(exist_ok=True)
+    os.utime(kept)
+    for other in kept.parent.iterdir():
+        with suppress(FileNotFoundError):  # another process deletes it too
+            if other.stat().st_mtime < time.time() - DAY:  # else another Python may be at work with it
+                shutil.rmtree(other, ignore_errors=True)
     draw = folder.draw
     folder.draw = ground_truth.draw = functools.wraps(draw)(functools.partial(drawn_once, draw, kept))
     yield

@@ -119,9 +119,17 @@ def _regressed(
 ) -> Float[Array, 'test train']:
     """φ (ΦᵀΦ + ridge)⁻¹ Φᵀ, by the smaller of its two matrices."""
     count, size = train.shape
-    share = ridge * jnp.sum(train**2) / min(count, size)
+    share = (ridge * jnp.sum(train**2) / min(count, size)).astype(train.dtype)
     if count < size:
-        kernel = train @ train.T + share * jnp.eye(count)
-        return jax.scipy.linalg.solve(kernel, train @ test.T, assume_a='pos').T
-    kernel = train.T @ train + share * jnp.eye(size)
-    return test @ jax.scipy.linalg.solve(kernel, train.T, assume_a='pos')
+        kernel = train @ train.T + share * jnp.eye(count, dtype=train.dtype)
+        return _solved(kernel, train @ test.T).T
+    kernel = train.T @ train + share * jnp.eye(size, dtype=train.dtype)
+    return test @ _solved(kernel, train.T)
+
+
+def _solved(kernel: Float[Array, 'n n'], right: Float[Array, 'n m']) -> Float[Array, 'n m']:
+    """The solution of a symmetric system; NaN if of a pivot nothing is left but rounding, so that there is none."""
+    factor, lower = jax.scipy.linalg.cho_factor(kernel, lower=True)
+    rounding = len(kernel) * float(np.finfo(kernel.dtype).eps) * jnp.diagonal(kernel)
+    singular = (jnp.diagonal(factor) ** 2 <= rounding).any()
+    return jnp.where(singular, jnp.nan, jax.scipy.linalg.cho_solve((factor, lower), right))

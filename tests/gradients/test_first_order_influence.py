@@ -11,7 +11,7 @@ import tiny
 from jax.flatten_util import ravel_pytree
 
 from alljax import gradients
-from alljax.gradients import random_projection
+from alljax.gradients import random_projection, trak_scores
 from alljax.gradients.factored_gradients import Pair
 
 KEY = jax.random.key(0)
@@ -201,6 +201,21 @@ def test_trak_foretells_what_heads_of_subsets_say(head):
         assert gradients.linear_datamodeling_score(scored, subsets, outputs).mean() > 0.5
     with pytest.raises(ValueError, match=r'trak: ridge is 0\.0, and the 12 training examples do not span 64 numbers'):
         gradients.trak(apply, [params], train, train, key=KEY, size=64, ridge=0.0, where='head/.*')
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+@pytest.mark.parametrize('shape', [(12, 64), (64, 12)])
+def test_examples_that_do_not_span_the_numbers_have_no_scores(shape, dtype):
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        test, whole = rng.normal(size=(3, shape[1])).astype(dtype), rng.normal(size=shape).astype(dtype)
+        flat = (rng.normal(size=(shape[0], 9)) @ rng.normal(size=(9, shape[1]))).astype(dtype)  # of rank 9
+        assert np.isnan(trak_scores._regressed(test, flat, 0.0)).all()
+        assert np.isfinite(trak_scores._regressed(test, flat, 0.01)).all()
+        found = trak_scores._regressed(test, whole, 0.0)
+        np.testing.assert_allclose(
+            found, test @ np.linalg.pinv(whole.astype(float)), atol=2e-3 if dtype == np.float32 else 1e-9
+        )
 
 
 @pytest.mark.slow
