@@ -251,8 +251,8 @@ def draw_figure(
         rows, look = [found[part, count] for count in counts], {'color': color, 'marker': marker, 'label': part}
         time.loglog(counts, [one.seconds for one in rows], **look)
         memory.semilogx(counts, [one.megabytes for one in rows], **look)
-    least = min(found[part, counts[-1]].seconds for part in parts) / counts[-1]
-    time.loglog(counts, [0.5 * least * count for count in counts], 'k:', label='in proportion to the cells')
+    most = max(found[part, counts[-1]].seconds for part in parts) / counts[-1]
+    time.loglog(counts, [3 * most * count for count in counts], 'k:', label='in proportion to the cells')
     for axis, label in ((time, 'processor time, s'), (memory, 'peak memory of the process, MB')):
         axis.set_xlabel(f'cells of {SIZE} × {SIZE} pixels')
         axis.set_ylabel(label)
