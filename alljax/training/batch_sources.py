@@ -4,6 +4,7 @@ from collections.abc import Generator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -54,11 +55,12 @@ class StreamedCells(NamedTuple):
 
         Of several processes each reads those that its own devices take.
         """
+        labels, groups = np.asarray(self.labels), None if self.groups is None else np.asarray(self.groups)
         for number, pictures in enumerate(self.images.batches(_Filled(order, self.mesh))):
             chosen = order[number]
             cells = filled(chosen)
-            groups = None if self.groups is None else self.groups[cells]
-            rest = devices.on_each((self.labels[cells], jnp.asarray(chosen >= 0), groups), self.mesh)
+            facts = labels[cells], chosen >= 0, None if groups is None else groups[cells]
+            rest = devices.on_each(jax.device_put(facts), self.mesh)  # the device would take longer to choose them
             yield ReadBatch(devices.put_together(pictures, len(chosen), self.mesh), *rest)
 
 
