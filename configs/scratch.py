@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     config.data.name, config.data.task = 'auto', 'auto'
     config.data.size, config.data.equalize = 160, 'batches'
     config.model.name, config.model.init, config.model.head, config.model.size = 'resnet18', 'random', 0, 128
-    config.when.random, config.when.random_demo = ConfigDict(), ConfigDict()  # this file is the recipe
+    config.when.random = ConfigDict()  # this file is the recipe
     config.epochs, config.batch_size = 120, 64
     config.split.validation = 0.15
     config.augment.light, config.augment.stain, config.augment.blur, config.augment.noise = 0.15, 0.1, 1.0, 4.0

@@ -22,7 +22,7 @@ LATER = (
     'report.', 'split.all_cells', 'split.draw', 'split.final_model', 'split.train_', 'test.',
 )  # fmt: skip
 
-# Values that replace the defaults in four situations, unless the user sets the field. A random start has no old layers
+# Values that replace the defaults in three situations, unless the user sets the field. A random start has no old layers
 # to protect: every layer learns at one rate, by AdamW, and a validation fold says when to stop.
 WHEN: dict[str, dict[str, Any]] = {
     'random': {
@@ -40,7 +40,6 @@ WHEN: dict[str, dict[str, Any]] = {
     },
     'paper': {'augment': {'copies': 'published'}},  # split.protocol 'paper'
     'demo': {'epochs': 8, 'data': {'cells': 720, 'equalize': 'oversample'}},
-    'random_demo': {'epochs': 5, 'optimizer': {'rate': 3e-4, 'warmup': 1.0}},  # both; minutes on two cores
 }
 
 

@@ -81,9 +81,8 @@ def resolve(config: ConfigDict, given: Collection[str], earlier: Mapping[str, An
     if at_random:
         config.model.init = 'random'
     paper = config.split.protocol == 'paper'
-    situations = {'random': at_random, 'paper': paper, 'demo': demo, 'random_demo': at_random and demo}
-    for situation in (name for name, active in situations.items() if active):
-        for key, value in fields.flat(when.get(situation, {})).items():
+    for situation, active in (('random', at_random), ('paper', paper), ('demo', demo)):
+        for key, value in fields.flat(when.get(situation, {})).items() if active else ():
             if key not in given:
                 fields.set_field(config, key, value)
     if 'dropout' not in models.options(config.model.name) and 'model.dropout' not in given:

@@ -121,14 +121,6 @@ def test_a_random_start_has_its_own_optimizer_unless_the_user_says_otherwise(tmp
     assert found.training.epochs == common.get_config().when.random.epochs
 
 
-def test_a_demo_from_random_weights_is_a_short_one(tmp_path):
-    when = common.get_config().when
-    found = resolved({'model.init': 'random'}).training
-    assert (found.epochs, found.optimizer.rate, found.optimizer.warmup) == (5, 3e-4, 1.0)
-    assert resolved({'model.init': 'random', 'epochs': '7'}).training.epochs == 7
-    assert resolved({'model.init': 'random', 'data.root': str(tmp_path)}).training.epochs == when.random.epochs
-
-
 def test_without_data_it_is_a_demo_that_says_how_it_started(monkeypatch):
     def none(name, weights):
         raise UserError(f'{name}: cannot be downloaded')
