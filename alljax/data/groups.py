@@ -38,16 +38,28 @@ def members_of_each(numbers: Integer[np.ndarray, ' cells']) -> list[Int[np.ndarr
     return np.split(order, starts[1:]) if len(starts) else []
 
 
-def connected(pairs: Sequence[tuple[int, int]], count: int) -> Int[np.ndarray, ' count']:
-    """The number of the connected set that each of `count` nodes is in, in the order of their first nodes."""
-    above = [*range(count)]  # a node of the same set that comes before it; the set's first node has itself
+class Joined:
+    """Nodes in sets, each alone at first, which pairs join one after the other."""
 
-    def first(node: int) -> int:
+    def __init__(self, count: int):
+        self.above = [*range(count)]  # a node of the same set that comes before it; the set's first node has itself
+
+    def first(self, node: int) -> int:
+        """The first node of a node's set."""
+        above = self.above
         while above[node] != node:
             above[node] = node = above[above[node]]
         return node
 
+    def join(self, one: int, other: int) -> None:
+        """Makes one set of the sets of two nodes."""
+        firsts = self.first(one), self.first(other)
+        self.above[max(firsts)] = min(firsts)
+
+
+def connected(pairs: Sequence[tuple[int, int]], count: int) -> Int[np.ndarray, ' count']:
+    """The number of the connected set that each of `count` nodes is in, in the order of their first nodes."""
+    joined = Joined(count)
     for pair in pairs:
-        one, other = map(first, pair)
-        above[max(one, other)] = min(one, other)
-    return np.unique([first(node) for node in range(count)], return_inverse=True)[1]
+        joined.join(*pair)
+    return np.unique([joined.first(node) for node in range(count)], return_inverse=True)[1]

@@ -149,15 +149,13 @@ def _near_repeats(
     measured: Measurements, chosen: Candidates, threshold: float, track: Track
 ) -> tuple[list[Pair], list[tuple[int, int]]]:
     """Pairs of unequal files that score at least the threshold, likeliest candidates first; and those not compared."""
-    from scipy.cluster.hierarchy import DisjointSet  # here, for a run without audit starts sooner
-
     found: list[Pair] = []
     uncompared: list[tuple[int, int]] = []
-    look, joined = _look(measured), DisjointSet(range(len(measured.sizes)))
+    look, joined = _look(measured), groups.Joined(len(measured.sizes))
     with track(total=len(chosen.pairs)) as bar:
         for start in range(0, len(chosen.pairs), ROUND):
             part = Candidates(*(column[start : start + ROUND] for column in chosen))
-            apart = np.array([not joined.connected(*pair) for pair in part.pairs.tolist()], bool)
+            apart = np.array([joined.first(a) != joined.first(b) for a, b in part.pairs.tolist()], bool)
             uncompared += [(first, second) for first, second in part.pairs[~apart].tolist()]
             bar.update(int((~apart).sum()))
             part = _part(part, apart)
@@ -165,7 +163,7 @@ def _near_repeats(
                 bar.update(1)
                 if match.score >= threshold:
                     found.append(_pair(look, first, second, match))
-                    joined.merge(first, second)
+                    joined.join(first, second)
     return found, uncompared
 
 
