@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Bool, Float, Int, Key, Shaped
@@ -100,7 +101,8 @@ def initial_state(setup: TrainingSetup, variables: Variables) -> State:
     average = parameter_average.started(variables, trained) if setup.average_decay else None
     weights = group_dro.uniform(setup.groups) if setup.groups else None
     update = jax.jit(setup.optimizer.init)(trained)  # one program to compile; each array of it would be one else
-    return State(variables, update, jnp.zeros((), jnp.int32), average, weights)
+    # The host reads the step: as the result of a program it would wait for all that was asked for before it.
+    return State(variables, update, jax.device_put(np.int32(0)), average, weights)
 
 
 def make_step(setup: TrainingSetup) -> Step:
