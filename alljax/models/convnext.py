@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, drop_path, drop_path_rates, scaled
+from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, dense, drop_path, drop_path_rates, scaled
 from alljax.models.network_definition import Input, Network
 
 gelu = partial(nn.gelu, approximate=False)
@@ -60,9 +60,9 @@ class Block(nn.Module):
         """Maps [batch, height, width, channels] to the same shape."""
         channels = x.shape[-1]
         y = conv(self.convolution, channels, 7, 'depthwise', groups=channels, bias=True)(x)
-        y = self.act(nn.Dense(4 * channels, name='expand')(layer_norm('norm')(y)))
+        y = self.act(dense(4 * channels, 'expand')(layer_norm('norm')(y)))
         y = ResponseNorm(name='response_norm')(y) if self.response_norm else y
-        y = nn.Dense(channels, name='project')(y)
+        y = dense(channels, 'project')(y)
         if not self.response_norm:
             y = y * self.param('layer_scale', nn.initializers.constant(1e-6), (channels,))
         return x + drop_path(self.drop_path, train)(y)

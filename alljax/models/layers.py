@@ -10,6 +10,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from alljax.models.row_product import row_product
+
 Image = Float[Array, 'batch height width channels']  # what goes into a layer
 Map = Float[Array, 'batch rows columns features']  # and what comes out of it
 Act = Callable[[Array], Array]
@@ -57,6 +59,11 @@ def conv(
         conv_general_dilated=convolution,
         name=name,
     )
+
+
+def dense(features: int, name: str, *, bias: bool = True) -> nn.Dense:
+    """A dense layer for images and sequences, whose positions it takes as the rows of one matrix."""
+    return nn.Dense(features, use_bias=bias, dot_general=row_product, name=name)
 
 
 def batch_norm(train: bool, epsilon: float = 1e-5) -> Callable[[str], Layer]:

@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Float, Int
 
 from alljax.models.convnext import gelu, layer_norm
-from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, drop_path, drop_path_rates, scaled
+from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, dense, drop_path, drop_path_rates, scaled
 from alljax.models.network_definition import Input, Network
 
 HEAD = 32  # channels of each head of attention
@@ -37,7 +37,7 @@ class Attention(nn.Module):
     def __call__(self, x: Windows, apart: Float[np.ndarray, 'windows positions positions'] | None) -> Windows:
         """Maps [batch, windows, positions, channels] to the same shape; `apart` is added to the logits of attention."""
         channels = x.shape[-1]
-        query, key, value = jnp.split(nn.Dense(3 * channels, use_bias=False, name='in')(x), 3, -1)
+        query, key, value = jnp.split(dense(3 * channels, 'in', bias=False)(x), 3, -1)
         query = query + self.param('query_bias', nn.initializers.zeros, (channels,))
         value = value + self.param('value_bias', nn.initializers.zeros, (channels,))
         query, key, value = (
@@ -49,12 +49,12 @@ class Attention(nn.Module):
         if apart is not None:
             logits = logits + apart[:, None].astype(x.dtype)
         x = (nn.softmax(logits) @ value).swapaxes(2, 3).reshape(x.shape)
-        return nn.Dense(channels, name='out')(x)
+        return dense(channels, 'out')(x)
 
     def _position_bias(self, x: Windows) -> Float[Array, 'heads positions positions']:
         """From 0 to 16 for each two positions of a window."""
-        hidden = self.act(nn.Dense(HIDDEN, name='distance_hidden')(jnp.asarray(distances(self.window), x.dtype)))
-        bias = nn.Dense(self.heads, use_bias=False, name='distance_bias')(hidden)
+        hidden = self.act(dense(HIDDEN, 'distance_hidden')(jnp.asarray(distances(self.window), x.dtype)))
+        bias = dense(self.heads, 'distance_bias', bias=False)(hidden)
         return 16 * nn.sigmoid(jnp.moveaxis(bias[pairs(self.window)], -1, 0))
 
 
@@ -72,8 +72,8 @@ class Block(nn.Module):
         """Maps [batch, height, width, channels] to the same shape."""
         channels, drop = x.shape[-1], drop_path(self.drop_path, train)
         x = x + drop(norm('norm1')(self._attention(x)))
-        y = (self.act or gelu)(nn.Dense(4 * channels, name='expand')(x))
-        return x + drop(norm('norm2')(nn.Dense(channels, name='project')(y)))
+        y = (self.act or gelu)(dense(4 * channels, 'expand')(x))
+        return x + drop(norm('norm2')(dense(channels, 'project')(y)))
 
     def _attention(self, x: Image) -> Image:
         height, width, channels = x.shape[1:]
@@ -102,7 +102,7 @@ class Merge(nn.Module):
         x = jnp.pad(x, ((0, 0), (0, x.shape[1] % 2), (0, x.shape[2] % 2), (0, 0)))
         x = x.reshape(-1, x.shape[1] // 2, 2, x.shape[2] // 2, 2, channels).transpose(0, 1, 3, 4, 2, 5)
         x = x.reshape(*x.shape[:3], 4 * channels)  # columns before rows
-        merged: Map = norm('norm')(nn.Dense(2 * channels, use_bias=False, name='reduction')(x))
+        merged: Map = norm('norm')(dense(2 * channels, 'reduction', bias=False)(x))
         return merged
 
 

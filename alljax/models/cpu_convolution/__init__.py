@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array
 
 from alljax.models.cpu_convolution import depthwise, grouped, strided, winograd, xla
+from alljax.models.row_product import row_product
 
 TAPS = 64  # of a depthwise kernel at most, because each is compiled
 CHANNELS, KERNEL = 16, 49  # fewer channels and as many taps, in strides: `strided` is faster; for 3×3 taps it is not
@@ -53,7 +54,7 @@ def convolve(
 
 def pointwise(image: Array, kernel: Array, strides: Sequence[int]) -> Array:
     """A kernel of one pixel: a matrix product, which XLA:CPU computes faster than the same as a convolution."""
-    return image[:, :: strides[0], :: strides[1]] @ kernel[0, 0]
+    return row_product(image[:, :: strides[0], :: strides[1]], kernel[0, 0])
 
 
 def _worth_filtering(image: Array, kernel: Array, pads: tuple[tuple[int, int], ...]) -> bool:
