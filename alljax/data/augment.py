@@ -96,25 +96,19 @@ def _reflect(position: Float[Array, 'rows columns'], length: int) -> Float[Array
 def _bilinear(
     image: UInt8[Array, 'height width 3'], row: Float[Array, 'rows columns'], column: Float[Array, 'rows columns']
 ) -> Float[Array, 'rows columns 3']:
-    height, width = image.shape[:2]
-    top, left = jnp.floor(row).astype(jnp.int32), jnp.floor(column).astype(jnp.int32)
-    bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
-    down, across = (row - top)[..., None], (column - left)[..., None]
-    packed = _pack(image)
-
-    def at(y: Array, x: Array) -> Array:
-        return _unpack(packed.at[y * width + x].get(mode='promise_in_bounds'))
-
-    upper = at(top, left) * (1 - across) + at(top, right) * across
-    lower = at(bottom, left) * (1 - across) + at(bottom, right) * across
-    return upper * (1 - down) + lower * down
-
-
-def _pack(image: UInt8[Array, 'height width 3']) -> Array:
-    """One 32-bit word a pixel, so that a gather moves a pixel and not three bytes."""
+    image = jnp.pad(image, [(0, int(length == 1)) for length in image.shape[:2]] + [(0, 0)], 'edge')
+    top, left = (
+        jnp.minimum(place.astype(jnp.int32), length - 2)
+        for place, length in zip((row, column), image.shape[:2], strict=True)
+    )
+    # The four pixels around a place as one word for each channel, so that one gather brings all that it needs.
     wide = image.astype(jnp.uint32)
-    return (wide[..., 0] | wide[..., 1] << 8 | wide[..., 2] << 16).reshape(-1)
-
-
-def _unpack(words: Array) -> Array:
-    return jnp.stack([words & 255, words >> 8 & 255, words >> 16], -1).astype(jnp.float32)
+    words = wide[:-1, :-1] | wide[:-1, 1:] << 8 | wide[1:, :-1] << 16 | wide[1:, 1:] << 24
+    around = words.at[top, left].get(mode='promise_in_bounds')
+    upper_left, upper_right, lower_left, lower_right = (
+        (around >> bits & 255).astype(jnp.float32) for bits in (0, 8, 16, 24)
+    )
+    down, across = (row - top)[..., None], (column - left)[..., None]
+    upper = upper_left * (1 - across) + upper_right * across
+    lower = lower_left * (1 - across) + lower_right * across
+    return upper * (1 - down) + lower * down

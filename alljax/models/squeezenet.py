@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from alljax.models.layers import Act, Convolution, Image, Layer, Map, conv, max_pool, scaled
 from alljax.models.network_definition import Input, Network
+from alljax.models.row_product import row_product
 
 # Channels of the squeeze and of each of the two expansions of fire2 to fire9.
 FIRES = ((16, 64), (16, 64), (32, 128), (32, 128), (48, 192), (48, 192), (64, 256), (64, 256))
@@ -41,8 +42,15 @@ class MeanLogits(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, 'batch height width features']) -> Float[Array, 'batch classes']:
         """Maps a map of features to logits."""
-        x = nn.Conv(self.classes, (1, 1), kernel_init=nn.initializers.normal(0.01), name='logits')(x)
-        return self.act(x).mean((1, 2))
+        logits = nn.Conv(
+            self.classes, (1, 1), kernel_init=nn.initializers.normal(0.01), conv_general_dilated=_pointwise,
+            name='logits',
+        )  # fmt: skip
+        return self.act(logits(x)).mean((1, 2))
+
+
+def _pointwise(image: Image, kernel: Array, *_: object, **__: object) -> Map:
+    return row_product(image, kernel[0, 0])
 
 
 class SqueezeNet(nn.Module):

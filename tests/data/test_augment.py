@@ -41,6 +41,29 @@ def test_any_angle_equals_scipy(images):
         assert np.abs(ours[inner] - theirs[inner]).max() < 0.5
 
 
+def test_each_pixel_is_blended_of_the_four_around_its_place():
+    """On noise, where a place that is rounded in two ways would show as another pixel."""
+    rng = np.random.default_rng(0)
+    cells = rng.integers(0, 256, (6, 97, 90, 3), np.uint8)
+    angle, sign = rng.uniform(-np.pi, np.pi, 6).astype(np.float32), np.float32([1, -1, 1, -1, 1, -1])
+    ours = np.asarray(jax.jit(augment.warp, static_argnums=3)(cells, angle, sign, 80))
+    for cell, turn, flip, found in zip(cells, np.float64(angle), sign, ours, strict=True):
+        y, x = (np.mgrid[:80, :80] + 0.5) / 80 - 0.5
+        x = x * flip
+        rows, columns = (np.cos(turn) * y + np.sin(turn) * x + 0.5), (np.cos(turn) * x - np.sin(turn) * y + 0.5)
+        places = rows * 97 - 0.5, columns * 90 - 0.5
+        wide = np.pad(cell, ((97, 97), (90, 90), (0, 0)), 'symmetric').astype(float)
+        expected = [ndimage.map_coordinates(wide[..., c], (places[0] + 97, places[1] + 90), order=1) for c in range(3)]
+        np.testing.assert_allclose(found, np.stack(expected, -1), atol=0.1)
+
+
+@pytest.mark.parametrize('shape', [(1, 5), (5, 1), (1, 1)])
+def test_a_picture_of_one_pixel_a_side_is_no_other_at_its_edges(shape):
+    cells = np.random.default_rng(0).integers(0, 256, (1, *shape, 3), np.uint8)
+    resized = np.asarray(augment.resize(jnp.asarray(cells), 5))[0]
+    np.testing.assert_allclose(resized, np.broadcast_to(cells[0], (5, 5, 3)), atol=1e-3)
+
+
 def test_resize_equals_pillow_enlarging(images):
     ours = np.asarray(augment.resize(jnp.asarray(images), 82))
     theirs = np.stack([Image.fromarray(image).resize((82, 82), Image.Resampling.BILINEAR) for image in images])
