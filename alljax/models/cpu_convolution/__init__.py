@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from alljax.models.cpu_convolution import depthwise, grouped, strided, winograd, xla
+from alljax.models.cpu_convolution import bands, depthwise, grouped, strided, winograd, xla
 from alljax.models.row_product import row_product
 
 TAPS = 64  # of a depthwise kernel at most, because each is compiled
@@ -49,6 +49,8 @@ def convolve(
         return winograd.convolve(image, kernel)
     if image.shape[3] < CHANNELS and min(strides) > 1 and size[0] * size[1] >= KERNEL:
         return strided.convolve(image, kernel, strides, pads)
+    if bands.is_large(image, kernel, strides, pads):
+        return bands.convolve(image, kernel, strides, pads)
     return xla.convolve(image, kernel, strides, pads)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float64
 
-from alljax.models.cpu_convolution import xla
+from alljax.models.cpu_convolution import bands, xla
 from alljax.models.cpu_convolution.xla import Image, Kernel, Output
 
 OUTPUTS = 4  # outputs of one tile
@@ -25,8 +25,8 @@ POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(2), Fraction(-2), Fra
 def convolve(image: Image, kernel: Kernel) -> Output:
     """A square odd kernel at stride 1, padded to the image's own size.
 
-    Differentiable to any order: the gradient to the image is this filtering transposed, that to the kernel is XLA's
-    own, which is faster than the transpose.
+    Differentiable to any order: the gradient to the image is this filtering transposed, that to the kernel is of the
+    convolution itself, which is faster than the transpose.
     """
     output: Array = _filter(image, kernel)
     return output
@@ -35,9 +35,8 @@ def convolve(image: Image, kernel: Kernel) -> Output:
 @convolve.defjvp
 def _convolve_jvp(primals: tuple[Image, Kernel], tangents: tuple[Image, Kernel]) -> tuple[Output, Output]:
     (image, kernel), (image_dot, kernel_dot) = primals, tangents
-    pad = kernel.shape[0] // 2
-    output = convolve(image, kernel)
-    return output, _filter(image_dot, kernel) + xla.convolve(image, kernel_dot, (1, 1), [(pad, pad)] * 2)
+    output, around = convolve(image, kernel), (kernel.shape[0] // 2,) * 2
+    return output, _filter(image_dot, kernel) + bands.of_kernel(image, kernel_dot, (1, 1), (around, around))
 
 
 @partial(jax.jit, inline=True)  # traced once a shape, however many programs have it: it is hundreds of small steps
