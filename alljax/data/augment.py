@@ -83,8 +83,9 @@ def normalize(
     image: Float[Array, 'cells height width 3'], mean: tuple[float, ...], deviation: tuple[float, ...]
 ) -> Float[Array, 'cells height width 3']:
     """Values 0 to 255 as 0 to 1, less the mean, over the deviation, both per channel."""
-    scale = 1 / (255 * jnp.array(deviation))
-    return image * scale - jnp.array(mean) / jnp.array(deviation)
+    # The mean is taken off first: after the product it might be fused with it, which rounds otherwise, in one of the
+    # loops for which XLA computes the image anew, and not in another.
+    return (image - 255 * jnp.array(mean)) / (255 * jnp.array(deviation))
 
 
 def _reflect(position: Float[Array, 'rows columns'], length: int) -> Float[Array, 'rows columns']:

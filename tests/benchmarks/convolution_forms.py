@@ -1,10 +1,11 @@
-"""Winograd's form of a convolution against XLA's own on this processor, forward and with gradients, shape by shape.
+"""The forms of a convolution that a CPU gets against XLA's own on this processor, with their gradients, shape by shape.
 
     python tests/benchmarks/convolution_forms.py [--rounds 7]
 
-The shapes are those of AlexNet, VGG, ResNet and DenseNet that `alljax.models.cpu_convolution` gives to Winograd's form,
-and two that it does not. Both sides alternate, after a call that compiles; a ratio above 1 means that Winograd's form
-is faster. Gradients are to the image and to the kernel.
+The shapes are those of layers as `alljax.models.cpu_convolution` gets them: 3×3 and 5×5 by Winograd's filtering, the
+gradient to the kernel of large images in bands of rows. Two that are left to XLA are by Winograd's filtering here,
+which shows why. Both sides alternate, after a call that compiles; a ratio above 1 means that ours is faster. The time
+of a gradient is without that of the forward pass.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -19,24 +21,32 @@ sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 
 import growth
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array
 
+from alljax.models import cpu_convolution
 from alljax.models.cpu_convolution import winograd, xla
 
-SHAPES = {  # batch, side, channels, features, kernel
-    'alexnet, second': (28, 27, 64, 192, 5),
-    'alexnet, third': (28, 13, 192, 384, 3),
-    'alexnet, fourth': (28, 13, 384, 256, 3),
-    'vgg, at 112': (8, 112, 64, 128, 3),
-    'vgg, at 56': (8, 56, 128, 256, 3),
-    'vgg, at 28': (8, 28, 256, 512, 3),
-    'resnet, at 56': (8, 56, 64, 64, 3),
-    'resnet, at 28': (8, 28, 128, 128, 3),
-    'resnet, at 14': (8, 14, 256, 256, 3),
-    'resnet, at 7 (left to XLA)': (8, 7, 512, 512, 3),
-    'densenet, at 28 (left to XLA)': (8, 28, 128, 32, 3),
+SHAPES = {  # batch, side, channels, features, kernel, stride
+    'alexnet, second': (28, 27, 64, 192, 5, 1),
+    'alexnet, third': (28, 13, 192, 384, 3, 1),
+    'alexnet, fourth': (28, 13, 384, 256, 3, 1),
+    'vgg, second at 224': (8, 224, 64, 64, 3, 1),
+    'vgg, first at 112': (8, 112, 64, 128, 3, 1),
+    'vgg, first at 56': (8, 56, 128, 256, 3, 1),
+    'vgg, first at 28': (8, 28, 256, 512, 3, 1),
+    'resnet, at 56': (8, 56, 64, 64, 3, 1),
+    'resnet, at 28': (8, 28, 128, 128, 3, 1),
+    'resnet, at 14': (8, 14, 256, 256, 3, 1),
+    'inception, at 147': (8, 147, 32, 64, 3, 1),
+    'inception, at 73': (8, 73, 80, 192, 3, 1),
+    'efficientnet v2, at 192': (8, 192, 24, 24, 3, 1),
+    'efficientnet v2, 192 to 96': (8, 192, 24, 96, 3, 2),
+    'densenet, at 56': (8, 56, 128, 32, 3, 1),
+    'resnet, at 7 (left to XLA)': (8, 7, 512, 512, 3, 1),
+    'densenet, at 28 (left to XLA)': (8, 28, 128, 32, 3, 1),
 }
+LEFT = '(left to XLA)'
+KINDS = {'forward': None, 'image': 0, 'kernel': 1}  # and the gradients to these
 
 
 def main() -> None:
@@ -45,28 +55,36 @@ def main() -> None:
     parser.add_argument('--rounds', type=int, default=7)
     options = parser.parse_args()
     print(f'jax {jax.__version__}, {growth.processor()}, medians of {options.rounds}, in ms')
-    print(f'{"":32}{"forward":>9}{"XLA":>8}{"ratio":>7}{"gradients":>12}{"XLA":>8}{"ratio":>7}')
-    for name, (batch, side, channels, features, size) in SHAPES.items():
+    print(f'{"":32}' + ''.join(f'{kind:>9}{"XLA":>8}{"ratio":>7}' for kind in KINDS))
+    for name, (batch, side, channels, features, size, stride) in SHAPES.items():
         image = jax.random.normal(jax.random.key(0), (batch, side, side, channels))
         kernel = jax.random.normal(jax.random.key(1), (size, size, channels, features)) / channels
-        pads = [(size // 2, size // 2)] * 2
-
-        def plain(image: Array, kernel: Array, pads: list[tuple[int, int]] = pads) -> Array:
-            return xla.convolve(image, kernel, (1, 1), pads)
-
-        both = [medians([*map(jax.jit, forms)], (image, kernel), options.rounds) for forms in (
-            (winograd.convolve, plain), (gradients(winograd.convolve), gradients(plain)),
-        )]  # fmt: skip
-        cells = [f'{1000 * ours:9.1f}{1000 * theirs:8.1f}{theirs / ours:7.2f}' for ours, theirs in both]
-        print(f'{name:32}{cells[0]}   {cells[1]}', flush=True)
-
-
-def gradients(form: Callable[[Array, Array], Array]) -> Callable[[Array, Array], tuple[Array, Array]]:
-    """The gradients of the mean square of what a form gives."""
-    return jax.grad(lambda image, kernel: jnp.mean(form(image, kernel) ** 2), argnums=(0, 1))
+        given = {'strides': (stride, stride), 'padding': ((size // 2, size // 2),) * 2}
+        ours = winograd.convolve if LEFT in name else partial(cpu_convolution.convolve, **given)
+        forms = (ours, partial(xla.convolve, **given))
+        come = jax.random.normal(jax.random.key(2), jax.eval_shape(ours, image, kernel).shape)
+        line = f'{name:32}'
+        for argument in KINDS.values():
+            own, theirs = [jax.jit(part(form, argument)) for form in forms]
+            mine, others = medians([own, theirs], (image, kernel, come), options.rounds)
+            line += f'{1000 * mine:9.1f}{1000 * others:8.1f}{others / mine:7.2f}'
+        print(line, flush=True)
 
 
-def medians(forms: list[Callable[..., object]], arrays: tuple[Array, Array], rounds: int) -> list[float]:
+def part(form: Callable[[Array, Array], Array], argument: int | None) -> Callable[[Array, Array, Array], Array]:
+    """A form, or its gradient to one argument where `come` is that to what it gives."""
+
+    def forward(image: Array, kernel: Array, come: Array) -> Array:
+        return form(image, kernel)
+
+    def gradient(image: Array, kernel: Array, come: Array) -> Array:
+        found: Array = jax.vjp(form, image, kernel)[1](come)[argument]
+        return found
+
+    return forward if argument is None else gradient
+
+
+def medians(forms: list[Callable[..., object]], arrays: tuple[Array, ...], rounds: int) -> list[float]:
     """The seconds of each form."""
     found: list[list[float]] = [[] for _ in forms]
     for number in range(rounds + 1):

@@ -35,9 +35,6 @@ NAMES = (
     'inception_v3', 'mobilenet_v2', 'mobilenet_v3_small', 'efficientnet_b0', 'efficientnet_v2_s', 'convnext_tiny',
     'vit_b_32',
 )  # fmt: skip
-# efficientnet_v2_s is the only one whose step takes more than twice torch's time (0.44): the gradients of its fused
-# convolutions, of few channels on large maps, are XLA's. Forward and backward, batch 8: 24 to 24 channels at 192 pixels
-# 468 ms against 155, 48 to 192 at 96 pixels 760 against 268.
 Runs = dict[str, Callable[[], object]]
 
 
