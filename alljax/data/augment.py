@@ -90,6 +90,8 @@ def normalize(
 
 def _reflect(position: Float[Array, 'rows columns'], length: int) -> Float[Array, 'rows columns']:
     """Coordinates folded back into the picture, as a mirror at the outer edge of the border pixels would."""
+    # XLA computes a remainder once: the same position found twice may round to either side of a pixel's border, and the
+    # pixels that are gathered would not be those that are weighted.
     folded = jnp.mod(position + 0.5, 2 * length)
     return jnp.clip(jnp.minimum(folded, 2 * length - folded) - 0.5, 0, length - 1)
 

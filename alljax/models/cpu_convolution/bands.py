@@ -1,21 +1,18 @@
 """The convolution of a large image for CPUs: its gradient to the kernel in bands of rows, which the cache holds.
 
-XLA:CPU takes 485 ms for that of 64 to 128 channels at 112×112 (3×3, batch 8, two cores), and 97 in bands of seven rows;
-278 for 24 to 24 at 192×192, and 34 so. From maps of 28 rows down there is little or no difference.
+XLA:CPU takes 738 ms for that of 64 to 128 channels at 112×112 (3×3, batch 8, two cores), and 126 in bands of seven
+rows; 346 for 24 to 24 at 192×192, and 55 so. On maps of fewer than 28 rows there is little or no difference.
 """
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
-import jax
 import jax.numpy as jnp
-from jax.custom_derivatives import SymbolicZero
+from jaxtyping import Array
 
-from alljax.models.cpu_convolution import xla
+from alljax.models.cpu_convolution import gradient_forms, xla
+from alljax.models.cpu_convolution.gradient_forms import Pads
 from alljax.models.cpu_convolution.xla import Image, Kernel, Output
 
-Pads = tuple[tuple[int, int], ...]
 LARGE = 28  # rows of the output, from which on bands are faster
 ROWS = 7  # of a band; as many bands as BANDS at most, because each is compiled
 BANDS = 16
@@ -27,24 +24,10 @@ def is_large(image: Image, kernel: Kernel, strides: Sequence[int], padding: Pads
     return _rows(image, kernel, strides, around) >= LARGE and max(around) < kernel.shape[0]
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def convolve(image: Image, kernel: Kernel, strides: tuple[int, ...], padding: Pads) -> Output:
     """`xla.convolve`; differentiable to any order."""
-    return xla.convolve(image, kernel, strides, padding)
-
-
-@partial(convolve.defjvp, symbolic_zeros=True)
-def _convolve_jvp(
-    strides: tuple[int, ...], padding: Pads, primals: tuple[Image, Kernel], tangents: tuple[Any, Any]
-) -> tuple[Output, Output]:
-    (image, kernel), (image_dot, kernel_dot) = primals, tangents
-    output = convolve(image, kernel, strides, padding)
-    parts = []
-    if not isinstance(image_dot, SymbolicZero):
-        parts.append(convolve(image_dot, kernel, strides, padding))
-    if not isinstance(kernel_dot, SymbolicZero):
-        parts.append(of_kernel(image, kernel_dot, strides, padding))
-    return output, sum(parts[1:], parts[0]) if parts else jnp.zeros_like(output)
+    output: Array = gradient_forms.convolve(image, kernel, strides, padding, convolve, of_kernel)
+    return output
 
 
 def of_kernel(image: Image, kernel: Kernel, strides: Sequence[int], padding: Pads) -> Output:

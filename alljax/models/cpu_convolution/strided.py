@@ -6,39 +6,20 @@ there, and three times as long everywhere else, so it is used for that gradient 
 """
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Any
 
-import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.custom_derivatives import SymbolicZero
 from jaxtyping import Array
 
-from alljax.models.cpu_convolution import xla
+from alljax.models.cpu_convolution import gradient_forms, xla
+from alljax.models.cpu_convolution.gradient_forms import Pads
 from alljax.models.cpu_convolution.xla import Image, Kernel, Output
 
-Pads = tuple[tuple[int, int], ...]
 
-
-@partial(jax.custom_jvp, nondiff_argnums=(2, 3))
 def convolve(image: Image, kernel: Kernel, strides: tuple[int, ...], padding: Pads) -> Output:
     """`xla.convolve`; differentiable to any order."""
-    return xla.convolve(image, kernel, strides, padding)
-
-
-@partial(convolve.defjvp, symbolic_zeros=True)
-def _convolve_jvp(
-    strides: tuple[int, ...], padding: Pads, primals: tuple[Image, Kernel], tangents: tuple[Any, Any]
-) -> tuple[Output, Output]:
-    (image, kernel), (image_dot, kernel_dot) = primals, tangents
-    parts = []
-    if not isinstance(image_dot, SymbolicZero):  # in training, where nobody asks for it, it costs nothing
-        parts.append(_of_blocks(image_dot, kernel, strides, padding))
-    if not isinstance(kernel_dot, SymbolicZero):
-        parts.append(xla.convolve(image, kernel_dot, strides, padding))
-    output = convolve(image, kernel, strides, padding)
-    return output, sum(parts[1:], parts[0]) if parts else jnp.zeros_like(output)
+    output: Array = gradient_forms.convolve(image, kernel, strides, padding, _of_blocks, xla.convolve)
+    return output
 
 
 def _of_blocks(image: Array, kernel: Array, strides: Sequence[int], padding: Pads) -> Array:
